@@ -1,0 +1,32 @@
+//! Schema to code.
+//!
+//! `schema/` is read ([`source`]), checked against its meta-schemas and the dialect ([`lint`]), turned
+//! into one model ([`model`]) and emitted ([`emit`]). The result is a set of files ([`output`]) that is
+//! either written or compared with what is committed. Called by the `codegen` binary and by tests.
+
+pub mod emit;
+mod examples;
+mod lint;
+pub mod model;
+mod output;
+mod read;
+pub mod source;
+
+pub use output::Outputs;
+
+use std::path::Path;
+
+/// Reads the schema directory and produces every output file.
+///
+/// # Errors
+/// The first mistakes found in the schema, each with file, JSON pointer and what to write instead.
+pub fn generate(schema: &Path) -> Result<(model::Model, Outputs), source::SchemaErrors> {
+    let source = source::Source::load(schema)?;
+    // The reader's words are better than the meta-schemas', so it speaks first.
+    let model = read::model(&source)?;
+    lint::check(&source)?;
+    let bundle = emit::bundle::bundle(&model);
+    examples::check(&model, &bundle)?;
+    let outputs = emit::all(&model, &bundle)?;
+    Ok((model, outputs))
+}

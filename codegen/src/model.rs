@@ -1,0 +1,433 @@
+//! The protocol as one model: what every emitter reads. Built by `read`, from files that `lint` accepted.
+
+use std::fmt;
+
+use openclaw_schema_runtime::Tree;
+use serde_json::Value;
+
+/// The whole protocol.
+pub struct Model {
+    /// Name of the protocol, for headers.
+    pub name: String,
+    /// Protocol version spoken on the wire.
+    pub version: u64,
+    /// What the protocol is.
+    pub description: String,
+    /// Connection roles in manifest order.
+    pub roles: Vec<Role>,
+    /// Scopes in manifest order.
+    pub scopes: Vec<Scope>,
+    /// Who may call a name that no group defines (contract section 5, last row).
+    pub unlisted: Access,
+    /// Error codes.
+    pub error_codes: Vec<Described>,
+    /// WebSocket closes that the server sends.
+    pub closes: Vec<Close>,
+    /// Policy numbers.
+    pub limits: Vec<Limit>,
+    /// Fixed error texts.
+    pub errors: Vec<ErrorText>,
+    /// Other fixed texts.
+    pub texts: Vec<Text>,
+    /// Method names in the order of hello-ok.
+    pub feature_methods: Vec<String>,
+    /// Event names in the order of hello-ok.
+    pub feature_events: Vec<String>,
+    /// Method and event names of the full protocol that no group defines yet.
+    pub missing: Vec<String>,
+    /// Groups in manifest order.
+    pub groups: Vec<Group>,
+    /// Definitions: primitives first, then group by group, in file order.
+    pub definitions: Vec<Definition>,
+}
+
+/// A name with a description.
+pub struct Described {
+    /// As on the wire.
+    pub name: String,
+    /// Why it exists.
+    pub description: String,
+}
+
+/// A connection role.
+pub struct Role {
+    /// As on the wire.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Scopes of a connection that asked for none.
+    pub default_scopes: Vec<String>,
+}
+
+/// A scope.
+pub struct Scope {
+    /// As on the wire, `operator.read`.
+    pub name: String,
+    /// What it allows.
+    pub description: String,
+    /// Scopes that it contains.
+    pub implies: Vec<String>,
+}
+
+/// Who may call: a role, and any one of the scopes.
+#[derive(Clone)]
+pub struct Access {
+    /// Required role.
+    pub role: String,
+    /// Any of these; empty means the role is enough.
+    pub scopes: Vec<String>,
+}
+
+/// A WebSocket close.
+pub struct Close {
+    /// Identifier, camelCase.
+    pub name: String,
+    /// Close code.
+    pub code: u16,
+    /// Close reason.
+    pub reason: String,
+    /// When it is sent.
+    pub description: String,
+}
+
+/// A policy number.
+pub struct Limit {
+    /// Identifier, camelCase.
+    pub name: String,
+    /// The number.
+    pub value: u64,
+    /// `bytes`, `ms`, `count` …
+    pub unit: String,
+    /// The reason for the number.
+    pub description: String,
+}
+
+/// A fixed error.
+pub struct ErrorText {
+    /// Identifier, camelCase.
+    pub name: String,
+    /// Error code.
+    pub code: String,
+    /// Message; `{name}` marks a placeholder.
+    pub text: String,
+    /// When it is sent.
+    pub description: String,
+}
+
+/// A fixed text.
+pub struct Text {
+    /// Identifier, camelCase.
+    pub name: String,
+    /// The text.
+    pub text: String,
+}
+
+/// One domain: its methods and events.
+pub struct Group {
+    /// Name, also of the file.
+    pub name: String,
+    /// What it is about.
+    pub description: String,
+    /// Methods in file order.
+    pub methods: Vec<Method>,
+    /// Events in file order.
+    pub events: Vec<Event>,
+}
+
+/// A method.
+pub struct Method {
+    /// As on the wire.
+    pub name: String,
+    /// One sentence.
+    pub summary: String,
+    /// More, if needed.
+    pub description: String,
+    /// First protocol version that has it.
+    pub since: u64,
+    /// Definition of the params.
+    pub params: String,
+    /// What is answered.
+    pub result: Outcome,
+    /// Definition of a payload that may accompany `ok:false` of a single-stage method.
+    pub failure: Option<String>,
+    /// Who may call it.
+    pub access: Access,
+    /// True when it changes something.
+    pub write: bool,
+    /// Idempotency key, if there is one.
+    pub idempotency: Option<Idempotency>,
+    /// Error codes it may answer.
+    pub errors: Vec<String>,
+    /// Events it may cause.
+    pub emits: Vec<String>,
+    /// Handled by the handshake, not by a group handler.
+    pub handshake: bool,
+}
+
+/// What a method answers.
+pub enum Outcome {
+    /// One response.
+    Single {
+        /// Definition of the payload.
+        payload: String,
+        /// The payload may be `null`.
+        nullable: bool,
+    },
+    /// A first response at once and a final one with the same id.
+    Staged {
+        /// Definition of the first payload.
+        first: String,
+        /// Definition of the final payload.
+        last: String,
+        /// Definition of the payload beside a final error.
+        failure: Option<String>,
+    },
+}
+
+/// How a retry is recognised.
+pub struct Idempotency {
+    /// JSON pointer of the key in params.
+    pub pointer: String,
+    /// Key space.
+    pub space: String,
+    /// How long an outcome is remembered.
+    pub ttl_ms: u64,
+}
+
+/// An event.
+pub struct Event {
+    /// As on the wire.
+    pub name: String,
+    /// One sentence.
+    pub summary: String,
+    /// First protocol version that has it.
+    pub since: u64,
+    /// Definition of the payload.
+    pub payload: String,
+    /// True: to everyone who may see it, with `seq`. False: to one connection, without.
+    pub broadcast: bool,
+    /// Roles that receive it.
+    pub roles: Vec<String>,
+    /// Any one of these scopes is needed; empty for none.
+    pub scopes: Vec<String>,
+    /// Carries `stateVersion`.
+    pub state_version: bool,
+    /// May be left out for a slow connection.
+    pub drop: Drop,
+}
+
+/// Whether an event may be dropped for a slow reader.
+pub enum Drop {
+    /// Never: the connection is closed instead.
+    Never,
+    /// Always.
+    Always,
+    /// Only where a member has this value.
+    When {
+        /// Payload member, a required string set.
+        member: String,
+        /// The value.
+        equals: String,
+    },
+}
+
+/// A named type.
+pub struct Definition {
+    /// Unique over the bundle.
+    pub name: String,
+    /// File it stands in.
+    pub file: String,
+    /// What it is.
+    pub description: String,
+    /// The type.
+    pub ty: Type,
+    /// Valid values.
+    pub examples: Vec<Tree>,
+    /// Invalid values with the expected text.
+    pub counter_examples: Vec<CounterExample>,
+}
+
+/// A value that must be refused.
+pub struct CounterExample {
+    /// Why.
+    pub why: String,
+    /// The value.
+    pub value: Tree,
+    /// The violation text.
+    pub violations: String,
+}
+
+/// A type of the dialect.
+#[derive(Clone)]
+pub enum Type {
+    /// Any JSON value.
+    Any,
+    /// `true` or `false`.
+    Boolean,
+    /// A string with bounds in code points.
+    String {
+        /// Least number of code points.
+        min: u64,
+        /// Most, if bounded.
+        max: Option<u64>,
+        /// Never shown in logs.
+        secret: bool,
+    },
+    /// A closed set of strings.
+    Enum(Vec<String>),
+    /// An integer.
+    Integer {
+        /// Least value.
+        min: i64,
+        /// Greatest value.
+        max: i64,
+    },
+    /// A number.
+    Number {
+        /// Least value.
+        min: Option<f64>,
+        /// Greatest value.
+        max: Option<f64>,
+    },
+    /// A list.
+    Array {
+        /// Item type.
+        items: Box<Type>,
+        /// Least length.
+        min: u64,
+        /// Greatest length.
+        max: Option<u64>,
+    },
+    /// An object.
+    Object(Object),
+    /// A named type.
+    Ref(String),
+    /// Or `null`.
+    Nullable(Box<Type>),
+    /// Closed objects told apart by a tag member.
+    Tagged {
+        /// Tag member.
+        tag: String,
+        /// Tag value and the object, tag member included.
+        variants: Vec<(String, Object, String)>,
+    },
+    /// Alternatives without a tag, named types.
+    OneOf(Vec<String>),
+    /// Any value; members of a wrong type count as absent.
+    Lenient(Vec<Member>),
+}
+
+/// Members of an object and what else it may hold.
+#[derive(Clone)]
+pub struct Object {
+    /// In schema order.
+    pub members: Vec<Member>,
+    /// Other members.
+    pub extra: Extra,
+}
+
+/// Members that are not named.
+#[derive(Clone)]
+pub enum Extra {
+    /// Refused.
+    Closed,
+    /// Accepted and ignored.
+    Ignored,
+    /// Kept, of this type.
+    Kept(Box<Type>),
+}
+
+/// A member of an object.
+#[derive(Clone)]
+pub struct Member {
+    /// As on the wire.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// Must be there.
+    pub required: bool,
+    /// Tells `null` (clear) from absence (keep).
+    pub patch: bool,
+    /// What it is.
+    pub description: String,
+}
+
+/// Figures for people.
+pub struct Counts {
+    methods: usize,
+    events: usize,
+    definitions: usize,
+    examples: usize,
+    counter_examples: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} methods, {} events, {} definitions, {} examples, {} counter-examples",
+            self.methods, self.events, self.definitions, self.examples, self.counter_examples
+        )
+    }
+}
+
+impl Model {
+    /// All methods in group order.
+    pub fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.groups.iter().flat_map(|group| &group.methods)
+    }
+
+    /// All events in group order.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.groups.iter().flat_map(|group| &group.events)
+    }
+
+    /// A definition by name. Every `$ref` was checked while reading.
+    pub fn definition(&self, name: &str) -> &Definition {
+        match self.definitions.iter().find(|d| d.name == name) {
+            Some(definition) => definition,
+            None => unreachable!("`{name}` was resolved when the schema was read"),
+        }
+    }
+
+    /// The type behind any chain of references.
+    pub fn resolve<'a>(&'a self, ty: &'a Type) -> &'a Type {
+        match ty {
+            Type::Ref(name) => self.resolve(&self.definition(name).ty),
+            other => other,
+        }
+    }
+
+    /// Figures for people.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            methods: self.methods().count(),
+            events: self.events().count(),
+            definitions: self.definitions.len(),
+            examples: self.definitions.iter().map(|d| d.examples.len()).sum(),
+            counter_examples: self
+                .definitions
+                .iter()
+                .map(|d| d.counter_examples.len())
+                .sum(),
+        }
+    }
+}
+
+/// A tree as compact JSON, members in their order.
+pub fn json_text(tree: &Tree) -> String {
+    match tree {
+        Tree::Array(items) => {
+            let items: Vec<String> = items.iter().map(json_text).collect();
+            format!("[{}]", items.join(","))
+        }
+        Tree::Object(members) => {
+            let members: Vec<String> = members
+                .iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), json_text(value)))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        scalar => scalar.to_value().to_string(),
+    }
+}

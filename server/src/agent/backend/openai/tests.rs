@@ -1,0 +1,435 @@
+//! The backend against a scripted server on a real socket. Times are real here, so waits are short and every test
+//! ends on an event.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::*;
+use crate::agent::backend::{StopReason, Turn, Usage};
+
+/// What the server does after the head of its answer.
+#[derive(Clone)]
+enum Part {
+    Text(&'static str),
+    Raw(Vec<u8>),
+    /// Send nothing more and keep the connection.
+    Stall,
+    /// Break the connection.
+    Cut,
+}
+
+/// An answer.
+#[derive(Clone)]
+struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, &'static str)>,
+    body: Vec<Part>,
+    /// Do not even send the head.
+    silent: bool,
+}
+
+fn events(body: Vec<Part>) -> Answer {
+    Answer {
+        status: 200,
+        headers: vec![("content-type", "text/event-stream; charset=utf-8")],
+        body,
+        silent: false,
+    }
+}
+
+fn refusal(status: u16, body: &'static str) -> Answer {
+    Answer {
+        status,
+        headers: vec![("content-type", "application/json")],
+        body: vec![Part::Text(body)],
+        silent: false,
+    }
+}
+
+type Seen = Arc<Mutex<Vec<(hyper::HeaderMap, String, Value)>>>;
+
+struct Server {
+    url: String,
+    seen: Seen,
+    /// Permits: connections whose client has gone.
+    gone: Arc<Semaphore>,
+}
+
+/// Serves `answers` in order, the last one for ever.
+async fn serve(answers: Vec<Answer>) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let (seen, gone) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let server = Server {
+        url,
+        seen: Arc::clone(&seen),
+        gone: Arc::clone(&gone),
+    };
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let (answers, seen, gone) = (answers.clone(), Arc::clone(&seen), Arc::clone(&gone));
+            tokio::spawn(async move {
+                let service =
+                    service_fn(move |request| answer(request, answers.clone(), Arc::clone(&seen)));
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(socket), service)
+                    .await;
+                gone.add_permits(1);
+            });
+        }
+    });
+    server
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    answers: Vec<Answer>,
+    seen: Seen,
+) -> Result<Response<BoxBody<Bytes, &'static str>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let call = {
+        let mut seen = seen.lock().unwrap();
+        seen.push((
+            head.headers,
+            head.uri.path().to_owned(),
+            serde_json::from_slice(&body).unwrap(),
+        ));
+        seen.len() - 1
+    };
+    let answer = answers[call.min(answers.len() - 1)].clone();
+    if answer.silent {
+        std::future::pending::<()>().await;
+    }
+    let parts = stream::iter(answer.body).then(|part| async move {
+        match part {
+            Part::Text(text) => Ok(Frame::data(Bytes::from_static(text.as_bytes()))),
+            Part::Raw(bytes) => Ok(Frame::data(Bytes::from(bytes))),
+            Part::Stall => std::future::pending().await,
+            Part::Cut => {
+                // A pending body lets the server flush what it has.
+                tokio::task::yield_now().await;
+                Err("cut")
+            }
+        }
+    });
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    Ok(response
+        .body(BodyExt::boxed(StreamBody::new(parts)))
+        .unwrap())
+}
+
+fn backend(url: &str) -> OpenAi {
+    let endpoint = Endpoint {
+        provider: "mock".into(),
+        base_url: format!("{url}/"),
+        api_key: Some("sk-secret".into()),
+        headers: vec![("x-team".into(), "blue".into())],
+    };
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(5),
+        first_byte: Duration::from_millis(300),
+        between: Duration::from_millis(300),
+        back_off: Duration::from_millis(1),
+        max_back_off: Duration::from_millis(2),
+    };
+    OpenAi::new(&endpoint, timeouts).unwrap()
+}
+
+fn request() -> ModelRequest {
+    let turns = vec![Turn::User {
+        text: "hi".into(),
+        images: vec![],
+    }];
+    ModelRequest {
+        model: "echo-1".into(),
+        system: "be kind".into(),
+        turns,
+        thinking: None,
+    }
+}
+
+const HELLO: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hello\"}}]}\n\n";
+const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+/// Runs one call; the texts, or the error's text after the texts before it, and how often the server was called.
+async fn check(answers: Vec<Answer>, expected: Result<&str, (&str, &str)>, calls: usize) {
+    let server = serve(answers).await;
+    let mut reply = backend(&server.url).stream(request());
+    let mut text = String::new();
+    let mut end = Err("no end".to_owned());
+    while let Some(chunk) = reply.next().await {
+        match chunk {
+            Ok(Chunk::Delta(delta)) => text.push_str(&delta),
+            Ok(Chunk::Done(_)) => end = Ok(()),
+            Ok(Chunk::Usage(usage)) => assert_eq!(
+                usage,
+                Usage {
+                    input: 10,
+                    output: 5,
+                    ..Usage::default()
+                }
+            ),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => end = Err(error.to_string()),
+        }
+    }
+    let result = end.map_err(|error| (text.clone(), error)).map(|()| text);
+    assert_eq!(
+        result,
+        expected
+            .map(str::to_owned)
+            .map_err(|(text, error)| (text.to_owned(), error.to_owned()))
+    );
+    assert_eq!(server.seen.lock().unwrap().len(), calls, "calls");
+}
+
+#[tokio::test]
+async fn streams_text_usage_and_the_end() {
+    let server = serve(vec![events(vec![
+        Part::Text(": ping\n\n"),
+        Part::Text(HELLO),
+        Part::Text(STOP),
+        Part::Text(USAGE),
+        Part::Text(DONE),
+    ])])
+    .await;
+    let chunks: Vec<Chunk> = backend(&server.url)
+        .stream(request())
+        .try_collect()
+        .await
+        .unwrap();
+    let usage = Chunk::Usage(Usage {
+        input: 10,
+        output: 5,
+        ..Usage::default()
+    });
+    assert_eq!(
+        chunks,
+        [
+            Chunk::Delta("hello".into()),
+            usage,
+            Chunk::Done(StopReason::Stop)
+        ]
+    );
+    let seen = server.seen.lock().unwrap();
+    let (headers, path, body) = &seen[0];
+    assert_eq!(path, "/v1/chat/completions");
+    assert_eq!(headers["authorization"], "Bearer sk-secret");
+    assert_eq!(headers["x-team"], "blue");
+    assert_eq!(
+        (
+            body["model"].as_str(),
+            body["messages"][1]["content"].as_str()
+        ),
+        (Some("echo-1"), Some("hi"))
+    );
+}
+
+#[tokio::test]
+async fn a_stream_may_arrive_in_any_pieces() {
+    let whole = "data: {\"choices\":[{\"delta\":{\"content\":\"grüße — 🦞\"}}]}\r\n\r\ndata: [DONE]\r\n\r\n";
+    let bytes = whole.bytes().map(|byte| Part::Raw(vec![byte])).collect();
+    check(vec![events(bytes)], Ok("grüße — 🦞"), 1).await;
+    check(
+        vec![events(vec![Part::Raw(whole.as_bytes().to_vec())])],
+        Ok("grüße — 🦞"),
+        1,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn refusals_are_reported_and_some_are_tried_again() {
+    let mock = r#"{"error":{"message":"mock error requested","type":"invalid_request_error"}}"#;
+    let fine = || events(vec![Part::Text(HELLO), Part::Text(DONE)]);
+    check(
+        vec![refusal(400, mock)],
+        Err(("", "HTTP 400: mock error requested")),
+        1,
+    )
+    .await;
+    let key = r#"{"error":{"message":"Incorrect API key: sk-secret."}}"#;
+    check(
+        vec![refusal(401, key)],
+        Err(("", "HTTP 401: Incorrect API key: [redacted].")),
+        1,
+    )
+    .await;
+    check(vec![refusal(429, "{}"), fine()], Ok("hello"), 2).await;
+    check(
+        vec![refusal(500, ""), refusal(503, ""), fine()],
+        Ok("hello"),
+        3,
+    )
+    .await;
+    check(
+        vec![refusal(500, "")],
+        Err(("", "HTTP 500: Internal Server Error")),
+        3,
+    )
+    .await;
+    let mut polite = refusal(429, "{}");
+    polite.headers.push(("retry-after", "86400"));
+    check(vec![polite, fine()], Ok("hello"), 2).await;
+    let mut moved = refusal(307, "");
+    moved.headers.push(("location", "http://127.0.0.1:1/"));
+    check(vec![moved], Err(("", "HTTP 307: Temporary Redirect")), 1).await;
+}
+
+#[tokio::test]
+async fn broken_streams_are_told_apart() {
+    let cut = "model stream ended before the reply was complete";
+    let garbage = "model provider \"mock\" sent an answer that is not understood";
+    check(
+        vec![events(vec![Part::Text(HELLO)])],
+        Err(("hello", cut)),
+        1,
+    )
+    .await;
+    check(
+        vec![events(vec![Part::Text(HELLO), Part::Cut])],
+        Err(("hello", cut)),
+        1,
+    )
+    .await;
+    check(vec![events(vec![])], Err(("", cut)), 1).await;
+    let stalled = "model stream stalled: nothing arrived for 0 s";
+    check(
+        vec![events(vec![Part::Text(HELLO), Part::Stall])],
+        Err(("hello", stalled)),
+        1,
+    )
+    .await;
+    check(
+        vec![events(vec![Part::Text(HELLO), Part::Text("data: hm\n\n")])],
+        Err((
+            "hello",
+            &format!("{garbage}: an event is not a completion chunk"),
+        )),
+        1,
+    )
+    .await;
+    check(
+        vec![events(vec![Part::Raw(b"data: \xff\xfe\n\n".to_vec())])],
+        Err(("", &format!("{garbage}: it is not UTF-8"))),
+        1,
+    )
+    .await;
+    let page = Answer {
+        headers: vec![("content-type", "text/html")],
+        ..events(vec![Part::Text("<html>")])
+    };
+    check(
+        vec![page],
+        Err(("", &format!("{garbage}: it is no event stream"))),
+        1,
+    )
+    .await;
+    let silent = Answer {
+        silent: true,
+        ..events(vec![])
+    };
+    check(
+        vec![silent],
+        Err(("", "model provider \"mock\" sent no answer for 0 s")),
+        1,
+    )
+    .await;
+    check(
+        vec![events(vec![
+            Part::Text(HELLO),
+            Part::Text("data: {\"error\":{\"message\":\"busy\"}}\n\n"),
+        ])],
+        Err(("hello", "model error: busy")),
+        1,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_listening() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1?key=sk-secret", listener.local_addr().unwrap());
+    drop(listener);
+    let error = backend(&url)
+        .stream(request())
+        .try_collect::<Vec<_>>()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("model provider \"mock\" could not be reached: "),
+        "{error}"
+    );
+    assert!(
+        !error.contains("127.0.0.1") && !error.contains("sk-secret"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn dropping_the_stream_hangs_up() {
+    let server = serve(vec![events(vec![Part::Text(HELLO), Part::Stall])]).await;
+    let mut reply = backend(&server.url).stream(request());
+    let (first, dropped) = oneshot::channel();
+    let reading = tokio::spawn(async move {
+        assert_eq!(reply.next().await, Some(Ok(Chunk::Delta("hello".into()))));
+        drop(reply);
+        first.send(()).unwrap();
+    });
+    dropped.await.unwrap();
+    reading.await.unwrap();
+    server.gone.acquire().await.unwrap().forget();
+}
+
+#[test]
+fn configurations_that_cannot_work_say_so() {
+    for (base_url, key, text) in [
+        (
+            "not a url",
+            "k",
+            "model provider \"p\": baseUrl is not a URL",
+        ),
+        ("", "k", "model provider \"p\": baseUrl is not a URL"),
+        (
+            "ftp://host/v1",
+            "k",
+            "model provider \"p\": baseUrl must begin with http:// or https://",
+        ),
+        (
+            "http://host/v1",
+            "a\nb",
+            "model provider \"p\": apiKey or headers hold characters that no header can",
+        ),
+    ] {
+        let endpoint = Endpoint {
+            provider: "p".into(),
+            base_url: base_url.into(),
+            api_key: Some(key.into()),
+            headers: vec![],
+        };
+        let error = OpenAi::new(&endpoint, Timeouts::default())
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some(text), "{base_url}");
+    }
+}

@@ -1,0 +1,230 @@
+//! `agent.identity.get`: the name and picture under which an agent appears (contract 6.6, methods.md 11).
+
+use std::path::{Component, Path};
+
+use openclaw_protocol::protocol::limits;
+use openclaw_protocol::rt::NonEmptyString;
+use openclaw_protocol::types::{AgentIdentityParams, AgentIdentityResult, ErrorShape};
+
+use super::requests::mismatch;
+use super::runs::Runs;
+use crate::sessions::key::normalise_agent_id;
+
+/// Name and picture of an agent that has none.
+const DEFAULT_NAME: &str = "Assistant";
+const DEFAULT_AVATAR: &str = "A";
+/// The file of a workspace that describes its agent.
+const FILE: &str = "IDENTITY.md";
+/// Most of that file that is read; the facts are at its start.
+const MAX_FILE: u64 = 64 * 1024;
+/// Longest picture that is text: an emoji takes up to four UTF-16 units or so.
+const MAX_TEXT_AVATAR: usize = 4;
+/// Endings of pictures.
+const PICTURES: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "svg", "avif"];
+
+/// What one source says of an agent.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Facts {
+    name: Option<String>,
+    avatar: Option<String>,
+    emoji: Option<String>,
+}
+
+impl Runs {
+    /// `agent.identity.get`: what the user interface's configuration says, else the agent's, else the workspace's
+    /// file, else the defaults. Reads a small file; callers on the I/O thread put it aside.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` when agent and session key do not belong together.
+    pub fn identity(
+        &self,
+        params: &AgentIdentityParams,
+    ) -> Result<AgentIdentityResult, ErrorShape> {
+        let rules = self.sessions().rules();
+        let named = params
+            .agent_id
+            .as_ref()
+            .filter(|id| !id.trim().is_empty())
+            .map(|id| normalise_agent_id(id));
+        let of_key = params
+            .session_key
+            .as_ref()
+            .filter(|key| !key.trim().is_empty())
+            .map(|key| rules.agent_of(key));
+        let agent = match (named, of_key) {
+            (Some(named), Some(of_key)) if named != of_key => {
+                return Err(mismatch("agent.identity.get", &named, &of_key));
+            }
+            (Some(agent), _) | (None, Some(agent)) => agent,
+            (None, None) => rules.default_agent.clone(),
+        };
+        let sources = [
+            self.of_ui(),
+            self.of_agent(&agent),
+            self.of_workspace(&agent),
+        ];
+        let name = sources
+            .iter()
+            .find_map(|facts| facts.name.as_deref().and_then(shown_name));
+        let picture = |avatar: &str| self.shown_avatar(&agent, avatar);
+        let avatar = sources.iter().find_map(|facts| {
+            let said = facts.avatar.as_deref().and_then(picture);
+            said.or_else(|| facts.emoji.as_deref().and_then(text_avatar))
+        });
+        Ok(AgentIdentityResult::new(
+            NonEmptyString::or(agent.as_str(), "main"),
+            NonEmptyString::or(name.unwrap_or_default(), DEFAULT_NAME),
+            NonEmptyString::or(avatar.unwrap_or_default(), DEFAULT_AVATAR),
+        ))
+    }
+
+    fn of_ui(&self) -> Facts {
+        let assistant = &self.parts().config.ui.assistant;
+        Facts {
+            name: assistant.name.clone(),
+            avatar: assistant.avatar.clone(),
+            emoji: None,
+        }
+    }
+
+    fn of_agent(&self, agent: &str) -> Facts {
+        let identity = self.parts().agent(agent).map(|agent| &agent.identity);
+        identity.map_or_else(Facts::default, |identity| Facts {
+            name: identity.name.clone(),
+            avatar: identity.avatar.clone(),
+            emoji: identity.emoji.clone(),
+        })
+    }
+
+    fn of_workspace(&self, agent: &str) -> Facts {
+        read_start(&self.parts().workspace(agent).join(FILE))
+            .map_or_else(Facts::default, |text| parse(&text))
+    }
+
+    /// The picture as clients can use it: a URL as it is, a file of the workspace by its path on the gateway, a few
+    /// characters as they are. Anything else is no picture.
+    fn shown_avatar(&self, agent: &str, avatar: &str) -> Option<String> {
+        let avatar = avatar.trim();
+        let lower = avatar.to_lowercase();
+        let limit = usize::try_from(limits::AGENT_AVATAR_CHARS).unwrap_or(usize::MAX);
+        if ["http://", "https://", "data:"]
+            .iter()
+            .any(|scheme| lower.starts_with(scheme))
+        {
+            return (avatar.chars().count() <= limit).then(|| avatar.to_owned());
+        }
+        if is_picture(avatar) {
+            let base = self
+                .parts()
+                .config
+                .gateway
+                .control_ui
+                .base_path
+                .as_deref()
+                .unwrap_or_default()
+                .trim_matches('/');
+            let base = if base.is_empty() {
+                String::new()
+            } else {
+                format!("/{base}")
+            };
+            return Some(format!("{base}/avatar/{agent}"));
+        }
+        text_avatar(avatar)
+    }
+}
+
+fn shown_name(name: &str) -> Option<String> {
+    let limit = usize::try_from(limits::AGENT_NAME_CHARS).unwrap_or(usize::MAX);
+    let name: String = name.trim().chars().take(limit).collect();
+    (!name.is_empty()).then_some(name)
+}
+
+fn text_avatar(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty() && text.chars().count() <= MAX_TEXT_AVATAR).then(|| text.to_owned())
+}
+
+/// A relative path to a picture, inside the workspace.
+fn is_picture(text: &str) -> bool {
+    let path = Path::new(text);
+    let inside = path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .map(str::to_lowercase);
+    inside && ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()))
+}
+
+fn read_start(path: &Path) -> Option<String> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .ok()?
+        .take(MAX_FILE)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Reads lines such as `- **Name:** Maia`.
+fn parse(text: &str) -> Facts {
+    let mut facts = Facts::default();
+    for line in text.lines() {
+        let line = line.trim().trim_start_matches(['-', '*', '+', ' ']);
+        let Some((label, value)) = line.split_once(':') else {
+            continue;
+        };
+        let clean = |text: &str| text.trim_matches(['*', '_', '`', ' ', '\t']).to_owned();
+        let (label, value) = (clean(label).to_lowercase(), clean(value));
+        // Templates leave their hints in brackets.
+        if value.is_empty() || value.starts_with(['(', '[', '<']) {
+            continue;
+        }
+        let fact = match label.as_str() {
+            "name" => &mut facts.name,
+            "avatar" => &mut facts.avatar,
+            "emoji" => &mut facts.emoji,
+            _ => continue,
+        };
+        fact.get_or_insert(value);
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_a_workspace() {
+        let text = "# Who I am\n\n- **Name:** Maia\n* Emoji: 🦞\n- **Avatar**: `avatars/maia.png`\nName: Other\nVibe: calm\n";
+        let facts = Facts {
+            name: Some("Maia".into()),
+            avatar: Some("avatars/maia.png".into()),
+            emoji: Some("🦞".into()),
+        };
+        assert_eq!(parse(text), facts);
+        assert_eq!(
+            parse("- **Name:** _(pick something)_\n- Emoji:\nno colon"),
+            Facts::default()
+        );
+    }
+
+    #[test]
+    fn pictures_stay_inside_the_workspace() {
+        for (text, is) in [
+            ("avatars/a.PNG", true),
+            ("./a.webp", true),
+            ("../a.png", false),
+            ("/etc/a.png", false),
+            ("a.txt", false),
+            ("A", false),
+            ("", false),
+        ] {
+            assert_eq!(is_picture(text), is, "{text:?}");
+        }
+    }
+}

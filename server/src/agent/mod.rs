@@ -1,0 +1,33 @@
+//! Agents: runs with their lanes, events and outcomes, and the models that answer.
+//!
+//! The way of a turn: [`requests`] and [`chat`] check a request, [`runs`] accepts it (idempotency, lane, durable record),
+//! [`turn`] carries it (transcript, model, end), [`bus`] tells the world, [`outcome`] remembers how it ended. A
+//! [`backend`] turns a conversation into a stream of text and knows nothing of all this.
+//!
+//! Called by `methods/agent.rs` and `methods/chat.rs`; built once by the gateway.
+
+mod attachments;
+pub mod backend;
+mod bus;
+mod chat;
+mod identity;
+mod lanes;
+mod messages;
+mod models;
+mod outcome;
+mod parts;
+mod prompt;
+mod requests;
+mod run;
+mod runs;
+mod turn;
+mod wire;
+mod words;
+
+pub use models::{Choice, Models};
+pub use parts::Parts;
+pub use runs::Runs;
+pub use words::Thinking;
+
+#[cfg(test)]
+mod tests;

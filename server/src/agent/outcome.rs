@@ -1,0 +1,427 @@
+//! How runs end, and for how long that is known (contract 6.4, `agent.wait` in 6.6; odds 12, 14, 43, 44).
+//!
+//! [`Ledger`] is the memory: small rows, bounded in number and age. The record of each run in the store outlives the
+//! process; it alone holds the text of a reply, which is read again when a key is repeated.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
+
+use openclaw_protocol::protocol::limits;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::backend::Usage;
+use crate::store::{Reader, StoreError, Table, Writer};
+
+/// Most ended runs that are remembered.
+const MAX_ENDED: usize = limits::DEDUPE_MAX as usize;
+/// What a run without an outcome is said to have died of after a restart.
+pub(super) const RESTARTED: &str = "gateway restarted during the run";
+
+/// What the keys of run records begin with; the table has room for records of other methods.
+const RECORDS: &[u8] = b"run:";
+
+/// Which method began a run: keys of different methods do not meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Space {
+    /// `agent`.
+    Agent,
+    /// `chat.send`.
+    Chat,
+}
+
+/// A run, identified: the digest of method and idempotency key. Keys are as long as clients like; this is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct RunKey([u8; 32]);
+
+impl RunKey {
+    pub(super) fn new(space: Space, id: &str) -> Self {
+        let prefix = match space {
+            Space::Agent => "agent:",
+            Space::Chat => "chat:",
+        };
+        Self(
+            Sha256::new()
+                .chain_update(prefix)
+                .chain_update(id)
+                .finalize()
+                .into(),
+        )
+    }
+
+    fn stored(&self) -> Vec<u8> {
+        [RECORDS, &self.0].concat()
+    }
+
+    fn from_stored(key: &[u8]) -> Option<Self> {
+        key.strip_prefix(RECORDS)?.try_into().ok().map(Self)
+    }
+}
+
+/// Who called a chat run off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AbortReason {
+    /// `chat.abort`.
+    Rpc,
+    /// A stop word.
+    Stop,
+    /// The clock.
+    Timeout,
+}
+
+impl AbortReason {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Rpc => "rpc",
+            Self::Stop => "stop",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum End {
+    /// With a reply, be it empty.
+    Completed,
+    /// With an error; its text, for clients.
+    Failed(String),
+    /// Called off.
+    Aborted(AbortReason),
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Reply {
+    /// The reply, trimmed; empty if there was none.
+    pub(super) text: String,
+    pub(super) session_id: String,
+    pub(super) provider: String,
+    pub(super) model: String,
+    pub(super) usage: Usage,
+    pub(super) duration_ms: u64,
+}
+
+/// A run that has ended, without its reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) started_at: Option<u64>,
+    pub(super) ended_at: u64,
+    pub(super) end: End,
+}
+
+/// The ended runs of the last ten minutes.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    runs: HashMap<RunKey, Ended>,
+    by_age: BTreeSet<Expired>,
+}
+
+/// A run that can be forgotten, by the time of its end.
+pub(super) type Expired = (u64, RunKey);
+
+impl Ledger {
+    /// Notes the end of a run and returns the runs that had to be forgotten for it.
+    pub(super) fn note(&mut self, key: RunKey, ended: Ended) -> Vec<Expired> {
+        self.forget(&key);
+        self.by_age.insert((ended.ended_at, key));
+        self.runs.insert(key, ended);
+        let surplus = self.by_age.len().saturating_sub(MAX_ENDED);
+        let oldest: Vec<Expired> = self.by_age.iter().take(surplus).copied().collect();
+        oldest.iter().for_each(|(_, key)| self.forget(key));
+        oldest
+    }
+
+    /// The end of a run as a repeated key gets it: for five minutes.
+    pub(super) fn outcome(&self, key: &RunKey, now: u64) -> Option<&Ended> {
+        self.within(key, now, limits::DEDUPE_TTL_MS)
+    }
+
+    /// The end of a run as `agent.wait` gets it: for ten minutes.
+    pub(super) fn result(&self, key: &RunKey, now: u64) -> Option<&Ended> {
+        self.within(key, now, limits::AGENT_RESULT_TTL_MS)
+    }
+
+    /// Forgets what nobody can ask for any more and returns the runs whose record in the store can go.
+    pub(super) fn sweep(&mut self, now: u64) -> Vec<Expired> {
+        let aged = |limit: u64| {
+            let is_old = move |(at, _): &&Expired| now.saturating_sub(*at) >= limit;
+            self.by_age
+                .iter()
+                .take_while(is_old)
+                .copied()
+                .collect::<Vec<_>>()
+        };
+        let (stale, forgotten) = (
+            aged(limits::DEDUPE_TTL_MS),
+            aged(limits::AGENT_RESULT_TTL_MS),
+        );
+        forgotten.iter().for_each(|(_, key)| self.forget(key));
+        stale
+    }
+
+    fn within(&self, key: &RunKey, now: u64, ttl: u64) -> Option<&Ended> {
+        self.runs
+            .get(key)
+            .filter(|ended| now.saturating_sub(ended.ended_at) < ttl)
+    }
+
+    fn forget(&mut self, key: &RunKey) {
+        if let Some(ended) = self.runs.remove(key) {
+            self.by_age.remove(&(ended.ended_at, *key));
+        }
+    }
+}
+
+/// The record of a run in the store. It exists before the run is acknowledged, so that no restart can run it twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Record {
+    pub(super) space: Space,
+    pub(super) accepted_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) started_at: Option<u64>,
+    /// When the end was written; none while the run is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ended_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) end: Option<End>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reply: Option<Reply>,
+}
+
+impl Record {
+    /// A run that was accepted and has not ended.
+    pub(super) fn accepted(space: Space, accepted_at: u64) -> Self {
+        Self {
+            space,
+            accepted_at,
+            started_at: None,
+            ended_at: None,
+            end: None,
+            reply: None,
+        }
+    }
+
+    /// Writes the record of a run.
+    pub(super) fn put(&self, writer: &mut Writer<'_>, key: &RunKey) -> Result<(), StoreError> {
+        writer.put(Table::Idempotency, &key.stored(), self)
+    }
+
+    /// The record of a run.
+    pub(super) fn get(reader: &Reader<'_>, key: &RunKey) -> Result<Option<Self>, StoreError> {
+        reader.get(Table::Idempotency, &key.stored())
+    }
+}
+
+/// Removes the records of runs, but not where the same key has begun another run since.
+pub(super) fn delete(writer: &mut Writer<'_>, expired: &[Expired]) -> Result<(), StoreError> {
+    for (ended_at, key) in expired {
+        match Record::get(&writer.reader(), key) {
+            Ok(Some(record)) if record.ended_at != Some(*ended_at) => continue,
+            Err(StoreError::Damaged { .. }) | Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        writer.delete(Table::Idempotency, &key.stored())?;
+    }
+    Ok(())
+}
+
+/// A [`Record`] without its reply: a start must not hold a thousand of them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Header {
+    space: Space,
+    accepted_at: u64,
+    #[serde(default)]
+    started_at: Option<u64>,
+    #[serde(default)]
+    ended_at: Option<u64>,
+    #[serde(default)]
+    end: Option<End>,
+}
+
+/// Reads what a former process left, as of `now`: runs without an end have failed now, old ends go.
+pub(super) fn recover(
+    writer: &mut Writer<'_>,
+    now: u64,
+) -> Result<Vec<(RunKey, Ended)>, StoreError> {
+    let mut found = Vec::new();
+    writer.scan(Table::Idempotency, RECORDS, |key, header: Header| {
+        found.extend(RunKey::from_stored(key).map(|key| (key, header)));
+        ControlFlow::Continue(())
+    })?;
+    let (mut runs, mut stale) = (Vec::new(), Vec::new());
+    for (key, header) in found {
+        let started_at = header.started_at;
+        match (header.end, header.ended_at) {
+            (Some(end), Some(ended_at)) if now.saturating_sub(ended_at) < limits::DEDUPE_TTL_MS => {
+                runs.push((
+                    key,
+                    Ended {
+                        started_at,
+                        ended_at,
+                        end,
+                    },
+                ));
+            }
+            (Some(_), ended_at) => stale.push((ended_at.unwrap_or(0), key)),
+            (None, _) => {
+                let end = End::Failed(RESTARTED.to_owned());
+                let record = Record {
+                    started_at,
+                    ended_at: Some(now),
+                    end: Some(end.clone()),
+                    ..Record::accepted(header.space, header.accepted_at)
+                };
+                record.put(writer, &key)?;
+                runs.push((
+                    key,
+                    Ended {
+                        started_at,
+                        ended_at: now,
+                        end,
+                    },
+                ));
+            }
+        }
+    }
+    delete(writer, &stale)?;
+    Ok(runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Store, WriteError};
+
+    fn key(n: usize) -> RunKey {
+        RunKey::new(Space::Agent, &n.to_string())
+    }
+
+    fn at(ended_at: u64) -> Ended {
+        Ended {
+            started_at: None,
+            ended_at,
+            end: End::Completed,
+        }
+    }
+
+    #[test]
+    fn spaces_do_not_meet() {
+        assert_ne!(
+            RunKey::new(Space::Agent, "k"),
+            RunKey::new(Space::Chat, "k")
+        );
+        assert_ne!(
+            RunKey::new(Space::Agent, "k"),
+            RunKey::new(Space::Agent, "l")
+        );
+    }
+
+    #[test]
+    fn outcomes_last_five_minutes_and_results_ten() {
+        let mut ledger = Ledger::default();
+        ledger.note(key(1), at(1_000));
+        for (now, outcome, result) in [
+            (0, true, true),
+            (300_999, true, true),
+            (301_000, false, true),
+            (600_999, false, true),
+            (601_000, false, false),
+        ] {
+            let known = (
+                ledger.outcome(&key(1), now).is_some(),
+                ledger.result(&key(1), now).is_some(),
+            );
+            assert_eq!(known, (outcome, result), "at {now}");
+        }
+        assert_eq!(ledger.sweep(300_999), []);
+        assert_eq!(ledger.sweep(301_000), [(1_000, key(1))]);
+        assert!(ledger.result(&key(1), 301_000).is_some());
+        assert_eq!(ledger.sweep(601_000), [(1_000, key(1))]);
+        assert!(ledger.runs.is_empty() && ledger.by_age.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many() {
+        let mut ledger = Ledger::default();
+        for n in 0..MAX_ENDED {
+            assert_eq!(ledger.note(key(n), at(5)), []);
+        }
+        assert_eq!(ledger.note(key(0), at(6)), [], "the same run again");
+        let gone = ledger.note(key(MAX_ENDED), at(7));
+        assert_eq!(
+            (gone.len(), ledger.runs.len(), ledger.by_age.len()),
+            (1, MAX_ENDED, MAX_ENDED)
+        );
+        assert!(ledger.outcome(&gone[0].1, 7).is_none() && ledger.outcome(&key(0), 7).is_some());
+    }
+
+    #[tokio::test]
+    async fn only_the_record_that_expired_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let write = store.write(move |writer| {
+            Record::accepted(Space::Agent, 9).put(writer, &key(1))?;
+            Record {
+                ended_at: Some(5),
+                ..Record::accepted(Space::Agent, 1)
+            }
+            .put(writer, &key(2))?;
+            delete(writer, &[(5, key(1)), (5, key(2)), (5, key(3))])
+        });
+        write
+            .await
+            .map_err(|error: WriteError<StoreError>| error.to_string())
+            .unwrap();
+        let has = |n| {
+            store
+                .read(|reader| Record::get(reader, &key(n)))
+                .unwrap()
+                .is_some()
+        };
+        assert_eq!((has(1), has(2)), (true, false));
+    }
+
+    #[tokio::test]
+    async fn what_a_restart_finds() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let ended = |ended_at| Record {
+            ended_at: Some(ended_at),
+            end: Some(End::Aborted(AbortReason::Rpc)),
+            ..Record::accepted(Space::Chat, 1)
+        };
+        let now = 1_000_000;
+        let write = store.write(move |writer| {
+            Record::accepted(Space::Agent, 1).put(writer, &key(1))?;
+            ended(now - 299_999).put(writer, &key(2))?;
+            ended(now - 300_000).put(writer, &key(3))?;
+            recover(writer, now)
+        });
+        let mut runs = write
+            .await
+            .map_err(|error: WriteError<StoreError>| error.to_string())
+            .unwrap();
+        runs.sort_by_key(|(_, ended)| ended.ended_at);
+        let failed = Ended {
+            started_at: None,
+            ended_at: now,
+            end: End::Failed(RESTARTED.into()),
+        };
+        let aborted = Ended {
+            started_at: None,
+            ended_at: now - 299_999,
+            end: End::Aborted(AbortReason::Rpc),
+        };
+        assert_eq!(runs, [(key(2), aborted), (key(1), failed)]);
+        let record = |n| store.read(|reader| Record::get(reader, &key(n))).unwrap();
+        assert_eq!(record(1).unwrap().end, Some(End::Failed(RESTARTED.into())));
+        assert_eq!(record(3), None);
+    }
+}

@@ -1,0 +1,203 @@
+//! What runs need of the rest of the gateway, and what its configuration says about them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_protocol::protocol::{errors, limits};
+use openclaw_protocol::types::{ErrorShape, SessionsDefaults};
+use tokio::runtime::Handle;
+
+use super::models::{Choice, Models};
+use super::requests::unreadable;
+use super::words::Thinking;
+use crate::clock::Clock;
+use crate::config::{Agent, Config};
+use crate::hub::EventSink;
+use crate::paths::{Environment, Paths};
+use crate::sessions::key::normalise_agent_id;
+use crate::sessions::{Entry, SessionKey, Sessions};
+
+/// What runs need of the rest of the gateway.
+pub struct Parts {
+    /// Conversations.
+    pub sessions: Sessions,
+    /// What answers.
+    pub models: Models,
+    /// Configuration.
+    pub config: Arc<Config>,
+    /// Wall clock, for stamps.
+    pub clock: Arc<dyn Clock>,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// Runtime that carries runs.
+    pub work: Handle,
+    /// Where files are.
+    pub paths: Paths,
+    /// The environment by which configured paths are read.
+    pub environment: Environment,
+}
+
+impl Parts {
+    /// The configured agent of this normalised id.
+    pub(super) fn agent(&self, id: &str) -> Option<&Agent> {
+        let mut listed = self.config.agents.list.iter();
+        listed.find(|listed| normalise_agent_id(&listed.id) == id)
+    }
+
+    /// Whether there is an agent of this normalised id; the default one is there without configuration.
+    pub(super) fn is_agent(&self, id: &str) -> bool {
+        self.agent(id).is_some() || id == self.sessions.rules().default_agent
+    }
+
+    /// The directory that an agent (normalised id) works in.
+    pub(super) fn workspace(&self, id: &str) -> PathBuf {
+        let own = self.agent(id).and_then(|agent| agent.workspace.as_deref());
+        let is_default = id == self.sessions.rules().default_agent;
+        let shared = self.config.agents.defaults.workspace.as_deref();
+        match own.or_else(|| shared.filter(|_| is_default)) {
+            Some(configured) => self.environment.expand(configured),
+            None if is_default => self.paths.default_workspace(),
+            None => self.paths.state_dir.join(format!("workspace-{id}")),
+        }
+    }
+
+    /// Longest run when the request does not say.
+    pub(super) fn default_timeout(&self) -> Duration {
+        let configured = self.config.agents.defaults.timeout_seconds;
+        Duration::from_secs(configured.map_or(limits::AGENT_TIMEOUT_SECONDS, Into::into))
+    }
+
+    /// The thinking level of a session: its own, else the configured one, else `low` for models that can think.
+    pub(super) fn thinking_level(&self, choice: &Choice, entry: Option<&Entry>) -> Thinking {
+        let of_session = entry.and_then(|entry| entry.thinking_level.as_deref());
+        let configured = self.config.agents.defaults.thinking_default;
+        of_session
+            .and_then(Thinking::parse)
+            .or_else(|| configured.and_then(|level| Thinking::parse(level.as_str())))
+            .unwrap_or(if choice.reasoning {
+                Thinking::Low
+            } else {
+                Thinking::Off
+            })
+    }
+
+    /// The model of a new session, as listings show it.
+    pub fn session_defaults(&self) -> SessionsDefaults {
+        let choice = self
+            .models
+            .choose(&self.sessions.rules().default_agent, None);
+        SessionsDefaults::new(
+            Some(choice.provider),
+            Some(choice.model),
+            Some(choice.context_tokens),
+        )
+    }
+
+    /// Refuses sessions to which nothing may be sent.
+    pub(super) fn check_send_policy(&self, session: &SessionKey) -> Result<(), ErrorShape> {
+        let entry = self
+            .sessions
+            .entry(session)
+            .map_err(|error| unreadable(&error))?;
+        match entry.and_then(|entry| entry.send_policy).as_deref() {
+            Some("deny") => Err(errors::SEND_BLOCKED.error()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sessions::{KeyRules, open_with};
+    use serde_json::json;
+
+    fn parts(dir: &std::path::Path, config: serde_json::Value, work: Handle) -> Parts {
+        struct Nobody;
+        impl EventSink for Nobody {
+            fn emit(&self, _: openclaw_protocol::events::Event) {}
+        }
+        let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
+        Parts {
+            sessions: open_with(dir, KeyRules::of(&config)),
+            models: Models::new(Arc::clone(&config)),
+            config,
+            clock: Arc::new(crate::clock::ManualClock::new(0)),
+            events: Arc::new(Nobody),
+            work,
+            paths: Paths {
+                state_dir: "/state".into(),
+                config_file: "/state/openclaw.json".into(),
+            },
+            environment: Environment::new("/home/ann", Vec::<(String, String)>::new()),
+        }
+    }
+
+    #[tokio::test]
+    async fn agents_and_their_places() {
+        let list = json!([{"id": "Ops", "workspace": "~/ops"}, {"id": "aux"}]);
+        for (config, agent, is, place) in [
+            (json!({}), "main", true, "/state/workspace"),
+            (json!({}), "ops", false, "/state/workspace-ops"),
+            (
+                json!({"agents": {"list": list}}),
+                "ops",
+                true,
+                "/home/ann/ops",
+            ),
+            (
+                json!({"agents": {"list": list}}),
+                "main",
+                false,
+                "/state/workspace-main",
+            ),
+            (
+                json!({"agents": {"list": list, "defaults": {"workspace": "/w"}}}),
+                "aux",
+                true,
+                "/state/workspace-aux",
+            ),
+            (
+                json!({"agents": {"defaults": {"workspace": "~/w"}}}),
+                "main",
+                true,
+                "/home/ann/w",
+            ),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let parts = parts(dir.path(), config, Handle::current());
+            assert_eq!(
+                (parts.is_agent(agent), parts.workspace(agent)),
+                (is, place.into()),
+                "{agent}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn levels_and_times() {
+        let dir = tempfile::tempdir().unwrap();
+        let defaults =
+            json!({"agents": {"defaults": {"thinkingDefault": "medium", "timeoutSeconds": 5}}});
+        let parts = parts(dir.path(), defaults, Handle::current());
+        let choice = parts.models.choose("main", None);
+        let entry = |level: &str| Entry {
+            thinking_level: Some(level.into()),
+            ..Entry::default()
+        };
+        assert_eq!(parts.thinking_level(&choice, None), Thinking::Medium);
+        assert_eq!(
+            parts.thinking_level(&choice, Some(&entry("high"))),
+            Thinking::High
+        );
+        assert_eq!(
+            parts.thinking_level(&choice, Some(&entry("wild"))),
+            Thinking::Medium
+        );
+        assert_eq!(parts.default_timeout(), Duration::from_secs(5));
+        let defaults =
+            SessionsDefaults::new(Some("echo".into()), Some("echo".into()), Some(200_000));
+        assert_eq!(parts.session_defaults(), defaults);
+    }
+}

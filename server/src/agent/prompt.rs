@@ -1,0 +1,59 @@
+//! What a model is told before the conversation.
+
+use crate::config::Agent;
+
+/// The system prompt of a turn: who the agent is, if it is configured, and what this turn adds.
+pub(super) fn system(agent: Option<&Agent>, extra: Option<&str>) -> String {
+    let identity = agent.map(|agent| &agent.identity);
+    let given = |text: Option<&String>| {
+        text.map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+    };
+    let name = given(identity.and_then(|identity| identity.name.as_ref()));
+    let theme = given(identity.and_then(|identity| identity.theme.as_ref()));
+    let mut prompt = match name {
+        Some(name) => format!("You are {name}, a personal assistant."),
+        None => "You are a personal assistant.".to_owned(),
+    };
+    prompt.push_str(" People reach you through OpenClaw, a gateway on a machine of their own.");
+    if let Some(theme) = theme {
+        prompt.push_str(&format!(" Your character: {theme}."));
+    }
+    if let Some(extra) = extra.map(str::trim).filter(|extra| !extra.is_empty()) {
+        prompt.push_str("\n\n");
+        prompt.push_str(extra);
+    }
+    prompt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn prompts() {
+        let agents = json!([{"id": "main", "identity": {"name": "Maia", "theme": "helper"}}, {"id": "ops", "identity": {"name": " "}}]);
+        let agents: Vec<Agent> = serde_json::from_value(agents).unwrap();
+        let place = " People reach you through OpenClaw, a gateway on a machine of their own.";
+        for (agent, extra, prompt) in [
+            (
+                Some(&agents[0]),
+                None,
+                format!("You are Maia, a personal assistant.{place} Your character: helper."),
+            ),
+            (
+                Some(&agents[1]),
+                Some(" "),
+                format!("You are a personal assistant.{place}"),
+            ),
+            (
+                None,
+                Some("Be brief. "),
+                format!("You are a personal assistant.{place}\n\nBe brief."),
+            ),
+        ] {
+            assert_eq!(system(agent, extra), prompt);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! `agent` and `agent.wait`: from params to a run, and from its end to an answer (contract 6.6).
+
+use std::time::Duration;
+
+use openclaw_protocol::protocol::{ErrorCode, errors, limits};
+use openclaw_protocol::rt::NonEmptyString;
+use openclaw_protocol::server::{Failure, Staged};
+use openclaw_protocol::types::{
+    AgentAccepted, AgentFailure, AgentFinal, AgentParams, AgentWaitParams, AgentWaitResult,
+    ErrorShape,
+};
+
+use super::outcome::{End, Ended, Reply, Space};
+use super::run::Job;
+use super::runs::{Admission, Ask, Refusal, Runs};
+use super::{attachments, wire, words};
+use crate::sessions::key::normalise_agent_id;
+use crate::sessions::{Entry, SessionKey};
+use crate::store::StoreError;
+
+/// What `agent` answers.
+pub(super) type AgentAnswer = Staged<AgentAccepted, AgentFinal, AgentFailure>;
+
+/// A reply is no longer there although its run ended well.
+const REPLY_GONE: &str = "Error: the run has ended, but its reply is no longer stored";
+
+impl Runs {
+    /// `agent`: accepts a turn, or tells what became of it when its key is known.
+    ///
+    /// # Errors
+    /// The refusals of contract 6.6 in their order; `UNAVAILABLE` when there is no room or the store fails.
+    pub async fn agent(&self, params: AgentParams) -> Result<AgentAnswer, ErrorShape> {
+        let id = params.idempotency_key.clone();
+        if let Some(known) = self.known(Space::Agent, &id).await {
+            return Ok(self.agent_answer(id, known));
+        }
+        let ask = self.agent_ask(params)?;
+        let admission = self.admit(ask).await.map_err(Refusal::shape)?;
+        Ok(self.agent_answer(id, admission))
+    }
+
+    /// `agent.wait`: how a run ended, or that it has not within the time.
+    pub async fn agent_wait(&self, params: AgentWaitParams) -> AgentWaitResult {
+        let timeout =
+            Duration::from_millis(params.timeout_ms.unwrap_or(limits::AGENT_WAIT_DEFAULT_MS));
+        let ended = self.wait(&params.run_id, timeout).await;
+        wire::wait_result(params.run_id, ended)
+    }
+
+    fn agent_answer(&self, id: NonEmptyString, admission: Admission) -> AgentAnswer {
+        match admission {
+            Admission::New(run) => Staged::Both {
+                first: AgentAccepted::new(id.clone(), run.accepted_at),
+                then: Box::pin(async move {
+                    match run.over().await {
+                        Some(closing) => {
+                            agent_outcome(id, &closing.ended, || closing.reply.clone())
+                        }
+                        None => Err(wire::agent_failure(id, REPLY_GONE)),
+                    }
+                }),
+            },
+            Admission::Running(run) => Staged::First(AgentAccepted::new(id, run.accepted_at)),
+            Admission::Ended(ended) => {
+                let reply = || self.reply(&id);
+                Staged::Final(agent_outcome(id.clone(), &ended, reply))
+            }
+        }
+    }
+
+    fn agent_ask(&self, params: AgentParams) -> Result<Ask, ErrorShape> {
+        let attached = params.attachments.as_deref().unwrap_or_default();
+        let images = attachments::images(attached).map_err(|error| error.shape())?;
+        for channel in [&params.channel, &params.reply_channel]
+            .into_iter()
+            .flatten()
+        {
+            if !words::is_known_channel(channel) {
+                return Err(errors::AGENT_UNKNOWN_CHANNEL.with(&[("channel", channel.trim())]));
+            }
+        }
+        let target = self.session_of(&params)?;
+        if let Some(target) = &target {
+            self.parts().check_send_policy(&target.session)?;
+        }
+        let job = Job {
+            text: params.message.to_string(),
+            images,
+            thinking: given(params.thinking),
+            timeout: params
+                .timeout
+                .map_or_else(|| self.parts().default_timeout(), Duration::from_secs),
+            expires: None,
+            extra_system: given(params.extra_system_prompt),
+        };
+        let changes = EntryChanges {
+            label: params.label.map(String::from),
+            spawned_by: given(params.spawned_by),
+            group: given(params.group_id).map(|id| Group {
+                id,
+                channel: given(params.channel),
+                room: given(params.group_channel),
+                space: given(params.group_space),
+            }),
+            session_id: target.as_ref().and_then(|target| target.new_id.clone()),
+        };
+        let on_entry = Box::new(move |entry: &mut Entry| changes.apply(entry));
+        let session = target.map(|target| (target.session, target.shown));
+        Ok(Ask {
+            space: Space::Agent,
+            id: params.idempotency_key,
+            session,
+            on_entry,
+            job,
+        })
+    }
+
+    /// The conversation that is meant: by key, else the agent's main one, else by transcript, else (an address is given)
+    /// the default agent's main one.
+    fn session_of(&self, params: &AgentParams) -> Result<Option<Target>, ErrorShape> {
+        let rules = self.sessions().rules();
+        let agent = match &params.agent_id {
+            Some(sent) if !sent.trim().is_empty() => {
+                let agent = normalise_agent_id(sent);
+                if !self.parts().is_agent(&agent) {
+                    return Err(errors::AGENT_UNKNOWN_AGENT.with(&[("agentId", sent)]));
+                }
+                Some(agent)
+            }
+            _ => None,
+        };
+        if let Some(key) = params
+            .session_key
+            .as_ref()
+            .filter(|key| !key.trim().is_empty())
+        {
+            let of_key = rules.agent_of(key);
+            if let Some(agent) = agent.filter(|agent| *agent != of_key) {
+                return Err(mismatch("agent", &agent, &of_key));
+            }
+            let shown = NonEmptyString::or(key.as_str(), "main");
+            return Ok(Some(Target {
+                session: rules.canonicalise(key),
+                shown,
+                new_id: None,
+            }));
+        }
+        if let Some(agent) = agent {
+            return Ok(Some(Target::canonical(rules.main(&agent))));
+        }
+        if let Some(id) = given(params.session_id.clone()) {
+            let found = self
+                .sessions()
+                .find_by_id(&id)
+                .map_err(|error| unreadable(&error))?;
+            return Ok(Some(match found {
+                Some(session) => Target::canonical(session),
+                None => Target {
+                    new_id: Some(id.clone()),
+                    ..Target::canonical(rules.canonicalise(&id))
+                },
+            }));
+        }
+        Ok(given(params.to.clone()).map(|_| Target::canonical(rules.main(&rules.default_agent))))
+    }
+}
+
+#[expect(
+    clippy::result_large_err,
+    reason = "the shape of the handler's own result, made once a run"
+)]
+fn agent_outcome(
+    id: NonEmptyString,
+    ended: &Ended,
+    reply: impl FnOnce() -> Option<Reply>,
+) -> Result<AgentFinal, Failure<AgentFailure>> {
+    match &ended.end {
+        End::Completed => match reply() {
+            Some(reply) => Ok(wire::agent_final(id, &reply)),
+            None => Err(wire::agent_failure(id, REPLY_GONE)),
+        },
+        End::Failed(error) => Err(wire::agent_failure(id, error)),
+        End::Aborted(reason) => Err(wire::agent_failure(
+            id,
+            &format!("run aborted ({})", reason.as_str()),
+        )),
+    }
+}
+
+/// The refusal of an agent and a session key that do not belong together.
+pub(super) fn mismatch(method: &str, agent: &str, of_key: &str) -> ErrorShape {
+    errors::AGENT_SESSION_MISMATCH.with(&[
+        ("method", method),
+        ("agentId", agent),
+        ("sessionAgentId", of_key),
+    ])
+}
+
+/// The store cannot be read; why is for the log.
+pub(super) fn unreadable(error: &StoreError) -> ErrorShape {
+    tracing::error!(%error, "sessions could not be read");
+    ErrorCode::Unavailable.error("sessions could not be read")
+}
+
+impl Refusal {
+    /// The error for the client.
+    pub(super) fn shape(self) -> ErrorShape {
+        ErrorCode::Unavailable.error(self.to_string())
+    }
+}
+
+/// A text that is not blank.
+fn given(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+}
+
+/// The conversation that an `agent` request means.
+struct Target {
+    session: SessionKey,
+    /// Its key in the client's spelling, or the canonical one.
+    shown: NonEmptyString,
+    /// Id of the transcript, where the request names one that does not exist.
+    new_id: Option<String>,
+}
+
+impl Target {
+    fn canonical(session: SessionKey) -> Self {
+        let shown = NonEmptyString::or(session.canonical(), "main");
+        Self {
+            session,
+            shown,
+            new_id: None,
+        }
+    }
+}
+
+/// What an `agent` request changes in its session's entry.
+struct EntryChanges {
+    session_id: Option<String>,
+    label: Option<String>,
+    spawned_by: Option<String>,
+    group: Option<Group>,
+}
+
+struct Group {
+    id: String,
+    channel: Option<String>,
+    room: Option<String>,
+    space: Option<String>,
+}
+
+impl EntryChanges {
+    fn apply(self, entry: &mut Entry) {
+        let set = |member: &mut Option<String>, value: Option<String>| {
+            if value.is_some() {
+                *member = value;
+            }
+        };
+        if let Some(id) = self.session_id {
+            entry.session_id = id;
+        }
+        set(&mut entry.label, self.label);
+        set(&mut entry.spawned_by, self.spawned_by);
+        if let Some(group) = self.group {
+            entry.group_id = Some(group.id);
+            set(&mut entry.channel, group.channel);
+            set(&mut entry.group_channel, group.room);
+            set(&mut entry.space, group.space);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The `openclaw` command. [`run`] is all that `main` calls.
+
+mod agent;
+mod client;
+mod connect;
+mod gateway_args;
+pub(crate) mod print;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+pub use gateway_args::{FlagError, GatewayArgs, WsLog};
+
+use crate::gateway;
+use crate::paths::Environment;
+
+/// The gateway and the commands that talk to it.
+#[derive(Debug, Parser)]
+#[command(name = "openclaw", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway in the foreground, or call it
+    #[command(args_conflicts_with_subcommands = true)]
+    Gateway {
+        #[command(flatten)]
+        run: Box<GatewayArgs>,
+        #[command(subcommand)]
+        command: Option<GatewayCommand>,
+    },
+    /// Call a method of the gateway
+    Call(client::CallArgs),
+    /// Ask the gateway how it is
+    Health(client::HealthArgs),
+    /// Show conversations and what waits
+    Status(client::StatusArgs),
+    /// Say something to an agent and print its answer as it comes
+    Agent(agent::AgentArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum GatewayCommand {
+    /// Run the gateway in the foreground
+    Run(Box<GatewayArgs>),
+    /// Call a method of the gateway
+    Call(client::CallArgs),
+}
+
+/// Parses the command line and carries it out. Exit codes: 0 done; 1 it failed, or the gateway's flags are wrong; 2 the
+/// command line of a client command is wrong.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is not worth another error.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                // Supervisors know 1 as the gateway's word for bad values (contract 11.4).
+                _ if arguments.get(1).is_some_and(|word| word == "gateway") => ExitCode::FAILURE,
+                _ => ExitCode::from(2),
+            };
+        }
+    };
+    let environment = Environment::of_process();
+    match cli.command {
+        Command::Gateway { run, command } => match command {
+            None => gateway::main(*run, environment),
+            Some(GatewayCommand::Run(run)) => gateway::main(*run, environment),
+            Some(GatewayCommand::Call(args)) => block_on(client::call(args, &environment)),
+        },
+        Command::Call(args) => block_on(client::call(args, &environment)),
+        Command::Health(args) => block_on(client::health(args, &environment)),
+        Command::Status(args) => block_on(client::status(args, &environment)),
+        Command::Agent(args) => block_on(agent::agent(args, &environment)),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), client::Failure>>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime.block_on(client::finish(command)),
+        Err(error) => {
+            print::complain(&format!("cannot start: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

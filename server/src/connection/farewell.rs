@@ -1,0 +1,41 @@
+//! The end of a connection: what is queued goes out, the close frame last, and the peer gets a moment to read it.
+//!
+//! Closing a socket that still has unread bytes resets it, and a reset makes the peer lose what it had not read yet,
+//! the close frame included. So what the peer still sends is read and thrown away until it closes.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::timeout;
+
+use crate::limits::CLOSE_TIMEOUT;
+use crate::ws::{Flush, Outbox};
+
+/// Bytes thrown away at a time.
+const SCRAP: usize = 4 * 1024;
+
+/// Writes what is queued and waits for the peer to close, [`CLOSE_TIMEOUT`] at most.
+pub(super) async fn say(mut read: OwnedReadHalf, outbox: &Outbox) {
+    let goodbye = async {
+        let flushed = poll_fn(|cx| {
+            outbox.register(cx.waker());
+            loop {
+                match outbox.flush() {
+                    Flush::Done => return Poll::Ready(true),
+                    Flush::Failed(_) => return Poll::Ready(false),
+                    Flush::Blocked => std::task::ready!(outbox.poll_writable(cx)),
+                }
+            }
+        });
+        if !flushed.await {
+            return;
+        }
+        outbox.end();
+        let mut scrap = [0; SCRAP];
+        while read.read(&mut scrap).await.is_ok_and(|n| n > 0) {}
+    };
+    // A peer that does not close is left to itself.
+    let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+}

@@ -1,0 +1,397 @@
+//! The handshake as a state machine: what a connection's first message leads to (contract 2, all checks of 2.3 in order).
+//!
+//! Pure: no socket, no clock, no disk. The connection drives it:
+//!
+//! ```text
+//! Handshake::new ─ challenge() ──► sent at once
+//!       │
+//!       ├─ nothing within limits::HANDSHAKE_TIMEOUT_MS ─► Refusal::timed_out()
+//!       └─ receive(first message) ─► Verdict
+//!                 Accept       hello-ok follows
+//!                 Refuse       its response, if any, then its close
+//!                 NeedPairing  await pairing.commit(need.ask()), then need.decided(outcome) ─► Verdict
+//! ```
+//!
+//! Every step consumes the machine, so nothing can be received twice; what a client sends behind its `connect` has to
+//! wait in the connection until the verdict (odd 1). Accepting touches no disk unless something has to be granted.
+
+mod client;
+mod refusal;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use openclaw_protocol::call::{self, Call, Problem};
+use openclaw_protocol::events::Event;
+use openclaw_protocol::methods::Method;
+use openclaw_protocol::protocol::{self, Role, limits};
+use openclaw_protocol::rt::{self, NonEmptyString, Tree, Violation};
+use openclaw_protocol::tables;
+use openclaw_protocol::types::{self, ConnectParams};
+
+pub use client::{ClientKind, is_control_ui, is_webchat};
+pub use refusal::{Cause, CloseWith, Refusal, cut_reason};
+
+use super::auth::{Auth, Credentials};
+use super::identity::{Challenge, Claim, VerifiedDevice};
+use super::locality::{Locality, PeerFacts, Trust};
+use crate::config::{self, GatewayAuth};
+use crate::pairing::{Ask, Decision, Devices, Grant, MAX_SCOPES, Outcome, PairingError, Profile};
+
+/// What the configuration says about connecting.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The shared secret.
+    pub auth: Auth,
+    /// Trusted proxies and origins, own addresses.
+    pub trust: Trust,
+    /// `gateway.controlUi.allowInsecureAuth`: the Control UI may come without a device, and is not paired.
+    pub allow_insecure_auth: bool,
+    /// `gateway.controlUi.dangerouslyDisableDeviceAuth`: as above, and a device that it sends is ignored.
+    pub disable_device_auth: bool,
+    /// Local devices have to sign the nonce too (odd 53). Off by default: clients that connect before the challenge
+    /// arrives sign without it.
+    pub nonce_everywhere: bool,
+}
+
+impl Policy {
+    /// What a configuration says. `auth` is the resolved secret, `own_addresses` are as for [`Trust::new`].
+    #[must_use]
+    pub fn new(gateway: &config::Gateway, auth: &GatewayAuth, own_addresses: &[IpAddr]) -> Self {
+        let control_ui = &gateway.control_ui;
+        Self {
+            auth: Auth::new(auth.mode, auth.secret().map(rt::SecretString::expose)),
+            trust: Trust::new(
+                &gateway.trusted_proxies,
+                own_addresses,
+                &control_ui.allowed_origins,
+            ),
+            allow_insecure_auth: control_ui.allow_insecure_auth,
+            disable_device_auth: control_ui.dangerously_disable_device_auth,
+            nonce_everywhere: false,
+        }
+    }
+}
+
+/// A connection that has not said who it is.
+#[derive(Debug)]
+pub struct Handshake {
+    policy: Arc<Policy>,
+    locality: Locality,
+    nonce: String,
+}
+
+/// What a message led to.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The connection is open.
+    Accept(Box<Accepted>),
+    /// The connection is over.
+    Refuse(Box<Refusal>),
+    /// Everything is in order but the pairing, which has to be written first.
+    NeedPairing(Box<NeedPairing>),
+}
+
+/// An accepted `connect`.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Id of the request, to be answered by hello-ok.
+    pub request_id: String,
+    /// The params without `auth` and `device`, of which only what follows is of use.
+    pub params: ConnectParams,
+    /// The effective role.
+    pub role: Role,
+    /// The effective scopes: as sent, or the default of the role.
+    pub scopes: Vec<String>,
+    /// The device, if it sent one that is in effect.
+    pub device: Option<VerifiedDevice>,
+    /// `auth` of hello-ok; there is one for every paired device.
+    pub grant: Option<Grant>,
+    /// Where the connection comes from.
+    pub locality: Locality,
+}
+
+/// A `connect` that waits for [`crate::pairing::Pairing::commit`].
+#[derive(Debug)]
+pub struct NeedPairing {
+    ask: Ask,
+    accepted: Box<Accepted>,
+}
+
+impl Handshake {
+    /// A connection from `peer`, with a `nonce` that no other connection has.
+    #[must_use]
+    pub fn new(policy: Arc<Policy>, peer: &PeerFacts, nonce: uuid::Uuid) -> Self {
+        Self {
+            locality: policy.trust.judge(peer),
+            policy,
+            nonce: nonce.to_string(),
+        }
+    }
+
+    /// Where the connection comes from.
+    #[must_use]
+    pub fn locality(&self) -> Locality {
+        self.locality
+    }
+
+    /// The text of the challenge, the first frame of every connection (2.1). Clients wait only
+    /// [`limits::CHALLENGE_WAIT_MS`] for it.
+    #[must_use]
+    pub fn challenge(&self, now_ms: u64) -> Vec<u8> {
+        let nonce = NonEmptyString::or(self.nonce.as_str(), "nonce");
+        let mut text =
+            Event::ConnectChallenge(types::ConnectChallenge::new(nonce, now_ms)).frame_start();
+        text.push(b'}');
+        text
+    }
+
+    /// Judges the first message.
+    pub fn receive(self, text: &str, now_ms: u64, devices: &impl Devices) -> Verdict {
+        self.judge(text, now_ms, devices)
+            .unwrap_or_else(Verdict::Refuse)
+    }
+
+    fn judge(
+        self,
+        text: &str,
+        now_ms: u64,
+        devices: &impl Devices,
+    ) -> Result<Verdict, Box<Refusal>> {
+        let (id, params) = read_connect(text)?;
+        self.admit(&id, params, now_ms, devices)
+            .map_err(|cause| Box::new(Refusal::answering(&id, cause)))
+    }
+
+    /// Checks 2 to 9 of 2.3.
+    fn admit(
+        self,
+        id: &str,
+        mut params: Box<ConnectParams>,
+        now_ms: u64,
+        devices: &impl Devices,
+    ) -> Result<Verdict, Cause> {
+        if params.max_protocol < protocol::VERSION || params.min_protocol > protocol::VERSION {
+            return Err(Cause::ProtocolMismatch);
+        }
+        let role = match params.role.as_deref() {
+            None => Role::Operator,
+            Some(name) => Role::from_wire(name).ok_or(Cause::InvalidRole)?,
+        };
+        let sent: Vec<String> = params
+            .scopes
+            .take()
+            .into_iter()
+            .flatten()
+            .map(String::from)
+            .collect();
+        let (device, auth) = (params.device.take(), params.auth.take());
+        let credentials = match &auth {
+            Some(auth) => Credentials::new(
+                auth.token.as_ref().map(rt::SecretString::expose),
+                auth.password.as_ref().map(rt::SecretString::expose),
+            ),
+            None => Credentials::default(),
+        };
+        let control_ui = is_control_ui(&params.client);
+        let bypass =
+            control_ui && (self.policy.allow_insecure_auth || self.policy.disable_device_auth);
+        let device = device.filter(|_| !(control_ui && self.policy.disable_device_auth));
+        let device = match device {
+            Some(device) => {
+                Some(self.verify(&device, &params.client, role, &sent, auth.as_ref(), now_ms)?)
+            }
+            None if control_ui && !bypass => return Err(Cause::ControlUiInsecure),
+            None => {
+                let excused = if bypass {
+                    credentials.any()
+                } else {
+                    self.policy.auth.offered(&credentials)
+                };
+                if !excused {
+                    return Err(Cause::DeviceRequired);
+                }
+                None
+            }
+        };
+        let scopes = if sent.is_empty() {
+            role.default_scopes()
+                .iter()
+                .map(|scope| scope.as_str().to_owned())
+                .collect()
+        } else {
+            sent
+        };
+        let by_device_token = self.authenticate(
+            &credentials,
+            device.as_ref(),
+            role,
+            &scopes,
+            &params,
+            devices,
+        )?;
+        let accepted = Box::new(Accepted {
+            request_id: id.to_owned(),
+            role,
+            scopes,
+            device,
+            grant: None,
+            locality: self.locality,
+            params: *params,
+        });
+        let Some(ask) = accepted.ask(bypass && credentials.any(), by_device_token) else {
+            return Ok(Verdict::Accept(accepted));
+        };
+        match devices.decide(&ask) {
+            Decision::Granted(grant) => Ok(accepted.with(Some(grant))),
+            Decision::Unpaired => Ok(accepted.with(None)),
+            Decision::Waiting { request_id } => Err(Cause::PairingRequired { request_id }),
+            Decision::Undecided => Ok(Verdict::NeedPairing(Box::new(NeedPairing {
+                ask,
+                accepted,
+            }))),
+        }
+    }
+
+    /// Checks 7a to 7f.
+    fn verify(
+        &self,
+        device: &types::ConnectDevice,
+        client: &types::ConnectClient,
+        role: Role,
+        scopes: &[String],
+        auth: Option<&types::ConnectAuth>,
+        now_ms: u64,
+    ) -> Result<VerifiedDevice, Cause> {
+        let claim = Claim {
+            device_id: &device.id,
+            public_key: &device.public_key,
+            signature: &device.signature,
+            signed_at: device.signed_at,
+            nonce: device.nonce.as_deref(),
+            client_id: &client.id.to_string(),
+            client_mode: &client.mode.to_string(),
+            role: role.as_str(),
+            scopes,
+            token: auth
+                .and_then(|auth| auth.token.as_ref())
+                .map(rt::SecretString::expose),
+        };
+        let challenge = Challenge {
+            nonce: &self.nonce,
+            nonce_required: self.policy.nonce_everywhere || !self.locality.local,
+            now_ms,
+            max_skew_ms: limits::SIGNATURE_SKEW_MS,
+        };
+        claim.verify(&challenge).map_err(Cause::Identity)
+    }
+
+    /// Check 8; whether it was the device's own token that opened.
+    fn authenticate(
+        &self,
+        credentials: &Credentials<'_>,
+        device: Option<&VerifiedDevice>,
+        role: Role,
+        scopes: &[String],
+        params: &ConnectParams,
+        devices: &impl Devices,
+    ) -> Result<bool, Cause> {
+        let Err(error) = self.policy.auth.check(credentials) else {
+            return Ok(false);
+        };
+        match (device, credentials.token()) {
+            (Some(device), Some(token)) if devices.accepts(device, role, scopes, token) => Ok(true),
+            _ => Err(Cause::Unauthorized {
+                error,
+                client: ClientKind::of(&params.client),
+            }),
+        }
+    }
+}
+
+impl Accepted {
+    /// What its device asks for; `None` without a device.
+    fn ask(&self, optional: bool, by_device_token: bool) -> Option<Ask> {
+        let client = &self.params.client;
+        let profile = Profile {
+            display_name: client.display_name.as_deref().map(str::to_owned),
+            platform: Some(client.platform.to_string()),
+            client_id: Some(client.id.to_string()),
+            client_mode: Some(client.mode.to_string()),
+            remote_ip: self.locality.reported_ip.map(|address| address.to_string()),
+        };
+        Some(Ask {
+            device: self.device.clone()?,
+            role: self.role,
+            scopes: self.scopes.clone(),
+            local: self.locality.local,
+            optional,
+            by_device_token,
+            profile: profile.bounded(),
+        })
+    }
+
+    fn with(mut self: Box<Self>, grant: Option<Grant>) -> Verdict {
+        self.grant = grant;
+        Verdict::Accept(self)
+    }
+}
+
+impl NeedPairing {
+    /// What has to be committed.
+    #[must_use]
+    pub fn ask(&self) -> &Ask {
+        &self.ask
+    }
+
+    /// The verdict once that was done.
+    #[must_use]
+    pub fn decided(self, outcome: Result<Outcome, PairingError>) -> Verdict {
+        let cause = match outcome {
+            Ok(Outcome::Granted { grant, .. }) => return self.accepted.with(Some(grant)),
+            Ok(Outcome::Unpaired) => return self.accepted.with(None),
+            Ok(Outcome::Waiting { request_id, .. }) => Cause::PairingRequired { request_id },
+            Err(PairingError::TooManyScopes) => Cause::InvalidParams(vec![Violation {
+                path: "/scopes".to_owned(),
+                keyword: "maxItems",
+                message: format!("must NOT have more than {MAX_SCOPES} items"),
+            }]),
+            Err(error) => Cause::PairingFailed(error),
+        };
+        Verdict::Refuse(Box::new(Refusal::answering(
+            &self.accepted.request_id,
+            cause,
+        )))
+    }
+}
+
+/// Checks 1a to 1c: the id and params of a `connect`.
+fn read_connect(text: &str) -> Result<(String, Box<ConnectParams>), Box<Refusal>> {
+    let gate = |name: &str| Method::from_name(name).filter(|method| *method == Method::Connect);
+    let refusal = match call::read_request(text, gate) {
+        Ok(request) => match request.params {
+            Some(Call::Connect(params)) => return Ok((request.id.into_owned(), params)),
+            _ => Refusal::answering(&request.id, Cause::NotConnect),
+        },
+        Err(Problem::NotJson) => Refusal::silent(Cause::NotJson),
+        Err(Problem::Frame { .. }) => Refusal::silent(Cause::InvalidFrame),
+        Err(Problem::Params { id, violations, .. }) => {
+            let violations = if has_params(text) {
+                violations
+            } else {
+                rt::violations(&tables::CONNECT_PARAMS, &Tree::Null)
+            };
+            Refusal::answering(&id, Cause::InvalidParams(violations))
+        }
+    };
+    Err(Box::new(refusal))
+}
+
+/// Elsewhere absent params count as `{}`; `connect` has required ones, and without any it is told that they have to be
+/// an object (recorded).
+fn has_params(text: &str) -> bool {
+    Tree::parse(text).is_ok_and(|frame| !matches!(frame.get("params"), None | Some(Tree::Null)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! One WebSocket connection, from its handshake to its close.
+//!
+//! [`serve`] runs a connection as one task that reads, handles and writes: `reader` feeds messages to the `link`, which
+//! holds all state; the handshake decides about the first message, then `requests` hold what is being handled, and
+//! everything to be written gathers in the connection's outbox. A turn of the task is one read, the handling of
+//! whatever had come, and one write.
+
+pub mod auth;
+mod caller;
+mod ending;
+mod farewell;
+pub mod handshake;
+mod hello;
+pub mod identity;
+mod link;
+pub mod locality;
+mod reader;
+mod requests;
+
+use std::sync::Arc;
+
+use openclaw_protocol::call::Call;
+use openclaw_protocol::protocol::limits;
+use openclaw_protocol::rt::{Answer, BoxFuture};
+use openclaw_protocol::server::HandshakeOnly;
+use tokio::time::Instant;
+
+pub use caller::{Caller, CallerInfo};
+pub use ending::{Counters, Ending};
+pub use hello::{Facts, HelloTemplate};
+
+use crate::clock::Clock;
+use crate::http::{Place, Upgraded};
+use crate::hub::Hub;
+use crate::pairing::Pairing;
+use crate::ws::Outbox;
+use handshake::{Handshake, Policy};
+use link::{Link, Stranger};
+use locality::PeerFacts;
+
+/// Answers requests. The gateway's methods do; tests have their own.
+pub trait Service: Send + Sync + 'static {
+    /// Begins a call. The future is polled on the thread of the sockets: what takes long has to go elsewhere.
+    ///
+    /// # Errors
+    /// The call belongs to the handshake.
+    fn call(
+        self: Arc<Self>,
+        caller: Caller,
+        id: String,
+        call: Call,
+    ) -> Result<BoxFuture<'static, Answer>, HandshakeOnly>;
+}
+
+/// What all connections share.
+pub struct Shared {
+    /// Who else is connected.
+    pub hub: Arc<Hub>,
+    /// Answers requests.
+    pub service: Arc<dyn Service>,
+    /// Who may connect.
+    pub policy: Arc<Policy>,
+    /// Devices that may connect.
+    pub pairing: Pairing,
+    /// The answer to an accepted connect.
+    pub hello: HelloTemplate,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// When the process started.
+    pub started: Instant,
+    /// Why connections ended.
+    pub counters: Counters,
+}
+
+/// Serves a connection until it is over. `place` is given back then.
+///
+/// What is needed for the handshake alone is let go with it; the future is small because it lives as long as the
+/// connection.
+pub fn serve(
+    shared: Arc<Shared>,
+    upgraded: Upgraded,
+    place: Place,
+) -> impl Future<Output = ()> + Send {
+    let Upgraded {
+        stream,
+        early,
+        headers,
+        peer,
+        local,
+        handshake: handshake_place,
+    } = upgraded;
+    let (mut read, write) = stream.into_split();
+    let outbox = Arc::new(Outbox::new(write, limits::MAX_BUFFERED_BYTES as usize));
+    let membership = shared.hub.enter(Arc::clone(&outbox));
+    let facts = PeerFacts::of_request(peer, local, &headers);
+    let handshake = Handshake::new(Arc::clone(&shared.policy), &facts, uuid::Uuid::new_v4());
+    outbox.send(handshake.challenge(shared.clock.now_ms()));
+    // At once: clients wait for it, but not for long.
+    outbox.flush();
+    let stranger = Stranger::new(handshake, handshake_place, peer);
+    let link = Link::new(shared, Arc::clone(&outbox), membership, stranger);
+    async move {
+        let ending = reader::run(link, &mut read, early).await;
+        if ending != Ending::Lost {
+            // Boxed: few connections are in this state, and its buffer would be part of each of them.
+            Box::pin(farewell::say(read, &outbox)).await;
+        }
+        drop(place);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! The loop of a connection's task: reads messages and gives them to the [`Link`].
+//!
+//! The frame parser and its buffer exist only while there is something to parse: an idle connection waits for its
+//! socket alone. Reading a message cannot be interrupted without losing bytes, so the future that does it is never
+//! dropped half-way; everything else the task does is polled beside it, by [`Link::poll_rest`].
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use openclaw_websocket::{Incoming, MessageReader, Prefixed, ReadError, encode};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+
+use super::ending::Ending;
+use super::link::Link;
+
+/// What polling the reader led to.
+enum Step {
+    /// A message, or the end of them.
+    Message(Result<Incoming, ReadError>),
+    /// All that had come is read, and no message has begun.
+    Empty,
+    /// The connection is over for another reason.
+    Over(Ending),
+}
+
+/// Serves a connection until it is over. `early` is what the peer had sent before.
+pub(super) async fn run(mut link: Link, socket: &mut OwnedReadHalf, mut early: Bytes) -> Ending {
+    let ending = loop {
+        if early.is_empty()
+            && let Err(ending) = poll_fn(|cx| poll_readable(&mut link, socket, cx)).await
+        {
+            break ending;
+        }
+        match read(&mut link, socket, std::mem::take(&mut early)).await {
+            None => {}
+            Some(ending) => break ending,
+        }
+    };
+    link.finish(ending);
+    ending
+}
+
+/// Waits until there is something to read and it may be read.
+fn poll_readable(
+    link: &mut Link,
+    socket: &OwnedReadHalf,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Ending>> {
+    ready!(poll_may_read(link, cx))?;
+    // An error shows when reading.
+    if socket.as_ref().poll_read_ready(cx).is_ready() {
+        return Poll::Ready(Ok(()));
+    }
+    link.end_turn();
+    Poll::Pending
+}
+
+/// Does everything but reading, and waits until reading is allowed.
+fn poll_may_read(link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<(), Ending>> {
+    if let Some(ending) = link.poll_rest(cx) {
+        return Poll::Ready(Err(ending));
+    }
+    if link.may_read() {
+        return Poll::Ready(Ok(()));
+    }
+    link.end_turn();
+    Poll::Pending
+}
+
+/// Reads messages until there are none, or the connection is over.
+async fn read(link: &mut Link, socket: &mut OwnedReadHalf, early: Bytes) -> Option<Ending> {
+    let fed = AtomicU64::new(0);
+    let stream = Metered {
+        stream: Prefixed::new(early, socket),
+        fed: &fed,
+    };
+    let mut reader = MessageReader::server(stream, link.message_limit());
+    // Counted with the shortest heads that the messages can have had. Equal to what the reader was fed only when that
+    // has nothing left; after a message in fragments it never is again, and the reader stays.
+    let mut used = 0;
+    loop {
+        if !link.may_read()
+            && let Err(ending) = poll_fn(|cx| poll_may_read(link, cx)).await
+        {
+            return Some(ending);
+        }
+        reader.set_limit(link.message_limit());
+        let step = {
+            let mut next = pin!(reader.next());
+            poll_fn(|cx| {
+                let is_empty = || fed.load(Ordering::Relaxed) == used;
+                poll_next(link, next.as_mut(), is_empty, cx)
+            })
+            .await
+        };
+        match step {
+            Step::Message(Ok(message)) => {
+                used += shortest(&message);
+                if let Some(ending) = link.handle(message) {
+                    return Some(ending);
+                }
+            }
+            Step::Message(Err(error)) => return Some(link.unreadable(&error)),
+            Step::Empty => return None,
+            Step::Over(ending) => return Some(ending),
+        }
+    }
+}
+
+/// Waits for the next message, doing everything else meanwhile.
+fn poll_next(
+    link: &mut Link,
+    mut next: Pin<&mut impl Future<Output = Result<Incoming, ReadError>>>,
+    is_empty: impl Fn() -> bool,
+    cx: &mut Context<'_>,
+) -> Poll<Step> {
+    loop {
+        let could_read = link.may_read();
+        if could_read && link.begin_frame() {
+            match next.as_mut().poll(cx) {
+                Poll::Ready(message) => return Poll::Ready(Step::Message(message)),
+                Poll::Pending if is_empty() => return Poll::Ready(Step::Empty),
+                Poll::Pending => {}
+            }
+        } else if could_read {
+            // Enough for one turn; the others wait.
+            cx.waker().wake_by_ref();
+        }
+        if let Some(ending) = link.poll_rest(cx) {
+            return Poll::Ready(Step::Over(ending));
+        }
+        if could_read || !link.may_read() {
+            link.end_turn();
+            return Poll::Pending;
+        }
+    }
+}
+
+/// Bytes of the shortest frame that holds a message.
+fn shortest(message: &Incoming) -> u64 {
+    const MASK: usize = 4;
+    let len = match message {
+        Incoming::Text(text) => text.len(),
+        Incoming::Binary(bytes) | Incoming::Ping(bytes) | Incoming::Pong(bytes) => bytes.len(),
+        Incoming::Close { code, reason } => code.map_or(0, |_| size_of::<u16>()) + reason.len(),
+    };
+    let (_, head) = encode::text_head(len);
+    (head + MASK + len) as u64
+}
+
+/// Counts what it reads.
+struct Metered<'a, S> {
+    stream: S,
+    fed: &'a AtomicU64,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<'_, S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        self.fed.fetch_add(read as u64, Ordering::Relaxed);
+        outcome
+    }
+}

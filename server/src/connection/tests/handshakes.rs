@@ -1,0 +1,240 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signer as _, SigningKey};
+use openclaw_protocol::protocol::limits;
+use openclaw_websocket::OpCode;
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use crate::connection::identity::hex;
+
+/// A connect of a device that the gateway has never seen, signed without the nonce (contract 2.5, v1).
+fn connect_of_device(seed: u8) -> Value {
+    let key = SigningKey::from_bytes(&[seed; 32]);
+    let public = key.verifying_key().to_bytes();
+    let id = hex(&Sha256::digest(public));
+    let payload = format!("v1|{id}|test|test|operator||{NOW}|tok");
+    let mut frame = connect();
+    frame["params"]["device"] = json!({
+        "id": id,
+        "publicKey": URL_SAFE_NO_PAD.encode(public),
+        "signature": URL_SAFE_NO_PAD.encode(key.sign(payload.as_bytes()).to_bytes()),
+        "signedAt": NOW,
+    });
+    frame
+}
+
+#[tokio::test]
+async fn hello_comes_first_then_the_newcomers_own_events() {
+    let bench = Bench::new();
+    let mut client = bench.open().await;
+    client.send(&connect()).await;
+    let hello = client.next().await;
+    assert_eq!((&hello["id"], &hello["ok"]), (&json!("c"), &json!(true)));
+    assert_eq!(
+        hello["payload"]["snapshot"]["presence"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let presence = client.next().await;
+    assert_eq!(
+        (&presence["event"], &presence["seq"]),
+        (&json!("presence"), &json!(1))
+    );
+    assert_eq!(
+        presence["payload"]["presence"],
+        hello["payload"]["snapshot"]["presence"]
+    );
+    assert_eq!(
+        client.call("1", "health", json!({})).await["payload"],
+        "well"
+    );
+    client.ended().await;
+    assert_eq!(bench.count("lost"), 1);
+    assert_eq!(bench.admission.connections(), 0, "the place is given back");
+}
+
+#[tokio::test]
+async fn what_follows_a_connect_waits_for_it() {
+    for (device, early) in [(false, false), (true, false), (false, true), (true, true)] {
+        let bench = Bench::new();
+        let connect = if device {
+            connect_of_device(1)
+        } else {
+            connect()
+        };
+        // Larger than what strangers may send: it is judged after hello-ok.
+        let second = request(
+            "1",
+            "agent.identity.get",
+            json!({"agentId": "x".repeat(70_000)}),
+        );
+        let mut bytes = frame_of(&connect.to_string());
+        bytes.extend(frame_of(&second.to_string()));
+        bytes.extend(frame_of(&connect.to_string()));
+        let mut client = if early {
+            bench.open_with(bytes).await
+        } else {
+            let mut client = bench.open_with(Vec::new()).await;
+            client.send_bytes(&bytes).await;
+            client
+        };
+        let mut frames = Vec::new();
+        while frames.len() < 5 {
+            frames.push(client.next().await);
+        }
+        let kind = |frame: &Value| {
+            frame["event"]
+                .as_str()
+                .or(frame["id"].as_str())
+                .unwrap()
+                .to_owned()
+        };
+        let kinds: Vec<_> = frames.iter().map(kind).collect();
+        assert_eq!(
+            kinds,
+            ["connect.challenge", "c", "presence", "1", "c"],
+            "device {device}, early {early}"
+        );
+        assert_eq!(frames[1]["payload"]["auth"].is_object(), device);
+        assert_eq!(
+            frames[4]["error"]["message"],
+            "connect is only valid as the first request"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bad_first_messages_close_the_connection() {
+    let wrong = |change: fn(&mut Value)| {
+        let mut frame = connect();
+        change(&mut frame);
+        frame.to_string()
+    };
+    for (text, message, close) in [
+        ("nope".into(), None, "close 1000 "),
+        ("7".into(), None, "close 1008 invalid request frame"),
+        (
+            wrong(|frame| frame["extra"] = json!(1)),
+            None,
+            "close 1008 invalid request frame",
+        ),
+        (
+            request("c", "health", json!({})).to_string(),
+            Some("invalid handshake: first request must be connect"),
+            "close 1008 invalid handshake: first request must be connect",
+        ),
+        (
+            wrong(|frame| frame["params"]["maxProtocol"] = json!(2)),
+            Some("protocol mismatch"),
+            "close 1002 protocol mismatch",
+        ),
+        (
+            wrong(|frame| frame["params"]["auth"]["token"] = json!("no")),
+            Some("unauthorized: gateway token mismatch (provide gateway auth token)"),
+            "close 1008 unauthorized: gateway token mismatch (provide gateway auth token)",
+        ),
+    ] {
+        let bench = Bench::new();
+        let mut client = bench.open().await;
+        client.send_text(&text).await;
+        if let Some(message) = message {
+            let answer = client.next().await;
+            assert_eq!(
+                (&answer["id"], &answer["error"]["message"]),
+                (&json!("c"), &json!(message)),
+                "{text}"
+            );
+        }
+        assert_eq!(client.next().await, close, "{text}");
+        assert_eq!(client.next().await, "end", "{text}");
+        client.ended().await;
+        assert_eq!(bench.count("refused"), 1, "{text}");
+        let causes: u64 = bench
+            .shared
+            .counters
+            .all()
+            .iter()
+            .filter(|(name, _)| name.contains(':'))
+            .map(|(_, n)| n)
+            .sum();
+        assert_eq!(causes, 1, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn binary_messages_are_texts_that_do_not_say_so() {
+    let bench = Bench::new();
+    let binary = |bytes: &[u8]| {
+        let mut frame = Vec::new();
+        encode::put_frame(&mut frame, true, OpCode::Binary, bytes, Some(MASK));
+        frame
+    };
+    let mut client = bench.open().await;
+    client
+        .send_bytes(&binary(connect().to_string().as_bytes()))
+        .await;
+    assert_eq!(client.next().await["payload"]["type"], "hello-ok");
+    let mut client = bench.open().await;
+    client.send_bytes(&binary(&[0xff, 0xfe])).await;
+    assert_eq!(client.next().await, "close 1000 ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_a_handshake() {
+    let bench = Bench::new();
+    let mut client = bench.open().await;
+    let start = Instant::now();
+    assert_eq!(client.next().await, "close 1000 ");
+    let took = start.elapsed();
+    let limit = Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS);
+    assert!(
+        took >= limit && took < limit + Duration::from_millis(50),
+        "{took:?}"
+    );
+    client.ended().await;
+    assert_eq!(bench.count("refused: timed out"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accepted_connection_may_be_silent() {
+    let bench = Bench::new();
+    let mut client = bench.connect().await;
+    tokio::time::sleep(Duration::from_millis(10 * limits::HANDSHAKE_TIMEOUT_MS)).await;
+    assert_eq!(
+        client.call("1", "health", json!({})).await["payload"],
+        "well"
+    );
+}
+
+#[tokio::test]
+async fn the_place_among_strangers_ends_with_the_handshake() {
+    let bench = Bench::new();
+    let local = "127.0.0.1".parse().unwrap();
+    let _client = bench.connect().await;
+    let mut places = Vec::new();
+    while let Some(place) = bench.admission.begin_handshake(local) {
+        places.push(place);
+    }
+    assert_eq!(places.len(), crate::limits::MAX_HANDSHAKES);
+}
+
+#[tokio::test]
+async fn presence_follows_connections() {
+    let bench = Bench::new();
+    let client = bench.connect().await;
+    let present = || {
+        bench
+            .shared
+            .hub
+            .presence()
+            .iter()
+            .filter_map(|entry| entry.reason.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(present(), ["connect"]);
+    client.ended().await;
+    assert_eq!(present(), ["disconnect"]);
+}

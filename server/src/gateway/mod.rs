@@ -1,0 +1,201 @@
+//! Builds the parts of a gateway and runs them until a signal says stop. Called by the `openclaw` command.
+//!
+//! Threads: this one carries every socket, the handshakes, the hub and the quick handlers; the `work` runtime carries
+//! runs of agents and what reads the disk; the store has a thread of its own for writing.
+
+mod force;
+mod host;
+mod listen;
+mod start;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_protocol::call::Call;
+use openclaw_protocol::events::Event;
+use openclaw_protocol::protocol::{limits, texts};
+use openclaw_protocol::rt::{Answer, BoxFuture, NonEmptyString};
+use openclaw_protocol::server::{HandshakeOnly, dispatch};
+use openclaw_protocol::types::{ShutdownEvent, TickEvent};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{GatewayArgs, print};
+use crate::clock::Clock;
+use crate::connection::{self, Caller, Service, Shared};
+use crate::health::Health;
+use crate::http::{self, Site};
+use crate::hub::{EventSink, Hub};
+use crate::methods::Methods;
+use crate::pairing::Pairing;
+use crate::paths::Environment;
+use crate::store::Store;
+
+pub use start::StartFailure;
+
+/// Threads for runs of agents and for what reads the disk. Runs wait for models most of the time.
+const WORK_THREADS: usize = 2;
+
+/// Between two tries to accept when the system has no file descriptor left; the next one may be free soon.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// `openclaw gateway`: starts, serves, and ends with 0 after a signal or with 1 when it could not start.
+pub fn main(args: GatewayArgs, environment: Environment) -> ExitCode {
+    match run(&args, environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            print::complain(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &GatewayArgs, environment: Environment) -> Result<(), StartFailure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartFailure::Runtime)?;
+    let work = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORK_THREADS)
+        .thread_name("work")
+        .enable_all()
+        .build()
+        .map_err(StartFailure::Runtime)?;
+    let handle = work.handle().clone();
+    let outcome = runtime.block_on(async {
+        let gateway = start::start(args, environment, handle).await?;
+        gateway.serve().await;
+        Ok(())
+    });
+    // Runs that still wait for a model are let go: their keys say that the gateway restarted.
+    work.shutdown_background();
+    outcome
+}
+
+/// A gateway that listens.
+struct Gateway {
+    listeners: Vec<TcpListener>,
+    site: Arc<Site>,
+    shared: Arc<Shared>,
+    hub: Arc<Hub>,
+    health: Arc<Health>,
+    pairing: Pairing,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    /// Held until everything is written.
+    _lock: Option<crate::lock::InstanceLock>,
+}
+
+impl Gateway {
+    /// Serves until SIGTERM or SIGINT, then says goodbye (contract 7.5).
+    async fn serve(self) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for listener in self.listeners {
+            tasks.spawn(accept(
+                listener,
+                Arc::clone(&self.site),
+                Arc::clone(&self.shared),
+            ));
+        }
+        let hub = Arc::clone(&self.hub);
+        tasks.spawn(async move { hub.run_flusher().await });
+        let hub = Arc::clone(&self.hub);
+        tasks.spawn(async move { hub.run_presence().await });
+        tasks.spawn(tick(Arc::clone(&self.hub), Arc::clone(&self.clock)));
+        tasks.spawn(async move { self.health.run().await });
+        let pairing = self.pairing.clone();
+        tasks.spawn(async move { pairing.write_behind().await });
+        self.site.set_ready();
+
+        stop_signal().await;
+        tracing::info!("stopping");
+        self.site.set_stopping();
+        let reason = NonEmptyString::or(texts::SHUTDOWN_STOPPING, "stop");
+        self.hub.stop(Event::Shutdown(ShutdownEvent::new(reason)));
+        let grace = Duration::from_millis(limits::SHUTDOWN_GRACE_MS);
+        if tokio::time::timeout(grace, self.hub.emptied())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = self.hub.stats().connections,
+                "some clients did not leave in time"
+            );
+        }
+        tasks.abort_all();
+        if let Err(error) = self.pairing.flush().await {
+            tracing::warn!(%error, "what devices said about themselves could not be written");
+        }
+        let store = self.store;
+        // Commits what is queued; blocks, and there is nothing left to hold up.
+        store.close();
+        tracing::info!("stopped");
+    }
+}
+
+impl Service for Methods {
+    fn call(
+        self: Arc<Self>,
+        caller: Caller,
+        id: String,
+        call: Call,
+    ) -> Result<BoxFuture<'static, Answer>, HandshakeOnly> {
+        dispatch(self, caller, id, call)
+    }
+}
+
+async fn accept(listener: TcpListener, site: Arc<Site>, shared: Arc<Shared>) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = site.admission.enter() else {
+            tokio::spawn(http::turn_away(stream));
+            continue;
+        };
+        let (site, shared) = (Arc::clone(&site), Arc::clone(&shared));
+        tokio::spawn(async move {
+            if let Some(upgraded) = http::serve(stream, peer, site).await {
+                // A task of its own: this one is as large as the HTTP machinery and would stay so.
+                tokio::spawn(connection::serve(shared, upgraded, place));
+            }
+        });
+    }
+}
+
+/// Tells everybody every `tickIntervalMs` that the gateway lives.
+async fn tick(hub: Arc<Hub>, clock: Arc<dyn Clock>) {
+    let period = Duration::from_millis(limits::TICK_INTERVAL_MS);
+    let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    loop {
+        beat.tick().await;
+        hub.emit(Event::Tick(TickEvent::new(clock.now_ms())));
+    }
+}
+
+/// Waits for SIGTERM or SIGINT. SIGUSR1 asks for a restart, which only the gateway itself may schedule; it is noted and
+/// ignored.
+async fn stop_signal() {
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::user_defined1()),
+    );
+    let (Ok(mut term), Ok(mut int), Ok(mut usr1)) = signals else {
+        tracing::error!("signals cannot be watched; the gateway runs until it is killed");
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => return,
+            _ = int.recv() => return,
+            _ = usr1.recv() => tracing::warn!("SIGUSR1 ignored: no restart was scheduled"),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! From flags to a gateway that listens: configuration, lock, port, store, parts, in this order, so that a second
+//! gateway or a mistake in the configuration is found before anything is touched.
+
+use std::io;
+use std::sync::Arc;
+
+use openclaw_protocol::rt::NonEmptyString;
+use openclaw_protocol::types::SessionDefaults;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tracing_subscriber::EnvFilter;
+
+use super::listen::{self, ListenError};
+use super::{Gateway, force, host};
+use crate::agent::{Models, Parts, Runs};
+use crate::cli::{FlagError, GatewayArgs, print};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config, StartError, Startup, TOKEN_BYTES};
+use crate::connection::handshake::Policy;
+use crate::connection::{Counters, Facts, HelloTemplate, Service, Shared};
+use crate::health::Health;
+use crate::http::{Admission, Site};
+use crate::hub::{EventSink, Hub, SystemEvents};
+use crate::lock::{InstanceLock, LockError, Owner};
+use crate::methods::Methods;
+use crate::pairing::{Pairing, TokenKey, TokenKeyError};
+use crate::paths::{Environment, Paths};
+use crate::sessions::key::normalise_agent_id;
+use crate::sessions::{KeyRules, Sessions};
+use crate::store::{Store, StoreError};
+
+/// Directory of a development gateway, in the home directory.
+const DEV_STATE_DIR: &str = ".openclaw-dev";
+
+/// Why no gateway runs. The texts are for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailure {
+    /// A flag cannot be obeyed.
+    #[error(transparent)]
+    Flag(#[from] FlagError),
+    /// The configuration does not allow it.
+    #[error(transparent)]
+    Config(#[from] StartError),
+    /// Another gateway has the state directory.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// There is nothing to listen on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The store cannot be opened or read.
+    #[error("the store in {path}: {cause}")]
+    Store {
+        /// Its directory.
+        path: String,
+        /// What it said.
+        cause: StoreError,
+    },
+    /// The key of device tokens cannot be read or made.
+    #[error(transparent)]
+    Key(#[from] TokenKeyError),
+    /// The system has no randomness.
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// The development state cannot be deleted.
+    #[error("cannot delete {path}: {cause}")]
+    Reset {
+        /// The directory.
+        path: String,
+        /// What the file system said.
+        cause: io::Error,
+    },
+    /// No threads.
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+/// Starts a gateway; everything it needs from the outside is in the arguments.
+pub(super) async fn start(
+    args: &GatewayArgs,
+    environment: Environment,
+    work: Handle,
+) -> Result<Gateway, StartFailure> {
+    let started = Instant::now();
+    args.check()?;
+    let environment = development(args, environment)?;
+    let paths = Paths::resolve(&environment);
+    let mut fresh = [0; TOKEN_BYTES];
+    getrandom::fill(&mut fresh).map_err(StartFailure::Random)?;
+    let startup = config::prepare(&paths, &environment, &args.overrides(), fresh)?;
+    let config = Arc::clone(&startup.loaded.config);
+    log_to_stdout(args, &config, &environment);
+    report(&startup);
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let owner = Owner::this_process(clock.now_ms(), paths.config_file.clone(), startup.port);
+    let lock =
+        InstanceLock::acquire_unless_allowed(&environment, &paths.lock_file(), &owner).await?;
+    if args.force {
+        force::free(startup.port).await;
+    }
+    let addresses = host::addresses();
+    let listeners = listen::listen(
+        startup.bind,
+        startup.port,
+        startup.custom_bind_host,
+        &addresses,
+    )
+    .await?;
+    raise_descriptor_limit();
+
+    let in_store = |cause| StartFailure::Store {
+        path: paths.store_dir().display().to_string(),
+        cause,
+    };
+    let store = Store::open(&paths.store_dir()).map_err(in_store)?;
+    let key = TokenKey::load_or_create(&paths.state_dir)?;
+    let pairing = Pairing::load(store.clone(), key, Arc::clone(&clock)).map_err(in_store)?;
+    let rules = key_rules(&config);
+    let defaults = session_defaults(&config, &rules);
+    let sessions = Sessions::open(store.clone(), paths.clone(), rules).map_err(in_store)?;
+
+    let version = environment
+        .get("OPENCLAW_VERSION")
+        .unwrap_or(env!("CARGO_PKG_VERSION"))
+        .to_owned();
+    let name = host::name();
+    let own = host::own_presence(&name, &addresses, &version, clock.now_ms());
+    let hub = Arc::new(Hub::new(Arc::clone(&clock), own));
+    let events = Arc::new(SystemEvents::default());
+    let runs = Runs::open(Parts {
+        sessions: sessions.clone(),
+        models: Models::new(Arc::clone(&config)),
+        config: Arc::clone(&config),
+        clock: Arc::clone(&clock),
+        events: Arc::clone(&hub) as Arc<dyn EventSink>,
+        work: work.clone(),
+        paths: paths.clone(),
+        environment: (*startup.loaded.environment).clone(),
+    })
+    .await
+    .map_err(in_store)?;
+    let health = Arc::new(Health::new(
+        Arc::clone(&config),
+        sessions.clone(),
+        runs.clone(),
+        Arc::clone(&hub),
+        Arc::clone(&events),
+        Arc::clone(&clock),
+    ));
+    let methods = Methods {
+        hub: Arc::clone(&hub),
+        health: Arc::clone(&health),
+        runs,
+        sessions,
+        events,
+        clock: Arc::clone(&clock),
+        work,
+    };
+    let facts = Facts {
+        version,
+        commit: environment.get("GIT_COMMIT").map(str::to_owned),
+        host: name,
+        config_path: paths.config_file.display().to_string(),
+        state_dir: paths.state_dir.display().to_string(),
+        session_defaults: defaults,
+    };
+    let shared = Shared {
+        hub: Arc::clone(&hub),
+        service: Arc::new(methods) as Arc<dyn Service>,
+        policy: Arc::new(Policy::new(&config.gateway, &startup.auth, &addresses)),
+        pairing: pairing.clone(),
+        hello: HelloTemplate::new(&facts),
+        clock: Arc::clone(&clock),
+        started,
+        counters: Counters::default(),
+    };
+    announce(&listeners, &startup, &paths);
+    Ok(Gateway {
+        listeners,
+        site: Arc::new(Site::new(Arc::new(Admission::default()))),
+        shared: Arc::new(shared),
+        hub,
+        health,
+        pairing,
+        store,
+        clock,
+        _lock: lock,
+    })
+}
+
+/// With `--dev` the state is apart from that of a real gateway; `--reset` begins anew.
+fn development(
+    args: &GatewayArgs,
+    mut environment: Environment,
+) -> Result<Environment, StartFailure> {
+    if !args.dev {
+        return Ok(environment);
+    }
+    let dir = environment.home.join(DEV_STATE_DIR);
+    if args.reset && dir.exists() {
+        std::fs::remove_dir_all(&dir).map_err(|cause| StartFailure::Reset {
+            path: dir.display().to_string(),
+            cause,
+        })?;
+    }
+    environment
+        .variables
+        .entry("OPENCLAW_STATE_DIR".to_owned())
+        .or_insert_with(|| dir.display().to_string());
+    Ok(environment)
+}
+
+fn log_to_stdout(args: &GatewayArgs, config: &Config, environment: &Environment) {
+    let level = config.logging.console_level.unwrap_or(config.logging.level);
+    let wanted = environment
+        .get("RUST_LOG")
+        .map_or_else(|| args.log_filter(level.as_filter()), str::to_owned);
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_writer(io::stdout)
+        .finish();
+    // A second gateway in one process (a test) keeps the first one's log.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Says what is wrong with the configuration, so that defaults in its place surprise nobody.
+fn report(startup: &Startup) {
+    let loaded = &startup.loaded;
+    if let Some(reason) = &loaded.unusable {
+        tracing::error!(file = %loaded.path.display(), reason, in_force = ?loaded.source, "the configuration cannot be read");
+    }
+    for issue in &loaded.issues {
+        tracing::warn!(file = %loaded.path.display(), "{}: {}; the default is in force", issue.path, issue.message);
+    }
+}
+
+/// What a person wants to know after a start.
+fn announce(listeners: &[TcpListener], startup: &Startup, paths: &Paths) {
+    let addresses: Vec<String> = listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .map(|address| format!("ws://{address}"))
+        .collect();
+    if startup.first_start {
+        print::line(&format!(
+            "First start: wrote {} with a random token; only you can read it.",
+            paths.config_file.display()
+        ));
+    }
+    print::line(&format!("Gateway listening on {}", addresses.join(" and ")));
+    print::line(
+        "Talk to it from another terminal: openclaw health, openclaw agent --message \"hello\"",
+    );
+    tracing::info!(state = %paths.state_dir.display(), "ready");
+}
+
+fn key_rules(config: &Config) -> KeyRules {
+    let main_key = config.session.main_key.trim().to_lowercase();
+    KeyRules {
+        default_agent: normalise_agent_id(config.agents.default_id()),
+        main_key: if main_key.is_empty() {
+            config::DEFAULT_MAIN_KEY.to_owned()
+        } else {
+            main_key
+        },
+        global_scope: config.session.scope == config::SessionScope::Global,
+    }
+}
+
+fn session_defaults(config: &Config, rules: &KeyRules) -> Option<SessionDefaults> {
+    let main = rules.main(&rules.default_agent);
+    let mut defaults = SessionDefaults::new(
+        NonEmptyString::new(rules.default_agent.as_str())?,
+        NonEmptyString::new(rules.main_key.as_str())?,
+        NonEmptyString::new(main.canonical())?,
+    );
+    defaults.scope = config.session.scope.as_str().parse().ok();
+    Some(defaults)
+}
+
+/// Each client costs a descriptor, and many systems start with room for a thousand.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

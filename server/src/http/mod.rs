@@ -1,0 +1,174 @@
+//! The one port: HTTP requests are answered here, WebSocket upgrades are handed on.
+//!
+//! `gateway` calls [`serve`] for each accepted socket. It speaks HTTP/1.1 until the client leaves or upgrades, and
+//! then gives the bare socket to the caller, so that nothing of the HTTP stack stays with a WebSocket connection.
+
+mod admission;
+mod answer;
+mod upgrade;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+pub use admission::{Admission, HandshakePlace, Place};
+
+use crate::limits;
+use answer::Response;
+
+/// What the HTTP surfaces know of the gateway.
+#[derive(Debug)]
+pub struct Site {
+    /// Places for connections.
+    pub admission: Arc<Admission>,
+    is_ready: AtomicBool,
+    is_stopping: AtomicBool,
+}
+
+impl Site {
+    /// A site that is not ready yet.
+    #[must_use]
+    pub fn new(admission: Arc<Admission>) -> Self {
+        Self {
+            admission,
+            is_ready: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Everything works from now on: `/readyz` says so.
+    pub fn set_ready(&self) {
+        self.is_ready.store(true, Ordering::Release);
+    }
+
+    /// The gateway is stopping: `/readyz` says so and nobody is let in any more.
+    pub fn set_stopping(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire) && !self.is_stopping()
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+}
+
+/// A socket that speaks WebSocket from here on.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What the client sent behind its upgrade request.
+    pub early: Bytes,
+    /// The headers of the upgrade request.
+    pub headers: HeaderMap,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// This end.
+    pub local: SocketAddr,
+    /// The place among those who are not accepted yet.
+    pub handshake: HandshakePlace,
+}
+
+/// What an upgrade request leaves behind for when its response is out.
+struct Ticket {
+    headers: HeaderMap,
+    handshake: HandshakePlace,
+}
+
+/// Serves one socket until it closes (`None`) or upgrades.
+pub async fn serve(stream: TcpStream, peer: SocketAddr, site: Arc<Site>) -> Option<Upgraded> {
+    // Replies are small and written whole; waiting for more would only delay them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+    }
+    let local = stream.local_addr().ok()?;
+    let ticket: Arc<Mutex<Option<Ticket>>> = Arc::default();
+    let issue = Arc::clone(&ticket);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let response = respond(&site, &mut request, peer, &issue);
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HTTP_HEAD_TIMEOUT)
+        .max_buf_size(limits::HTTP_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .without_shutdown()
+        .await;
+    let parts = match served {
+        Ok(parts) => parts,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "HTTP connection ended");
+            return None;
+        }
+    };
+    let mut stream = parts.io.into_inner();
+    let Some(ticket) = ticket.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        // The client is done; a failure to say goodbye concerns nobody.
+        let _ = stream.shutdown().await;
+        return None;
+    };
+    Some(Upgraded {
+        stream,
+        early: parts.read_buf,
+        headers: ticket.headers,
+        peer,
+        local,
+        handshake: ticket.handshake,
+    })
+}
+
+/// Answers one request. An upgrade leaves its ticket in `issue`.
+fn respond(
+    site: &Site,
+    request: &mut Request<Incoming>,
+    peer: SocketAddr,
+    issue: &Mutex<Option<Ticket>>,
+) -> Response {
+    if !upgrade::is_asked_for(request) {
+        return answer::route(request.method(), request.uri().path(), site.is_ready());
+    }
+    if site.is_stopping() {
+        return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
+    }
+    let response = match upgrade::accept(request) {
+        Ok(response) => response,
+        Err(refusal) => return refusal,
+    };
+    let Some(handshake) = site.admission.begin_handshake(peer.ip()) else {
+        return answer::refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many connections are being opened",
+        );
+    };
+    *issue.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ticket {
+        headers: std::mem::take(request.headers_mut()),
+        handshake,
+    });
+    response
+}
+
+/// Tells a client that there is no room, without reading its request.
+pub async fn turn_away(mut stream: TcpStream) {
+    const TEXT: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    // It may be gone already.
+    let _ = stream.write_all(TEXT).await;
+    let _ = stream.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// A site on loopback and a client socket connected to it; the server's side runs in a task.
+async fn connect(site: &Arc<Site>) -> (TcpStream, tokio::task::JoinHandle<Option<Upgraded>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (stream, peer) = listener.accept().await.unwrap();
+    let server = tokio::spawn(serve(stream, peer, Arc::clone(site)));
+    (client, server)
+}
+
+fn site() -> Arc<Site> {
+    let site = Site::new(Arc::default());
+    site.set_ready();
+    Arc::new(site)
+}
+
+/// Sends a request and reads until the server closes or a head without a body has come.
+async fn exchange(site: &Arc<Site>, request: &str) -> (String, Option<Upgraded>) {
+    let (mut client, server) = connect(site).await;
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut text = Vec::new();
+    if request.contains("Connection: close") {
+        client.read_to_end(&mut text).await.unwrap();
+    } else {
+        while !text.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).await.unwrap();
+            text.push(byte[0]);
+        }
+    }
+    let text = String::from_utf8(text).unwrap();
+    if !text.starts_with("HTTP/1.1 101") {
+        drop(client);
+        return (text, server.await.unwrap());
+    }
+    (text, server.await.unwrap())
+}
+
+const UPGRADE: &str = "Host: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[tokio::test]
+async fn plain_requests() {
+    let ready = site();
+    let starting = Arc::new(Site::new(Arc::default()));
+    let stopping = site();
+    stopping.set_stopping();
+    for (site, request, status, body) in [
+        (
+            &ready,
+            "GET /healthz",
+            "200",
+            r#"{"ok":true,"status":"live"}"#,
+        ),
+        (
+            &starting,
+            "GET /healthz",
+            "200",
+            r#"{"ok":true,"status":"live"}"#,
+        ),
+        (&ready, "HEAD /healthz", "200", ""),
+        (
+            &ready,
+            "GET /readyz?verbose",
+            "200",
+            r#"{"ok":true,"status":"ready"}"#,
+        ),
+        (
+            &starting,
+            "GET /readyz",
+            "503",
+            r#"{"ok":false,"status":"not ready"}"#,
+        ),
+        (
+            &stopping,
+            "GET /readyz",
+            "503",
+            r#"{"ok":false,"status":"not ready"}"#,
+        ),
+        (&ready, "POST /readyz", "405", "Method Not Allowed"),
+        (&ready, "GET /", "404", "Not Found"),
+        (&ready, "POST /v1/chat/completions", "404", "Not Found"),
+    ] {
+        let text = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let (response, upgraded) = exchange(site, &text).await;
+        assert!(upgraded.is_none());
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request}: {response}"
+        );
+        let (head, found) = response.split_once("\r\n\r\n").unwrap();
+        assert_eq!(found, body, "{request}");
+        assert!(
+            head.contains("x-content-type-options: nosniff"),
+            "{request}: {head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn any_path_upgrades_and_early_bytes_are_kept() {
+    let site = site();
+    let request = format!(
+        "GET /some/path?x=1 HTTP/1.1\r\n{UPGRADE}Sec-WebSocket-Protocol: a, b\r\n\r\nearly"
+    );
+    let (response, upgraded) = exchange(&site, &request).await;
+    assert!(response.starts_with("HTTP/1.1 101 "), "{response}");
+    for header in [
+        "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        "sec-websocket-protocol: a\r\n",
+    ] {
+        assert!(response.contains(header), "{response}");
+    }
+    assert!(!response.contains("extensions"), "{response}");
+    let upgraded = upgraded.unwrap();
+    assert_eq!(upgraded.early, "early");
+    assert_eq!(upgraded.headers["host"], "localhost");
+    assert!(upgraded.stream.nodelay().unwrap());
+}
+
+#[tokio::test]
+async fn bad_upgrades_are_refused() {
+    let stopping = site();
+    stopping.set_stopping();
+    let ready = site();
+    let without = |line: &str| UPGRADE.replace(line, "");
+    for (site, start, headers, status) in [
+        (
+            &ready,
+            "GET / HTTP/1.1",
+            without("Sec-WebSocket-Version: 13\r\n"),
+            "426",
+        ),
+        (
+            &ready,
+            "GET / HTTP/1.1",
+            UPGRADE.replace(": 13", ": 8"),
+            "426",
+        ),
+        (
+            &ready,
+            "GET / HTTP/1.1",
+            without("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"),
+            "400",
+        ),
+        (&ready, "POST / HTTP/1.1", UPGRADE.to_owned(), "400"),
+        (&stopping, "GET / HTTP/1.1", UPGRADE.to_owned(), "503"),
+        // Not asked for in both headers: a plain request.
+        (
+            &ready,
+            "GET / HTTP/1.1",
+            without("Upgrade: websocket\r\n"),
+            "404",
+        ),
+    ] {
+        let (response, upgraded) = exchange(site, &format!("{start}\r\n{headers}\r\n")).await;
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{headers}: {response}"
+        );
+        assert!(upgraded.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_full_lobby_turns_upgrades_away() {
+    let site = site();
+    let local = "127.0.0.1".parse().unwrap();
+    let mut held: Vec<_> = std::iter::from_fn(|| site.admission.begin_handshake(local)).collect();
+    assert_eq!(held.len(), limits::MAX_HANDSHAKES);
+    let request = format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n");
+    let (response, _) = exchange(&site, &request).await;
+    assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
+    held.pop();
+    let (response, upgraded) = exchange(&site, &request).await;
+    assert!(response.starts_with("HTTP/1.1 101 "), "{response}");
+    assert!(
+        site.admission.begin_handshake(local).is_none(),
+        "the upgrade holds the last place"
+    );
+    drop(upgraded);
+    assert!(site.admission.begin_handshake(local).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_clients_are_let_go() {
+    let (mut client, server) = connect(&site()).await;
+    client.write_all(b"GET / HT").await.unwrap();
+    assert!(server.await.unwrap().is_none());
+    let mut rest = Vec::new();
+    // Whatever is said on the way out, the socket is closed.
+    let _ = client.read_to_end(&mut rest).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_clients_are_let_go_between_requests() {
+    let (mut client, server) = connect(&site()).await;
+    client
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(server.await.unwrap().is_none());
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.starts_with("HTTP/1.1 200 "), "{rest}");
+}

@@ -1,0 +1,23 @@
+//! The gateway as a library; the `openclaw` binary is a thin shell around it.
+//!
+//! `gateway` builds the parts and runs them. The way of a frame: `http` hands over an upgraded socket, `connection`
+//! reads and dispatches, `methods` answer with the help of the domain modules, `ws` gathers what is to be written.
+//! The way of an event: a domain module gives it to `hub`, which puts it into every outbox that may see it.
+
+pub mod agent;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod connection;
+pub mod gateway;
+pub mod health;
+pub mod http;
+pub mod hub;
+pub mod limits;
+pub mod lock;
+pub mod methods;
+pub mod pairing;
+pub mod paths;
+pub mod sessions;
+pub mod store;
+pub mod ws;

@@ -1,0 +1,63 @@
+//! Bounds of the server that are nobody's business on the wire, each with its reason. Those that clients are told, or
+//! that both sides have to agree on, are in `openclaw_protocol::protocol::limits`.
+
+use std::time::Duration;
+
+/// Sockets open at a time, whatever they speak. Each costs a few KiB here and a few times that in the kernel; one
+/// gateway serves the devices of one household or team, so this is far more than it needs and far less than hurts.
+pub const MAX_CONNECTIONS: usize = 16_384;
+
+/// WebSockets open at a time that have not been accepted yet. They are strangers who may hold their place for ten
+/// seconds; this many leave room for all real clients to reconnect at once after a restart.
+pub const MAX_HANDSHAKES: usize = 2_048;
+
+/// Share of those places that one address beyond this host may have. Large enough for an office behind one address.
+pub const MAX_HANDSHAKES_PER_ADDRESS: usize = 128;
+
+/// Time for the head of an HTTP request. A client on a bad line needs a second or two.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Size of the head of an HTTP request. Proxies add a few KiB to a browser's.
+pub const HTTP_HEAD_BYTES: usize = 32 * 1024;
+
+/// Messages handled before other connections get their turn. With this many the system calls of a turn cost little
+/// beside the handling (two per turn), and a turn stays well under a millisecond.
+pub const MAX_FRAMES_PER_WAKE: usize = 64;
+
+/// Requests of one connection that are being handled at a time; further ones stay in the socket. Reference clients
+/// have a handful under way, but each `agent.wait` of a busy dashboard takes a place for up to its timeout.
+pub const MAX_IN_FLIGHT: usize = 128;
+
+/// Requests of one connection whose second response is still due. Runs are queued and bounded elsewhere; this bounds
+/// what one client can make us remember about them.
+pub const MAX_SECOND_STAGES: usize = 256;
+
+/// How long a connection may have bytes waiting of which the peer takes none. Twice the tick interval is when
+/// reference clients give up on a silent gateway; the reverse should not be shorter.
+pub const STALL_TIMEOUT: Duration = Duration::from_millis(2 * TICK_MS);
+
+const TICK_MS: u64 = openclaw_protocol::protocol::limits::TICK_INTERVAL_MS;
+
+/// How long the peer has for taking what was queued before a close frame and answering it.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Connections that the flusher writes to before other tasks get their turn.
+pub const FLUSH_BATCH: usize = 64;
+
+/// Window in which connects and disconnects are gathered into one presence event (odd 20). Short enough to look
+/// immediate to a person, long enough for a restart's reconnects to be few windows.
+pub const PRESENCE_WINDOW: Duration = Duration::from_millis(100);
+
+/// Bytes of gathered presence events a second, all connections together. It stretches the window when many clients
+/// come and go: a full list for thousands of clients every 100 ms would leave no room for anything else.
+pub const PRESENCE_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
+
+/// Entries of gone clients that had neither device nor instance id. They can never come back under the same name, so
+/// the last few are enough to show what happened; they must not crowd out those of known devices.
+pub const MAX_NAMELESS_GONE: usize = 16;
+
+/// Sessions that can have system events waiting for their next run.
+pub const MAX_EVENT_QUEUES: usize = 256;
+
+/// Longest system event text that is kept, in bytes; it goes into a prompt.
+pub const MAX_EVENT_TEXT: usize = 4 * 1024;

@@ -1,0 +1,24 @@
+//! Group `health`: `health` and `status`.
+
+use std::sync::Arc;
+
+use openclaw_protocol::server::HealthMethods;
+use openclaw_protocol::types::{
+    ErrorShape, HealthParams, HealthSummary, IgnoredParams, StatusSummary,
+};
+
+use super::{Methods, unreadable};
+use crate::connection::Caller;
+
+impl HealthMethods<Caller> for Methods {
+    /// There is nothing to probe yet: with or without `probe` the summary is of this moment.
+    async fn health(&self, _: &Caller, _: HealthParams) -> Result<HealthSummary, ErrorShape> {
+        Ok(self.health.look())
+    }
+
+    async fn status(&self, _: &Caller, _: IgnoredParams) -> Result<StatusSummary, ErrorShape> {
+        let health = Arc::clone(&self.health);
+        self.aside(move || health.status().map_err(|error| unreadable(&error)))
+            .await
+    }
+}

@@ -1,0 +1,60 @@
+//! The handlers: one file for each group of the schema, each implementing that group's generated trait, thin. What they
+//! know is in the domain modules; what is checked before them is in `connection::dispatch`.
+
+mod agent;
+mod chat;
+mod health;
+mod sessions;
+mod system;
+
+use std::sync::Arc;
+
+use openclaw_protocol::protocol::errors;
+use openclaw_protocol::types::ErrorShape;
+use tokio::runtime::Handle;
+
+use crate::agent::Runs;
+use crate::clock::Clock;
+use crate::health::Health;
+use crate::hub::{Hub, SystemEvents};
+use crate::sessions::Sessions;
+
+/// The parts that handlers reach for.
+pub struct Methods {
+    /// Who is connected.
+    pub hub: Arc<Hub>,
+    /// How the gateway is.
+    pub health: Arc<Health>,
+    /// Runs of agents.
+    pub runs: Runs,
+    /// Conversations.
+    pub sessions: Sessions,
+    /// Texts that wait for a conversation's next run.
+    pub events: Arc<SystemEvents>,
+    /// Wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Runtime for what would hold up the sockets.
+    pub work: Handle,
+}
+
+impl Methods {
+    /// Runs something that reads the disk or computes for long, away from the sockets.
+    pub(crate) async fn aside<T: Send + 'static>(
+        &self,
+        task: impl FnOnce() -> Result<T, ErrorShape> + Send + 'static,
+    ) -> Result<T, ErrorShape> {
+        match self.work.spawn_blocking(task).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!(%error, "a handler's task did not end well");
+                Err(errors::INTERNAL_ERROR.error())
+            }
+        }
+    }
+}
+
+/// The answer where the store fails; what it said is for the log.
+pub(crate) fn unreadable(error: &crate::store::StoreError) -> ErrorShape {
+    tracing::error!(%error, "the store cannot be read");
+    errors::INTERNAL_ERROR.error()
+}

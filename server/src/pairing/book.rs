@@ -1,0 +1,378 @@
+//! All paired devices and open pairing requests in memory, loaded at start and kept equal to the store.
+//!
+//! `Pairing` holds the only one, behind a lock that is never held over an await. Reading it is all that the connect of
+//! a paired device takes. A change is made in three moves: [`Book::plan`] says what is to be written, the store writes
+//! it, [`Book::apply`] shows it to everybody; so memory never knows a grant that the disk does not.
+
+use std::collections::{HashMap, HashSet};
+
+use openclaw_protocol::protocol::Role;
+use openclaw_protocol::rt::SecretString;
+
+use super::record::{Device, PendingPairing, Profile};
+use super::rules::{self, Ask, Step, Terms};
+use super::token::{Salt, TokenKey};
+use super::{MAX_DEVICES, MAX_PENDING, MAX_PENDING_PER_DEVICE, PairingError};
+use crate::store::{StoreError, Table, Writer};
+
+/// Devices, requests, and what still has to be written behind.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    devices: HashMap<String, Device>,
+    pending: HashMap<String, PendingPairing>,
+    /// Ids of devices whose profile or time of use is newer than on disk.
+    touched: HashSet<String>,
+    /// Ids of requests that were asked for again since they were written.
+    repeated: HashSet<String>,
+}
+
+/// A device's way in: what hello-ok returns in `auth` (contract 3.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The clear token.
+    pub token: SecretString,
+    /// The role it opens.
+    pub role: Role,
+    /// Its scopes, sorted; possibly more than the connection has.
+    pub scopes: Vec<String>,
+    /// When it was made, ms.
+    pub issued_at_ms: u64,
+}
+
+/// A request that was settled, for the event `device.pair.resolved`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The request, or a fresh id where a device was paired without one.
+    pub request_id: String,
+    /// Whose it was.
+    pub device_id: String,
+    /// When, ms.
+    pub ts: u64,
+}
+
+/// Random values for one change.
+#[derive(Debug, Clone)]
+pub(super) struct Fresh {
+    pub(super) request_id: String,
+    pub(super) salt: Salt,
+}
+
+/// What a change writes and removes.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    pub(super) device: Option<Device>,
+    pub(super) pending: Option<PendingPairing>,
+    pub(super) settled: Vec<String>,
+}
+
+impl Change {
+    /// Writes it to the store.
+    pub(super) fn store(&self, writer: &mut Writer<'_>) -> Result<(), StoreError> {
+        if let Some(device) = &self.device {
+            writer.put(Table::Devices, device.device_id.as_bytes(), device)?;
+        }
+        if let Some(pending) = &self.pending {
+            writer.put(
+                Table::PendingPairings,
+                pending.request_id.as_bytes(),
+                pending,
+            )?;
+        }
+        for id in &self.settled {
+            writer.delete(Table::PendingPairings, id.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// What connects of a device changed that may be written later.
+#[derive(Debug, Clone)]
+pub(super) struct Touch {
+    pub(super) device_id: String,
+    profile: Profile,
+    role: Role,
+    last_used: Vec<(Role, u64)>,
+}
+
+impl Touch {
+    /// Puts it into the stored record, leaving what it grants alone.
+    pub(super) fn merge_into(&self, stored: &mut Device) {
+        stored.profile.update(&self.profile);
+        stored.role = self.role;
+        for token in &mut stored.tokens {
+            let used = self.last_used.iter().find(|(role, _)| *role == token.role);
+            token.last_used_at_ms = token.last_used_at_ms.max(used.map(|(_, at)| *at));
+        }
+    }
+}
+
+impl Book {
+    pub(super) fn new(devices: Vec<Device>, pending: Vec<PendingPairing>) -> Self {
+        Self {
+            devices: devices
+                .into_iter()
+                .map(|device| (device.device_id.clone(), device))
+                .collect(),
+            pending: pending
+                .into_iter()
+                .map(|request| (request.request_id.clone(), request))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Is `shown` the unrevoked token of this device for `role`, and are all `scopes` among the token's (2.7, step 3)?
+    pub(super) fn accepts(
+        &self,
+        key: &TokenKey,
+        device_id: &str,
+        role: Role,
+        scopes: &[String],
+        shown: &str,
+    ) -> bool {
+        let token = self
+            .devices
+            .get(device_id)
+            .and_then(|device| device.token(role));
+        token.is_some_and(|token| {
+            token.opens(scopes) && key.matches(shown, device_id, role, token.salt)
+        })
+    }
+
+    pub(super) fn step(&self, ask: &Ask, now_ms: u64) -> Step {
+        let id = ask.device.id();
+        rules::next_step(self.devices.get(id), self.pending_of(id), ask, now_ms)
+    }
+
+    fn pending_of(&self, device_id: &str) -> impl Iterator<Item = &PendingPairing> {
+        self.pending
+            .values()
+            .filter(move |request| request.device_id == device_id)
+    }
+
+    /// What [`Step::Mint`], [`Step::Approve`] or [`Step::Request`] writes.
+    pub(super) fn plan(
+        &self,
+        step: &Step,
+        ask: &Ask,
+        fresh: &Fresh,
+        now_ms: u64,
+    ) -> Result<Change, PairingError> {
+        match step {
+            Step::Mint => Ok(Change {
+                device: self
+                    .devices
+                    .get(ask.device.id())
+                    .map(|device| rules::mint(device, ask.role, &ask.scopes, fresh.salt, now_ms)),
+                ..Change::default()
+            }),
+            Step::Approve => self.plan_approval(ask.terms(), fresh.salt, now_ms),
+            Step::Request => self.plan_request(ask, fresh.request_id.clone(), now_ms),
+            Step::Admit | Step::Wait(_) | Step::Skip => Ok(Change::default()),
+        }
+    }
+
+    /// What approving `terms` writes; settles every request of the device that is thereby answered.
+    pub(super) fn plan_approval(
+        &self,
+        terms: Terms<'_>,
+        salt: Salt,
+        now_ms: u64,
+    ) -> Result<Change, PairingError> {
+        let old = self.devices.get(terms.device_id);
+        if old.is_none() && self.devices.len() >= MAX_DEVICES {
+            return Err(PairingError::TooManyDevices);
+        }
+        let device = rules::approve(old, terms, salt, now_ms)?;
+        let answered = self.pending_of(terms.device_id).filter(|request| {
+            request.public_key == device.public_key && device.grants(request.role, &request.scopes)
+        });
+        Ok(Change {
+            settled: answered.map(|request| request.request_id.clone()).collect(),
+            device: Some(device),
+            pending: None,
+        })
+    }
+
+    fn plan_request(
+        &self,
+        ask: &Ask,
+        request_id: String,
+        now_ms: u64,
+    ) -> Result<Change, PairingError> {
+        rules::bounded(&ask.scopes)?;
+        let device_id = ask.device.id().to_owned();
+        Ok(Change {
+            device: None,
+            settled: self.outlived(&device_id, now_ms),
+            pending: Some(PendingPairing {
+                request_id,
+                public_key: ask.device.public_key().to_owned(),
+                profile: ask.profile.clone(),
+                role: ask.role,
+                scopes: ask.scopes.clone(),
+                is_repair: self.devices.contains_key(&device_id),
+                device_id,
+                ts: now_ms,
+                seen_at_ms: now_ms,
+            }),
+        })
+    }
+
+    /// Requests that go to make room for one more of `device_id`: all dead ones, then those longest not asked for.
+    fn outlived(&self, device_id: &str, now_ms: u64) -> Vec<String> {
+        let (mut alive, dead): (Vec<_>, Vec<_>) = self
+            .pending
+            .values()
+            .partition(|request| rules::is_alive(request, now_ms));
+        alive.sort_unstable_by_key(|request| (request.seen_at_ms, request.ts));
+        let own = alive
+            .iter()
+            .filter(|request| request.device_id == device_id)
+            .count();
+        let mut own_excess = (own + 1).saturating_sub(MAX_PENDING_PER_DEVICE);
+        let mut gone = dead;
+        alive.retain(|request| {
+            let goes = own_excess > 0 && request.device_id == device_id;
+            if goes {
+                own_excess -= 1;
+                gone.push(request);
+            }
+            !goes
+        });
+        let excess = (alive.len() + 1).saturating_sub(MAX_PENDING);
+        gone.extend(alive.drain(..excess));
+        gone.into_iter()
+            .map(|request| request.request_id.clone())
+            .collect()
+    }
+
+    /// Shows a change that is on disk.
+    pub(super) fn apply(&mut self, change: Change) {
+        for id in &change.settled {
+            self.pending.remove(id);
+            self.repeated.remove(id);
+        }
+        if let Some(request) = change.pending {
+            self.pending.insert(request.request_id.clone(), request);
+        }
+        if let Some(mut device) = change.device {
+            // A profile touched while the change was being written is newer than the change's copy of it.
+            if let Some(touch) = self
+                .touched
+                .contains(&device.device_id)
+                .then(|| self.touch_of(&device.device_id))
+                .flatten()
+            {
+                touch.merge_into(&mut device);
+            }
+            self.devices.insert(device.device_id.clone(), device);
+        }
+    }
+
+    /// The way in of a device that the step before admitted, noting that it was used.
+    pub(super) fn admit(&mut self, key: &TokenKey, ask: &Ask, now_ms: u64) -> Option<Grant> {
+        let device = self.devices.get_mut(ask.device.id())?;
+        let mut changed = device.profile.update(&ask.profile);
+        changed |= std::mem::replace(&mut device.role, ask.role) != ask.role;
+        let token = device
+            .tokens
+            .iter_mut()
+            .find(|token| token.role == ask.role)?;
+        if ask.by_device_token {
+            token.last_used_at_ms = Some(now_ms);
+            changed = true;
+        }
+        let grant = Grant {
+            token: key.token(ask.device.id(), ask.role, token.salt),
+            role: ask.role,
+            scopes: token.scopes.clone(),
+            issued_at_ms: token.issued_at_ms(),
+        };
+        if changed {
+            self.touched.insert(ask.device.id().to_owned());
+        }
+        Some(grant)
+    }
+
+    /// Notes that a waiting request was asked for again: it lives on, with what the client says about itself now.
+    pub(super) fn repeat(&mut self, request_id: &str, profile: &Profile, now_ms: u64) {
+        if let Some(request) = self.pending.get_mut(request_id) {
+            request.profile.update(profile);
+            request.seen_at_ms = now_ms;
+            self.repeated.insert(request_id.to_owned());
+        }
+    }
+
+    pub(super) fn device(&self, device_id: &str) -> Option<&Device> {
+        self.devices.get(device_id)
+    }
+
+    pub(super) fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.values()
+    }
+
+    /// The request, if it is still alive.
+    pub(super) fn request(&self, request_id: &str, now_ms: u64) -> Option<&PendingPairing> {
+        self.pending
+            .get(request_id)
+            .filter(|request| rules::is_alive(request, now_ms))
+    }
+
+    pub(super) fn requests(&self, now_ms: u64) -> impl Iterator<Item = &PendingPairing> {
+        self.pending
+            .values()
+            .filter(move |request| rules::is_alive(request, now_ms))
+    }
+
+    fn touch_of(&self, device_id: &str) -> Option<Touch> {
+        let device = self.devices.get(device_id)?;
+        Some(Touch {
+            device_id: device_id.to_owned(),
+            profile: device.profile.clone(),
+            role: device.role,
+            last_used: device
+                .tokens
+                .iter()
+                .filter_map(|token| Some((token.role, token.last_used_at_ms?)))
+                .collect(),
+        })
+    }
+
+    /// Is anything to be written behind?
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.touched.is_empty() || !self.repeated.is_empty()
+    }
+
+    /// Takes up to `limit` entries of what is to be written behind.
+    pub(super) fn take_dirty(&mut self, limit: usize) -> (Vec<Touch>, Vec<PendingPairing>) {
+        let ids: Vec<String> = self.touched.iter().take(limit).cloned().collect();
+        let touches = ids.iter().filter_map(|id| self.touch_of(id)).collect();
+        for id in &ids {
+            self.touched.remove(id);
+        }
+        let ids: Vec<String> = self
+            .repeated
+            .iter()
+            .take(limit - ids.len())
+            .cloned()
+            .collect();
+        let requests = ids
+            .iter()
+            .filter_map(|id| self.pending.get(id))
+            .cloned()
+            .collect();
+        for id in &ids {
+            self.repeated.remove(id);
+        }
+        (touches, requests)
+    }
+
+    /// Marks as dirty again what could not be written.
+    pub(super) fn put_back(&mut self, touches: &[Touch], requests: &[PendingPairing]) {
+        self.touched
+            .extend(touches.iter().map(|touch| touch.device_id.clone()));
+        self.repeated
+            .extend(requests.iter().map(|request| request.request_id.clone()));
+    }
+}

@@ -1,0 +1,400 @@
+//! Pairing joined with the store, the clock and randomness.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use openclaw_protocol::protocol::Role;
+use tokio::sync::Notify;
+
+use super::book::{Book, Change, Fresh};
+use super::rules::{self, Step, Terms};
+use super::{
+    Ask, Decision, Device, Devices, Grant, Outcome, PairingError, PendingPairing, Resolved, Salt,
+    TokenKey,
+};
+use crate::clock::Clock;
+use crate::connection::identity::VerifiedDevice;
+use crate::store::{Store, StoreError, Table};
+
+/// Locks that devices share by hash: as many devices can be changed at once. More would only add idle memory, since
+/// the writer thread takes one change at a time anyway.
+const LOCKS: usize = 64;
+
+/// The paired devices of this gateway. Clones share them.
+#[derive(Clone)]
+pub struct Pairing {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    book: Mutex<Book>,
+    pub(super) store: Store,
+    key: TokenKey,
+    clock: Arc<dyn Clock>,
+    locks: Vec<tokio::sync::Mutex<()>>,
+    hasher: RandomState,
+    /// Something is to be written behind.
+    pub(super) dirty: Notify,
+}
+
+impl Pairing {
+    /// Reads all devices and requests. Damaged records are skipped (and counted by the store): their devices have to
+    /// pair again.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn load(store: Store, key: TokenKey, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let (mut devices, mut pending) = (Vec::new(), Vec::new());
+        store.read(|reader| {
+            reader.scan(Table::Devices, b"", |_, device: Device| {
+                devices.push(device);
+                ControlFlow::Continue(())
+            })?;
+            reader.scan(Table::PendingPairings, b"", |_, request: PendingPairing| {
+                pending.push(request);
+                ControlFlow::Continue(())
+            })
+        })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                book: Mutex::new(Book::new(devices, pending)),
+                store,
+                key,
+                clock,
+                locks: std::iter::repeat_with(tokio::sync::Mutex::default)
+                    .take(LOCKS)
+                    .collect(),
+                hasher: RandomState::new(),
+                dirty: Notify::new(),
+            }),
+        })
+    }
+
+    /// Grants or asks for what `ask` lacks and resolves once that is on disk. Decides anew: by the time it is this
+    /// device's turn, another connect or an operator may have settled the matter.
+    ///
+    /// With [`super::MAX_DEVICES`] paired, a local device too has to wait for an operator.
+    ///
+    /// # Errors
+    /// [`PairingError::TooManyScopes`], or trouble with the store; nothing is granted then.
+    pub async fn commit(&self, mut ask: Ask) -> Result<Outcome, PairingError> {
+        self.run(|inner| async move {
+            let _turn = inner.turn(ask.device.id()).await;
+            let now_ms = inner.clock.now_ms();
+            let fresh = Fresh::draw()?;
+            let (step, change) = loop {
+                let step = inner.book().step(&ask, now_ms);
+                match step {
+                    Step::Skip => return Ok(Outcome::Unpaired),
+                    Step::Wait(request_id) => {
+                        inner.repeat(&request_id, &ask, now_ms);
+                        return Ok(Outcome::Waiting {
+                            request_id,
+                            requested: None,
+                        });
+                    }
+                    Step::Admit => return inner.granted(&ask, Vec::new(), now_ms),
+                    Step::Mint | Step::Approve | Step::Request => {}
+                }
+                let planned = inner.book().plan(&step, &ask, &fresh, now_ms);
+                match planned {
+                    // Somebody has to make room first, so somebody has to be asked.
+                    Err(PairingError::TooManyDevices) if ask.local => ask.local = false,
+                    planned => break (step, planned?),
+                }
+            };
+            let change = inner.store(change).await?;
+            if let Some(requested) = change.pending.clone() {
+                inner.book().apply(change);
+                return Ok(Outcome::Waiting {
+                    request_id: fresh.request_id,
+                    requested: Some(Box::new(requested)),
+                });
+            }
+            let resolved = match step {
+                Step::Approve => resolved(&change, ask.device.id(), Some(fresh.request_id), now_ms),
+                _ => Vec::new(),
+            };
+            inner.book().apply(change);
+            inner.granted(&ask, resolved, now_ms)
+        })
+        .await
+    }
+
+    /// Open requests, newest first, and paired devices, latest approval first (contract 3.3).
+    #[must_use]
+    pub fn list(&self) -> (Vec<PendingPairing>, Vec<Device>) {
+        let now_ms = self.inner.clock.now_ms();
+        let book = self.inner.book();
+        let mut pending: Vec<_> = book.requests(now_ms).cloned().collect();
+        let mut paired: Vec<_> = book.devices().cloned().collect();
+        drop(book);
+        pending.sort_by(|a, b| {
+            b.ts.cmp(&a.ts)
+                .then_with(|| a.request_id.cmp(&b.request_id))
+        });
+        paired.sort_by(|a, b| {
+            b.approved_at_ms
+                .cmp(&a.approved_at_ms)
+                .then_with(|| a.device_id.cmp(&b.device_id))
+        });
+        (pending, paired)
+    }
+
+    /// Approves an open request: the device's record as it is then, and every request that is thereby settled.
+    ///
+    /// # Errors
+    /// [`PairingError::UnknownRequest`], [`PairingError::TooManyDevices`], [`PairingError::TooManyScopes`], or trouble
+    /// with the store.
+    pub async fn approve(&self, request_id: &str) -> Result<(Device, Vec<Resolved>), PairingError> {
+        let request_id = request_id.to_owned();
+        self.run(|inner| async move {
+            let (device_id, _turn) = inner.turn_of_request(&request_id).await?;
+            let now_ms = inner.clock.now_ms();
+            let salt = Fresh::draw()?.salt;
+            let change = {
+                let book = inner.book();
+                let request = book
+                    .request(&request_id, now_ms)
+                    .ok_or(PairingError::UnknownRequest)?;
+                book.plan_approval(Terms::from(request), salt, now_ms)?
+            };
+            let change = inner.store(change).await?;
+            let resolved = resolved(&change, &device_id, None, now_ms);
+            inner.apply_device(change).map(|device| (device, resolved))
+        })
+        .await
+    }
+
+    /// Drops an open request; the device may ask again.
+    ///
+    /// # Errors
+    /// [`PairingError::UnknownRequest`], or trouble with the store.
+    pub async fn reject(&self, request_id: &str) -> Result<Resolved, PairingError> {
+        let request_id = request_id.to_owned();
+        self.run(|inner| async move {
+            let (device_id, _turn) = inner.turn_of_request(&request_id).await?;
+            let ts = inner.clock.now_ms();
+            if inner.book().request(&request_id, ts).is_none() {
+                return Err(PairingError::UnknownRequest);
+            }
+            let change = Change {
+                settled: vec![request_id.clone()],
+                ..Change::default()
+            };
+            let change = inner.store(change).await?;
+            inner.book().apply(change);
+            Ok(Resolved {
+                request_id,
+                device_id,
+                ts,
+            })
+        })
+        .await
+    }
+
+    /// Gives a device a new token for a role it was granted, with `scopes` of its own or, without any given, those of
+    /// the old token. The old token dies (contract 3.3, odd 7).
+    ///
+    /// # Errors
+    /// [`PairingError::UnknownDevice`], or trouble with the store.
+    pub async fn rotate(
+        &self,
+        device_id: &str,
+        role: Role,
+        scopes: Option<Vec<String>>,
+    ) -> Result<Grant, PairingError> {
+        let device_id = device_id.to_owned();
+        self.run(|inner| async move {
+            let _turn = inner.turn(&device_id).await;
+            let now_ms = inner.clock.now_ms();
+            let salt = Fresh::draw()?.salt;
+            let rotated = inner
+                .book()
+                .device(&device_id)
+                .and_then(|device| rules::rotate(device, role, scopes.as_deref(), salt, now_ms));
+            let device = inner.replace(rotated).await?;
+            let token = device.token(role).ok_or(PairingError::UnknownDevice)?;
+            Ok(Grant {
+                token: inner.key.token(&device_id, role, token.salt),
+                role,
+                scopes: token.scopes.clone(),
+                issued_at_ms: token.issued_at_ms(),
+            })
+        })
+        .await
+    }
+
+    /// Revokes the token of a device and role; returns when it was revoked, ms. With the shared secret the device can
+    /// still come in, and then gets a new token (odd 8).
+    ///
+    /// # Errors
+    /// [`PairingError::UnknownDevice`], or trouble with the store.
+    pub async fn revoke(&self, device_id: &str, role: Role) -> Result<u64, PairingError> {
+        let device_id = device_id.to_owned();
+        self.run(|inner| async move {
+            let _turn = inner.turn(&device_id).await;
+            let now_ms = inner.clock.now_ms();
+            let revoked = inner
+                .book()
+                .device(&device_id)
+                .and_then(|device| rules::revoke(device, role, now_ms));
+            let device = inner.replace(revoked).await?;
+            let token = device.token(role).ok_or(PairingError::UnknownDevice)?;
+            Ok(token.revoked_at_ms.unwrap_or(now_ms))
+        })
+        .await
+    }
+
+    /// Runs a change as a task of its own, so that it is finished even when the caller goes away.
+    pub(super) async fn run<T, F>(
+        &self,
+        change: impl FnOnce(Arc<Inner>) -> F,
+    ) -> Result<T, PairingError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, PairingError>> + Send + 'static,
+    {
+        tokio::spawn(change(Arc::clone(&self.inner)))
+            .await
+            .unwrap_or(Err(PairingError::Interrupted))
+    }
+}
+
+impl Devices for Pairing {
+    fn accepts(&self, device: &VerifiedDevice, role: Role, scopes: &[String], token: &str) -> bool {
+        self.inner
+            .book()
+            .accepts(&self.inner.key, device.id(), role, scopes, token)
+    }
+
+    fn decide(&self, ask: &Ask) -> Decision {
+        let inner = &self.inner;
+        let now_ms = inner.clock.now_ms();
+        let step = inner.book().step(ask, now_ms);
+        match step {
+            Step::Admit => inner
+                .admit(ask, now_ms)
+                .map_or(Decision::Undecided, Decision::Granted),
+            Step::Skip => Decision::Unpaired,
+            Step::Wait(request_id) => {
+                inner.repeat(&request_id, ask, now_ms);
+                Decision::Waiting { request_id }
+            }
+            Step::Mint | Step::Approve | Step::Request => Decision::Undecided,
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        // No code under this lock can panic half way through a change.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This device's turn to be changed; ends when the guard is dropped.
+    async fn turn(&self, device_id: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let index = self.hasher.hash_one(device_id) as usize % self.locks.len();
+        self.locks[index].lock().await
+    }
+
+    /// The turn of the device behind an open request, and its id.
+    async fn turn_of_request(
+        &self,
+        request_id: &str,
+    ) -> Result<(String, tokio::sync::MutexGuard<'_, ()>), PairingError> {
+        let now_ms = self.clock.now_ms();
+        let device_id = self
+            .book()
+            .request(request_id, now_ms)
+            .map(|request| request.device_id.clone());
+        let device_id = device_id.ok_or(PairingError::UnknownRequest)?;
+        let turn = self.turn(&device_id).await;
+        Ok((device_id, turn))
+    }
+
+    /// Puts a change on disk and hands it back.
+    async fn store(&self, change: Change) -> Result<Change, PairingError> {
+        let written = self
+            .store
+            .write(move |writer| change.store(writer).map(|()| change));
+        Ok(written.await?)
+    }
+
+    /// Stores and shows a changed record; `None` means that there was nothing to change.
+    async fn replace(&self, device: Option<Device>) -> Result<Device, PairingError> {
+        let change = Change {
+            device: Some(device.ok_or(PairingError::UnknownDevice)?),
+            ..Change::default()
+        };
+        let change = self.store(change).await?;
+        self.apply_device(change)
+    }
+
+    fn apply_device(&self, change: Change) -> Result<Device, PairingError> {
+        let device = change.device.clone();
+        self.book().apply(change);
+        device.ok_or(PairingError::UnknownDevice)
+    }
+
+    fn granted(
+        &self,
+        ask: &Ask,
+        resolved: Vec<Resolved>,
+        now_ms: u64,
+    ) -> Result<Outcome, PairingError> {
+        let grant = self.admit(ask, now_ms).ok_or(PairingError::UnknownDevice)?;
+        Ok(Outcome::Granted { grant, resolved })
+    }
+
+    fn admit(&self, ask: &Ask, now_ms: u64) -> Option<Grant> {
+        let mut book = self.book();
+        let grant = book.admit(&self.key, ask, now_ms);
+        self.wake(book);
+        grant
+    }
+
+    fn repeat(&self, request_id: &str, ask: &Ask, now_ms: u64) {
+        let mut book = self.book();
+        book.repeat(request_id, &ask.profile, now_ms);
+        self.wake(book);
+    }
+
+    /// Wakes the writer behind, if there is something for it.
+    fn wake(&self, book: MutexGuard<'_, Book>) {
+        let dirty = book.is_dirty();
+        drop(book);
+        if dirty {
+            self.dirty.notify_one();
+        }
+    }
+}
+
+impl Fresh {
+    fn draw() -> Result<Self, getrandom::Error> {
+        let (mut id, mut salt) = ([0; 16], [0; 16]);
+        getrandom::fill(&mut id)?;
+        getrandom::fill(&mut salt)?;
+        Ok(Self {
+            request_id: uuid::Builder::from_random_bytes(id).into_uuid().to_string(),
+            salt: Salt::from_bytes(salt),
+        })
+    }
+}
+
+/// What a change settled; `or` stands for a request that never was.
+fn resolved(change: &Change, device_id: &str, or: Option<String>, ts: u64) -> Vec<Resolved> {
+    let ids = if change.settled.is_empty() {
+        or.into_iter().collect()
+    } else {
+        change.settled.clone()
+    };
+    ids.into_iter()
+        .map(|request_id| Resolved {
+            request_id,
+            device_id: device_id.to_owned(),
+            ts,
+        })
+        .collect()
+}

@@ -1,0 +1,97 @@
+//! Writing behind.
+
+use super::*;
+
+#[tokio::test]
+async fn profiles_and_times_are_written_behind() {
+    let bench = Bench::new();
+    let first = bench.grant(&local(1, &["a"])).await;
+    let (waiting, _) = bench.wait(&remote(2, &["a"])).await;
+    bench.clock.advance(PENDING_TTL_MS);
+    let ask = Ask {
+        by_device_token: true,
+        profile: Profile {
+            platform: Some("linux 7".into()),
+            remote_ip: Some("192.0.2.7".into()),
+            ..Profile::default()
+        },
+        ..remote(1, &["a"])
+    };
+    bench.grant(&ask).await;
+    bench.wait(&remote(2, &["a"])).await;
+    let before = bench.stored(&ask.device).unwrap();
+    assert_eq!(
+        (
+            before.profile.platform.as_deref(),
+            before.tokens[0].last_used_at_ms
+        ),
+        (Some("linux"), None)
+    );
+
+    // A grant changed between touch and flush stays changed.
+    bench
+        .pairing
+        .revoke(ask.device.id(), Role::Operator)
+        .await
+        .unwrap();
+    let commits = bench.store.stats().commits;
+    bench.pairing.flush().await.unwrap();
+    assert_eq!(bench.store.stats().commits, commits + 1);
+    bench.pairing.flush().await.unwrap();
+    assert_eq!(
+        bench.store.stats().commits,
+        commits + 1,
+        "nothing left to write"
+    );
+
+    let bench = bench.restart();
+    let (pending, paired) = bench.pairing.list();
+    assert_eq!(
+        (pending[0].request_id.as_str(), pending[0].ts),
+        (waiting.as_str(), START)
+    );
+    assert_eq!(pending[0].seen_at_ms, START + PENDING_TTL_MS);
+    let device = &paired[0];
+    assert_eq!(
+        device.profile.display_name.as_deref(),
+        Some("Device 1"),
+        "absent texts keep the old ones"
+    );
+    assert_eq!(device.profile.platform.as_deref(), Some("linux 7"));
+    assert_eq!(device.profile.remote_ip.as_deref(), Some("192.0.2.7"));
+    assert_eq!(
+        device.tokens[0].last_used_at_ms,
+        Some(START + PENDING_TTL_MS)
+    );
+    assert_eq!(device.tokens[0].revoked_at_ms, Some(START + PENDING_TTL_MS));
+    assert!(!bench.accepts(&ask, &first.token));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_writer_behind_gathers_what_comes_within_its_delay() {
+    let bench = Bench::new();
+    bench.grant(&local(1, &["a"])).await;
+    bench.grant(&local(2, &["a"])).await;
+    let commits = bench.store.stats().commits;
+    let pairing = bench.pairing.clone();
+    let writer = tokio::spawn(async move { pairing.write_behind().await });
+    for n in [1, 2, 1, 2] {
+        let ask = Ask {
+            by_device_token: true,
+            ..remote(n, &["a"])
+        };
+        bench.grant(&ask).await;
+        tokio::time::sleep(FLUSH_DELAY / 8).await;
+    }
+    assert_eq!(bench.store.stats().commits, commits);
+    tokio::time::sleep(FLUSH_DELAY).await;
+    // The commit is on another thread; a write after it is acknowledged after it.
+    bench.pairing.flush().await.unwrap();
+    bench
+        .store
+        .write(|_| Ok::<_, StoreError>(()))
+        .await
+        .unwrap();
+    assert!(bench.store.stats().commits > commits && bench.store.stats().commits <= commits + 2);
+    writer.abort();
+}

@@ -1,0 +1,227 @@
+//! The record of one session: its id, settings, counters and where it came from. Fields are those of the reference's
+//! session store, so that `sessions.list` shows what clients know; members this gateway does not use are kept.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::key::{SessionKey, agent_prefix};
+use crate::store::{Reader, StoreError, Table, Writer};
+
+/// A session's entry.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Entry {
+    /// Names the transcript; a reset gives a new one.
+    pub session_id: String,
+    /// Last change, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<u64>,
+    /// A chat client has spoken here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_sent: Option<bool>,
+    /// The last run was aborted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aborted_last_run: Option<bool>,
+    /// `direct`, `group` or `channel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_type: Option<String>,
+    /// Name given by a user; unique where `sessions.patch` set it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Name shown, where one was set on purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Channel of a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// Id of a group within its channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<String>,
+    /// Subject of a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Room of a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_channel: Option<String>,
+    /// Server, team or workspace of a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    /// Key of the session that started this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spawned_by: Option<String>,
+    /// Who opened the session and through what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Value>,
+    /// Where replies go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery_context: Option<Value>,
+    /// Channel of the last message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_channel: Option<String>,
+    /// Peer of the last message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_to: Option<String>,
+    /// Channel account of the last message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_account_id: Option<String>,
+    /// Thinking level of this session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking_level: Option<String>,
+    /// Verbose level of this session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verbose_level: Option<String>,
+    /// Reasoning level of this session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_level: Option<String>,
+    /// Elevated level of this session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elevated_level: Option<String>,
+    /// `allow` or `deny`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_policy: Option<String>,
+    /// Usage footer of replies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_usage: Option<String>,
+    /// Provider chosen for this session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_override: Option<String>,
+    /// Model chosen for this session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_override: Option<String>,
+    /// Prompt tokens of the last run, without cached ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Reply tokens of the last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Tokens of context that the last run used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<u64>,
+    /// Provider of the last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_provider: Option<String>,
+    /// Model of the last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Context window of that model in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// What other releases stored; kept as it is.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Entry {
+    /// A new session, as of `now` (ms), with a random id.
+    #[must_use]
+    pub fn new(now: u64) -> Self {
+        Self {
+            session_id: uuid::Uuid::new_v4().to_string(),
+            updated_at: Some(now),
+            ..Self::default()
+        }
+    }
+
+    /// `updatedAt`, which never goes backwards, is now `now`.
+    pub fn touch(&mut self, now: u64) {
+        self.updated_at = Some(self.updated_at.map_or(now, |before| before.max(now)));
+    }
+
+    /// What identifies the session to a person: a set name, else the label, else who opened it.
+    #[must_use]
+    pub fn shown_name(&self) -> Option<&str> {
+        let origin = || {
+            self.origin
+                .as_ref()
+                .and_then(|origin| origin.get("label"))
+                .and_then(Value::as_str)
+        };
+        self.display_name
+            .as_deref()
+            .or(self.label.as_deref())
+            .or_else(origin)
+    }
+}
+
+/// The stored form. The key is part of the value because a long one is only a digest in the record's key.
+#[derive(Serialize, Deserialize)]
+struct Record<K, E> {
+    key: K,
+    entry: E,
+}
+
+/// The entry of a session. A damaged record counts as none, so that the session can be used again; the store has
+/// counted and logged it.
+pub(super) fn load(reader: &Reader<'_>, key: &SessionKey) -> Result<Option<Entry>, StoreError> {
+    match reader.get::<Record<String, Entry>>(Table::Sessions, &key.stored()) {
+        Ok(record) => Ok(record.map(|record| record.entry)),
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Writes the entry of a session.
+pub(super) fn store(
+    writer: &mut Writer<'_>,
+    key: &SessionKey,
+    entry: &Entry,
+) -> Result<(), StoreError> {
+    writer.put(
+        Table::Sessions,
+        &key.stored(),
+        &Record {
+            key: key.canonical(),
+            entry,
+        },
+    )
+}
+
+/// Visits every entry as (agent id, canonical key, entry); only those of `agent` if one is given.
+pub(super) fn visit(
+    reader: &Reader<'_>,
+    agent: Option<&str>,
+    mut each: impl FnMut(&str, String, Entry) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let prefix = agent.map(agent_prefix).unwrap_or_default();
+    reader.scan::<Record<String, Entry>>(Table::Sessions, &prefix, |stored, record| {
+        let agent = stored.split(|byte| *byte == 0).next().unwrap_or_default();
+        each(&String::from_utf8_lossy(agent), record.key, record.entry)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn members_of_other_releases_survive() {
+        let stored = json!({
+            "sessionId": "s", "updatedAt": 5, "label": "L", "compactionCount": 3, "skillsSnapshot": {"skills": []},
+            "origin": {"label": "Ann", "provider": "webchat"}
+        });
+        let mut entry: Entry = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&entry).unwrap(), stored);
+        entry.touch(9);
+        assert_eq!(entry.updated_at, Some(9));
+        entry.touch(7);
+        assert_eq!(entry.updated_at, Some(9));
+    }
+
+    #[test]
+    fn names_in_order_of_preference() {
+        let origin = Some(json!({"label": "Ann"}));
+        let mut entry = Entry {
+            origin,
+            ..Entry::default()
+        };
+        assert_eq!(entry.shown_name(), Some("Ann"));
+        entry.label = Some("Work".into());
+        assert_eq!(entry.shown_name(), Some("Work"));
+        entry.display_name = Some("Team".into());
+        assert_eq!(entry.shown_name(), Some("Team"));
+        assert_eq!(Entry::default().shown_name(), None);
+    }
+}

@@ -1,0 +1,117 @@
+//! The tables of the store and their LMDB databases.
+
+use std::fmt;
+
+use heed::types::Bytes;
+use heed::{CommitOrAbort, Database, Env, WithoutTls};
+
+use super::StoreError;
+
+/// An LMDB database of raw keys and JSON values, usable for as long as its environment is open.
+pub(super) type RawTable = Database<'static, Bytes, Bytes>;
+
+/// A table. Keys are bytes and sorted bytewise; values are JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// Facts about the store itself (format version) and single values of the gateway.
+    Meta,
+    /// Paired devices by device id.
+    Devices,
+    /// Pairing requests that wait for a decision.
+    PendingPairings,
+    /// Session entries by canonical session key.
+    Sessions,
+    /// Transcript lines by session and position.
+    Transcripts,
+    /// Outcomes of requests by idempotency key.
+    Idempotency,
+}
+
+impl Table {
+    /// Every table, in the order of their declaration.
+    pub const ALL: [Self; 6] = [
+        Self::Meta,
+        Self::Devices,
+        Self::PendingPairings,
+        Self::Sessions,
+        Self::Transcripts,
+        Self::Idempotency,
+    ];
+
+    /// Name of the LMDB database; part of the format, never change one.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Devices => "devices",
+            Self::PendingPairings => "pending-pairings",
+            Self::Sessions => "sessions",
+            Self::Transcripts => "transcripts",
+            Self::Idempotency => "idempotency",
+        }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The opened database of every table.
+#[derive(Clone, Copy)]
+pub(super) struct Tables([RawTable; Table::ALL.len()]);
+
+impl Tables {
+    /// Opens all tables, creating the missing ones, in one transaction.
+    pub(super) fn create(env: &Env<WithoutTls>) -> Result<Self, StoreError> {
+        let txn = env.write_txn()?;
+        let created = env.create_databases_and_commit(txn, |opener, txn| {
+            let mut databases = Vec::with_capacity(Table::ALL.len());
+            for table in Table::ALL {
+                databases.push(opener.create_database::<Bytes, Bytes>(txn, Some(table.name()))?);
+            }
+            let databases: Result<[Database<'_, Bytes, Bytes>; Table::ALL.len()], _> =
+                databases.try_into();
+            Ok::<_, heed::Error>(match databases {
+                Ok(databases) => CommitOrAbort::Commit(databases),
+                Err(_) => CommitOrAbort::Abort(()),
+            })
+        })?;
+        created.commit().map(Self).ok_or(StoreError::Closed)
+    }
+
+    /// Opens `Meta` alone without creating anything: `None` in a fresh environment.
+    pub(super) fn existing_meta(env: &Env<WithoutTls>) -> Result<Option<RawTable>, StoreError> {
+        let txn = env.read_txn()?;
+        let opened = env.open_databases_and_commit(txn, |opener, txn| {
+            opener
+                .open_database::<Bytes, Bytes>(txn, Some(Table::Meta.name()))
+                .map(CommitOrAbort::<_, ()>::Commit)
+        })?;
+        Ok(opened.commit().flatten())
+    }
+
+    pub(super) fn get(&self, table: Table) -> &RawTable {
+        &self.0[table as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_stand_at_their_own_index_under_distinct_names() {
+        for (index, table) in Table::ALL.into_iter().enumerate() {
+            assert_eq!(table as usize, index);
+            assert_eq!(
+                Table::ALL
+                    .iter()
+                    .filter(|other| other.name() == table.name())
+                    .count(),
+                1
+            );
+        }
+    }
+}

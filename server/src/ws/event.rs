@@ -1,0 +1,50 @@
+//! One event for many connections: serialised once, numbered for each.
+
+use bytes::Bytes;
+
+/// The text of an event frame but for the connection's own `seq`.
+///
+/// `start` and `end` are the same for everyone; an outbox writes `start`, `,"seq":N`, `end`.
+#[derive(Debug, Clone)]
+pub struct EventFrame {
+    /// `{"type":"event","event":…,"payload":…`
+    pub(super) start: Bytes,
+    /// `,"stateVersion":{…}}` or `}`
+    pub(super) end: Bytes,
+    /// May be left out for a connection that is over its budget.
+    pub(super) droppable: bool,
+}
+
+impl EventFrame {
+    /// An event frame; `start` is the text up to the end of the payload. `droppable` says what happens for a slow
+    /// reader.
+    #[must_use]
+    pub fn new(start: impl Into<Bytes>, droppable: bool) -> Self {
+        Self {
+            start: start.into(),
+            end: Bytes::from_static(b"}"),
+            droppable,
+        }
+    }
+
+    /// Adds `stateVersion` (contract 7.3).
+    #[must_use]
+    pub fn with_state_version(mut self, presence: u64, health: u64) -> Self {
+        self.end = Bytes::from(format!(
+            r#","stateVersion":{{"presence":{presence},"health":{health}}}}}"#
+        ));
+        self
+    }
+
+    /// Length of the text without `seq`, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.start.len() + self.end.len()
+    }
+
+    /// Never: an event has at least a name.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,9 @@
+//! What a user does, with real processes: first start, the commands, mistakes, stops and restarts, and what the
+//! README says.
+
+#![allow(clippy::expect_used, clippy::panic)] // everything here is a test
+
+mod first_minutes;
+mod mistakes;
+mod readme;
+mod restarts;
