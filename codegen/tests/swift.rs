@@ -2,6 +2,8 @@
 //!
 //! That the text compiles and that every example survives is shown by the package's own tests.
 
+#![allow(clippy::expect_used)] // in a test a panic is the report
+
 use std::fs;
 use std::path::Path;
 

@@ -13,6 +13,7 @@ mod expected;
 mod names;
 mod registry;
 mod types;
+mod unions;
 mod writer;
 
 use crate::Outputs;

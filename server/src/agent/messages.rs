@@ -288,7 +288,7 @@ mod tests {
         };
         let talk = vec![
             reply("greeting", whole()),
-            user("one", &[image.clone()], 0),
+            user("one", std::slice::from_ref(&image), 0),
             reply("", Ended::Broken("400 no".into())),
             json!({"role": "toolResult", "content": [{"type": "text", "text": "x"}]}),
             user("two", &[], 0),

@@ -146,14 +146,18 @@ impl GatewayArgs {
     #[must_use]
     pub fn log_filter(&self, configured: &str) -> String {
         let level = if self.verbose { "debug" } else { configured };
-        let requests = match (self.compact, self.ws_log) {
-            (true, _) | (false, WsLog::Compact) => "debug",
-            (false, WsLog::Full) => "trace",
-            (false, WsLog::Auto) => return level.to_owned(),
-        };
-        format!("{level},openclaw_gateway::connection={requests}")
+        match (self.compact, self.ws_log) {
+            (true, _) | (false, WsLog::Compact) => format!("{level},{CONNECTIONS}=debug,{REQUESTS}=off"),
+            (false, WsLog::Full) => format!("{level},{CONNECTIONS}=debug,{REQUESTS}=debug"),
+            (false, WsLog::Auto) => format!("{level},{REQUESTS}=off"),
+        }
     }
 }
+
+/// Log target of connects and closes.
+const CONNECTIONS: &str = "openclaw_gateway::connection";
+/// Log target of requests, one line each.
+const REQUESTS: &str = "ws";
 
 /// Port of a development gateway, out of the way of a real one.
 const DEV_PORT: u16 = 19_001;
@@ -220,10 +224,10 @@ mod tests {
     #[test]
     fn the_log_filter() {
         for (line, filter) in [
-            ("", "info"),
-            ("--verbose", "debug"),
-            ("--ws-log full", "info,openclaw_gateway::connection=trace"),
-            ("--compact", "info,openclaw_gateway::connection=debug"),
+            ("", "info,ws=off"),
+            ("--verbose", "debug,ws=off"),
+            ("--ws-log full", "info,openclaw_gateway::connection=debug,ws=debug"),
+            ("--compact", "info,openclaw_gateway::connection=debug,ws=off"),
         ] {
             assert_eq!(
                 parse(line).expect("parses").log_filter("info"),

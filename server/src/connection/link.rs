@@ -176,8 +176,10 @@ impl Link {
         self.poll_write(cx)
     }
 
-    /// The connection is over: it takes part in nothing any more.
-    pub(super) fn finish(self, ending: Ending) {
+    /// The connection is over: it takes part in nothing any more, requests under way are dropped. What is left is its
+    /// place in the hub.
+    pub(super) fn finish(mut self, ending: Ending) -> Membership {
+        self.membership.retire();
         self.shared.counters.ended(ending);
         let dropped = self.outbox.dropped();
         match &self.phase {
@@ -190,9 +192,10 @@ impl Link {
                 );
             }
             Phase::Stranger(_) | Phase::Over => {
-                tracing::debug!(reason = ending.name(), "handshake ended")
+                tracing::debug!(reason = ending.name(), "handshake ended");
             }
         }
+        self.membership
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Option<Ending> {
@@ -346,7 +349,7 @@ impl Link {
                     return None;
                 };
                 let method = call.method();
-                tracing::debug!(target: "ws", conn = caller.conn_id, id, method = method.name(), "request");
+                tracing::trace!(conn = caller.conn_id, id, method = method.name(), "request");
                 if self.requests.lacks_room_for(method) {
                     let text = format!(
                         "{MAX_SECOND_STAGES} requests of this connection are not finished yet"
@@ -378,7 +381,9 @@ impl Link {
             }
             Err(Problem::Frame { id, violations }) => {
                 let error = errors::INVALID_FRAME.with(&[("problems", &rt::describe(&violations))]);
-                let id = id.as_deref().unwrap_or(texts::UNKNOWN_REQUEST_ID);
+                // An empty id would make the response one that its own definition refuses.
+                let id = id.as_deref().filter(|id| !id.is_empty());
+                let id = id.unwrap_or(texts::UNKNOWN_REQUEST_ID);
                 self.answer_error(id, &with_issues(error, violations));
                 self.bad_frame()
             }

@@ -98,14 +98,15 @@ pub fn serve(
     // At once: clients wait for it, but not for long.
     outbox.flush();
     let stranger = Stranger::new(handshake, handshake_place, peer);
-    let link = Link::new(shared, Arc::clone(&outbox), membership, stranger);
+    let mut link = Link::new(shared, Arc::clone(&outbox), membership, stranger);
     async move {
-        let ending = reader::run(link, &mut read, early).await;
+        let ending = reader::run(&mut link, &mut read, early).await;
+        let membership = link.finish(ending);
         if ending != Ending::Lost {
             // Boxed: few connections are in this state, and its buffer would be part of each of them.
             Box::pin(farewell::say(read, &outbox)).await;
         }
-        drop(place);
+        drop((membership, place));
     }
 }
 

@@ -28,20 +28,17 @@ enum Step {
 }
 
 /// Serves a connection until it is over. `early` is what the peer had sent before.
-pub(super) async fn run(mut link: Link, socket: &mut OwnedReadHalf, mut early: Bytes) -> Ending {
-    let ending = loop {
+pub(super) async fn run(link: &mut Link, socket: &mut OwnedReadHalf, mut early: Bytes) -> Ending {
+    loop {
         if early.is_empty()
-            && let Err(ending) = poll_fn(|cx| poll_readable(&mut link, socket, cx)).await
+            && let Err(ending) = poll_fn(|cx| poll_readable(link, socket, cx)).await
         {
-            break ending;
+            return ending;
         }
-        match read(&mut link, socket, std::mem::take(&mut early)).await {
-            None => {}
-            Some(ending) => break ending,
+        if let Some(ending) = read(link, socket, std::mem::take(&mut early)).await {
+            return ending;
         }
-    };
-    link.finish(ending);
-    ending
+    }
 }
 
 /// Waits until there is something to read and it may be read.

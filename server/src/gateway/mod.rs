@@ -8,6 +8,7 @@ mod host;
 mod listen;
 mod start;
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use openclaw_protocol::rt::{Answer, BoxFuture, NonEmptyString};
 use openclaw_protocol::server::{HandshakeOnly, dispatch};
 use openclaw_protocol::types::{ShutdownEvent, TickEvent};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{GatewayArgs, print};
 use crate::clock::Clock;
@@ -64,8 +65,9 @@ fn run(args: &GatewayArgs, environment: Environment) -> Result<(), StartFailure>
         .map_err(StartFailure::Runtime)?;
     let handle = work.handle().clone();
     let outcome = runtime.block_on(async {
+        let signals = Signals::watch().map_err(StartFailure::Runtime)?;
         let gateway = start::start(args, environment, handle).await?;
-        gateway.serve().await;
+        gateway.serve(signals).await;
         Ok(())
     });
     // Runs that still wait for a model are let go: their keys say that the gateway restarted.
@@ -89,7 +91,7 @@ struct Gateway {
 
 impl Gateway {
     /// Serves until SIGTERM or SIGINT, then says goodbye (contract 7.5).
-    async fn serve(self) {
+    async fn serve(self, mut signals: Signals) {
         let mut tasks = tokio::task::JoinSet::new();
         for listener in self.listeners {
             tasks.spawn(accept(
@@ -108,7 +110,7 @@ impl Gateway {
         tasks.spawn(async move { pairing.write_behind().await });
         self.site.set_ready();
 
-        stop_signal().await;
+        signals.stop().await;
         tracing::info!("stopping");
         self.site.set_stopping();
         let reason = NonEmptyString::or(texts::SHUTDOWN_STOPPING, "stop");
@@ -179,23 +181,32 @@ async fn tick(hub: Arc<Hub>, clock: Arc<dyn Clock>) {
     }
 }
 
-/// Waits for SIGTERM or SIGINT. SIGUSR1 asks for a restart, which only the gateway itself may schedule; it is noted and
-/// ignored.
-async fn stop_signal() {
-    let signals = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::user_defined1()),
-    );
-    let (Ok(mut term), Ok(mut int), Ok(mut usr1)) = signals else {
-        tracing::error!("signals cannot be watched; the gateway runs until it is killed");
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = term.recv() => return,
-            _ = int.recv() => return,
-            _ = usr1.recv() => tracing::warn!("SIGUSR1 ignored: no restart was scheduled"),
+/// The signals that concern a gateway. Watched before anything else: one that comes while the gateway starts must not
+/// kill it half way.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    restart: Signal,
+}
+
+impl Signals {
+    fn watch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            restart: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT. SIGUSR1 asks for a restart, which only the gateway itself may schedule; it is noted
+    /// and ignored.
+    async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.restart.recv() => tracing::warn!("SIGUSR1 ignored: no restart was scheduled"),
+            }
         }
     }
 }

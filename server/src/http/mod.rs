@@ -146,7 +146,7 @@ fn respond(
     }
     let response = match upgrade::accept(request) {
         Ok(response) => response,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let Some(handshake) = site.admission.begin_handshake(peer.ip()) else {
         return answer::refuse(

@@ -18,12 +18,12 @@ pub(super) fn is_asked_for(request: &Request<Incoming>) -> bool {
 ///
 /// # Errors
 /// The response that refuses, when the request breaks RFC 6455.
-pub(super) fn accept(request: &mut Request<Incoming>) -> Result<Response, Response> {
+pub(super) fn accept(request: &mut Request<Incoming>) -> Result<Response, Box<Response>> {
     if request.method() != Method::GET || request.version() < Version::HTTP_11 {
-        return Err(answer::refuse(
+        return Err(Box::new(answer::refuse(
             StatusCode::BAD_REQUEST,
             "a WebSocket upgrade is a GET request of HTTP/1.1",
-        ));
+        )));
     }
     let version = request.headers().get(SEC_WEBSOCKET_VERSION);
     if version.is_none_or(|version| version.as_bytes() != b"13") {
@@ -34,16 +34,16 @@ pub(super) fn accept(request: &mut Request<Incoming>) -> Result<Response, Respon
         response
             .headers_mut()
             .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(response);
+        return Err(Box::new(response));
     }
     let protocol = first_protocol(request.headers());
     // The future that comes with the response would keep the HTTP connection's machinery; the socket is taken from
     // the connection itself instead.
     let Ok((response, _)) = upgrade::upgrade(request) else {
-        return Err(answer::refuse(
+        return Err(Box::new(answer::refuse(
             StatusCode::BAD_REQUEST,
             "Sec-WebSocket-Key is missing",
-        ));
+        )));
     };
     let mut response = response.map(|_| Full::default());
     if let Some(protocol) = protocol {

@@ -58,7 +58,11 @@ impl SystemEvents {
 
 /// At most `bytes` of the start of a text, whole characters.
 fn start_of(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]

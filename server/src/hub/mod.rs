@@ -92,7 +92,7 @@ pub struct Snapshot<'a> {
     pub version: &'a StateVersion,
 }
 
-/// A connection's place in the hub, left when this is dropped.
+/// A connection's place in the hub, given back when this is dropped.
 pub struct Membership {
     hub: Arc<Hub>,
     key: Key,
@@ -217,8 +217,7 @@ impl Hub {
             self.presence_changed.notified().await;
             tokio::time::sleep(limits::PRESENCE_WINDOW).await;
             let bytes = self.announce_presence();
-            let pace = Duration::from_millis(bytes * 1000 / limits::PRESENCE_BYTES_PER_SECOND);
-            tokio::time::sleep(pace.saturating_sub(limits::PRESENCE_WINDOW)).await;
+            tokio::time::sleep(pause_after(bytes)).await;
         }
     }
 
@@ -264,6 +263,12 @@ impl Hub {
         // Every change is complete or has not begun; a panic elsewhere leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long presence keeps quiet after `bytes` of it, beyond the window.
+fn pause_after(bytes: u64) -> Duration {
+    let pace = Duration::from_millis(bytes * 1000 / limits::PRESENCE_BYTES_PER_SECOND);
+    pace.saturating_sub(limits::PRESENCE_WINDOW)
 }
 
 impl EventSink for Hub {
@@ -378,12 +383,13 @@ impl Membership {
     }
 }
 
-impl Drop for Membership {
-    fn drop(&mut self) {
+impl Membership {
+    /// Takes the connection out of broadcasts and presence. Its place is kept until this is dropped, so that a stopping
+    /// gateway waits for its farewell.
+    pub fn retire(&mut self) {
         let now_ms = self.hub.clock.now_ms();
         let mut state = self.hub.state();
-        state.registry.leave(self.key);
-        let is_empty = state.registry.len() == 0;
+        state.registry.retire(self.key);
         let has_left = self
             .presence
             .take()
@@ -395,6 +401,16 @@ impl Drop for Membership {
         if has_left {
             self.hub.presence_changed.notify_one();
         }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.retire();
+        let mut state = self.hub.state();
+        state.registry.leave(self.key);
+        let is_empty = state.registry.len() == 0;
+        drop(state);
         if is_empty {
             self.hub.emptied.notify_waiters();
         }

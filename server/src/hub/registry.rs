@@ -104,6 +104,14 @@ impl Registry {
         }
     }
 
+    /// Ends broadcasts to a member, which keeps its slot.
+    pub(super) fn retire(&mut self, key: Key) {
+        if let Some(member) = self.member(key) {
+            member.audience = 0;
+            member.is_accepted = false;
+        }
+    }
+
     /// Removes a member; a key of an earlier one changes nothing.
     pub(super) fn leave(&mut self, key: Key) {
         if self.member(key).is_some() {

@@ -206,7 +206,8 @@ fn a_beacon_tells_everybody_at_once() {
     let fixture = fixture();
     let a = fixture.connect("a");
     let b = fixture.connect("b");
-    (a.take(), b.take());
+    a.take();
+    b.take();
     let (before, after) = fixture.hub.beacon(&beacon("words"));
     assert_eq!((before, after.text.as_deref()), (None, Some("words")));
     for client in [&a, &b] {
@@ -245,7 +246,8 @@ fn slow_readers_lose_droppable_events_or_the_connection() {
     let fixture = fixture();
     let slow = fixture.connect("slow");
     let good = fixture.connect("good");
-    (slow.take(), good.take());
+    slow.take();
+    good.take();
     slow.wire.0.lock().unwrap().room = 0;
     for n in 0..1000 {
         fixture.hub.emit(tick(n));
@@ -344,7 +346,7 @@ async fn the_flusher_writes_once_for_each_client_and_burst() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_presence_window_is_fixed_for_few_and_paced_for_many() {
+async fn the_presence_window_is_short_for_few() {
     let fixture = fixture();
     let watcher = fixture.connect("a");
     watcher.take();
@@ -412,4 +414,36 @@ fn nodes_get_what_the_schema_gives_them() {
     fixture.hub.emit(tick(1));
     let expected = usize::from(EventKind::Tick.spec().roles.contains(&Role::Node));
     assert_eq!(node.events().len(), expected);
+}
+
+#[test]
+fn presence_keeps_to_its_rate() {
+    let second = limits::PRESENCE_BYTES_PER_SECOND;
+    let window = limits::PRESENCE_WINDOW;
+    for (bytes, expected) in [
+        (0, Duration::ZERO),
+        (second / 10, Duration::ZERO),
+        (second, Duration::from_secs(1) - window),
+        (20 * second, Duration::from_secs(20) - window),
+    ] {
+        assert_eq!(pause_after(bytes), expected, "{bytes}");
+    }
+}
+
+#[test]
+fn a_retired_connection_hears_nothing_but_keeps_its_place() {
+    let fixture = fixture();
+    let mut client = fixture.connect("a");
+    client.take();
+    client.membership.retire();
+    fixture.hub.emit(tick(1));
+    assert!(client.take().is_empty());
+    let stats = fixture.hub.stats();
+    assert_eq!((stats.connections, stats.accepted), (1, 0));
+    assert_eq!(
+        fixture.hub.presence()[1].reason.as_deref(),
+        Some("disconnect")
+    );
+    drop(client);
+    assert_eq!(fixture.hub.stats().connections, 0);
 }

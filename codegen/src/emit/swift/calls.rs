@@ -43,7 +43,7 @@ fn call(w: &mut Writer, model: &Model, method: &Method) {
         |w| {
             w.line(format!(
                 "try await {function}(.{}, params)",
-                names::bare(&method.name)
+                names::after_dot(&names::bare(&method.name))
             ))
         },
     );

@@ -1,9 +1,8 @@
 //! The typed profile's types: `extension Gateway { … }`, one file for each schema file.
 
 use super::coding::{self, Extras};
-use super::writer::{Writer, quoted};
-use super::{HEAD, names};
-use crate::emit::names::camel;
+use super::writer::Writer;
+use super::{HEAD, names, unions};
 use crate::model::{Definition, Extra, Member, Model, Object, Type};
 
 /// Types declared inside another: name, type, description.
@@ -117,8 +116,10 @@ fn declare(w: &mut Writer, model: &Model, name: &str, ty: &Type, description: &s
             lenient(w, model, name, members, &about);
         }
         Type::Enum(values) => string_set(w, name, values, description),
-        Type::Tagged { tag, variants } => tagged(w, model, name, tag, variants, description),
-        Type::OneOf(alternatives) => one_of(w, model, name, alternatives, description),
+        Type::Tagged { tag, variants } => {
+            unions::tagged(w, model, name, tag, variants, description)
+        }
+        Type::OneOf(alternatives) => unions::one_of(w, model, name, alternatives, description),
         other => {
             let mut inner = Inner::new();
             let mut target = type_of(model, other, &format!("{name}Value"), &mut inner);
@@ -222,7 +223,7 @@ fn field(model: &Model, member: &Member, lenient: bool, inner: &mut Inner) -> Fi
     }
 }
 
-fn structure(
+pub(super) fn structure(
     w: &mut Writer,
     model: &Model,
     name: &str,
@@ -324,124 +325,4 @@ fn string_set(w: &mut Writer, name: &str, values: &[String], description: &str) 
     let cases = names::cases(values.iter().map(String::as_str));
     let rows: Vec<(&String, &String)> = cases.iter().zip(values).collect();
     coding::string_set(w, name, description, &rows);
-}
-
-fn tagged(
-    w: &mut Writer,
-    model: &Model,
-    name: &str,
-    tag: &str,
-    variants: &[(String, Object, String)],
-    description: &str,
-) {
-    let cases = names::cases(variants.iter().map(|(value, _, _)| value.as_str()));
-    let rows: Vec<(String, String, &(String, Object, String))> = cases
-        .into_iter()
-        .zip(variants)
-        .map(|(case, variant)| (case, names::nested(&variant.0), variant))
-        .collect();
-    w.doc(description);
-    w.block(
-        format!("public enum {name}: Codable, Sendable, Hashable"),
-        |w| {
-            for (case, ty, (_, _, about)) in &rows {
-                w.doc(about);
-                w.line(format!("case {case}({ty})"));
-            }
-            w.doc("A kind that this version does not know.");
-            w.line("case unknown(JSONValue)");
-            w.gap();
-            w.block("public init(from decoder: any Decoder) throws", |w| {
-                w.line("let container = try decoder.container(keyedBy: WireKey.self)");
-                w.line(format!(
-                    "switch try container.decode(String.self, forKey: {}) {{",
-                    quoted(tag)
-                ));
-                for (case, ty, (value, _, _)) in &rows {
-                    w.line(format!(
-                        "case {}: self = .{case}(try {ty}(from: decoder))",
-                        quoted(value)
-                    ));
-                }
-                w.line("default: self = .unknown(try JSONValue(from: decoder))");
-                w.line("}");
-            });
-            w.gap();
-            w.block("public func encode(to encoder: any Encoder) throws", |w| {
-                w.line("switch self {");
-                for (case, _, (value, _, _)) in &rows {
-                    w.line(format!("case .{case}(let value):"));
-                    w.indented(|w| {
-                        w.line("try value.encode(to: encoder)");
-                        w.line("var container = encoder.container(keyedBy: WireKey.self)");
-                        w.line(format!(
-                            "try container.encode({}, forKey: {})",
-                            quoted(value),
-                            quoted(tag)
-                        ));
-                    });
-                }
-                w.line("case .unknown(let value):");
-                w.indented(|w| w.line("try value.encode(to: encoder)"));
-                w.line("}");
-            });
-            for (_, ty, (_, object, about)) in &rows {
-                w.gap();
-                // The case says the tag; the value does not repeat it.
-                let members: Vec<Member> = object
-                    .members
-                    .iter()
-                    .filter(|member| member.name != tag)
-                    .cloned()
-                    .collect();
-                structure(w, model, ty, &members, &object.extra, about);
-            }
-        },
-    );
-}
-
-fn one_of(w: &mut Writer, model: &Model, name: &str, alternatives: &[String], description: &str) {
-    let rows: Vec<(String, String)> = alternatives
-        .iter()
-        .map(|target| {
-            let ty = reference(model, model.definition(target));
-            (names::tick(&camel(target)), ty)
-        })
-        .collect();
-    w.doc(&format!(
-        "{description}\n\nThe first alternative that fits is taken."
-    ));
-    w.block(
-        format!("public enum {name}: Codable, Sendable, Hashable"),
-        |w| {
-            for ((case, ty), target) in rows.iter().zip(alternatives) {
-                w.doc(&model.definition(target).description);
-                w.line(format!("case {case}({ty})"));
-            }
-            w.doc("Something that this version does not know.");
-            w.line("case unknown(JSONValue)");
-            w.gap();
-            w.block("public init(from decoder: any Decoder) throws", |w| {
-                for (i, (case, ty)) in rows.iter().enumerate() {
-                    let head = if i == 0 { "" } else { "} else " };
-                    w.line(format!("{head}if let value = try? {ty}(from: decoder) {{"));
-                    w.indented(|w| w.line(format!("self = .{case}(value)")));
-                }
-                w.line("} else {");
-                w.indented(|w| w.line("self = .unknown(try JSONValue(from: decoder))"));
-                w.line("}");
-            });
-            w.gap();
-            w.block("public func encode(to encoder: any Encoder) throws", |w| {
-                w.line("switch self {");
-                for (case, _) in &rows {
-                    w.line(format!(
-                        "case .{case}(let value): try value.encode(to: encoder)"
-                    ));
-                }
-                w.line("case .unknown(let value): try value.encode(to: encoder)");
-                w.line("}");
-            });
-        },
-    );
 }

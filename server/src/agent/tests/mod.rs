@@ -121,13 +121,12 @@ impl World {
             }
             Err(failure) => shown_failure(failure),
         };
-        let answers = match self.agent(params).await {
+        match self.agent(params).await {
             Err(error) => vec![json!({"refused": error.message, "code": error.code})],
             Ok(AgentAnswer::First(first)) => vec![json!(first)],
             Ok(AgentAnswer::Final(outcome)) => vec![shown(outcome)],
             Ok(AgentAnswer::Both { first, then }) => vec![json!(first), shown(then.await)],
-        };
-        answers
+        }
     }
 
     /// The answer to a `chat.send` request.

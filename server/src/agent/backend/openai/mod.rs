@@ -54,8 +54,8 @@ impl Default for Timeouts {
     }
 }
 
-/// A provider as configured.
-#[derive(Debug, Clone)]
+/// A provider as configured. Not to be printed: it holds secrets.
+#[derive(Clone)]
 pub struct Endpoint {
     /// Provider id, for messages.
     pub provider: String,
@@ -150,23 +150,24 @@ impl Inner {
     /// Calls until the head of a good answer is there or the attempts are used up.
     async fn open(&self, request: &ModelRequest) -> Result<Response, BackendError> {
         let body = Bytes::from(wire::call(request));
-        let mut back_off = self.timeouts.back_off;
-        for attempt in 1.. {
+        let (mut attempt, mut back_off) = (1, self.timeouts.back_off);
+        loop {
             match self.attempt(body.clone()).await {
                 Ok(response) => return Ok(response),
                 Err(Attempt {
                     error,
                     again: Some(asked),
                 }) if attempt < ATTEMPTS => {
-                    tracing::info!(provider = self.provider, attempt, %error, "model call failed, trying again");
-                    tokio::time::sleep(asked.unwrap_or(back_off).min(self.timeouts.max_back_off))
-                        .await;
+                    let provider = &self.provider;
+                    tracing::info!(provider, attempt, %error, "model call failed, trying again");
+                    let wait = asked.unwrap_or(back_off).min(self.timeouts.max_back_off);
+                    tokio::time::sleep(wait).await;
+                    attempt += 1;
                     back_off *= 2;
                 }
                 Err(Attempt { error, .. }) => return Err(error),
             }
         }
-        unreachable!("the loop ends at ATTEMPTS")
     }
 
     async fn attempt(&self, body: Bytes) -> Result<Response, Attempt> {
