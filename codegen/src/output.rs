@@ -12,6 +12,8 @@ const OWNED: &[&str] = &[
     "schema/dist",
     "swift/Sources/OpenClawProtocol/Generated",
     "swift/Sources/OpenClawGateway/Generated",
+    "swift/Tests/OpenClawProtocolTests/Generated",
+    "swift/Tests/OpenClawGatewayTests/Generated",
 ];
 
 /// Files inside owned folders that are written by hand.

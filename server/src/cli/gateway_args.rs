@@ -147,7 +147,9 @@ impl GatewayArgs {
     pub fn log_filter(&self, configured: &str) -> String {
         let level = if self.verbose { "debug" } else { configured };
         match (self.compact, self.ws_log) {
-            (true, _) | (false, WsLog::Compact) => format!("{level},{CONNECTIONS}=debug,{REQUESTS}=off"),
+            (true, _) | (false, WsLog::Compact) => {
+                format!("{level},{CONNECTIONS}=debug,{REQUESTS}=off")
+            }
             (false, WsLog::Full) => format!("{level},{CONNECTIONS}=debug,{REQUESTS}=debug"),
             (false, WsLog::Auto) => format!("{level},{REQUESTS}=off"),
         }
@@ -226,8 +228,14 @@ mod tests {
         for (line, filter) in [
             ("", "info,ws=off"),
             ("--verbose", "debug,ws=off"),
-            ("--ws-log full", "info,openclaw_gateway::connection=debug,ws=debug"),
-            ("--compact", "info,openclaw_gateway::connection=debug,ws=off"),
+            (
+                "--ws-log full",
+                "info,openclaw_gateway::connection=debug,ws=debug",
+            ),
+            (
+                "--compact",
+                "info,openclaw_gateway::connection=debug,ws=off",
+            ),
         ] {
             assert_eq!(
                 parse(line).expect("parses").log_filter("info"),

@@ -233,7 +233,7 @@ fn report(startup: &Startup) {
         tracing::error!(file = %loaded.path.display(), reason, in_force = ?loaded.source, "the configuration cannot be read");
     }
     for issue in &loaded.issues {
-        tracing::warn!(file = %loaded.path.display(), "{}: {}; the default is in force", issue.path, issue.message);
+        tracing::warn!(file = %loaded.path.display(), "{}: {}", issue.path, issue.message);
     }
 }
 
@@ -246,8 +246,13 @@ fn announce(listeners: &[TcpListener], startup: &Startup, paths: &Paths) {
         .collect();
     if startup.first_start {
         print::line(&format!(
-            "First start: wrote {} with a random token; only you can read it.",
-            paths.config_file.display()
+            "First start: wrote {}{}; only you can read it.",
+            paths.config_file.display(),
+            if startup.loaded.config.gateway.auth.token.is_some() {
+                " with a random token"
+            } else {
+                ""
+            }
         ));
     }
     print::line(&format!("Gateway listening on {}", addresses.join(" and ")));

@@ -100,6 +100,8 @@ impl OpenAi {
         }
         let headers = headers(endpoint)
             .ok_or_else(|| wrong("apiKey or headers hold characters that no header can"))?;
+        // ring serves the whole program; that it is installed already is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
             .connect_timeout(timeouts.connect)
             // A redirect would carry the conversation to a place that nobody configured.
