@@ -2,6 +2,8 @@
 //!
 //! A case is the fixture with one edit; the whole message is a snapshot, because people will read it.
 
+#![allow(clippy::expect_used, clippy::panic)] // helpers of tests
+
 use std::fs;
 use std::path::Path;
 

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -18,6 +20,8 @@ const START_POLL: Duration = Duration::from_millis(20);
 const SETTLE: Duration = Duration::from_millis(300);
 /// From SIGTERM to SIGKILL. The recorded gateway gives up after five seconds (contract 7.5).
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+/// Between two ports: the recorded gateway uses a few behind its own.
+const PORT_STEP: u16 = 7;
 /// Lines of output shown when a gateway does not start.
 const SHOWN_LINES: usize = 12;
 
@@ -98,15 +102,35 @@ pub struct Process {
     addr: SocketAddr,
 }
 
-/// A port that is free at this moment.
+/// Ports for gateways under test: below the range that Linux gives to outgoing connections, since one of those may take a
+/// port between its choice and its use.
+const PORTS: Range<u16> = 20_000..32_000;
+/// Counts the ports given out, so that sessions that start at the same time never get the same one.
+static GIVEN: AtomicU16 = AtomicU16::new(0);
+
+/// A port that is free at this moment and that no other session of this process gets soon.
 ///
 /// # Errors
 ///
 /// When there is none.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    let count = PORTS.end - PORTS.start;
+    // Two runs at a time start at different places.
+    let first = u16::try_from(std::process::id() % u32::from(count)).unwrap_or_default();
+    let mut last = io::Error::other("no port is free");
+    for _ in 0..count {
+        let nth = first.wrapping_add(
+            GIVEN
+                .fetch_add(1, Ordering::Relaxed)
+                .wrapping_mul(PORT_STEP),
+        );
+        let port = PORTS.start + nth % count;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 impl Process {
@@ -148,12 +172,7 @@ impl Process {
         let mut process = Self { child, group, addr };
         let deadline = Instant::now() + patience;
         while TcpStream::connect(addr).await.is_err() {
-            if let Ok(Some(status)) = process.child.try_wait() {
-                return Err(StartError::Ended {
-                    status: status.to_string(),
-                    output: last_lines(output),
-                });
-            }
+            process.must_run(output)?;
             if Instant::now() >= deadline {
                 return Err(StartError::Timeout {
                     waited: patience,
@@ -163,7 +182,19 @@ impl Process {
             tokio::time::sleep(START_POLL).await;
         }
         tokio::time::sleep(SETTLE).await;
+        // What listens may be somebody else, and the gateway have ended for that reason.
+        process.must_run(output)?;
         Ok(process)
+    }
+
+    fn must_run(&mut self, output: &Path) -> Result<(), StartError> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => Err(StartError::Ended {
+                status: status.to_string(),
+                output: last_lines(output),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Where it listens.
@@ -302,6 +333,25 @@ mod tests {
         .await;
         drop(listener);
         process.map(|process| (home, process))
+    }
+
+    #[test]
+    fn ports_are_not_given_twice() {
+        let ports: Vec<u16> = (0..50).map(|_| free_port().unwrap()).collect();
+        let mut distinct = ports.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), ports.len());
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_finds_its_port_taken_is_no_start() {
+        let error = start("sh -c 'echo {port} is taken; exit 1'", true)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("is taken"), "{error}");
     }
 
     #[tokio::test]

@@ -185,10 +185,13 @@ impl Judge<'_> {
                 &meeting.expected,
                 &meeting.actual,
             );
-            if !found.is_empty() {
+            // All pieces of what a run says meet one recorded frame; what is wrong with each is told once.
+            let step = Some(meeting.step);
+            let told = |f: &Finding| f.step == step && f.problem == Problem::Differs(found.clone());
+            if !found.is_empty() && !findings.iter().any(told) {
                 findings.push(Finding {
                     conn: Some(meeting.conn),
-                    step: Some(meeting.step),
+                    step,
                     heard: Some(meeting.heard),
                     problem: Problem::Differs(found),
                 });

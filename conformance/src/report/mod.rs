@@ -236,9 +236,21 @@ fn tell(finding: &Finding, outcome: &Outcome, requests: &Requests) -> String {
 
 /// The expected frame and the same frame with the differences put in, as a diff. Values that may differ do not show.
 fn diff(expected: &Value, differences: &[Difference]) -> String {
-    let mut actual = expected.clone();
+    let (mut expected, mut actual) = (expected.clone(), expected.clone());
     for difference in differences {
         put(&mut actual, difference);
+        // Some fields are compared as something else than the recorded number.
+        if let What::Value {
+            expected: value, ..
+        } = &difference.what
+        {
+            let what = What::Value {
+                expected: Value::Null,
+                actual: value.clone(),
+            };
+            let pointer = difference.pointer.clone();
+            put(&mut expected, &Difference { pointer, what });
+        }
     }
     let (expected, actual) = (format!("{expected:#}\n"), format!("{actual:#}\n"));
     let diff = TextDiff::from_lines(&expected, &actual);

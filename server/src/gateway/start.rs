@@ -26,7 +26,6 @@ use crate::lock::{InstanceLock, LockError, Owner};
 use crate::methods::Methods;
 use crate::pairing::{Pairing, TokenKey, TokenKeyError};
 use crate::paths::{Environment, Paths};
-use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{KeyRules, Sessions};
 use crate::store::{Store, StoreError};
 
@@ -116,7 +115,7 @@ pub(super) async fn start(
     let store = Store::open(&paths.store_dir()).map_err(in_store)?;
     let key = TokenKey::load_or_create(&paths.state_dir)?;
     let pairing = Pairing::load(store.clone(), key, Arc::clone(&clock)).map_err(in_store)?;
-    let rules = key_rules(&config);
+    let rules = KeyRules::of(&config);
     let defaults = session_defaults(&config, &rules);
     let sessions = Sessions::open(store.clone(), paths.clone(), rules).map_err(in_store)?;
 
@@ -260,19 +259,6 @@ fn announce(listeners: &[TcpListener], startup: &Startup, paths: &Paths) {
         "Talk to it from another terminal: openclaw health, openclaw agent --message \"hello\"",
     );
     tracing::info!(state = %paths.state_dir.display(), "ready");
-}
-
-fn key_rules(config: &Config) -> KeyRules {
-    let main_key = config.session.main_key.trim().to_lowercase();
-    KeyRules {
-        default_agent: normalise_agent_id(config.agents.default_id()),
-        main_key: if main_key.is_empty() {
-            config::DEFAULT_MAIN_KEY.to_owned()
-        } else {
-            main_key
-        },
-        global_scope: config.session.scope == config::SessionScope::Global,
-    }
 }
 
 fn session_defaults(config: &Config, rules: &KeyRules) -> Option<SessionDefaults> {

@@ -80,12 +80,17 @@ impl Default for KeyRules {
 }
 
 impl KeyRules {
-    /// The rules of a configuration.
+    /// The rules of a configuration; a blank main key means the usual one.
     #[must_use]
     pub fn of(config: &Config) -> Self {
+        let main_key = config.session.main_key.trim().to_lowercase();
         Self {
             default_agent: normalise_agent_id(config.agents.default_id()),
-            main_key: config.session.main_key.clone(),
+            main_key: if main_key.is_empty() {
+                MAIN_ALIAS.to_owned()
+            } else {
+                main_key
+            },
             global_scope: config.session.scope == SessionScope::Global,
         }
     }
@@ -245,6 +250,28 @@ mod tests {
         check(&global, "main", "global", "main");
         check(&global, "agent:ops:main", "global", "main");
         check(&global, "agent:ops:side", "agent:ops:side", "ops");
+    }
+
+    #[test]
+    fn rules_of_a_configuration() {
+        for (config, main) in [
+            (serde_json::json!({}), "agent:main:main"),
+            (
+                serde_json::json!({"session": {"mainKey": " Home "}, "agents": {"list": [{"id": "Ops"}]}}),
+                "agent:ops:home",
+            ),
+            (
+                serde_json::json!({"session": {"mainKey": " "}}),
+                "agent:main:main",
+            ),
+            (
+                serde_json::json!({"session": {"scope": "global"}}),
+                "global",
+            ),
+        ] {
+            let rules = KeyRules::of(&serde_json::from_value(config.clone()).unwrap());
+            assert_eq!(rules.canonicalise("main").canonical(), main, "{config}");
+        }
     }
 
     #[test]

@@ -358,7 +358,7 @@ fn is_from_reference(item: &syn::ItemImpl) -> bool {
     let own = item.self_ty.to_token_stream().to_string();
     text.replace(' ', "")
         .ends_with(&format!("From<&{own}>").replace(' ', ""))
-        || text.replace(' ', "").ends_with(&format!("From<&Self>"))
+        || text.replace(' ', "").ends_with("From<&Self>")
 }
 
 /// Drops typify's copy of the schema from the documentation and the closedness from serde.

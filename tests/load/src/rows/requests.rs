@@ -1,0 +1,197 @@
+//! Number 2: CPU a request, beside echo servers; latency.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{Bench, Samples};
+use crate::conn::Conn;
+use crate::floor::Floor;
+use crate::load::{self, Burst};
+use crate::process::Server;
+use crate::stats::Percentiles;
+use crate::table::Row;
+use crate::frames;
+
+const NUMBER: u8 = 2;
+const CONNECTIONS: usize = 8;
+const DEPTHS: [usize; 2] = [1, 16];
+
+/// Length of one load; 10,000 requests at depth 1 on a slow machine.
+const TIME: Duration = Duration::from_millis(400);
+
+/// Load before the first round, for buffers to grow and caches to fill.
+const WARM_UP: Duration = Duration::from_millis(200);
+
+/// What is asked of the gateway. The first is answered from memory, the second reads the disk first.
+const METHODS: [&str; 2] = ["last-heartbeat", "agent.identity.get"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Echo,
+    Gathered,
+    Method(&'static str),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Figure {
+    /// CPU a request, µs.
+    Cpu,
+    /// Requests a second.
+    Rate,
+    P50,
+    P999,
+    /// p99.9 over p50.
+    Tail,
+}
+
+type All = Samples<(Subject, usize, Figure)>;
+
+/// A server, what it is asked and the connections to it.
+struct Target {
+    subject: Subject,
+    server: usize,
+    conns: Vec<Conn>,
+    bursts: Vec<(usize, Burst)>,
+}
+
+struct Servers {
+    running: Vec<Server>,
+    _home: TempDir,
+}
+
+/// Measures.
+pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
+    let (servers, mut targets) = start(bench).await?;
+    let mut samples = Samples::new();
+    for target in &mut targets {
+        for (_, burst) in target.bursts.clone() {
+            load::run(&mut target.conns, &burst, WARM_UP).await?;
+        }
+    }
+    for _ in 0..bench.rounds {
+        for target in &mut targets {
+            let server = &servers.running[target.server];
+            measure(target, server, &mut samples).await?;
+        }
+    }
+    Ok(METHODS
+        .iter()
+        .flat_map(|method| lines(&samples, method))
+        .collect())
+}
+
+async fn start(bench: &Bench) -> Result<(Servers, Vec<Target>)> {
+    let (gateway, home) = bench.fresh_gateway()?;
+    let running = vec![
+        Server::floor(Floor::Echo)?,
+        Server::floor(Floor::EchoGathered)?,
+        gateway,
+    ];
+    let mut targets = Vec::new();
+    for (server, subject) in [
+        (0, Subject::Echo),
+        (1, Subject::Gathered),
+        (2, Subject::Method(METHODS[0])),
+        (2, Subject::Method(METHODS[1])),
+    ] {
+        let is_gateway = matches!(subject, Subject::Method(_));
+        let conns = load::connect(&running[server], CONNECTIONS, is_gateway).await?;
+        let request = text(subject);
+        let bursts = DEPTHS.map(|depth| (depth, Burst::of(&request, depth)));
+        targets.push(Target {
+            subject,
+            server,
+            conns,
+            bursts: bursts.to_vec(),
+        });
+    }
+    let servers = Servers {
+        running,
+        _home: home,
+    };
+    Ok((servers, targets))
+}
+
+/// The request; echo servers get that of the first method.
+fn text(subject: Subject) -> String {
+    match subject {
+        Subject::Method("agent.identity.get") => {
+            frames::request("1", "agent.identity.get", &json!({ "agentId": "main" }))
+        }
+        Subject::Method(name) => frames::bare_request("1", name),
+        Subject::Echo | Subject::Gathered => frames::bare_request("1", METHODS[0]),
+    }
+}
+
+async fn measure(target: &mut Target, server: &Server, samples: &mut All) -> Result<()> {
+    for (depth, burst) in target.bursts.clone() {
+        let before = server.cpu().await?;
+        let outcome = load::run(&mut target.conns, &burst, TIME).await?;
+        let spent = server.cpu().await?.since(&before);
+        let requests = outcome.requests as f64;
+        let latency = Percentiles::of(outcome.latencies);
+        for (figure, value) in [
+            (Figure::Cpu, spent as f64 / requests / 1000.0),
+            (Figure::Rate, requests / TIME.as_secs_f64()),
+            (Figure::P50, latency.p50),
+            (Figure::P999, latency.p999),
+            (Figure::Tail, latency.p999 / latency.p50),
+        ] {
+            samples.add((target.subject, depth, figure), value);
+        }
+    }
+    Ok(())
+}
+
+fn lines(samples: &All, method: &'static str) -> Vec<Row> {
+    let here = Subject::Method(method);
+    let mut rows = Vec::new();
+    for (depth, floor, name, limit) in [
+        (1, Subject::Echo, "echo", 1.2),
+        (16, Subject::Gathered, "gathered echo", 1.7),
+    ] {
+        let at = |subject, figure| (subject, depth, figure);
+        let figures = |subject| {
+            format!(
+                "{:.2} µs, {:.0} k/s",
+                samples.median(&at(subject, Figure::Cpu)),
+                samples.median(&at(subject, Figure::Rate)) / 1000.0
+            )
+        };
+        let mut beside = format!("{name} {}", figures(floor));
+        if depth > 1 {
+            let plain = samples.median(&at(Subject::Echo, Figure::Cpu));
+            beside = format!("{beside}; echo {plain:.2} µs");
+        }
+        let ratio = samples.ratio(&at(here, Figure::Cpu), &at(floor, Figure::Cpu));
+        let measured = format!("CPU a request, 8 × {depth}, `{method}`");
+        rows.push(
+            Row::info(NUMBER, measured, figures(here), beside, Some(ratio))
+                .at_most(ratio, limit, "×"),
+        );
+        let percentiles = |subject| {
+            format!(
+                "{:.0} / {:.0} µs",
+                samples.median(&at(subject, Figure::P50)),
+                samples.median(&at(subject, Figure::P999))
+            )
+        };
+        let tail = samples.median(&at(here, Figure::Tail));
+        let row = Row::info(
+            NUMBER,
+            format!("p50 / p99.9, 8 × {depth}, `{method}`"),
+            percentiles(here),
+            format!("{name} {}", percentiles(floor)),
+            Some(tail),
+        );
+        rows.push(if depth > 1 {
+            row.at_most(tail, 4.0, "× p50")
+        } else {
+            row
+        });
+    }
+    rows
+}
