@@ -20,6 +20,7 @@ use crate::agent::Runs;
 use crate::clock::Clock;
 use crate::config::{Agent, Config, Heartbeat};
 use crate::hub::{Hub, SystemEvents};
+use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{Sessions, Summary};
 use crate::store::StoreError;
 
@@ -106,22 +107,22 @@ impl Health {
 
     fn summary(&self) -> HealthSummary {
         let started = self.clock.now_ms();
-        let default_id = self.config.agents.default_id();
+        let default_id = self.default_id();
         let agents: Vec<HealthAgent> = self
             .agents()
             .into_iter()
             .map(|(id, agent)| {
                 let mut shown = HealthAgent::new(
-                    id.to_owned(),
+                    id.clone(),
                     id == default_id,
                     self.heartbeat(agent),
-                    self.of_agent(id, started),
+                    self.of_agent(&id, started),
                 );
                 shown.name = agent.and_then(|agent| agent.name.clone());
                 shown
             })
             .collect();
-        let sessions = self.of_agent(default_id, started);
+        let sessions = self.of_agent(&default_id, started);
         let duration = self.clock.now_ms().saturating_sub(started);
         // Channels come with a later part of the gateway; there are none to ask.
         HealthSummary::new(
@@ -132,7 +133,7 @@ impl Health {
             Vec::new(),
             BTreeMap::new(),
             HEARTBEAT_SECONDS,
-            default_id.to_owned(),
+            default_id,
             agents,
             sessions,
         )
@@ -155,15 +156,18 @@ impl Health {
         HealthSessions::new(path, count, rows)
     }
 
-    /// The agents by id; `main` where none is configured.
-    fn agents(&self) -> Vec<(&str, Option<&Agent>)> {
+    /// The agents by id, as it stands in session keys; `main` where none is configured.
+    fn agents(&self) -> Vec<(String, Option<&Agent>)> {
         let list = &self.config.agents.list;
         if list.is_empty() {
-            return vec![(self.config.agents.default_id(), None)];
+            return vec![(self.default_id(), None)];
         }
-        list.iter()
-            .map(|agent| (agent.id.as_str(), Some(agent)))
-            .collect()
+        let id = |agent: &Agent| normalise_agent_id(&agent.id);
+        list.iter().map(|agent| (id(agent), Some(agent))).collect()
+    }
+
+    fn default_id(&self) -> String {
+        self.sessions.rules().default_agent.clone()
     }
 
     /// What is configured. No interval is shown in ms, since nothing beats yet: clients would wait for it.

@@ -16,8 +16,7 @@ const MAX_PERCENT: u64 = 999;
 const SHORT_ID: usize = 8;
 
 pub(super) fn status(health: &Health) -> Result<StatusSummary, StoreError> {
-    let config = &health.config;
-    let default_id = config.agents.default_id();
+    let default_id = &health.default_id();
     let choice = health.runs.models().choose(default_id, None);
     let now_ms = health.clock.now_ms();
     let list = |agent: Option<&str>| -> Result<Vec<StatusSessionRow>, StoreError> {
@@ -37,13 +36,13 @@ pub(super) fn status(health: &Health) -> Result<StatusSummary, StoreError> {
     let mut by_agent = Vec::new();
     let mut beats = Vec::new();
     for (id, agent) in health.agents() {
-        let summary = health.sessions.summary(id, 0);
+        let summary = health.sessions.summary(&id, 0);
         paths.push(summary.path.clone());
         by_agent.push(StatusAgentSessions::new(
-            id.to_owned(),
+            id.clone(),
             summary.path,
             summary.count,
-            list(Some(id))?,
+            list(Some(&id))?,
         ));
         let beat = health.heartbeat(agent);
         beats.push(StatusHeartbeatAgent::new(
@@ -124,4 +123,64 @@ fn flags(row: &SessionRow) -> Vec<String> {
         flags.push(format!("id:{}", id.get(..SHORT_ID).unwrap_or(id)));
     }
     flags
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_protocol::types::SessionKind;
+
+    use super::*;
+
+    #[test]
+    fn a_row_tells_how_full_its_context_is() {
+        for (total, context, remaining, percent) in [
+            (0, Some(200), 200, Some(0)),
+            (50, Some(200), 150, Some(25)),
+            (199, Some(200), 1, Some(100)),
+            (5_000, Some(100), 0, Some(MAX_PERCENT)),
+            (5, None, 995, Some(1)),
+            (5, Some(0), 0, None),
+        ] {
+            let mut row = SessionRow::new(
+                "agent:work:main".to_owned(),
+                SessionKind::Direct,
+                Some(900),
+                total,
+            );
+            row.context_tokens = context;
+            let shown = shown(row, 1_000, "m", 1_000);
+            assert_eq!(
+                shown.remaining_tokens,
+                Some(remaining),
+                "{total} of {context:?}"
+            );
+            assert_eq!(shown.percent_used, percent, "{total} of {context:?}");
+            assert_eq!(
+                (shown.age, shown.agent_id.as_deref()),
+                (Some(100), Some("work"))
+            );
+        }
+    }
+
+    #[test]
+    fn flags_stand_in_their_order() {
+        let mut row = SessionRow::new("global".to_owned(), SessionKind::Global, None, 0);
+        assert!(flags(&row).is_empty());
+        row.thinking_level = Some("low".to_owned());
+        row.elevated_level = Some("ask".to_owned());
+        row.system_sent = Some(true);
+        row.aborted_last_run = Some(true);
+        row.session_id = Some("0123456789".to_owned());
+        assert_eq!(
+            flags(&row),
+            [
+                "think:low",
+                "elevated:ask",
+                "system",
+                "aborted",
+                "id:01234567"
+            ]
+        );
+        assert_eq!(agent_of(&row.key), None);
+    }
 }
