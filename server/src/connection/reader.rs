@@ -124,8 +124,9 @@ fn poll_next(
                 Poll::Pending => {}
             }
         } else if could_read {
-            // Enough for one turn; the others wait.
-            cx.waker().wake_by_ref();
+            // Enough for one turn. Polled once, this wakes the task after the runtime has looked at the other sockets;
+            // waking it directly would not let them in before it had had sixty more turns.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
         }
         if let Some(ending) = link.poll_rest(cx) {
             return Poll::Ready(Step::Over(ending));

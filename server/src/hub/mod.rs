@@ -302,7 +302,7 @@ impl State {
             .registry
             .broadcast_presence(&frame, version, &mut self.dirty);
         self.tally += tally;
-        tally.queued * frame.len() as u64
+        tally.queued * frame.size() as u64
     }
 
     fn presence_frame(&mut self, now_ms: u64) -> EventFrame {

@@ -38,13 +38,7 @@ impl EventFrame {
 
     /// Length of the text without `seq`, in bytes.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.start.len() + self.end.len()
-    }
-
-    /// Never: an event has at least a name.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }

@@ -126,11 +126,6 @@ impl Outbox {
         self.task.register(waker);
     }
 
-    /// Wakes the registered task.
-    pub fn wake(&self) {
-        self.task.wake();
-    }
-
     /// Bytes not yet written.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -203,7 +198,7 @@ impl Outbox {
         state.seq += 1;
         let mut number = [0; SEQ_SPACE];
         let number = seq_member(&mut number, state.seq);
-        let len = frame.len() + number.len();
+        let len = frame.size() + number.len();
         let (head, head_len) = encode::text_head(len);
         let head = &head[..head_len];
         let pending = self.pending();
