@@ -54,6 +54,8 @@ pub enum Treatment {
     Some,
     /// A list whose order does not count.
     Unordered,
+    /// A list that holds at least the recorded entries, in any order.
+    Includes,
 }
 
 /// One rule.

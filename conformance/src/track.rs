@@ -85,11 +85,6 @@ impl Requests {
         out
     }
 
-    /// The methods that are called, in order.
-    pub fn methods(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().map(|r| r.method.as_str())
-    }
-
     /// Requests that one connection sent with this id (JSON text).
     pub fn with_id<'a>(&'a self, conn: &'a str, id: &'a str) -> impl Iterator<Item = &'a Request> {
         self.all

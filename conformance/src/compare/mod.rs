@@ -185,8 +185,10 @@ impl Comparison<'_> {
                 (Value::Array(known), Value::Array(entries)) => self.some(known, entries),
                 _ => self.differ(expected, actual),
             },
-            Treatment::Unordered => match (expected, actual) {
-                (Value::Array(expected), Value::Array(actual)) => self.unordered(expected, actual),
+            treatment @ (Treatment::Unordered | Treatment::Includes) => match (expected, actual) {
+                (Value::Array(expected), Value::Array(actual)) => {
+                    self.unordered(expected, actual, treatment == Treatment::Includes);
+                }
                 _ => self.differ(expected, actual),
             },
         }
@@ -338,7 +340,7 @@ impl Comparison<'_> {
     }
 
     /// Every expected entry takes the first entry that fits without a difference; what is left over is compared in order.
-    fn unordered(&mut self, expected: &[Value], actual: &[Value]) {
+    fn unordered(&mut self, expected: &[Value], actual: &[Value], more: bool) {
         let mut free: Vec<usize> = (0..actual.len()).collect();
         let mut left = Vec::new();
         for (i, recorded) in expected.iter().enumerate() {
@@ -355,13 +357,14 @@ impl Comparison<'_> {
         let mut free = free.into_iter();
         for i in left {
             self.path.push(i.to_string());
-            match free.next() {
+            // Where there may be more, none of the rest is meant to be the missing one.
+            match free.next().filter(|_| !more) {
                 Some(j) => self.value(None, &expected[i], &actual[j]),
                 None => self.report(What::Missing(expected[i].clone())),
             }
             self.path.pop();
         }
-        for j in free {
+        for j in free.filter(|_| !more) {
             self.path.push(j.to_string());
             self.report(What::Unexpected(actual[j].clone()));
             self.path.pop();

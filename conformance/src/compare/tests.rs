@@ -21,6 +21,7 @@ fn rules() -> Rules {
         {"path": "/report", "as": "ignored", "why": "w"},
         {"path": "/methods", "as": "some", "why": "w"},
         {"path": "/presence", "as": "unordered", "why": "w"},
+        {"path": "/crowd", "as": "includes", "why": "w"},
         {"path": "/more", "as": "count", "added": true, "why": "w"},
         {"path": "/maybe", "as": "exact", "optional": true, "why": "w"},
     ]}))
@@ -198,6 +199,16 @@ fn treatments() {
 
 #[test]
 fn lists_by_rule() {
+    check(
+        json!({"crowd": [{"h": "a"}, {"h": "b"}]}),
+        json!({"crowd": [{"h": "x"}, {"h": "b"}, {"h": "a"}]}),
+        &[],
+    );
+    check(
+        json!({"crowd": [{"h": "a"}, {"h": "b"}]}),
+        json!({"crowd": [{"h": "x"}, {"h": "b"}]}),
+        &["/crowd/0: missing, expected {\"h\":\"a\"}"],
+    );
     check(
         json!({"methods": ["a", "b", "c"]}),
         json!({"methods": ["a", "c"]}),

@@ -74,6 +74,7 @@ struct Everywhere {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Law {
+    HelloFirst,
     SeqPerConnection,
     PresenceCoalesced,
 }
@@ -213,6 +214,7 @@ impl Deviations {
         let mut laws = Laws::default();
         for everywhere in &self.everywhere {
             match everywhere.law {
+                Law::HelloFirst => laws.hello_first = true,
                 Law::SeqPerConnection => laws.seq_per_connection = true,
                 Law::PresenceCoalesced => laws.presence_coalesced = true,
             }

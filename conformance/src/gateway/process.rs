@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitOptions};
 use tokio::net::TcpStream;
 use tokio::process::Child;
 use tokio::time::Instant;
@@ -164,7 +164,6 @@ impl Process {
             .stdout(out)
             .stderr(err)
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
@@ -222,6 +221,9 @@ impl Process {
         if let Some(group) = self.group.take() {
             // Nobody may be left in it.
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
+            // Once it is gone nothing is written to its home any more, which is removed next. It was reaped already if it
+            // ended in order.
+            let _ = rustix::process::waitpid(Some(group), WaitOptions::empty());
         }
     }
 }

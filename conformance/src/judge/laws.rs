@@ -34,9 +34,10 @@ pub(super) fn check(laws: Laws, conn: &str, frames: &[HeardFrame], findings: &mu
     let mut presence_event: Option<u64> = None;
     for (i, HeardFrame { frame, .. }) in frames.iter().enumerate() {
         let event = event_name(frame);
-        if event.is_some_and(|name| name != "connect.challenge")
-            && hello.is_some_and(|hello| i < hello)
-        {
+        let early = event.is_some_and(|name| {
+            name != "connect.challenge" && (laws.hello_first || name != "node.invoke.request")
+        });
+        if early && hello.is_some_and(|hello| i < hello) {
             broken(i, "an event before hello-ok".into());
         }
         if let Some(now) = frame.get("seq").and_then(Value::as_u64) {
@@ -168,6 +169,13 @@ mod tests {
             &[health(2, 1), hello.clone()],
             &[(0, "an event before hello-ok")],
         );
+        let invoke = json!({"type": "event", "event": "node.invoke.request"});
+        let strict = Laws {
+            hello_first: true,
+            ..Laws::default()
+        };
+        check_frames(laws, &[invoke.clone(), hello.clone()], &[]);
+        check_frames(strict, &[invoke, hello], &[(0, "an event before hello-ok")]);
         check_frames(laws, &[presence(2), presence(3)], &[]);
         check_frames(
             laws,

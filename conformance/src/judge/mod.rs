@@ -52,6 +52,8 @@ pub struct HeardFrame {
 /// Where the expected behaviour as a whole is better than the recorded one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Laws {
+    /// Nothing but the challenge comes before hello-ok. Otherwise a node may be asked something before.
+    pub hello_first: bool,
     /// `seq` counts what is sent to this connection, without gaps. Otherwise it only never falls.
     pub seq_per_connection: bool,
     /// `presence` is broadcast on connect too and several changes may come as one event, so only the last recorded list
@@ -198,6 +200,7 @@ impl Judge<'_> {
             }
         }
         self.floating(session, heard, reached, &binder, &mut findings);
+        findings.retain(|f| !crossed_the_close(session, heard, f));
         findings.sort_by_key(|f| (f.step.unwrap_or(usize::MAX), f.heard));
         findings
     }
@@ -301,6 +304,23 @@ impl Judge<'_> {
                 });
             }
         }
+    }
+}
+
+/// Whether a finding is about a frame that crossed the client's own close: such a frame may come or not.
+fn crossed_the_close(session: &Session, heard: &Heard, finding: &Finding) -> bool {
+    let Some(conn) = &finding.conn else {
+        return false;
+    };
+    match (&finding.problem, finding.step, finding.heard) {
+        (Problem::Missing(_), Some(step), _) => session.steps[..step]
+            .iter()
+            .any(|s| matches!(&s.action, Action::Close { conn: c, .. } if c == conn)),
+        (Problem::Unexpected(_), _, Some(frame)) => heard.conns.get(conn).is_some_and(|c| {
+            let closed = c.close.as_ref().filter(|(_, close)| close.by == By::Client);
+            closed.is_some_and(|(at, _)| c.frames[frame].at >= *at)
+        }),
+        _ => false,
     }
 }
 

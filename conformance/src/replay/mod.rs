@@ -41,6 +41,8 @@ pub struct Player<'a> {
     pub constants: &'a [String],
     /// Recorded pauses are multiplied by this: 1 outside tests.
     pub pace: f64,
+    /// Shortest time before a client closes: what is on the way by then is judged.
+    pub settle: Duration,
     /// Longest wait for a frame, beyond the time that it took in the recording.
     pub patience: Duration,
     /// The time of day, milliseconds since the epoch.

@@ -355,10 +355,14 @@ impl<'a> Stage<'a> {
         if matches!(step.action, Action::Open { .. }) {
             gap = gap.min(LONGEST_PAUSE_BEFORE_OPEN_MS);
         }
+        let mut pause = Duration::from_millis(gap).mul_f64(self.player.pace);
         if gap < LEAST_PAUSE_MS {
-            return;
+            pause = Duration::ZERO;
         }
-        let until = Instant::now() + Duration::from_millis(gap).mul_f64(self.player.pace);
+        if matches!(step.action, Action::Close { .. }) {
+            pause = pause.max(self.player.settle);
+        }
+        let until = Instant::now() + pause;
         while self.absorb_one(until).await {}
     }
 

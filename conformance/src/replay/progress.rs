@@ -4,7 +4,7 @@
 //! it on any connection. Only events that come on their own time are not waited for, and of what a run says only that as
 //! much text has come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -41,8 +41,11 @@ impl Expected {
             closes: Vec::new(),
         };
         let mut sorters: BTreeMap<&str, Sorter<'_>> = BTreeMap::new();
+        let mut left: BTreeSet<&str> = BTreeSet::new();
         for (i, step) in session.steps.iter().enumerate() {
             match &step.action {
+                // What crossed the client's own close may come or not.
+                Action::Receive { conn, .. } if left.contains(conn.as_str()) => {}
                 Action::Receive { conn, frame } => {
                     let sorter = sorters
                         .entry(conn)
@@ -55,10 +58,17 @@ impl Expected {
                     if !is_speech(frame) {
                         out.frames.entry(place.clone()).or_default().push(i);
                     }
-                    out.arrivals.push((i, place, amount(frame)));
+                    // A chat delta adds nothing: the throttle decides which ones come.
+                    let amount = amount(frame);
+                    if amount != Amount::default() {
+                        out.arrivals.push((i, place, amount));
+                    }
                 }
                 Action::Close { conn, close } if close.by == By::Gateway => {
                     out.closes.push((i, conn.clone()));
+                }
+                Action::Close { conn, .. } => {
+                    left.insert(conn);
                 }
                 _ => {}
             }
@@ -145,5 +155,130 @@ impl<'a> Progress<'a> {
         );
         missing.sort_unstable();
         missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Close, Provenance, Setup, Step};
+    use serde_json::json;
+
+    fn session() -> Session {
+        let receive = |frame: Value| Action::Receive {
+            conn: "A".into(),
+            frame,
+        };
+        let close = |conn: &str, by| Action::Close {
+            conn: conn.into(),
+            close: Close {
+                by,
+                code: 1000,
+                reason: String::new(),
+            },
+        };
+        let actions = vec![
+            receive(challenge()),
+            receive(json!({"type": "event", "event": "health", "seq": 1})),
+            receive(assistant("echo")),
+            receive(assistant("echo: hi")),
+            receive(delta("echo: hi")),
+            receive(res("A-1")),
+            close("B", By::Gateway),
+            close("A", By::Client),
+            receive(res("late")),
+        ];
+        let step = |action| Step { t: 0, action };
+        Session {
+            name: "s".into(),
+            description: String::new(),
+            provenance: Provenance {
+                release: String::new(),
+                how: String::new(),
+            },
+            setup: Setup {
+                fresh: true,
+                token: "tok".into(),
+                config: Value::Null,
+                env: BTreeMap::new(),
+            },
+            steps: actions.into_iter().map(step).collect(),
+        }
+    }
+
+    fn challenge() -> Value {
+        json!({"type": "event", "event": "connect.challenge"})
+    }
+
+    fn res(id: &str) -> Value {
+        json!({"type": "res", "id": id, "ok": true})
+    }
+
+    fn assistant(text: &str) -> Value {
+        json!({"type": "event", "event": "agent", "seq": 1, "payload": {"runId": "r", "stream": "assistant", "data": {"text": text}}})
+    }
+
+    fn delta(text: &str) -> Value {
+        json!({"type": "event", "event": "chat", "seq": 1, "payload": {"runId": "r", "state": "delta", "message": {"content": [{"text": text}]}}})
+    }
+
+    #[test]
+    fn what_has_not_come() {
+        let session = session();
+        let requests = Requests::of(&session);
+        let expected = Expected::of(&session, &requests);
+        for (came, b_closed, until, missing) in [
+            (vec![], false, 0, vec![]),
+            (vec![], false, 2, vec![0]),
+            (vec![challenge()], false, 2, vec![]),
+            // As much text, in other pieces, and no delta.
+            (vec![challenge(), assistant("echo: hi")], false, 5, vec![]),
+            (vec![challenge(), assistant("echo: h")], false, 5, vec![3]),
+            (vec![challenge(), delta("echo: hi")], false, 5, vec![2, 3]),
+            // A floating event does not stand for another.
+            (
+                vec![json!({"type": "event", "event": "tick"})],
+                false,
+                1,
+                vec![0],
+            ),
+            (
+                vec![challenge(), assistant("echo: hi"), res("A-1")],
+                false,
+                9,
+                vec![6],
+            ),
+            // What crossed the client's close is not waited for.
+            (
+                vec![challenge(), assistant("echo: hi"), res("A-1")],
+                true,
+                9,
+                vec![],
+            ),
+        ] {
+            let mut progress = Progress::new(&requests);
+            for frame in &came {
+                progress.note("A", frame);
+            }
+            let closed = |conn: &str| conn == "B" && b_closed;
+            assert_eq!(
+                progress.missing(&expected, until, closed),
+                missing,
+                "{came:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn frames_are_counted_by_place() {
+        let session = session();
+        let requests = Requests::of(&session);
+        let expected = Expected::of(&session, &requests);
+        let mut progress = Progress::new(&requests);
+        assert_eq!(progress.note("A", &assistant("echo")), None);
+        let (place, nth) = progress.note("A", &res("A-1")).unwrap();
+        assert_eq!((nth, expected.step(&place, nth)), (0, Some(5)));
+        let (place, nth) = progress.note("A", &res("A-1")).unwrap();
+        assert_eq!((nth, expected.step(&place, nth)), (1, None));
     }
 }

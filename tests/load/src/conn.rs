@@ -45,7 +45,12 @@ enum Kind {
 impl Conn {
     /// Connects and upgrades.
     pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        Self::upgrade(TcpStream::connect(address).await.context("cannot connect")?).await
+        Self::upgrade(
+            TcpStream::connect(address)
+                .await
+                .context("cannot connect")?,
+        )
+        .await
     }
 
     /// As [`Self::open`] with a small receive buffer, so that the kernel does not take what the client leaves lying.
@@ -76,7 +81,10 @@ impl Conn {
     }
 
     /// Lets the gateway accept this connection: challenge, connect, hello-ok.
-    pub(crate) async fn shake_hands(&mut self, device: Option<(&DeviceIdentity, &Clock)>) -> Result<()> {
+    pub(crate) async fn shake_hands(
+        &mut self,
+        device: Option<(&DeviceIdentity, &Clock)>,
+    ) -> Result<()> {
         let challenge: Value = self.parsed().await?;
         let nonce = challenge["payload"]["nonce"]
             .as_str()
@@ -203,7 +211,7 @@ fn split_frame(bytes: &[u8]) -> Option<Split> {
     let [first, second, ..] = *bytes else {
         return None;
     };
-    let (head, len) = match second & 0x7f {
+    let (head, len): (usize, usize) = match second & 0x7f {
         126 => {
             let len = bytes.get(2..)?.first_chunk().copied()?;
             (4, usize::from(u16::from_be_bytes(len)))
@@ -226,13 +234,17 @@ fn kind_of(opcode: u8, payload: &[u8]) -> Kind {
         8 => Kind::Close,
         9 | 10 => Kind::Control,
         _ if payload.starts_with(EVENT) => Kind::Event,
-        _ if find(&payload[..payload.len().min(REFUSED_WITHIN)], REFUSED).is_some() => Kind::Refusal,
+        _ if find(&payload[..payload.len().min(REFUSED_WITHIN)], REFUSED).is_some() => {
+            Kind::Refusal
+        }
         _ => Kind::Reply,
     }
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! which counts nanoseconds, memory from `/proc`.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -15,9 +16,11 @@ pub(crate) const SERVER_CORE: usize = 0;
 /// Core of the load generator, where there are two.
 pub(crate) const GENERATOR_CORE: usize = 1;
 
-/// Cores that this process may use.
+/// Cores that this process may use, counted before it was pinned to one: ask once before that.
 pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    *CORES
 }
 
 /// Keeps this thread, and the processes that it starts from now on, on one core.
@@ -101,11 +104,7 @@ mod tests {
     #[test]
     fn fields_are_found_by_name() {
         let text = "VmPeak:\t  10 kB\nVmHWM:\t     312 kB\nVmRSS:\t 300 kB\n";
-        for (name, expected) in [
-            ("VmHWM:", Some(312)),
-            ("VmRSS:", Some(300)),
-            ("Rss:", None),
-        ] {
+        for (name, expected) in [("VmHWM:", Some(312)), ("VmRSS:", Some(300)), ("Rss:", None)] {
             assert_eq!(parse_field(text, name), expected, "{name}");
         }
     }

@@ -77,7 +77,9 @@ impl Table {
         )?;
         writeln!(out, "|---|---|---|---|---|---|---|")?;
         for row in &self.rows {
-            let ratio = row.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+            let ratio = row
+                .ratio
+                .map_or(String::new(), |ratio| format!("{ratio:.2}"));
             let reached = match row.reached {
                 Some(true) => "yes",
                 Some(false) => "**no**",
@@ -117,7 +119,10 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<_> = text.lines().skip(4).collect();
         assert_eq!(lines[0], "| 2 | m | 5 µs | 4 µs | 1.20 | ≤ 1.2 × | yes |");
-        assert_eq!(lines[1], "| 2 | m | 5 µs | 4 µs | 1.21 | ≤ 1.2 × | **no** |");
+        assert_eq!(
+            lines[1],
+            "| 2 | m | 5 µs | 4 µs | 1.21 | ≤ 1.2 × | **no** |"
+        );
         assert_eq!(lines[2], "| 2 | m | 5 µs | 4 µs | NaN | ≤ 1.2 × | **no** |");
         assert_eq!(lines[3], "| 3 | i | 1 |  |  |  |  |");
         assert_eq!(lines[5], "1 of 3 goals reached.");

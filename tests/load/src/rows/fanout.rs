@@ -74,7 +74,10 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
             }
         }
     }
-    Ok(AUDIENCES.iter().flat_map(|size| lines(&samples, *size)).collect())
+    Ok(AUDIENCES
+        .iter()
+        .flat_map(|size| lines(&samples, *size))
+        .collect())
 }
 
 fn lines(samples: &All, size: usize) -> [Row; 2] {

@@ -84,10 +84,19 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
     let mut samples = Samples::new();
     for round in 0..=bench.rounds {
         // Every round connects each device at most once after this pause.
-        tokio::time::sleep(if round == 0 { WRITE_BEHIND } else { Duration::ZERO }).await;
+        tokio::time::sleep(if round == 0 {
+            WRITE_BEHIND
+        } else {
+            Duration::ZERO
+        })
+        .await;
         let mut scratch = Samples::new();
         // The first round only warms up.
-        let into = if round == 0 { &mut scratch } else { &mut samples };
+        let into = if round == 0 {
+            &mut scratch
+        } else {
+            &mut samples
+        };
         for subject in &subjects {
             let cpu = measure(subject, round).await?;
             into.add(subject.kind, cpu);
@@ -171,7 +180,8 @@ async fn shake(
             async move {
                 let mut conn = Conn::open(server.address).await?;
                 if is_gateway {
-                    conn.shake_hands(device.map(|device| (device, clock))).await?;
+                    conn.shake_hands(device.map(|device| (device, clock)))
+                        .await?;
                 }
                 conn.close().await
             }

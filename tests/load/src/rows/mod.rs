@@ -5,8 +5,8 @@ pub(crate) mod frames;
 pub(crate) mod handshake;
 pub(crate) mod idle;
 pub(crate) mod requests;
-pub(crate) mod start;
 pub(crate) mod stalled;
+pub(crate) mod start;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -9,11 +9,11 @@ use tempfile::TempDir;
 use super::{Bench, Samples};
 use crate::conn::Conn;
 use crate::floor::Floor;
+use crate::frames;
 use crate::load::{self, Burst};
 use crate::process::Server;
 use crate::stats::Percentiles;
 use crate::table::Row;
-use crate::frames;
 
 const NUMBER: u8 = 2;
 const CONNECTIONS: usize = 8;

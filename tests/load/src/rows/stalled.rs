@@ -1,19 +1,20 @@
 //! Number 6: a client that never reads, while others work.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use openclaw_protocol::protocol::limits;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Bench, Samples};
 use crate::conn::Conn;
+use crate::frames;
 use crate::load::{self, Burst};
 use crate::machine;
 use crate::process::Server;
 use crate::stats::Percentiles;
 use crate::table::Row;
-use crate::frames;
 
 const NUMBER: u8 = 6;
 
@@ -116,11 +117,10 @@ async fn measure(bench: &Bench, flood: Flood, samples: &mut All) -> Result<()> {
 
     let silent = stalled(&server, flood).await?;
     // The first of these fills what there is to fill.
-    let growing = phase(&mut others, &mut busy, flood).await?;
+    phase(&mut others, &mut busy, flood).await?;
     let with = phase(&mut others, &mut busy, flood).await?;
     let grown = machine::peak_rss_kib(server.pid())? - peak;
     drop(silent);
-    drop(growing);
 
     samples.add((flood, Figure::Growth), grown as f64);
     samples.add((flood, Figure::Before), before.p99);
@@ -129,16 +129,18 @@ async fn measure(bench: &Bench, flood: Flood, samples: &mut All) -> Result<()> {
 }
 
 /// A client that does not read, with its requests sent as far as the server takes them.
-async fn stalled(server: &Server, flood: Flood) -> Result<tokio::task::JoinHandle<()>> {
+async fn stalled(server: &Server, flood: Flood) -> Result<JoinSet<()>> {
     let mut silent = Conn::open_narrow(server.address, RECEIVE_BUFFER).await?;
     silent.shake_hands(None).await?;
-    Ok(tokio::spawn(async move {
+    let mut task = JoinSet::new();
+    task.spawn(async move {
         if flood == Flood::Replies {
             // Waits when the server stops reading, which is the point.
             let _ = silent.send(&large_requests(REPLIES)).await;
         }
         std::future::pending::<()>().await;
-    }))
+    });
+    Ok(task)
 }
 
 fn large_requests(count: usize) -> Vec<u8> {
@@ -152,27 +154,22 @@ async fn phase(others: &mut Vec<Conn>, busy: &mut Conn, flood: Flood) -> Result<
     let load = load::run(others, &burst, TIME);
     let outcome = match flood {
         Flood::Replies => load.await?,
-        Flood::Events => tokio::select! {
-            outcome = load => outcome?,
-            failed = send_events(busy) => return Err(failed),
-        },
+        Flood::Events => tokio::try_join!(load, send_events(busy))?.0,
     };
     Ok(Percentiles::of(outcome.latencies))
 }
 
-/// Sends events until it is dropped; returns only when it fails.
-async fn send_events(busy: &mut Conn) -> anyhow::Error {
+/// Sends events as long as a load takes.
+async fn send_events(busy: &mut Conn) -> Result<()> {
     let text = "x".repeat(EVENT_BYTES);
     let event = frames::masked([frames::system_event("1", "flood", &text)]);
+    let until = Instant::now() + TIME;
     let mut beat = interval(EVENT_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    while Instant::now() < until {
         beat.tick().await;
-        if let Err(error) = busy.send(&event).await {
-            return error;
-        }
-        if let Err(error) = busy.replies(1).await {
-            return error;
-        }
+        busy.send(&event).await?;
+        busy.replies(1).await?;
     }
+    Ok(())
 }

@@ -44,7 +44,8 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
     let size = stripped_size(&bench.gateway)? as f64 / 1e6;
     let line = |measured: &str, here: String| Row::info(NUMBER, measured, here, "", None);
     Ok(vec![
-        line("exec to listening, no state yet", format!("{first:.1} ms")).at_most(first, 20.0, "ms"),
+        line("exec to listening, no state yet", format!("{first:.1} ms"))
+            .at_most(first, 20.0, "ms"),
         line("exec to listening, again", format!("{again:.1} ms")).at_most(again, 20.0, "ms"),
         line("RSS after start", format!("{memory:.1} MiB")).at_most(memory, 9.0, "MiB"),
         line("binary, stripped", format!("{size:.1} MB")).at_most(size, 15.0, "MB"),
@@ -55,7 +56,11 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
 fn stripped_size(binary: &Path) -> Result<u64> {
     let dir = tempfile::tempdir()?;
     let copy = dir.path().join("stripped");
-    let stripped = Command::new("strip").arg("-o").arg(&copy).arg(binary).status();
+    let stripped = Command::new("strip")
+        .arg("-o")
+        .arg(&copy)
+        .arg(binary)
+        .status();
     // Without that tool, the file as it is: release builds are stripped already.
     let measured = match stripped {
         Ok(status) if status.success() => copy.as_path(),
