@@ -11,9 +11,18 @@ use codegen::{Outputs, generate};
 
 fn main() -> ExitCode {
     let mut check = false;
-    for argument in std::env::args().skip(1) {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--check" => check = true,
+            "--root" => match arguments.next() {
+                Some(directory) => root = PathBuf::from(directory),
+                None => {
+                    say(&format!("--root needs a directory\n{HELP}"));
+                    return ExitCode::from(2);
+                }
+            },
             "--help" | "-h" => {
                 say(HELP);
                 return ExitCode::SUCCESS;
@@ -24,7 +33,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     match run(&root, check) {
         Ok(message) => {
             say(&message);
@@ -37,9 +45,10 @@ fn main() -> ExitCode {
     }
 }
 
-const HELP: &str = "usage: cargo run -p codegen [-- --check]
+const HELP: &str = "usage: cargo run -p codegen [-- [--check] [--root DIR]]
   (no argument)  read schema/ and write generated/, swift/ and schema/dist/
-  --check        write nothing; fail if what is committed differs";
+  --check        write nothing; fail if what is committed differs
+  --root DIR     another checkout than the one this was built in";
 
 fn run(root: &std::path::Path, check: bool) -> anyhow::Result<String> {
     let (model, outputs): (_, Outputs) = generate(&root.join("schema"))?;
