@@ -1,6 +1,8 @@
 //! `agent.identity.get`: the name and picture under which an agent appears (contract 6.6, methods.md 11).
 
+use std::collections::HashMap;
 use std::path::{Component, Path};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
@@ -22,6 +24,36 @@ const MAX_TEXT_AVATAR: usize = 4;
 /// Endings of pictures.
 const PICTURES: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "svg", "avif"];
 
+/// How long an identity is known before the file is read again: an edit shows within a breath, and a page that asks for
+/// every message does not read a file for each.
+const FRESH_MS: u64 = 1_000;
+/// Identities that are remembered. More agents than people configure; names that belong to none come in session keys.
+const MAX_REMEMBERED: usize = 64;
+
+/// Identities that were put together a moment ago, by agent.
+#[derive(Default)]
+pub(super) struct Remembered(Mutex<HashMap<String, (u64, AgentIdentityResult)>>);
+
+impl Remembered {
+    fn get(&self, agent: &str, now_ms: u64) -> Option<AgentIdentityResult> {
+        let known = self.all();
+        let (at, identity) = known.get(agent)?;
+        (now_ms.checked_sub(*at)? < FRESH_MS).then(|| identity.clone())
+    }
+
+    fn put(&self, agent: &str, now_ms: u64, identity: &AgentIdentityResult) {
+        let mut known = self.all();
+        if known.len() >= MAX_REMEMBERED && !known.contains_key(agent) {
+            known.clear();
+        }
+        known.insert(agent.to_owned(), (now_ms, identity.clone()));
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, (u64, AgentIdentityResult)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What one source says of an agent.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Facts {
@@ -31,15 +63,11 @@ struct Facts {
 }
 
 impl Runs {
-    /// `agent.identity.get`: what the user interface's configuration says, else the agent's, else the workspace's
-    /// file, else the defaults. Reads a small file; callers on the I/O thread put it aside.
+    /// The agent that `agent.identity.get` asks for, by its canonical name.
     ///
     /// # Errors
     /// `INVALID_REQUEST` when agent and session key do not belong together.
-    pub fn identity(
-        &self,
-        params: &AgentIdentityParams,
-    ) -> Result<AgentIdentityResult, ErrorShape> {
+    pub fn identified(&self, params: &AgentIdentityParams) -> Result<String, ErrorShape> {
         let rules = self.sessions().rules();
         let named = params
             .agent_id
@@ -51,31 +79,42 @@ impl Runs {
             .as_ref()
             .filter(|key| !key.trim().is_empty())
             .map(|key| rules.agent_of(key));
-        let agent = match (named, of_key) {
+        match (named, of_key) {
             (Some(named), Some(of_key)) if named != of_key => {
-                return Err(mismatch("agent.identity.get", &named, &of_key));
+                Err(mismatch("agent.identity.get", &named, &of_key))
             }
-            (Some(agent), _) | (None, Some(agent)) => agent,
-            (None, None) => rules.default_agent.clone(),
-        };
-        let sources = [
-            self.of_ui(),
-            self.of_agent(&agent),
-            self.of_workspace(&agent),
-        ];
+            (Some(agent), _) | (None, Some(agent)) => Ok(agent),
+            (None, None) => Ok(rules.default_agent.clone()),
+        }
+    }
+
+    /// The identity of `agent`, if it was put together a moment ago.
+    #[must_use]
+    pub fn known_identity(&self, agent: &str) -> Option<AgentIdentityResult> {
+        self.remembered().get(agent, self.parts().clock.now_ms())
+    }
+
+    /// Puts together the identity of `agent`: what the user interface's configuration says, else the agent's, else the
+    /// workspace's file, else the defaults. Reads a small file; callers on the I/O thread put it aside.
+    #[must_use]
+    pub fn identity(&self, agent: &str) -> AgentIdentityResult {
+        let now_ms = self.parts().clock.now_ms();
+        let sources = [self.of_ui(), self.of_agent(agent), self.of_workspace(agent)];
         let name = sources
             .iter()
             .find_map(|facts| facts.name.as_deref().and_then(shown_name));
-        let picture = |avatar: &str| self.shown_avatar(&agent, avatar);
+        let picture = |avatar: &str| self.shown_avatar(agent, avatar);
         let avatar = sources.iter().find_map(|facts| {
             let said = facts.avatar.as_deref().and_then(picture);
             said.or_else(|| facts.emoji.as_deref().and_then(text_avatar))
         });
-        Ok(AgentIdentityResult::new(
-            NonEmptyString::or(agent.as_str(), "main"),
+        let identity = AgentIdentityResult::new(
+            NonEmptyString::or(agent, "main"),
             NonEmptyString::or(name.unwrap_or_default(), DEFAULT_NAME),
             NonEmptyString::or(avatar.unwrap_or_default(), DEFAULT_AVATAR),
-        ))
+        );
+        self.remembered().put(agent, now_ms, &identity);
+        identity
     }
 
     fn of_ui(&self) -> Facts {
@@ -211,6 +250,34 @@ mod tests {
             parse("- **Name:** _(pick something)_\n- Emoji:\nno colon"),
             Facts::default()
         );
+    }
+
+    #[test]
+    fn identities_are_remembered_for_a_moment_and_bounded() {
+        let identity = |name: &str| {
+            let text = |text: &str| NonEmptyString::or(text, "-");
+            AgentIdentityResult::new(text("a"), text(name), text("A"))
+        };
+        let known = Remembered::default();
+        known.put("a", 1_000, &identity("one"));
+        for (now_ms, is_known) in [
+            (1_000, true),
+            (1_000 + FRESH_MS - 1, true),
+            (1_000 + FRESH_MS, false),
+            (999, false),
+        ] {
+            assert_eq!(known.get("a", now_ms).is_some(), is_known, "{now_ms}");
+        }
+        known.put("a", 2_000, &identity("two"));
+        assert_eq!(known.get("a", 2_000), Some(identity("two")));
+        for other in 1..MAX_REMEMBERED {
+            known.put(&other.to_string(), 2_000, &identity("x"));
+        }
+        assert_eq!(known.all().len(), MAX_REMEMBERED);
+        known.put("a", 2_001, &identity("three"));
+        assert_eq!(known.all().len(), MAX_REMEMBERED, "known already");
+        known.put("one more", 2_000, &identity("x"));
+        assert_eq!(known.all().len(), 1, "begins anew when full");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bus::Voice;
+use super::identity::Remembered;
 use super::lanes::{LaneFull, Lanes, Place};
 use super::models::Models;
 use super::outcome::{self, AbortReason, Ended, Expired, Ledger, Record, Reply, RunKey, Space};
@@ -40,6 +41,8 @@ struct Inner {
     table: Mutex<Table>,
     /// Wakes those who wait for a run that is not known yet.
     arrivals: Notify,
+    /// Identities of agents.
+    identities: Remembered,
 }
 
 #[derive(Default)]
@@ -119,6 +122,7 @@ impl Runs {
             slots: Arc::new(Semaphore::new(slots.min(MAX_RUNS))),
             table: Mutex::new(table),
             arrivals: Notify::new(),
+            identities: Remembered::default(),
             parts,
         };
         let runs = Self {
@@ -135,6 +139,10 @@ impl Runs {
     /// What the runs stand on.
     pub fn parts(&self) -> &Parts {
         &self.inner.parts
+    }
+
+    pub(super) fn remembered(&self) -> &Remembered {
+        &self.inner.identities
     }
 
     pub(super) fn sessions(&self) -> &Sessions {

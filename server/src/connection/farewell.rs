@@ -1,7 +1,8 @@
 //! The end of a connection: what is queued goes out, the close frame last, and the peer gets a moment to read it.
 //!
 //! Closing a socket that still has unread bytes resets it, and a reset makes the peer lose what it had not read yet,
-//! the close frame included. So what the peer still sends is read and thrown away until it closes.
+//! the close frame included. So what the peer still sends is read and thrown away until it closes. A peer that sent
+//! its own close frame sends nothing after it (RFC 6455, 5.5.1), so there the answer is the end.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -10,11 +11,21 @@ use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::timeout;
 
+use super::ending::Ending;
 use crate::limits::CLOSE_TIMEOUT;
 use crate::ws::{Flush, Outbox};
 
 /// Bytes thrown away at a time.
 const SCRAP: usize = 4 * 1024;
+
+/// Is there nothing left to say? Writes what is queued if the peer closed.
+pub(super) fn is_said(ending: Ending, outbox: &Outbox) -> bool {
+    match ending {
+        Ending::Lost => true,
+        Ending::ClosedByPeer => outbox.flush() == Flush::Done,
+        _ => false,
+    }
+}
 
 /// Writes what is queued and waits for the peer to close, [`CLOSE_TIMEOUT`] at most.
 pub(super) async fn say(mut read: OwnedReadHalf, outbox: &Outbox) {

@@ -174,12 +174,18 @@ fn verify_signature(key: &[u8], payload: &[u8], signature: &str) -> Result<(), I
     const INVALID: IdentityError = IdentityError::SignatureInvalid;
     let raw: &[u8; PUBLIC_KEY_LENGTH] = key.try_into().map_err(|_| INVALID)?;
     let key = VerifyingKey::from_bytes(raw).map_err(|_| INVALID)?;
-    if key.is_weak() {
-        return Err(IdentityError::WeakKey);
-    }
-    let signature = decode(signature).ok_or(INVALID)?;
-    let signature = Signature::from_slice(&signature).map_err(|_| INVALID)?;
-    key.verify_strict(payload, &signature).map_err(|_| INVALID)
+    // Strict verification refuses weak keys too; which of the two it was is only looked into when it failed.
+    let refusal = || {
+        if key.is_weak() {
+            IdentityError::WeakKey
+        } else {
+            INVALID
+        }
+    };
+    let signature = decode(signature).ok_or_else(refusal)?;
+    let signature = Signature::from_slice(&signature).map_err(|_| refusal())?;
+    key.verify_strict(payload, &signature)
+        .map_err(|_| refusal())
 }
 
 /// The raw key out of base64url, base64 or a PEM document. It need not have 32 bytes: the id of a key of any length is

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use openclaw_protocol::call::{self, Problem};
 use openclaw_protocol::methods;
@@ -17,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::Shared;
 use super::caller::{Caller, CallerInfo};
+use super::deadlines::Deadline;
 use super::ending::Ending;
 use super::handshake::{Accepted, Handshake, Refusal, Verdict};
 use super::requests::Requests;
@@ -54,7 +54,7 @@ pub(super) struct Stranger {
     handshake: Option<Handshake>,
     /// The verdict, when the store has to be asked for it. Until then nothing further is read (odd 1).
     deciding: Option<BoxFuture<'static, Verdict>>,
-    deadline: Pin<Box<Sleep>>,
+    deadline: Deadline,
     peer: SocketAddr,
     _place: HandshakePlace,
 }
@@ -66,12 +66,17 @@ struct Stall {
 }
 
 impl Stranger {
-    /// A connection from `peer` whose time runs from now on.
-    pub(super) fn new(handshake: Handshake, place: HandshakePlace, peer: SocketAddr) -> Self {
+    /// A connection from `peer` that has to be accepted before `deadline`.
+    pub(super) fn new(
+        handshake: Handshake,
+        deadline: Deadline,
+        place: HandshakePlace,
+        peer: SocketAddr,
+    ) -> Self {
         Self {
             handshake: Some(handshake),
             deciding: None,
-            deadline: Box::pin(sleep(Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS))),
+            deadline,
             peer,
             _place: place,
         }
@@ -207,7 +212,7 @@ impl Link {
         {
             return self.settle(verdict);
         }
-        if stranger.deadline.as_mut().poll(cx).is_ready() {
+        if stranger.deadline.poll(cx).is_ready() {
             return Some(self.refuse(&Refusal::timed_out()));
         }
         None

@@ -7,6 +7,7 @@
 
 pub mod auth;
 mod caller;
+mod deadlines;
 mod ending;
 mod farewell;
 pub mod handshake;
@@ -26,6 +27,7 @@ use openclaw_protocol::server::HandshakeOnly;
 use tokio::time::Instant;
 
 pub use caller::{Caller, CallerInfo};
+pub use deadlines::Deadlines;
 pub use ending::{Counters, Ending};
 pub use hello::{Facts, HelloTemplate};
 
@@ -33,7 +35,7 @@ use crate::clock::Clock;
 use crate::http::{Place, Upgraded};
 use crate::hub::Hub;
 use crate::pairing::Pairing;
-use crate::ws::Outbox;
+use crate::ws::{Outbox, Socket};
 use handshake::{Handshake, Policy};
 use link::{Link, Stranger};
 use locality::PeerFacts;
@@ -66,6 +68,8 @@ pub struct Shared {
     pub hello: HelloTemplate,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// Ends handshakes that take too long: [`limits::HANDSHAKE_TIMEOUT_MS`].
+    pub handshakes: Arc<Deadlines>,
     /// When the process started.
     pub started: Instant,
     /// Why connections ended.
@@ -83,6 +87,7 @@ pub fn serve(
 ) -> impl Future<Output = ()> + Send {
     let Upgraded {
         stream,
+        response,
         early,
         headers,
         peer,
@@ -90,19 +95,23 @@ pub fn serve(
         handshake: handshake_place,
     } = upgraded;
     let (mut read, write) = stream.into_split();
-    let outbox = Arc::new(Outbox::new(write, limits::MAX_BUFFERED_BYTES as usize));
+    let outbox = Arc::new(Outbox::new(
+        Socket::new(write),
+        limits::MAX_BUFFERED_BYTES as usize,
+    ));
+    outbox.precede(&response);
     let membership = shared.hub.enter(Arc::clone(&outbox));
     let facts = PeerFacts::of_request(peer, local, &headers);
     let handshake = Handshake::new(Arc::clone(&shared.policy), &facts, uuid::Uuid::new_v4());
     outbox.send(handshake.challenge(shared.clock.now_ms()));
     // At once: clients wait for it, but not for long.
     outbox.flush();
-    let stranger = Stranger::new(handshake, handshake_place, peer);
+    let stranger = Stranger::new(handshake, shared.handshakes.begin(), handshake_place, peer);
     let mut link = Link::new(shared, Arc::clone(&outbox), membership, stranger);
     async move {
         let ending = reader::run(&mut link, &mut read, early).await;
         let membership = link.finish(ending);
-        if ending != Ending::Lost {
+        if !farewell::is_said(ending, &outbox) {
             // Boxed: few connections are in this state, and its buffer would be part of each of them.
             Box::pin(farewell::say(read, &outbox)).await;
         }

@@ -112,6 +112,9 @@ impl Bench {
             pairing: Pairing::load(store, key, Arc::clone(&clock)).unwrap(),
             hello: HelloTemplate::new(&Facts::default()),
             clock,
+            handshakes: Arc::new(Deadlines::new(Duration::from_millis(
+                openclaw_protocol::protocol::limits::HANDSHAKE_TIMEOUT_MS,
+            ))),
             started: Instant::now(),
             counters: Counters::default(),
         };
@@ -159,6 +162,7 @@ impl Bench {
         Upgraded {
             local: stream.local_addr().unwrap(),
             stream,
+            response: Vec::new(),
             early: early.into(),
             headers,
             peer,

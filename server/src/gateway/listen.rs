@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::Bind;
 
@@ -43,7 +43,7 @@ pub(super) async fn listen(
     let mut failure = None;
     for address in bind.candidates(custom, tailnet) {
         let address = SocketAddr::from((address, port));
-        match TcpListener::bind(address).await {
+        match bind_at(address).await {
             Ok(listener) => {
                 // With port 0 the system chose one.
                 let port = listener.local_addr().map_or(port, |address| address.port());
@@ -65,13 +65,31 @@ pub(super) async fn listen(
     }))
 }
 
+async fn bind_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await?;
+    if INHERITS_NODELAY {
+        rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
+    }
+    Ok(listener)
+}
+
+/// Do accepted sockets have TCP_NODELAY when the listening one has? Then it need not be set for each.
+const INHERITS_NODELAY: bool = cfg!(target_os = "linux");
+
+/// Makes a socket send what is written without waiting for more: replies are small and written whole.
+pub(super) fn send_at_once(stream: &TcpStream) {
+    if !INHERITS_NODELAY && let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+}
+
 /// ::1 beside 127.0.0.1; a host without IPv6 is none the worse.
 async fn second(first: SocketAddr, port: u16) -> Option<TcpListener> {
     if first.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
         return None;
     }
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-    match TcpListener::bind(address).await {
+    match bind_at(address).await {
         Ok(listener) => Some(listener),
         Err(error) => {
             tracing::warn!(%address, %error, "cannot listen here as well");
@@ -125,6 +143,19 @@ mod tests {
                 .ip()
                 .is_unspecified()
         );
+    }
+
+    #[tokio::test]
+    async fn accepted_sockets_send_at_once() {
+        let listeners = listen(Bind::Loopback, 0, None, &[])
+            .await
+            .expect("a free port");
+        let address = listeners[0].local_addr().expect("an address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listeners[0].accept());
+        let (stream, _) = accepted.expect("a connection");
+        send_at_once(&stream);
+        assert!(stream.nodelay().expect("an option"));
+        drop(client);
     }
 
     #[test]

@@ -148,6 +148,9 @@ impl Service for Methods {
 }
 
 async fn accept(listener: TcpListener, site: Arc<Site>, shared: Arc<Shared>) {
+    // Where all connections arrive, unless the socket listens on every address.
+    let own = listener.local_addr().ok();
+    let own = own.filter(|address| !address.ip().is_unspecified());
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -161,9 +164,17 @@ async fn accept(listener: TcpListener, site: Arc<Site>, shared: Arc<Shared>) {
             tokio::spawn(http::turn_away(stream));
             continue;
         };
+        let local = match own.map_or_else(|| stream.local_addr(), Ok) {
+            Ok(local) => local,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a connection went as it came");
+                continue;
+            }
+        };
+        listen::send_at_once(&stream);
         let (site, shared) = (Arc::clone(&site), Arc::clone(&shared));
         tokio::spawn(async move {
-            if let Some(upgraded) = http::serve(stream, peer, site).await {
+            if let Some(upgraded) = http::serve(stream, peer, local, site).await {
                 // A task of its own: this one is as large as the HTTP machinery and would stay so.
                 tokio::spawn(connection::serve(shared, upgraded, place));
             }

@@ -3,7 +3,9 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::SessionDefaults;
 use tokio::net::TcpListener;
@@ -18,7 +20,7 @@ use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, StartError, Startup, TOKEN_BYTES};
 use crate::connection::handshake::Policy;
-use crate::connection::{Counters, Facts, HelloTemplate, Service, Shared};
+use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shared};
 use crate::health::Health;
 use crate::http::{Admission, Site};
 use crate::hub::{EventSink, Hub, SystemEvents};
@@ -171,6 +173,9 @@ pub(super) async fn start(
         pairing: pairing.clone(),
         hello: HelloTemplate::new(&facts),
         clock: Arc::clone(&clock),
+        handshakes: Arc::new(Deadlines::new(Duration::from_millis(
+            limits::HANDSHAKE_TIMEOUT_MS,
+        ))),
         started,
         counters: Counters::default(),
     };

@@ -5,6 +5,7 @@
 
 mod admission;
 mod answer;
+mod held;
 mod upgrade;
 
 use std::convert::Infallible;
@@ -25,6 +26,7 @@ pub use admission::{Admission, HandshakePlace, Place};
 
 use crate::limits;
 use answer::Response;
+use held::Held;
 
 /// What the HTTP surfaces know of the gateway.
 #[derive(Debug)]
@@ -70,6 +72,8 @@ impl Site {
 pub struct Upgraded {
     /// The socket.
     pub stream: TcpStream,
+    /// The response that switches protocols, not sent yet: it goes in front of the first frame.
+    pub response: Vec<u8>,
     /// What the client sent behind its upgrade request.
     pub early: Bytes,
     /// The headers of the upgrade request.
@@ -88,15 +92,16 @@ struct Ticket {
     handshake: HandshakePlace,
 }
 
-/// Serves one socket until it closes (`None`) or upgrades.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, site: Arc<Site>) -> Option<Upgraded> {
-    // Replies are small and written whole; waiting for more would only delay them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
-    }
-    let local = stream.local_addr().ok()?;
+/// Serves one socket until it closes (`None`) or upgrades. `local` is its own end.
+pub async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+    site: Arc<Site>,
+) -> Option<Upgraded> {
     let ticket: Arc<Mutex<Option<Ticket>>> = Arc::default();
-    let issue = Arc::clone(&ticket);
+    let (issue, issued) = (Arc::clone(&ticket), Arc::clone(&ticket));
+    let stream = Held::new(stream, move || is_issued(&issued));
     let service = service_fn(move |mut request: Request<Incoming>| {
         let response = respond(&site, &mut request, peer, &issue);
         std::future::ready(Ok::<_, Infallible>(response))
@@ -115,7 +120,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, site: Arc<Site>) -> Opti
             return None;
         }
     };
-    let mut stream = parts.io.into_inner();
+    let (mut stream, response) = parts.io.into_inner().into_parts();
     let Some(ticket) = ticket.lock().unwrap_or_else(PoisonError::into_inner).take() else {
         // The client is done; a failure to say goodbye concerns nobody.
         let _ = stream.shutdown().await;
@@ -123,12 +128,18 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, site: Arc<Site>) -> Opti
     };
     Some(Upgraded {
         stream,
+        response,
         early: parts.read_buf,
         headers: ticket.headers,
         peer,
         local,
         handshake: ticket.handshake,
     })
+}
+
+fn is_issued(ticket: &Mutex<Option<Ticket>>) -> bool {
+    let ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
+    ticket.is_some()
 }
 
 /// Answers one request. An upgrade leaves its ticket in `issue`.

@@ -10,7 +10,8 @@ async fn connect(site: &Arc<Site>) -> (TcpStream, tokio::task::JoinHandle<Option
         .await
         .unwrap();
     let (stream, peer) = listener.accept().await.unwrap();
-    let server = tokio::spawn(serve(stream, peer, Arc::clone(site)));
+    let local = stream.local_addr().unwrap();
+    let server = tokio::spawn(serve(stream, peer, local, Arc::clone(site)));
     (client, server)
 }
 
@@ -20,26 +21,21 @@ fn site() -> Arc<Site> {
     Arc::new(site)
 }
 
-/// Sends a request and reads until the server closes or a head without a body has come.
+/// Sends a request and nothing more. Returns the response, of an upgrade the one that was left to the connection.
 async fn exchange(site: &Arc<Site>, request: &str) -> (String, Option<Upgraded>) {
     let (mut client, server) = connect(site).await;
     client.write_all(request.as_bytes()).await.unwrap();
-    let mut text = Vec::new();
-    if request.contains("Connection: close") {
-        client.read_to_end(&mut text).await.unwrap();
-    } else {
-        while !text.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            client.read_exact(&mut byte).await.unwrap();
-            text.push(byte[0]);
+    client.shutdown().await.unwrap();
+    let upgraded = server.await.unwrap();
+    let text = match &upgraded {
+        Some(upgraded) => upgraded.response.clone(),
+        None => {
+            let mut text = Vec::new();
+            client.read_to_end(&mut text).await.unwrap();
+            text
         }
-    }
-    let text = String::from_utf8(text).unwrap();
-    if !text.starts_with("HTTP/1.1 101") {
-        drop(client);
-        return (text, server.await.unwrap());
-    }
-    (text, server.await.unwrap())
+    };
+    (String::from_utf8(text).unwrap(), upgraded)
 }
 
 const UPGRADE: &str = "Host: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\

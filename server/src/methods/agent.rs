@@ -31,7 +31,11 @@ impl AgentMethods<Caller> for Methods {
         _: &Caller,
         params: AgentIdentityParams,
     ) -> Result<AgentIdentityResult, ErrorShape> {
+        let agent = self.runs.identified(&params)?;
+        if let Some(known) = self.runs.known_identity(&agent) {
+            return Ok(known);
+        }
         let runs = self.runs.clone();
-        self.aside(move || runs.identity(&params)).await
+        self.aside(move || Ok(runs.identity(&agent))).await
     }
 }

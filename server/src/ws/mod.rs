@@ -11,7 +11,7 @@ mod wire;
 
 pub use event::EventFrame;
 pub use outbox::{COPY_UP_TO, Delivery, Flush, Outbox};
-pub use wire::Wire;
+pub use wire::{Socket, Wire};
 
 #[cfg(test)]
 pub(crate) use wire::fake;

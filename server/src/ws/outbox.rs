@@ -163,6 +163,12 @@ impl Outbox {
         self.lock().dropped
     }
 
+    /// Queues bytes as they are, in front of all frames: what ends the HTTP exchange.
+    pub fn precede(&self, bytes: &[u8]) {
+        let mut state = self.lock();
+        self.append(&mut state, |tail| tail.extend_from_slice(bytes));
+    }
+
     /// Queues a text message: a response, or an event for this connection alone, without `seq`.
     pub fn send(&self, text: Vec<u8>) {
         let mut state = self.lock();

@@ -1,6 +1,6 @@
 //! The write side of a socket as the outbox needs it.
 
-use std::io::{IoSlice, Result};
+use std::io::{ErrorKind, IoSlice, Result};
 use std::task::{Context, Poll};
 
 use rustix::net::Shutdown;
@@ -21,21 +21,49 @@ pub trait Wire: Send + Sync + 'static {
     fn end(&self);
 }
 
-impl Wire for OwnedWriteHalf {
+/// The write side of a TCP socket.
+pub struct Socket(Option<OwnedWriteHalf>);
+
+impl Socket {
+    /// Takes the write side.
+    #[must_use]
+    pub fn new(half: OwnedWriteHalf) -> Self {
+        Self(Some(half))
+    }
+
+    fn half(&self) -> Result<&OwnedWriteHalf> {
+        self.0
+            .as_ref()
+            .ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Dropped as it is, the half would shut down its direction first, which closing the socket does as well.
+        if let Some(half) = self.0.take() {
+            half.forget();
+        }
+    }
+}
+
+impl Wire for Socket {
     fn try_write(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
         match slices {
-            [one] => Self::try_write(self, one),
-            many => self.try_write_vectored(many),
+            [one] => self.half()?.try_write(one),
+            many => self.half()?.try_write_vectored(many),
         }
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.as_ref().poll_write_ready(cx)
+        self.half()?.as_ref().poll_write_ready(cx)
     }
 
     fn end(&self) {
-        // The peer may have closed first.
-        let _ = rustix::net::shutdown(self.as_ref(), Shutdown::Write);
+        if let Ok(half) = self.half() {
+            // The peer may have closed first.
+            let _ = rustix::net::shutdown(half.as_ref(), Shutdown::Write);
+        }
     }
 }
 

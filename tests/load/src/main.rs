@@ -2,6 +2,7 @@
 //! `docs/benchmarks.md`.
 
 mod conn;
+mod drive;
 mod floor;
 mod frames;
 mod load;
@@ -14,10 +15,12 @@ mod table;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser as _, Subcommand};
 
+use drive::Work;
 use floor::Floor;
 use parsers::{Case, Parser, Reader};
 use rows::Bench;
@@ -46,6 +49,20 @@ enum Command {
         /// Also write the table as JSON to this file
         #[arg(long)]
         json: Option<PathBuf>,
+    },
+    /// Keep a gateway busy with one kind of work, for a profiler to look at
+    Drive {
+        /// The gateway's executable
+        #[arg(long)]
+        gateway: PathBuf,
+        /// What to do
+        work: Work,
+        /// Requests that each of eight connections sends at once
+        #[arg(long, default_value_t = 1)]
+        depth: usize,
+        /// How long
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
     },
     /// Be one of the servers that the gateway is compared with
     #[command(hide = true)]
@@ -88,6 +105,17 @@ fn main() -> Result<()> {
                 rounds: usize::from(rounds),
             };
             runtime.block_on(run(&bench, &only, json.as_deref()))
+        }
+        Command::Drive {
+            gateway,
+            work,
+            depth,
+            seconds,
+        } => {
+            machine::cores();
+            let bench = Bench { gateway, rounds: 1 };
+            let time = Duration::from_secs(seconds);
+            runtime.block_on(drive::drive(&bench, work, depth, time))
         }
         Command::Serve { floor, port } => runtime.block_on(floor::serve(floor, port)),
         Command::Frame {

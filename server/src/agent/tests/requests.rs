@@ -455,7 +455,12 @@ async fn who_an_agent_is() {
     ] {
         let found = world
             .runs
-            .identity(&serde_json::from_value(params.clone()).unwrap());
+            .identified(&serde_json::from_value(params.clone()).unwrap())
+            .map(|agent| world.runs.identity(&agent));
+        if let Ok(found) = &found {
+            let known = world.runs.known_identity(&found.agent_id);
+            assert_eq!(known.as_ref(), Some(found), "{params}: remembered");
+        }
         let shown = found
             .as_ref()
             .map(|of| (of.agent_id.as_str(), of.name.as_str(), of.avatar.as_str()));

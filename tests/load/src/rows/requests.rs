@@ -26,7 +26,7 @@ const TIME: Duration = Duration::from_millis(400);
 const WARM_UP: Duration = Duration::from_millis(200);
 
 /// What is asked of the gateway. The first is answered from memory, the second reads the disk first.
-const METHODS: [&str; 2] = ["last-heartbeat", "agent.identity.get"];
+pub(crate) const METHODS: [&str; 2] = ["last-heartbeat", "agent.identity.get"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
@@ -99,7 +99,11 @@ async fn start(bench: &Bench) -> Result<(Servers, Vec<Target>)> {
     ] {
         let is_gateway = matches!(subject, Subject::Method(_));
         let conns = load::connect(&running[server], CONNECTIONS, is_gateway).await?;
-        let request = text(subject);
+        let request = match subject {
+            Subject::Method(name) => text(name),
+            // As long as the shorter one.
+            Subject::Echo | Subject::Gathered => text(METHODS[0]),
+        };
         let bursts = DEPTHS.map(|depth| (depth, Burst::of(&request, depth)));
         targets.push(Target {
             subject,
@@ -115,14 +119,11 @@ async fn start(bench: &Bench) -> Result<(Servers, Vec<Target>)> {
     Ok((servers, targets))
 }
 
-/// The request; echo servers get that of the first method.
-fn text(subject: Subject) -> String {
-    match subject {
-        Subject::Method("agent.identity.get") => {
-            frames::request("1", "agent.identity.get", &json!({ "agentId": "main" }))
-        }
-        Subject::Method(name) => frames::bare_request("1", name),
-        Subject::Echo | Subject::Gathered => frames::bare_request("1", METHODS[0]),
+/// A request of one of [`METHODS`].
+pub(crate) fn text(method: &str) -> String {
+    match method {
+        "agent.identity.get" => frames::request("1", method, &json!({ "agentId": "main" })),
+        _ => frames::bare_request("1", method),
     }
 }
 
