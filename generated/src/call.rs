@@ -35,6 +35,64 @@ pub enum Call {
     ChatSend(Box<types::ChatSendParams>),
     /// `sessions.list`
     SessionsList(Box<types::SessionsListParams>),
+    /// `logs.tail`
+    LogsTail(Box<types::LogsTailParams>),
+    /// `channels.status`
+    ChannelsStatus(Box<types::ChannelsStatusParams>),
+    /// `channels.logout`
+    ChannelsLogout(Box<types::ChannelsLogoutParams>),
+    /// `web.login.start`
+    WebLoginStart(Box<types::WebLoginStartParams>),
+    /// `web.login.wait`
+    WebLoginWait(Box<types::WebLoginWaitParams>),
+    /// `usage.status`
+    UsageStatus(Box<types::IgnoredParams>),
+    /// `usage.cost`
+    UsageCost(Box<types::UsageCostParams>),
+    /// `tts.status`
+    TtsStatus(Box<types::IgnoredParams>),
+    /// `tts.providers`
+    TtsProviders(Box<types::IgnoredParams>),
+    /// `tts.enable`
+    TtsEnable(Box<types::IgnoredParams>),
+    /// `tts.disable`
+    TtsDisable(Box<types::IgnoredParams>),
+    /// `tts.setProvider`
+    TtsSetProvider(Box<types::TtsSetProviderParams>),
+    /// `tts.convert`
+    TtsConvert(Box<types::TtsConvertParams>),
+    /// `config.get`
+    ConfigGet(Box<types::ConfigGetParams>),
+    /// `config.schema`
+    ConfigSchema(Box<types::ConfigSchemaParams>),
+    /// `config.set`
+    ConfigSet(Box<types::ConfigSetParams>),
+    /// `config.patch`
+    ConfigPatch(Box<types::ConfigPatchParams>),
+    /// `config.apply`
+    ConfigApply(Box<types::ConfigApplyParams>),
+    /// `wizard.start`
+    WizardStart(Box<types::WizardStartParams>),
+    /// `wizard.next`
+    WizardNext(Box<types::WizardNextParams>),
+    /// `wizard.cancel`
+    WizardCancel(Box<types::WizardCancelParams>),
+    /// `wizard.status`
+    WizardStatus(Box<types::WizardStatusParams>),
+    /// `update.run`
+    UpdateRun(Box<types::UpdateRunParams>),
+    /// `voicecall.initiate`
+    VoicecallInitiate(Box<types::VoicecallInitiateParams>),
+    /// `voicecall.start`
+    VoicecallStart(Box<types::VoicecallStartParams>),
+    /// `voicecall.continue`
+    VoicecallContinue(Box<types::VoicecallSayParams>),
+    /// `voicecall.speak`
+    VoicecallSpeak(Box<types::VoicecallSayParams>),
+    /// `voicecall.end`
+    VoicecallEnd(Box<types::VoicecallEndParams>),
+    /// `voicecall.status`
+    VoicecallStatus(Box<types::VoicecallStatusParams>),
 }
 impl Call {
     /// Which method.
@@ -53,6 +111,35 @@ impl Call {
             Call::ChatAbort(_) => Method::ChatAbort,
             Call::ChatSend(_) => Method::ChatSend,
             Call::SessionsList(_) => Method::SessionsList,
+            Call::LogsTail(_) => Method::LogsTail,
+            Call::ChannelsStatus(_) => Method::ChannelsStatus,
+            Call::ChannelsLogout(_) => Method::ChannelsLogout,
+            Call::WebLoginStart(_) => Method::WebLoginStart,
+            Call::WebLoginWait(_) => Method::WebLoginWait,
+            Call::UsageStatus(_) => Method::UsageStatus,
+            Call::UsageCost(_) => Method::UsageCost,
+            Call::TtsStatus(_) => Method::TtsStatus,
+            Call::TtsProviders(_) => Method::TtsProviders,
+            Call::TtsEnable(_) => Method::TtsEnable,
+            Call::TtsDisable(_) => Method::TtsDisable,
+            Call::TtsSetProvider(_) => Method::TtsSetProvider,
+            Call::TtsConvert(_) => Method::TtsConvert,
+            Call::ConfigGet(_) => Method::ConfigGet,
+            Call::ConfigSchema(_) => Method::ConfigSchema,
+            Call::ConfigSet(_) => Method::ConfigSet,
+            Call::ConfigPatch(_) => Method::ConfigPatch,
+            Call::ConfigApply(_) => Method::ConfigApply,
+            Call::WizardStart(_) => Method::WizardStart,
+            Call::WizardNext(_) => Method::WizardNext,
+            Call::WizardCancel(_) => Method::WizardCancel,
+            Call::WizardStatus(_) => Method::WizardStatus,
+            Call::UpdateRun(_) => Method::UpdateRun,
+            Call::VoicecallInitiate(_) => Method::VoicecallInitiate,
+            Call::VoicecallStart(_) => Method::VoicecallStart,
+            Call::VoicecallContinue(_) => Method::VoicecallContinue,
+            Call::VoicecallSpeak(_) => Method::VoicecallSpeak,
+            Call::VoicecallEnd(_) => Method::VoicecallEnd,
+            Call::VoicecallStatus(_) => Method::VoicecallStatus,
         }
     }
     /// Decodes params that stand alone.
@@ -95,6 +182,103 @@ impl Call {
             }
             Method::SessionsList => {
                 rt::decode(&tables::SESSIONS_LIST_PARAMS, params).map(Call::SessionsList)
+            }
+            Method::LogsTail => {
+                rt::decode(&tables::LOGS_TAIL_PARAMS, params).map(Call::LogsTail)
+            }
+            Method::ChannelsStatus => {
+                rt::decode(&tables::CHANNELS_STATUS_PARAMS, params)
+                    .map(Call::ChannelsStatus)
+            }
+            Method::ChannelsLogout => {
+                rt::decode(&tables::CHANNELS_LOGOUT_PARAMS, params)
+                    .map(Call::ChannelsLogout)
+            }
+            Method::WebLoginStart => {
+                rt::decode(&tables::WEB_LOGIN_START_PARAMS, params)
+                    .map(Call::WebLoginStart)
+            }
+            Method::WebLoginWait => {
+                rt::decode(&tables::WEB_LOGIN_WAIT_PARAMS, params)
+                    .map(Call::WebLoginWait)
+            }
+            Method::UsageStatus => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::UsageStatus)
+            }
+            Method::UsageCost => {
+                rt::decode(&tables::USAGE_COST_PARAMS, params).map(Call::UsageCost)
+            }
+            Method::TtsStatus => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::TtsStatus)
+            }
+            Method::TtsProviders => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::TtsProviders)
+            }
+            Method::TtsEnable => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::TtsEnable)
+            }
+            Method::TtsDisable => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::TtsDisable)
+            }
+            Method::TtsSetProvider => {
+                rt::decode(&tables::TTS_SET_PROVIDER_PARAMS, params)
+                    .map(Call::TtsSetProvider)
+            }
+            Method::TtsConvert => {
+                rt::decode(&tables::TTS_CONVERT_PARAMS, params).map(Call::TtsConvert)
+            }
+            Method::ConfigGet => {
+                rt::decode(&tables::CONFIG_GET_PARAMS, params).map(Call::ConfigGet)
+            }
+            Method::ConfigSchema => {
+                rt::decode(&tables::CONFIG_SCHEMA_PARAMS, params).map(Call::ConfigSchema)
+            }
+            Method::ConfigSet => {
+                rt::decode(&tables::CONFIG_SET_PARAMS, params).map(Call::ConfigSet)
+            }
+            Method::ConfigPatch => {
+                rt::decode(&tables::CONFIG_PATCH_PARAMS, params).map(Call::ConfigPatch)
+            }
+            Method::ConfigApply => {
+                rt::decode(&tables::CONFIG_APPLY_PARAMS, params).map(Call::ConfigApply)
+            }
+            Method::WizardStart => {
+                rt::decode(&tables::WIZARD_START_PARAMS, params).map(Call::WizardStart)
+            }
+            Method::WizardNext => {
+                rt::decode(&tables::WIZARD_NEXT_PARAMS, params).map(Call::WizardNext)
+            }
+            Method::WizardCancel => {
+                rt::decode(&tables::WIZARD_CANCEL_PARAMS, params).map(Call::WizardCancel)
+            }
+            Method::WizardStatus => {
+                rt::decode(&tables::WIZARD_STATUS_PARAMS, params).map(Call::WizardStatus)
+            }
+            Method::UpdateRun => {
+                rt::decode(&tables::UPDATE_RUN_PARAMS, params).map(Call::UpdateRun)
+            }
+            Method::VoicecallInitiate => {
+                rt::decode(&tables::VOICECALL_INITIATE_PARAMS, params)
+                    .map(Call::VoicecallInitiate)
+            }
+            Method::VoicecallStart => {
+                rt::decode(&tables::VOICECALL_START_PARAMS, params)
+                    .map(Call::VoicecallStart)
+            }
+            Method::VoicecallContinue => {
+                rt::decode(&tables::VOICECALL_SAY_PARAMS, params)
+                    .map(Call::VoicecallContinue)
+            }
+            Method::VoicecallSpeak => {
+                rt::decode(&tables::VOICECALL_SAY_PARAMS, params)
+                    .map(Call::VoicecallSpeak)
+            }
+            Method::VoicecallEnd => {
+                rt::decode(&tables::VOICECALL_END_PARAMS, params).map(Call::VoicecallEnd)
+            }
+            Method::VoicecallStatus => {
+                rt::decode(&tables::VOICECALL_STATUS_PARAMS, params)
+                    .map(Call::VoicecallStatus)
             }
         }
     }
@@ -205,6 +389,238 @@ impl rt::ParamsOf for Call {
                         >::new(&tables::SESSIONS_LIST_PARAMS),
                     )
                     .map(Call::SessionsList)
+            }
+            Method::LogsTail => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::LogsTailParams>,
+                        >::new(&tables::LOGS_TAIL_PARAMS),
+                    )
+                    .map(Call::LogsTail)
+            }
+            Method::ChannelsStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ChannelsStatusParams>,
+                        >::new(&tables::CHANNELS_STATUS_PARAMS),
+                    )
+                    .map(Call::ChannelsStatus)
+            }
+            Method::ChannelsLogout => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ChannelsLogoutParams>,
+                        >::new(&tables::CHANNELS_LOGOUT_PARAMS),
+                    )
+                    .map(Call::ChannelsLogout)
+            }
+            Method::WebLoginStart => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WebLoginStartParams>,
+                        >::new(&tables::WEB_LOGIN_START_PARAMS),
+                    )
+                    .map(Call::WebLoginStart)
+            }
+            Method::WebLoginWait => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WebLoginWaitParams>,
+                        >::new(&tables::WEB_LOGIN_WAIT_PARAMS),
+                    )
+                    .map(Call::WebLoginWait)
+            }
+            Method::UsageStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::UsageStatus)
+            }
+            Method::UsageCost => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::UsageCostParams>,
+                        >::new(&tables::USAGE_COST_PARAMS),
+                    )
+                    .map(Call::UsageCost)
+            }
+            Method::TtsStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::TtsStatus)
+            }
+            Method::TtsProviders => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::TtsProviders)
+            }
+            Method::TtsEnable => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::TtsEnable)
+            }
+            Method::TtsDisable => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::TtsDisable)
+            }
+            Method::TtsSetProvider => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::TtsSetProviderParams>,
+                        >::new(&tables::TTS_SET_PROVIDER_PARAMS),
+                    )
+                    .map(Call::TtsSetProvider)
+            }
+            Method::TtsConvert => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::TtsConvertParams>,
+                        >::new(&tables::TTS_CONVERT_PARAMS),
+                    )
+                    .map(Call::TtsConvert)
+            }
+            Method::ConfigGet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigGetParams>,
+                        >::new(&tables::CONFIG_GET_PARAMS),
+                    )
+                    .map(Call::ConfigGet)
+            }
+            Method::ConfigSchema => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigSchemaParams>,
+                        >::new(&tables::CONFIG_SCHEMA_PARAMS),
+                    )
+                    .map(Call::ConfigSchema)
+            }
+            Method::ConfigSet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigSetParams>,
+                        >::new(&tables::CONFIG_SET_PARAMS),
+                    )
+                    .map(Call::ConfigSet)
+            }
+            Method::ConfigPatch => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigPatchParams>,
+                        >::new(&tables::CONFIG_PATCH_PARAMS),
+                    )
+                    .map(Call::ConfigPatch)
+            }
+            Method::ConfigApply => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigApplyParams>,
+                        >::new(&tables::CONFIG_APPLY_PARAMS),
+                    )
+                    .map(Call::ConfigApply)
+            }
+            Method::WizardStart => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WizardStartParams>,
+                        >::new(&tables::WIZARD_START_PARAMS),
+                    )
+                    .map(Call::WizardStart)
+            }
+            Method::WizardNext => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WizardNextParams>,
+                        >::new(&tables::WIZARD_NEXT_PARAMS),
+                    )
+                    .map(Call::WizardNext)
+            }
+            Method::WizardCancel => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WizardCancelParams>,
+                        >::new(&tables::WIZARD_CANCEL_PARAMS),
+                    )
+                    .map(Call::WizardCancel)
+            }
+            Method::WizardStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WizardStatusParams>,
+                        >::new(&tables::WIZARD_STATUS_PARAMS),
+                    )
+                    .map(Call::WizardStatus)
+            }
+            Method::UpdateRun => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::UpdateRunParams>,
+                        >::new(&tables::UPDATE_RUN_PARAMS),
+                    )
+                    .map(Call::UpdateRun)
+            }
+            Method::VoicecallInitiate => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallInitiateParams>,
+                        >::new(&tables::VOICECALL_INITIATE_PARAMS),
+                    )
+                    .map(Call::VoicecallInitiate)
+            }
+            Method::VoicecallStart => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallStartParams>,
+                        >::new(&tables::VOICECALL_START_PARAMS),
+                    )
+                    .map(Call::VoicecallStart)
+            }
+            Method::VoicecallContinue => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallSayParams>,
+                        >::new(&tables::VOICECALL_SAY_PARAMS),
+                    )
+                    .map(Call::VoicecallContinue)
+            }
+            Method::VoicecallSpeak => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallSayParams>,
+                        >::new(&tables::VOICECALL_SAY_PARAMS),
+                    )
+                    .map(Call::VoicecallSpeak)
+            }
+            Method::VoicecallEnd => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallEndParams>,
+                        >::new(&tables::VOICECALL_END_PARAMS),
+                    )
+                    .map(Call::VoicecallEnd)
+            }
+            Method::VoicecallStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallStatusParams>,
+                        >::new(&tables::VOICECALL_STATUS_PARAMS),
+                    )
+                    .map(Call::VoicecallStatus)
             }
         }
     }

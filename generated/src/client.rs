@@ -145,5 +145,246 @@ pub trait GatewayCalls: Transport {
     ) -> impl Future<Output = Result<types::SessionsListResult, Self::Error>> + Send {
         self.call(Method::SessionsList, params)
     }
+    /// `logs.tail`: The end of the log, or what came since a cursor.
+    ///
+    /// Without cursor the last maxBytes are read; a cursor reads on from there. A piece that begins inside a line drops that line. A last line that is still being written is returned as far as it is, and the cursor passes it. Where today's file does not exist, the newest of its folder is read; where there is none, the answer is empty.
+    fn logs_tail(
+        &self,
+        params: &types::LogsTailParams,
+    ) -> impl Future<Output = Result<types::LogsTailResult, Self::Error>> + Send {
+        self.call(Method::LogsTail, params)
+    }
+    /// `channels.status`: Every loaded channel with its accounts and how they are.
+    ///
+    /// With probe each configured account asks its service first, one after the other, each within timeoutMs; lastProbeAt tells that it did.
+    fn channels_status(
+        &self,
+        params: &types::ChannelsStatusParams,
+    ) -> impl Future<Output = Result<types::ChannelsStatusResult, Self::Error>> + Send {
+        self.call(Method::ChannelsStatus, params)
+    }
+    /// `channels.logout`: Stops an account and forgets its login.
+    ///
+    /// The account is stopped first. A channel that is not loaded is no channel.
+    fn channels_logout(
+        &self,
+        params: &types::ChannelsLogoutParams,
+    ) -> impl Future<Output = Result<types::ChannelsLogoutResult, Self::Error>> + Send {
+        self.call(Method::ChannelsLogout, params)
+    }
+    /// `web.login.start`: Begins to link an account by a QR code that a person scans.
+    ///
+    /// Not in features unless a loaded channel links that way (WhatsApp). The account is stopped first. An open login younger than limits.webLoginTtlMs gives its code again. What goes wrong with the service is told in message, not as an error.
+    fn web_login_start(
+        &self,
+        params: &types::WebLoginStartParams,
+    ) -> impl Future<Output = Result<types::WebLoginStartResult, Self::Error>> + Send {
+        self.call(Method::WebLoginStart, params)
+    }
+    /// `web.login.wait`: Waits until the code is scanned, then starts the account.
+    ///
+    /// Not in features unless a loaded channel links that way.
+    fn web_login_wait(
+        &self,
+        params: &types::WebLoginWaitParams,
+    ) -> impl Future<Output = Result<types::WebLoginWaitResult, Self::Error>> + Send {
+        self.call(Method::WebLoginWait, params)
+    }
+    /// `usage.status`: How much of each model provider's quota is used.
+    ///
+    /// Only providers with credentials are asked, each within limits.usageProviderMs; one that does not answer within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error.
+    fn usage_status(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::UsageStatusResult, Self::Error>> + Send {
+        self.call(Method::UsageStatus, params)
+    }
+    /// `usage.cost`: Tokens and cost of the last days, day by day.
+    ///
+    /// Counts the assistant's messages with usage in the default agent's transcripts, from the present time of day days - 1 days ago. An answer is kept for limits.usageCostCacheMs, and the old one is given while it is renewed.
+    fn usage_cost(
+        &self,
+        params: &types::UsageCostParams,
+    ) -> impl Future<Output = Result<types::UsageCostResult, Self::Error>> + Send {
+        self.call(Method::UsageCost, params)
+    }
+    /// `tts.status`: Whether replies are spoken, and by whom.
+    ///
+    /// What a person chose over this protocol goes before the config. Without either the first of openai, elevenlabs and edge that has what it needs is used.
+    fn tts_status(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsStatusResult, Self::Error>> + Send {
+        self.call(Method::TtsStatus, params)
+    }
+    /// `tts.providers`: The services that can speak, with their models and voices.
+    fn tts_providers(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsProvidersResult, Self::Error>> + Send {
+        self.call(Method::TtsProviders, params)
+    }
+    /// `tts.enable`: Speaks every reply from now on.
+    fn tts_enable(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsSwitchResult, Self::Error>> + Send {
+        self.call(Method::TtsEnable, params)
+    }
+    /// `tts.disable`: Speaks no reply from now on.
+    fn tts_disable(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsSwitchResult, Self::Error>> + Send {
+        self.call(Method::TtsDisable, params)
+    }
+    /// `tts.setProvider`: Chooses the service that speaks.
+    ///
+    /// Whether it has what it needs is not checked here; see tts.status.
+    fn tts_set_provider(
+        &self,
+        params: &types::TtsSetProviderParams,
+    ) -> impl Future<Output = Result<types::TtsSetProviderResult, Self::Error>> + Send {
+        self.call(Method::TtsSetProvider, params)
+    }
+    /// `tts.convert`: Speaks a text into a file on the gateway's machine.
+    ///
+    /// Where the chosen service fails the others are tried, in the order of tts.status. The file is removed after limits.ttsAudioTtlMs.
+    fn tts_convert(
+        &self,
+        params: &types::TtsConvertParams,
+    ) -> impl Future<Output = Result<types::TtsConvertResult, Self::Error>> + Send {
+        self.call(Method::TtsConvert, params)
+    }
+    /// `config.get`: The config file as it is, as it counts, and what is wrong with it.
+    ///
+    /// Secrets are shown as they stand, since people edit the text; therefore it takes the admin scope.
+    fn config_get(
+        &self,
+        params: &types::ConfigGetParams,
+    ) -> impl Future<Output = Result<types::ConfigSnapshot, Self::Error>> + Send {
+        self.call(Method::ConfigGet, params)
+    }
+    /// `config.schema`: A JSON Schema of the config file, with hints for forms.
+    fn config_schema(
+        &self,
+        params: &types::ConfigSchemaParams,
+    ) -> impl Future<Output = Result<types::ConfigSchemaResponse, Self::Error>> + Send {
+        self.call(Method::ConfigSchema, params)
+    }
+    /// `config.set`: Replaces the config file.
+    ///
+    /// baseHash must be the hash of config.get as soon as a file exists. No restart is planned here, but the watcher of the file may find one necessary.
+    fn config_set(
+        &self,
+        params: &types::ConfigSetParams,
+    ) -> impl Future<Output = Result<types::ConfigSetResult, Self::Error>> + Send {
+        self.call(Method::ConfigSet, params)
+    }
+    /// `config.patch`: Changes parts of the config file and restarts the gateway.
+    ///
+    /// raw is a merge patch: null removes a member, lists are replaced. It is laid over the text of the file, so that neither defaults nor the values of variables get written into it. baseHash as for config.set.
+    fn config_patch(
+        &self,
+        params: &types::ConfigPatchParams,
+    ) -> impl Future<Output = Result<types::ConfigWriteRestart, Self::Error>> + Send {
+        self.call(Method::ConfigPatch, params)
+    }
+    /// `config.apply`: Replaces the config file and restarts the gateway.
+    ///
+    /// baseHash as for config.set.
+    fn config_apply(
+        &self,
+        params: &types::ConfigApplyParams,
+    ) -> impl Future<Output = Result<types::ConfigWriteRestart, Self::Error>> + Send {
+        self.call(Method::ConfigApply, params)
+    }
+    /// `wizard.start`: Starts the wizard and waits for its first step.
+    ///
+    /// The wizard writes config, workspace and credentials as it goes.
+    fn wizard_start(
+        &self,
+        params: &types::WizardStartParams,
+    ) -> impl Future<Output = Result<types::WizardStartResult, Self::Error>> + Send {
+        self.call(Method::WizardStart, params)
+    }
+    /// `wizard.next`: Answers the present step and waits for the next.
+    ///
+    /// Without answer the present step is shown again. An answer that the wizard refuses ends it with status error. A result that says done forgets the wizard.
+    fn wizard_next(
+        &self,
+        params: &types::WizardNextParams,
+    ) -> impl Future<Output = Result<types::WizardNextResult, Self::Error>> + Send {
+        self.call(Method::WizardNext, params)
+    }
+    /// `wizard.cancel`: Ends the wizard where it stands and forgets it.
+    fn wizard_cancel(
+        &self,
+        params: &types::WizardCancelParams,
+    ) -> impl Future<Output = Result<types::WizardStatusResult, Self::Error>> + Send {
+        self.call(Method::WizardCancel, params)
+    }
+    /// `wizard.status`: How the wizard is.
+    ///
+    /// A wizard that has ended tells it once and is forgotten; therefore this counts as a write.
+    fn wizard_status(
+        &self,
+        params: &types::WizardStatusParams,
+    ) -> impl Future<Output = Result<types::WizardStatusResult, Self::Error>> + Send {
+        self.call(Method::WizardStatus, params)
+    }
+    /// `update.run`: Updates the gateway and restarts it.
+    ///
+    /// Answers ok also when the update was skipped or failed: result.status tells. A restart is planned either way, and restart is always in the answer.
+    fn update_run(
+        &self,
+        params: &types::UpdateRunParams,
+    ) -> impl Future<Output = Result<types::UpdateRunResult, Self::Error>> + Send {
+        self.call(Method::UpdateRun, params)
+    }
+    /// `voicecall.initiate`: Calls somebody and says a message.
+    fn voicecall_initiate(
+        &self,
+        params: &types::VoicecallInitiateParams,
+    ) -> impl Future<Output = Result<types::VoicecallStartResult, Self::Error>> + Send {
+        self.call(Method::VoicecallInitiate, params)
+    }
+    /// `voicecall.start`: Calls somebody, with or without a message.
+    fn voicecall_start(
+        &self,
+        params: &types::VoicecallStartParams,
+    ) -> impl Future<Output = Result<types::VoicecallStartResult, Self::Error>> + Send {
+        self.call(Method::VoicecallStart, params)
+    }
+    /// `voicecall.continue`: Says a message in a call and waits for what the other one says.
+    fn voicecall_continue(
+        &self,
+        params: &types::VoicecallSayParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallContinueResult, Self::Error>,
+    > + Send {
+        self.call(Method::VoicecallContinue, params)
+    }
+    /// `voicecall.speak`: Says a message in a call and does not wait.
+    fn voicecall_speak(
+        &self,
+        params: &types::VoicecallSayParams,
+    ) -> impl Future<Output = Result<types::VoicecallSuccess, Self::Error>> + Send {
+        self.call(Method::VoicecallSpeak, params)
+    }
+    /// `voicecall.end`: Ends a call.
+    fn voicecall_end(
+        &self,
+        params: &types::VoicecallEndParams,
+    ) -> impl Future<Output = Result<types::VoicecallSuccess, Self::Error>> + Send {
+        self.call(Method::VoicecallEnd, params)
+    }
+    /// `voicecall.status`: How a call is.
+    fn voicecall_status(
+        &self,
+        params: &types::VoicecallStatusParams,
+    ) -> impl Future<Output = Result<types::VoicecallStatusResult, Self::Error>> + Send {
+        self.call(Method::VoicecallStatus, params)
+    }
 }
 impl<T: Transport> GatewayCalls for T {}

@@ -1432,4 +1432,1092 @@ pub static ALL: &[Examples] = &[
         valid: &["\"7\"", "7"],
         invalid: &[],
     },
+    Examples {
+        definition: "LogsTailParams",
+        node: &crate::tables::LOGS_TAIL_PARAMS,
+        valid: &["{}", "{\"cursor\":459930,\"limit\":500,\"maxBytes\":250000}"],
+        invalid: &[
+            (
+                "no room for any",
+                "{\"limit\":0,\"maxBytes\":1000001,\"cursor\":-1}",
+                "at /cursor: must be >= 0; at /limit: must be >= 1; at /maxBytes: must be <= 1000000",
+            ),
+            (
+                "unknown member, a number in quotes",
+                "{\"file\":\"x\",\"limit\":\"5\"}",
+                "at root: unexpected property 'file'; at /limit: must be integer",
+            ),
+        ],
+    },
+    Examples {
+        definition: "LogsTailResult",
+        node: &crate::tables::LOGS_TAIL_RESULT,
+        valid: &[
+            "{\"file\":\"/tmp/openclaw/openclaw-2026-01-31.log\",\"cursor\":459930,\"size\":459930,\"lines\":[\"{\\\"0\\\":\\\"listening\\\"}\"],\"truncated\":true,\"reset\":false}",
+            "{\"file\":\"/tmp/openclaw/openclaw-2026-01-31.log\",\"cursor\":0,\"size\":0,\"lines\":[],\"truncated\":false,\"reset\":false}",
+        ],
+        invalid: &[
+            (
+                "lines are texts, not records",
+                "{\"file\":\"/tmp/x.log\",\"cursor\":1,\"size\":1,\"lines\":[{\"0\":\"listening\"}]}",
+                "at /lines/0: must be string",
+            ),
+            (
+                "no place to go on from",
+                "{\"file\":\"\",\"size\":1,\"lines\":[]}",
+                "must have required property 'cursor'; at /file: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelsStatusParams",
+        node: &crate::tables::CHANNELS_STATUS_PARAMS,
+        valid: &["{}", "{\"probe\":true,\"timeoutMs\":8000}"],
+        invalid: &[
+            (
+                "a word for a switch, unknown member",
+                "{\"probe\":\"yes\",\"channel\":\"telegram\"}",
+                "at root: unexpected property 'channel'; at /probe: must be boolean",
+            ),
+            ("time runs forward", "{\"timeoutMs\":-1}", "at /timeoutMs: must be >= 0"),
+        ],
+    },
+    Examples {
+        definition: "ChannelsStatusResult",
+        node: &crate::tables::CHANNELS_STATUS_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"channelOrder\":[\"telegram\"],\"channelLabels\":{\"telegram\":\"Telegram\"},\"channelDetailLabels\":{\"telegram\":\"Telegram Bot\"},\"channelSystemImages\":{\"telegram\":\"paperplane\"},\"channelMeta\":[{\"id\":\"telegram\",\"label\":\"Telegram\",\"detailLabel\":\"Telegram Bot\",\"systemImage\":\"paperplane\"}],\"channels\":{\"telegram\":{\"configured\":true,\"tokenSource\":\"config\",\"running\":false,\"mode\":\"polling\",\"lastStartAt\":null,\"lastStopAt\":null,\"lastError\":null,\"lastProbeAt\":null}},\"channelAccounts\":{\"telegram\":[{\"accountId\":\"default\",\"enabled\":true,\"configured\":true,\"running\":false,\"lastError\":null,\"lastInboundAt\":null,\"lastOutboundAt\":null}]},\"channelDefaultAccountId\":{\"telegram\":\"default\"}}",
+            "{\"ts\":1769900000000,\"channelOrder\":[],\"channelLabels\":{},\"channelDetailLabels\":{},\"channelSystemImages\":{},\"channelMeta\":[],\"channels\":{},\"channelAccounts\":{},\"channelDefaultAccountId\":{}}",
+        ],
+        invalid: &[
+            (
+                "accounts are a list",
+                "{\"ts\":1,\"channelOrder\":[],\"channelLabels\":{},\"channels\":{},\"channelAccounts\":{\"x\":{}},\"channelDefaultAccountId\":{}}",
+                "at /channelAccounts/x: must be array",
+            ),
+            (
+                "a channel without a state",
+                "{\"ts\":1,\"channelOrder\":[\"\"],\"channelLabels\":{},\"channels\":{\"x\":{}},\"channelAccounts\":{}}",
+                "must have required property 'channelDefaultAccountId'; at /channelOrder/0: must NOT have fewer than 1 characters; at /channels/x: must have required property 'configured'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelMeta",
+        node: &crate::tables::CHANNEL_META,
+        valid: &[
+            "{\"id\":\"slack\",\"label\":\"Slack\",\"detailLabel\":\"Slack Bot\",\"systemImage\":\"number\"}",
+        ],
+        invalid: &[
+            (
+                "no name",
+                "{\"id\":\"slack\",\"detailLabel\":\"Slack Bot\"}",
+                "must have required property 'label'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelSummary",
+        node: &crate::tables::CHANNEL_SUMMARY,
+        valid: &[
+            "{\"configured\":true,\"tokenSource\":\"config\",\"running\":false,\"mode\":\"polling\",\"lastStartAt\":null,\"lastStopAt\":null,\"lastError\":null,\"probe\":{\"ok\":false,\"status\":null,\"error\":\"fetch failed\",\"elapsedMs\":3},\"lastProbeAt\":1769900000000}",
+            "{\"configured\":false,\"linked\":false,\"authAgeMs\":null,\"self\":{\"e164\":null,\"jid\":null},\"running\":false,\"connected\":false,\"lastConnectedAt\":null,\"lastDisconnect\":null,\"reconnectAttempts\":0,\"lastMessageAt\":null,\"lastEventAt\":null,\"lastError\":null}",
+        ],
+        invalid: &[
+            (
+                "no state",
+                "{\"running\":\"yes\"}",
+                "must have required property 'configured'; at /running: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelDisconnect",
+        node: &crate::tables::CHANNEL_DISCONNECT,
+        valid: &[
+            "{\"at\":1769900000000,\"status\":401,\"error\":\"logged out\",\"loggedOut\":true}",
+        ],
+        invalid: &[("words alone", "\"logged out\"", "must be object")],
+    },
+    Examples {
+        definition: "ChannelAccountSnapshot",
+        node: &crate::tables::CHANNEL_ACCOUNT_SNAPSHOT,
+        valid: &[
+            "{\"accountId\":\"default\",\"enabled\":true,\"configured\":true,\"tokenSource\":\"config\",\"running\":false,\"lastStartAt\":null,\"lastStopAt\":null,\"lastError\":null,\"mode\":\"polling\",\"probe\":{\"ok\":true,\"status\":200,\"elapsedMs\":41},\"allowUnmentionedGroups\":false,\"lastInboundAt\":null,\"lastOutboundAt\":1769900000000,\"lastProbeAt\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "unknown is null, not absent",
+                "{\"accountId\":\"default\"}",
+                "must have required property 'lastInboundAt'; must have required property 'lastOutboundAt'",
+            ),
+            (
+                "a known member of a wrong type",
+                "{\"accountId\":\"\",\"lastInboundAt\":null,\"lastOutboundAt\":\"now\"}",
+                "at /accountId: must NOT have fewer than 1 characters; at /lastOutboundAt: must be integer; at /lastOutboundAt: must be null; at /lastOutboundAt: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelsLogoutParams",
+        node: &crate::tables::CHANNELS_LOGOUT_PARAMS,
+        valid: &[
+            "{\"channel\":\"whatsapp\"}",
+            "{\"channel\":\"telegram\",\"accountId\":\"\"}",
+        ],
+        invalid: &[
+            (
+                "no channel, unknown member",
+                "{\"id\":\"whatsapp\"}",
+                "must have required property 'channel'; at root: unexpected property 'id'",
+            ),
+            (
+                "an empty channel, null is not absence",
+                "{\"channel\":\"\",\"accountId\":null}",
+                "at /channel: must NOT have fewer than 1 characters; at /accountId: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelsLogoutResult",
+        node: &crate::tables::CHANNELS_LOGOUT_RESULT,
+        valid: &[
+            "{\"channel\":\"whatsapp\",\"accountId\":\"default\",\"cleared\":false,\"loggedOut\":false}",
+            "{\"channel\":\"telegram\",\"accountId\":\"default\",\"cleared\":true,\"envToken\":true}",
+        ],
+        invalid: &[
+            (
+                "nothing said of the credentials",
+                "{\"channel\":\"whatsapp\",\"accountId\":\"default\",\"loggedOut\":\"yes\"}",
+                "must have required property 'cleared'; at /loggedOut: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WebLoginStartParams",
+        node: &crate::tables::WEB_LOGIN_START_PARAMS,
+        valid: &[
+            "{}",
+            "{\"force\":true,\"timeoutMs\":30000,\"verbose\":false,\"accountId\":\"work\"}",
+        ],
+        invalid: &[
+            (
+                "unknown member, a word for a switch",
+                "{\"force\":\"yes\",\"channel\":\"whatsapp\"}",
+                "at root: unexpected property 'channel'; at /force: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WebLoginStartResult",
+        node: &crate::tables::WEB_LOGIN_START_RESULT,
+        valid: &[
+            "{\"message\":\"Scan this QR in WhatsApp → Linked Devices.\",\"qrDataUrl\":\"data:image/png;base64,aGVsbG8=\"}",
+            "{\"message\":\"WhatsApp is already linked.\"}",
+        ],
+        invalid: &[
+            (
+                "a code without words, null is not absence",
+                "{\"qrDataUrl\":null}",
+                "must have required property 'message'; at /qrDataUrl: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WebLoginWaitParams",
+        node: &crate::tables::WEB_LOGIN_WAIT_PARAMS,
+        valid: &["{}", "{\"timeoutMs\":120000,\"accountId\":\"work\"}"],
+        invalid: &[
+            (
+                "half a millisecond, unknown member",
+                "{\"timeoutMs\":0.5,\"force\":true}",
+                "at root: unexpected property 'force'; at /timeoutMs: must be integer",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WebLoginWaitResult",
+        node: &crate::tables::WEB_LOGIN_WAIT_RESULT,
+        valid: &[
+            "{\"connected\":false,\"message\":\"No active WhatsApp login in progress.\"}",
+        ],
+        invalid: &[
+            ("no words", "{\"connected\":true}", "must have required property 'message'"),
+        ],
+    },
+    Examples {
+        definition: "UsageStatusResult",
+        node: &crate::tables::USAGE_STATUS_RESULT,
+        valid: &[
+            "{\"updatedAt\":1769900000000,\"providers\":[]}",
+            "{\"updatedAt\":1769900000000,\"providers\":[{\"provider\":\"anthropic\",\"displayName\":\"Claude\",\"windows\":[{\"label\":\"5h\",\"usedPercent\":12.5,\"resetAt\":1769910000000}],\"plan\":\"max\"}]}",
+        ],
+        invalid: &[
+            (
+                "no time",
+                "{\"providers\":{}}",
+                "must have required property 'updatedAt'; at /providers: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageProvider",
+        node: &crate::tables::USAGE_PROVIDER,
+        valid: &[
+            "{\"provider\":\"zai\",\"displayName\":\"z.ai\",\"windows\":[],\"error\":\"Timeout\"}",
+        ],
+        invalid: &[
+            (
+                "an error does not stand for the list",
+                "{\"provider\":\"zai\",\"displayName\":\"z.ai\",\"error\":\"Timeout\"}",
+                "must have required property 'windows'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageWindow",
+        node: &crate::tables::USAGE_WINDOW,
+        valid: &["{\"label\":\"Week\",\"usedPercent\":99.5}"],
+        invalid: &[
+            (
+                "more than all",
+                "{\"label\":\"Week\",\"usedPercent\":101,\"resetAt\":\"2026-01-31\"}",
+                "at /usedPercent: must be <= 100; at /resetAt: must be integer",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageCostParams",
+        node: &crate::tables::USAGE_COST_PARAMS,
+        valid: &["{}", "{\"days\":7}", "{\"days\":\"7\"}", "[\"accepted too\"]"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "UsageCostResult",
+        node: &crate::tables::USAGE_COST_RESULT,
+        valid: &[
+            "{\"updatedAt\":1769900000000,\"days\":30,\"daily\":[{\"date\":\"2026-01-31\",\"input\":1260,\"output\":370,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":1630,\"totalCost\":0.0145,\"missingCostEntries\":3}],\"totals\":{\"input\":1260,\"output\":370,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":1630,\"totalCost\":0.0145,\"missingCostEntries\":3}}",
+        ],
+        invalid: &[
+            (
+                "no day at all",
+                "{\"updatedAt\":1,\"days\":0,\"daily\":[]}",
+                "must have required property 'totals'; at /days: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageDay",
+        node: &crate::tables::USAGE_DAY,
+        valid: &[
+            "{\"date\":\"2026-01-31\",\"input\":1200,\"output\":340,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":1540,\"totalCost\":0.0145,\"missingCostEntries\":0}",
+        ],
+        invalid: &[
+            (
+                "no day",
+                "{\"input\":1,\"output\":1,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":2,\"totalCost\":-1,\"missingCostEntries\":0}",
+                "must have required property 'date'; at /totalCost: must be >= 0",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageTotals",
+        node: &crate::tables::USAGE_TOTALS,
+        valid: &[
+            "{\"input\":0,\"output\":0,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":0,\"totalCost\":0,\"missingCostEntries\":0}",
+        ],
+        invalid: &[
+            (
+                "half a token",
+                "{\"input\":0.5,\"output\":0,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":0,\"totalCost\":\"0\",\"missingCostEntries\":0}",
+                "at /input: must be integer; at /totalCost: must be number",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsProvider",
+        node: &crate::tables::TTS_PROVIDER,
+        valid: &["\"edge\""],
+        invalid: &[
+            (
+                "case counts",
+                "\"OpenAI\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsAuto",
+        node: &crate::tables::TTS_AUTO,
+        valid: &["\"off\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"on\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsStatusResult",
+        node: &crate::tables::TTS_STATUS_RESULT,
+        valid: &[
+            "{\"enabled\":true,\"auto\":\"always\",\"provider\":\"openai\",\"fallbackProvider\":\"edge\",\"fallbackProviders\":[\"edge\"],\"prefsPath\":\"/home/user/.openclaw/settings/tts.json\",\"hasOpenAIKey\":true,\"hasElevenLabsKey\":false,\"edgeEnabled\":true}",
+            "{\"enabled\":false,\"auto\":\"off\",\"provider\":\"edge\",\"fallbackProvider\":null,\"fallbackProviders\":[],\"prefsPath\":\"/home/user/.openclaw/settings/tts.json\",\"hasOpenAIKey\":false,\"hasElevenLabsKey\":false,\"edgeEnabled\":true}",
+        ],
+        invalid: &[
+            (
+                "unknown service",
+                "{\"enabled\":false,\"auto\":\"off\",\"provider\":\"espeak\",\"fallbackProvider\":\"espeak\",\"fallbackProviders\":[],\"prefsPath\":\"\",\"hasOpenAIKey\":false,\"hasElevenLabsKey\":false,\"edgeEnabled\":true}",
+                "at /provider: must be equal to constant; at /provider: must match a schema in anyOf; at /fallbackProvider: must be equal to constant; at /fallbackProvider: must be null; at /fallbackProvider: must match a schema in anyOf",
+            ),
+            (
+                "no fallback is null, not absent",
+                "{\"enabled\":false,\"auto\":\"off\",\"provider\":\"edge\",\"fallbackProviders\":[],\"prefsPath\":\"\",\"hasOpenAIKey\":false,\"hasElevenLabsKey\":false,\"edgeEnabled\":true}",
+                "must have required property 'fallbackProvider'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsProvidersResult",
+        node: &crate::tables::TTS_PROVIDERS_RESULT,
+        valid: &[
+            "{\"providers\":[{\"id\":\"edge\",\"name\":\"Edge TTS\",\"configured\":true,\"models\":[]}],\"active\":\"edge\"}",
+        ],
+        invalid: &[
+            (
+                "none active",
+                "{\"providers\":[],\"active\":null}",
+                "at /active: must be string; at /active: must be equal to constant; at /active: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsProviderInfo",
+        node: &crate::tables::TTS_PROVIDER_INFO,
+        valid: &[
+            "{\"id\":\"openai\",\"name\":\"OpenAI\",\"configured\":false,\"models\":[\"gpt-4o-mini-tts\",\"tts-1\"],\"voices\":[\"alloy\",\"nova\"]}",
+        ],
+        invalid: &[
+            (
+                "no models are an empty list",
+                "{\"id\":\"edge\",\"name\":\"Edge TTS\",\"configured\":true}",
+                "must have required property 'models'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsSwitchResult",
+        node: &crate::tables::TTS_SWITCH_RESULT,
+        valid: &["{\"enabled\":true}"],
+        invalid: &[("nothing said", "{}", "must have required property 'enabled'")],
+    },
+    Examples {
+        definition: "TtsSetProviderParams",
+        node: &crate::tables::TTS_SET_PROVIDER_PARAMS,
+        valid: &[
+            "{\"provider\":\"edge\"}",
+            "{\"provider\":\" openai \",\"ignored\":true}",
+            "{}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "TtsSetProviderResult",
+        node: &crate::tables::TTS_SET_PROVIDER_RESULT,
+        valid: &["{\"provider\":\"openai\"}"],
+        invalid: &[
+            (
+                "unknown service",
+                "{\"provider\":\"x\"}",
+                "at /provider: must be equal to constant; at /provider: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsConvertParams",
+        node: &crate::tables::TTS_CONVERT_PARAMS,
+        valid: &["{\"text\":\"hello\",\"channel\":\"telegram\"}", "{\"text\":5}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "TtsConvertResult",
+        node: &crate::tables::TTS_CONVERT_RESULT,
+        valid: &[
+            "{\"audioPath\":\"/tmp/tts-1/voice-1.mp3\",\"provider\":\"edge\",\"outputFormat\":\"audio-24khz-48kbitrate-mono-mp3\",\"voiceCompatible\":false}",
+        ],
+        invalid: &[
+            (
+                "no file",
+                "{\"provider\":\"edge\",\"outputFormat\":\"mp3\",\"voiceCompatible\":false}",
+                "must have required property 'audioPath'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigText",
+        node: &crate::tables::CONFIG_TEXT,
+        valid: &["\"{ gateway: { port: 18789 } }\""],
+        invalid: &[
+            ("empty", "\"\"", "must NOT have fewer than 1 characters"),
+            ("data in place of its text", "{}", "must be string"),
+        ],
+    },
+    Examples {
+        definition: "ConfigGetParams",
+        node: &crate::tables::CONFIG_GET_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "unknown member",
+                "{\"path\":\"gateway\"}",
+                "at root: unexpected property 'path'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigSchemaParams",
+        node: &crate::tables::CONFIG_SCHEMA_PARAMS,
+        valid: &["{}"],
+        invalid: &[("a list in place of the object", "[]", "must be object")],
+    },
+    Examples {
+        definition: "ConfigSetParams",
+        node: &crate::tables::CONFIG_SET_PARAMS,
+        valid: &[
+            "{\"raw\":\"{}\",\"baseHash\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\"}",
+            "{\"raw\":\"{ /* first write */ }\"}",
+        ],
+        invalid: &[
+            (
+                "data in place of its text",
+                "{\"raw\":{},\"baseHash\":\"\"}",
+                "at /raw: must be string; at /baseHash: must NOT have fewer than 1 characters",
+            ),
+            (
+                "no text, a restart is not asked for here",
+                "{\"restartDelayMs\":0}",
+                "must have required property 'raw'; at root: unexpected property 'restartDelayMs'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigApplyParams",
+        node: &crate::tables::CONFIG_APPLY_PARAMS,
+        valid: &[
+            "{\"raw\":\"{}\",\"baseHash\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\",\"sessionKey\":\"agent:main:main\",\"note\":\"new port\",\"restartDelayMs\":0}",
+        ],
+        invalid: &[
+            (
+                "empty text, no time machine",
+                "{\"raw\":\"\",\"restartDelayMs\":-1,\"note\":null}",
+                "at /raw: must NOT have fewer than 1 characters; at /note: must be string; at /restartDelayMs: must be >= 0",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigPatchParams",
+        node: &crate::tables::CONFIG_PATCH_PARAMS,
+        valid: &[
+            "{\"raw\":\"{ ui: { seamColor: '#abcdef' }, update: null }\",\"baseHash\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\",\"note\":\" n \",\"restartDelayMs\":300}",
+        ],
+        invalid: &[
+            (
+                "no text, unknown member",
+                "{\"patch\":{}}",
+                "must have required property 'raw'; at root: unexpected property 'patch'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigSnapshot",
+        node: &crate::tables::CONFIG_SNAPSHOT,
+        valid: &[
+            "{\"path\":\"/home/user/.openclaw/openclaw.json\",\"exists\":true,\"raw\":\"{ gateway: { port: 'x' } }\",\"parsed\":{\"gateway\":{\"port\":\"x\"}},\"valid\":false,\"config\":{},\"hash\":\"09a365a8f94018786befa550b85be6d826ac31af3f531d3a21264cfa01f981e0\",\"issues\":[{\"path\":\"gateway.port\",\"message\":\"expected a number\"}],\"warnings\":[],\"legacyIssues\":[]}",
+            "{\"path\":\"/home/user/.openclaw/openclaw.json\",\"exists\":false,\"raw\":null,\"parsed\":{},\"valid\":true,\"config\":{\"commands\":{\"native\":\"auto\"}},\"hash\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"issues\":[],\"warnings\":[],\"legacyIssues\":[]}",
+        ],
+        invalid: &[
+            (
+                "no text is null, not absent; data is an object",
+                "{\"path\":\"\",\"exists\":false,\"parsed\":[],\"valid\":true,\"config\":{},\"hash\":\"x\",\"issues\":[],\"warnings\":[],\"legacyIssues\":[]}",
+                "must have required property 'raw'; at /parsed: must be object",
+            ),
+            (
+                "an issue in words only",
+                "{\"path\":\"\",\"exists\":true,\"raw\":1,\"parsed\":{},\"valid\":false,\"config\":{},\"hash\":\"x\",\"issues\":[\"no\"],\"warnings\":[],\"legacyIssues\":[]}",
+                "at /raw: must be string; at /raw: must be null; at /raw: must match a schema in anyOf; at /issues/0: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigIssue",
+        node: &crate::tables::CONFIG_ISSUE,
+        valid: &["{\"path\":\"\",\"message\":\"Unrecognized key: \\\"bogus\\\"\"}"],
+        invalid: &[
+            (
+                "no place given",
+                "{\"message\":\"no\"}",
+                "must have required property 'path'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigInvalidDetails",
+        node: &crate::tables::CONFIG_INVALID_DETAILS,
+        valid: &[
+            "{\"issues\":[{\"path\":\"gateway.port\",\"message\":\"Invalid input: expected number, received string\"}]}",
+        ],
+        invalid: &[
+            ("no list", "{\"issues\":\"gateway.port\"}", "at /issues: must be array"),
+        ],
+    },
+    Examples {
+        definition: "ConfigSchemaResponse",
+        node: &crate::tables::CONFIG_SCHEMA_RESPONSE,
+        valid: &[
+            "{\"schema\":{\"type\":\"object\"},\"uiHints\":{\"gateway.auth.token\":{\"label\":\"Gateway Token\",\"sensitive\":true}},\"version\":\"2026.1.30\",\"generatedAt\":\"2026-01-31T12:00:00.000Z\"}",
+        ],
+        invalid: &[
+            (
+                "no version, an unknown hint",
+                "{\"schema\":{},\"uiHints\":{\"gateway\":{\"colour\":\"red\"}},\"generatedAt\":\"\"}",
+                "must have required property 'version'; at /uiHints/gateway: unexpected property 'colour'; at /generatedAt: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigUiHint",
+        node: &crate::tables::CONFIG_UI_HINT,
+        valid: &[
+            "{\"label\":\"Remote Gateway SSH Target\",\"help\":\"Where to connect.\",\"group\":\"Gateway\",\"order\":30,\"advanced\":true,\"placeholder\":\"user@host\"}",
+        ],
+        invalid: &[
+            (
+                "an order in words",
+                "{\"order\":\"first\",\"sensitive\":1}",
+                "at /order: must be integer; at /sensitive: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigSetResult",
+        node: &crate::tables::CONFIG_SET_RESULT,
+        valid: &[
+            "{\"ok\":true,\"path\":\"/home/user/.openclaw/openclaw.json\",\"config\":{\"commands\":{\"native\":\"auto\"}}}",
+        ],
+        invalid: &[
+            (
+                "no config",
+                "{\"ok\":true,\"path\":\"/x\",\"hash\":\"x\"}",
+                "must have required property 'config'; at root: unexpected property 'hash'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigWriteRestart",
+        node: &crate::tables::CONFIG_WRITE_RESTART,
+        valid: &[
+            "{\"ok\":true,\"path\":\"/home/user/.openclaw/openclaw.json\",\"config\":{},\"restart\":{\"ok\":true,\"pid\":8529,\"signal\":\"SIGUSR1\",\"delayMs\":200,\"reason\":\"config.patch\",\"mode\":\"emit\"},\"sentinel\":{\"path\":\"/home/user/.openclaw/restart-sentinel.json\",\"payload\":{\"kind\":\"config-apply\",\"status\":\"ok\",\"ts\":1769900000000,\"sessionKey\":\"agent:main:main\",\"message\":\"n\",\"doctorHint\":\"Run: openclaw doctor --non-interactive\",\"stats\":{\"mode\":\"config.patch\",\"root\":\"/home/user/.openclaw/openclaw.json\"}}}}",
+        ],
+        invalid: &[
+            (
+                "no restart",
+                "{\"ok\":true,\"path\":\"/x\",\"config\":{}}",
+                "must have required property 'restart'; must have required property 'sentinel'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartInfo",
+        node: &crate::tables::RESTART_INFO,
+        valid: &[
+            "{\"ok\":true,\"pid\":8529,\"signal\":\"SIGUSR1\",\"delayMs\":2000,\"reason\":\"config.apply\",\"mode\":\"emit\"}",
+        ],
+        invalid: &[
+            (
+                "another signal, longer than any delay",
+                "{\"ok\":true,\"pid\":1,\"signal\":\"SIGHUP\",\"delayMs\":60001,\"mode\":\"later\"}",
+                "at /signal: must be equal to constant; at /delayMs: must be <= 60000; at /mode: must be equal to constant; at /mode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartMode",
+        node: &crate::tables::RESTART_MODE,
+        valid: &["\"emit\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"kill\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinel",
+        node: &crate::tables::RESTART_SENTINEL,
+        valid: &[
+            "{\"path\":null,\"payload\":{\"kind\":\"update\",\"status\":\"error\",\"ts\":1769900000000,\"message\":null}}",
+        ],
+        invalid: &[
+            (
+                "no file is null, not absent",
+                "{\"payload\":{\"kind\":\"update\",\"status\":\"ok\",\"ts\":1}}",
+                "must have required property 'path'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinelPayload",
+        node: &crate::tables::RESTART_SENTINEL_PAYLOAD,
+        valid: &[
+            "{\"kind\":\"config-apply\",\"status\":\"ok\",\"ts\":1769900000000,\"message\":null,\"doctorHint\":\"Run: openclaw doctor --non-interactive\",\"stats\":{\"mode\":\"config.apply\",\"root\":\"/home/user/.openclaw/openclaw.json\"}}",
+            "{\"kind\":\"restart\",\"status\":\"ok\",\"ts\":1769900000000,\"sessionKey\":\"agent:main:main\",\"deliveryContext\":{\"channel\":\"telegram\",\"to\":\"-1001\"},\"threadId\":\"7\"}",
+        ],
+        invalid: &[
+            (
+                "patch and apply share a kind",
+                "{\"kind\":\"config-patch\",\"status\":\"ok\",\"ts\":1}",
+                "at /kind: must be equal to constant; at /kind: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartKind",
+        node: &crate::tables::RESTART_KIND,
+        valid: &["\"config-apply\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"config\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinelStats",
+        node: &crate::tables::RESTART_SENTINEL_STATS,
+        valid: &[
+            "{\"mode\":\"config.patch\",\"root\":\"/home/user/.openclaw/openclaw.json\"}",
+            "{\"mode\":\"git\",\"root\":\"/opt/openclaw\",\"before\":{\"sha\":\"a1\",\"version\":null},\"after\":null,\"steps\":[],\"reason\":\"dirty\",\"durationMs\":120}",
+        ],
+        invalid: &[
+            (
+                "one step is still a list",
+                "{\"mode\":\"git\",\"steps\":\"fetch\"}",
+                "at /steps: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinelStep",
+        node: &crate::tables::RESTART_SENTINEL_STEP,
+        valid: &[
+            "{\"name\":\"git fetch\",\"command\":\"git fetch\",\"cwd\":\"/opt/openclaw\",\"durationMs\":800,\"log\":{\"stdoutTail\":null,\"stderrTail\":null,\"exitCode\":0}}",
+        ],
+        invalid: &[
+            (
+                "no end",
+                "{\"name\":\"git fetch\",\"command\":\"git fetch\",\"cwd\":\"/opt/openclaw\",\"durationMs\":800}",
+                "must have required property 'log'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinelLog",
+        node: &crate::tables::RESTART_SENTINEL_LOG,
+        valid: &["{\"stdoutTail\":\"up to date\",\"stderrTail\":null,\"exitCode\":0}"],
+        invalid: &[
+            (
+                "none is null, not absent",
+                "{\"exitCode\":\"0\"}",
+                "must have required property 'stdoutTail'; must have required property 'stderrTail'; at /exitCode: must be integer; at /exitCode: must be null; at /exitCode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStartParams",
+        node: &crate::tables::WIZARD_START_PARAMS,
+        valid: &["{}", "{\"mode\":\"local\",\"workspace\":\"/home/user/ws\"}"],
+        invalid: &[
+            (
+                "unknown mode, unknown member",
+                "{\"mode\":\"cloud\",\"step\":1}",
+                "at root: unexpected property 'step'; at /mode: must be equal to constant; at /mode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardMode",
+        node: &crate::tables::WIZARD_MODE,
+        valid: &["\"local\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"cloud\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardNextParams",
+        node: &crate::tables::WIZARD_NEXT_PARAMS,
+        valid: &[
+            "{\"sessionId\":\"w-1\"}",
+            "{\"sessionId\":\"w-1\",\"answer\":{\"stepId\":\"s-1\",\"value\":true}}",
+        ],
+        invalid: &[
+            (
+                "an answer to nothing",
+                "{\"sessionId\":\"\",\"answer\":{\"value\":true,\"text\":\"yes\"}}",
+                "at /sessionId: must NOT have fewer than 1 characters; at /answer: must have required property 'stepId'; at /answer: unexpected property 'text'",
+            ),
+            (
+                "no wizard, null is not absence",
+                "{\"answer\":null}",
+                "must have required property 'sessionId'; at /answer: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardAnswer",
+        node: &crate::tables::WIZARD_ANSWER,
+        valid: &[
+            "{\"stepId\":\"s-1\"}",
+            "{\"stepId\":\"s-2\",\"value\":[\"telegram\"]}",
+        ],
+        invalid: &[
+            ("no step", "{\"value\":\"x\"}", "must have required property 'stepId'"),
+        ],
+    },
+    Examples {
+        definition: "WizardCancelParams",
+        node: &crate::tables::WIZARD_CANCEL_PARAMS,
+        valid: &["{\"sessionId\":\"w-1\"}"],
+        invalid: &[("no wizard", "{}", "must have required property 'sessionId'")],
+    },
+    Examples {
+        definition: "WizardStatusParams",
+        node: &crate::tables::WIZARD_STATUS_PARAMS,
+        valid: &["{\"sessionId\":\"w-1\"}"],
+        invalid: &[
+            (
+                "an empty name",
+                "{\"sessionId\":\"\"}",
+                "at /sessionId: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStep",
+        node: &crate::tables::WIZARD_STEP,
+        valid: &[
+            "{\"id\":\"s-1\",\"type\":\"note\",\"title\":\"Security\",\"message\":\"Read this.\",\"executor\":\"client\"}",
+            "{\"id\":\"s-2\",\"type\":\"select\",\"message\":\"How?\",\"options\":[{\"value\":\"quickstart\",\"label\":\"QuickStart\",\"hint\":\"Details later.\"},{\"value\":\"advanced\",\"label\":\"Manual\"}],\"initialValue\":\"quickstart\",\"executor\":\"client\"}",
+        ],
+        invalid: &[
+            (
+                "unknown kind, unknown member",
+                "{\"id\":\"s-1\",\"type\":\"date\",\"max\":1}",
+                "at root: unexpected property 'max'; at /type: must be equal to constant; at /type: must match a schema in anyOf",
+            ),
+            (
+                "an option is more than its name",
+                "{\"id\":\"s-1\",\"type\":\"select\",\"options\":[\"a\"]}",
+                "at /options/0: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStepType",
+        node: &crate::tables::WIZARD_STEP_TYPE,
+        valid: &["\"confirm\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"date\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStepOption",
+        node: &crate::tables::WIZARD_STEP_OPTION,
+        valid: &[
+            "{\"value\":\"advanced\",\"label\":\"Manual\",\"hint\":\"All details.\"}",
+        ],
+        invalid: &[
+            (
+                "no value, no name",
+                "{\"label\":\"\"}",
+                "must have required property 'value'; at /label: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardExecutor",
+        node: &crate::tables::WIZARD_EXECUTOR,
+        valid: &["\"client\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"node\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardRunStatus",
+        node: &crate::tables::WIZARD_RUN_STATUS,
+        valid: &["\"running\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"ok\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStartResult",
+        node: &crate::tables::WIZARD_START_RESULT,
+        valid: &[
+            "{\"sessionId\":\"w-1\",\"done\":false,\"step\":{\"id\":\"s-1\",\"type\":\"note\",\"title\":\"Welcome\",\"message\":\"\",\"executor\":\"client\"},\"status\":\"running\"}",
+        ],
+        invalid: &[
+            (
+                "no name",
+                "{\"done\":false,\"step\":{\"type\":\"note\"}}",
+                "must have required property 'sessionId'; at /step: must have required property 'id'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardNextResult",
+        node: &crate::tables::WIZARD_NEXT_RESULT,
+        valid: &[
+            "{\"done\":true,\"status\":\"done\"}",
+            "{\"done\":false,\"step\":{\"id\":\"s-2\",\"type\":\"confirm\",\"message\":\"Continue?\",\"initialValue\":false,\"executor\":\"client\"},\"status\":\"running\"}",
+        ],
+        invalid: &[
+            (
+                "no step is absent, not null",
+                "{\"done\":true,\"step\":null,\"status\":\"finished\"}",
+                "at /step: must be object; at /status: must be equal to constant; at /status: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStatusResult",
+        node: &crate::tables::WIZARD_STATUS_RESULT,
+        valid: &[
+            "{\"status\":\"running\"}",
+            "{\"status\":\"cancelled\",\"error\":\"cancelled\"}",
+        ],
+        invalid: &[
+            (
+                "nothing said",
+                "{\"error\":\"no\"}",
+                "must have required property 'status'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateRunParams",
+        node: &crate::tables::UPDATE_RUN_PARAMS,
+        valid: &[
+            "{}",
+            "{\"sessionKey\":\"agent:main:main\",\"note\":\"update\",\"restartDelayMs\":0,\"timeoutMs\":1}",
+        ],
+        invalid: &[
+            (
+                "no time at all, unknown member",
+                "{\"timeoutMs\":0,\"channel\":\"beta\"}",
+                "at root: unexpected property 'channel'; at /timeoutMs: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateRunResult",
+        node: &crate::tables::UPDATE_RUN_RESULT,
+        valid: &[
+            "{\"ok\":true,\"result\":{\"status\":\"skipped\",\"mode\":\"git\",\"root\":\"/opt/openclaw\",\"reason\":\"dirty\",\"before\":{\"sha\":\"a1\",\"version\":\"2026.1.30\"},\"steps\":[],\"durationMs\":120},\"restart\":{\"ok\":true,\"pid\":8529,\"signal\":\"SIGUSR1\",\"delayMs\":2000,\"reason\":\"update.run\",\"mode\":\"emit\"},\"sentinel\":{\"path\":\"/home/user/.openclaw/restart-sentinel.json\",\"payload\":{\"kind\":\"update\",\"status\":\"skipped\",\"ts\":1769900000000,\"message\":null,\"doctorHint\":\"Run: openclaw doctor --non-interactive\",\"stats\":{\"mode\":\"git\",\"root\":\"/opt/openclaw\",\"before\":{\"sha\":\"a1\",\"version\":\"2026.1.30\"},\"after\":null,\"steps\":[],\"reason\":\"dirty\",\"durationMs\":120}}}}",
+        ],
+        invalid: &[
+            (
+                "no outcome",
+                "{\"ok\":true,\"restart\":{\"ok\":true,\"pid\":1,\"signal\":\"SIGUSR1\",\"delayMs\":0,\"mode\":\"emit\"}}",
+                "must have required property 'result'; must have required property 'sentinel'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateOutcome",
+        node: &crate::tables::UPDATE_OUTCOME,
+        valid: &[
+            "{\"status\":\"ok\",\"mode\":\"npm\",\"root\":\"/opt/openclaw\",\"before\":{\"version\":\"2026.1.29\"},\"after\":{\"version\":\"2026.1.30\"},\"steps\":[{\"name\":\"global update\",\"command\":\"npm i -g openclaw\",\"cwd\":\"/opt/openclaw\",\"durationMs\":9000,\"exitCode\":0,\"stdoutTail\":\"added\",\"stderrTail\":null}],\"durationMs\":9100}",
+            "{\"status\":\"error\",\"mode\":\"unknown\",\"reason\":\"Error: no\",\"steps\":[],\"durationMs\":0}",
+        ],
+        invalid: &[
+            (
+                "unknown outcome, no steps",
+                "{\"status\":\"done\",\"mode\":\"git\",\"durationMs\":1}",
+                "must have required property 'steps'; at /status: must be equal to constant; at /status: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateStatus",
+        node: &crate::tables::UPDATE_STATUS,
+        valid: &["\"ok\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"done\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateMode",
+        node: &crate::tables::UPDATE_MODE,
+        valid: &["\"git\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"brew\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateVersion",
+        node: &crate::tables::UPDATE_VERSION,
+        valid: &["{\"sha\":\"a1\",\"version\":\"2026.1.30\"}", "{\"version\":null}"],
+        invalid: &[
+            (
+                "a version is a text",
+                "{\"version\":2026}",
+                "at /version: must be string; at /version: must be null; at /version: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateStep",
+        node: &crate::tables::UPDATE_STEP,
+        valid: &[
+            "{\"name\":\"git fetch\",\"command\":\"git fetch\",\"cwd\":\"/opt/openclaw\",\"durationMs\":800,\"exitCode\":null}",
+        ],
+        invalid: &[
+            (
+                "unknown is null, not absent",
+                "{\"name\":\"git fetch\",\"command\":\"git fetch\",\"cwd\":\"/opt/openclaw\",\"durationMs\":800}",
+                "must have required property 'exitCode'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoicecallMode",
+        node: &crate::tables::VOICECALL_MODE,
+        valid: &["\"notify\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"talk\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoicecallInitiateParams",
+        node: &crate::tables::VOICECALL_INITIATE_PARAMS,
+        valid: &[
+            "{\"message\":\"hello\",\"to\":\"+15550001\",\"mode\":\"notify\"}",
+            "{\"message\":\"hello\",\"mode\":\"talk\"}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallStartParams",
+        node: &crate::tables::VOICECALL_START_PARAMS,
+        valid: &["{\"to\":\"+15550001\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallSayParams",
+        node: &crate::tables::VOICECALL_SAY_PARAMS,
+        valid: &["{\"callId\":\"c-1\",\"message\":\"hello\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallEndParams",
+        node: &crate::tables::VOICECALL_END_PARAMS,
+        valid: &["{\"callId\":\"c-1\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallStatusParams",
+        node: &crate::tables::VOICECALL_STATUS_PARAMS,
+        valid: &["{\"callId\":\"c-1\"}", "{\"sid\":\"CA1\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallStartResult",
+        node: &crate::tables::VOICECALL_START_RESULT,
+        valid: &["{\"callId\":\"c-1\",\"initiated\":true}"],
+        invalid: &[
+            ("no name", "{\"initiated\":true}", "must have required property 'callId'"),
+        ],
+    },
+    Examples {
+        definition: "VoicecallContinueResult",
+        node: &crate::tables::VOICECALL_CONTINUE_RESULT,
+        valid: &["{\"success\":true,\"transcript\":\"yes please\"}"],
+        invalid: &[
+            (
+                "silence is absent, not null",
+                "{\"success\":true,\"transcript\":null}",
+                "at /transcript: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoicecallSuccess",
+        node: &crate::tables::VOICECALL_SUCCESS,
+        valid: &["{\"success\":true}"],
+        invalid: &[
+            (
+                "nothing said",
+                "{\"ok\":true}",
+                "must have required property 'success'; at root: unexpected property 'ok'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoicecallStatusResult",
+        node: &crate::tables::VOICECALL_STATUS_RESULT,
+        valid: &[
+            "{\"found\":false}",
+            "{\"found\":true,\"call\":{\"callId\":\"c-1\",\"state\":\"active\"}}",
+        ],
+        invalid: &[
+            (
+                "unknown is absent, not null",
+                "{\"found\":false,\"call\":null}",
+                "at /call: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoicecallFailure",
+        node: &crate::tables::VOICECALL_FAILURE,
+        valid: &["{\"error\":\"callId required\"}"],
+        invalid: &[
+            (
+                "an error of the frame",
+                "{\"error\":{\"code\":\"UNAVAILABLE\",\"message\":\"no\"}}",
+                "at /error: must be string",
+            ),
+        ],
+    },
 ];

@@ -307,6 +307,56 @@ pub mod limits {
     pub const LAST_MESSAGE_READ_BYTES: u64 = 16384;
     /// Messages at the end of a transcript that are searched for the last message. Unit: count.
     pub const LAST_MESSAGE_READ_LINES: u64 = 20;
+    /// logs.tail without limit. Unit: count.
+    pub const LOGS_LINES_DEFAULT: u64 = 500;
+    /// Largest limit of logs.tail. Unit: count.
+    pub const LOGS_LINES_MAX: u64 = 5000;
+    /// logs.tail without maxBytes. Unit: bytes.
+    pub const LOGS_BYTES_DEFAULT: u64 = 250000;
+    /// Largest maxBytes of logs.tail. Unit: bytes.
+    pub const LOGS_BYTES_MAX: u64 = 1000000;
+    /// Time for one account to ask its service, in channels.status without timeoutMs. Unit: ms.
+    pub const CHANNEL_PROBE_DEFAULT_MS: u64 = 10000;
+    /// Least time for that; less than a round trip helps nobody. Unit: ms.
+    pub const CHANNEL_PROBE_MIN_MS: u64 = 1000;
+    /// web.login.start without timeoutMs: time for the code to appear. Unit: ms.
+    pub const WEB_LOGIN_QR_DEFAULT_MS: u64 = 30000;
+    /// Least time for that. Unit: ms.
+    pub const WEB_LOGIN_QR_MIN_MS: u64 = 5000;
+    /// web.login.wait without timeoutMs: time to find the telephone and scan. Unit: ms.
+    pub const WEB_LOGIN_WAIT_DEFAULT_MS: u64 = 120000;
+    /// Least time for that. Unit: ms.
+    pub const WEB_LOGIN_WAIT_MIN_MS: u64 = 1000;
+    /// Life of a login that is not scanned. Unit: ms.
+    pub const WEB_LOGIN_TTL_MS: u64 = 180000;
+    /// Time for one model provider to tell its quotas. Unit: ms.
+    pub const USAGE_PROVIDER_MS: u64 = 5000;
+    /// Added to that before the provider is given up from outside. Unit: ms.
+    pub const USAGE_PROVIDER_GUARD_MS: u64 = 1000;
+    /// usage.cost without days. Unit: count.
+    pub const USAGE_DAYS_DEFAULT: u64 = 30;
+    /// How long a usage.cost answer is kept for each number of days; counting reads all transcripts. Unit: ms.
+    pub const USAGE_COST_CACHE_MS: u64 = 30000;
+    /// Longest text that is spoken when the config says nothing else; what the services take. Unit: characters.
+    pub const TTS_TEXT_CHARS: u64 = 4096;
+    /// How long a spoken file is kept: long enough to fetch and send it. Unit: ms.
+    pub const TTS_AUDIO_TTL_MS: u64 = 300000;
+    /// Former config files that are kept beside the present one. Unit: count.
+    pub const CONFIG_BACKUPS: u64 = 5;
+    /// Quiet time after a change of the config file before it is read, when the config says nothing else. Unit: ms.
+    pub const CONFIG_RELOAD_DEBOUNCE_MS: u64 = 300;
+    /// From an answer that plans a restart to the restart, so that the answer gets out. Unit: ms.
+    pub const RESTART_DELAY_MS: u64 = 2000;
+    /// Longest delay of a planned restart. Unit: ms.
+    pub const RESTART_DELAY_MAX_MS: u64 = 60000;
+    /// Cut of the reason of a planned restart. Unit: characters.
+    pub const RESTART_REASON_CHARS: u64 = 200;
+    /// Time for one step of an update; builds are slow on small machines. Unit: ms.
+    pub const UPDATE_STEP_DEFAULT_MS: u64 = 1200000;
+    /// Least time for that. Unit: ms.
+    pub const UPDATE_STEP_MIN_MS: u64 = 1000;
+    /// End of a step's output that is kept. Unit: characters.
+    pub const UPDATE_LOG_CHARS: u64 = 8000;
     /// Announced in the shutdown event of a restart. Unit: ms.
     pub const RESTART_EXPECTED_MS: u64 = 1500;
     /// Longest orderly shutdown; then the process ends as it is. Unit: ms.
@@ -517,6 +567,136 @@ pub mod errors {
         code: ErrorCode::InvalidRequest,
         text: "runId does not match sessionKey",
     };
+    /// logs.tail could not read the file, though it is there.
+    pub const LOG_READ_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "log read failed: {problem}",
+    };
+    /// No loaded channel has this name.
+    pub const CHANNELS_LOGOUT_UNKNOWN: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid channels.logout channel",
+    };
+    /// The channel has no login that could be forgotten.
+    pub const CHANNELS_LOGOUT_UNSUPPORTED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "channel {channel} does not support logout",
+    };
+    /// A logout may rewrite the config file, so it must be valid.
+    pub const CHANNELS_LOGOUT_CONFIG_INVALID: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config invalid; fix it before logging out",
+    };
+    /// No loaded channel links by a QR code.
+    pub const WEB_LOGIN_UNAVAILABLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "web login provider is not available",
+    };
+    /// The channel declares web login but cannot do this part of it.
+    pub const WEB_LOGIN_UNSUPPORTED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "web login is not supported by provider {channel}",
+    };
+    /// tts.setProvider with anything else.
+    pub const TTS_INVALID_PROVIDER: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "Invalid provider. Use openai, elevenlabs, or edge.",
+    };
+    /// tts.convert with a blank or missing text.
+    pub const TTS_TEXT_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "tts.convert requires text",
+    };
+    /// Over messages.tts.maxTextLength of the config, or limits.ttsTextChars.
+    pub const TTS_TEXT_TOO_LONG: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Text too long ({chars} chars, max {limit})",
+    };
+    /// All services failed; problem is the last one's, such as edge: request timed out.
+    pub const TTS_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "TTS conversion failed: {problem}",
+    };
+    /// A config file exists and the caller does not say which one it knows.
+    pub const CONFIG_HASH_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config base hash required; re-run config.get and retry",
+    };
+    /// A config file exists but could not be read, so there is nothing to compare.
+    pub const CONFIG_HASH_UNAVAILABLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config base hash unavailable; re-run config.get and retry",
+    };
+    /// The caller knows another file than the present one.
+    pub const CONFIG_CHANGED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config changed since last load; re-run config.get and retry",
+    };
+    /// raw is no JSON5. Lines and columns begin at 1.
+    pub const CONFIG_SYNTAX: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "SyntaxError: JSON5: {problem} at {line}:{column}",
+    };
+    /// What would be written is not valid; details are ConfigInvalidDetails.
+    pub const CONFIG_INVALID: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid config",
+    };
+    /// config.patch on a file that is not valid itself.
+    pub const CONFIG_PATCH_BASE_INVALID: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid config; fix before patching",
+    };
+    /// raw parses, but to no object.
+    pub const CONFIG_PATCH_NOT_OBJECT: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config.patch raw must be an object",
+    };
+    /// wizard.start while another one runs.
+    pub const WIZARD_RUNNING: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "wizard already running",
+    };
+    /// No such wizard, or it has ended and was told of.
+    pub const WIZARD_NOT_FOUND: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "wizard not found",
+    };
+    /// An answer to a wizard that has ended.
+    pub const WIZARD_NOT_RUNNING: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "wizard not running",
+    };
+    /// An answer to another step than the present one.
+    pub const WIZARD_NO_PENDING_STEP: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "Error: wizard: no pending step",
+    };
+    /// voicecall.initiate with a blank or missing message. The payload has the same words.
+    pub const VOICECALL_MESSAGE_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "message required",
+    };
+    /// No number to call, neither given nor configured. The payload has the same words.
+    pub const VOICECALL_TO_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "to required",
+    };
+    /// voicecall.end or voicecall.status without a call. The payload has the same words.
+    pub const VOICECALL_CALL_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "callId required",
+    };
+    /// voicecall.continue or voicecall.speak without either. The payload has the same words.
+    pub const VOICECALL_CALL_AND_MESSAGE_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "callId and message required",
+    };
+    /// The telephone service failed without a word of its own; action is initiate, continue, speak or end. The payload has the same words.
+    pub const VOICECALL_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "{action} failed",
+    };
 }
 /// Other fixed texts.
 pub mod texts {
@@ -540,11 +720,42 @@ pub mod texts {
     pub const SHUTDOWN_STOPPING: &str = "gateway stopping";
     /// `gateway restarting`
     pub const SHUTDOWN_RESTARTING: &str = "gateway restarting";
+    /// `Run: openclaw doctor --non-interactive`
+    pub const DOCTOR_HINT: &str = "Run: openclaw doctor --non-interactive";
+    /// `Scan this QR in WhatsApp → Linked Devices.`
+    pub const WEB_LOGIN_SCAN: &str = "Scan this QR in WhatsApp → Linked Devices.";
+    /// `No active WhatsApp login in progress.`
+    pub const WEB_LOGIN_NONE: &str = "No active WhatsApp login in progress.";
+    /// `Timeout`
+    pub const USAGE_TIMEOUT: &str = "Timeout";
+    /// `cancelled`
+    pub const WIZARD_CANCELLED: &str = "cancelled";
 }
 /// Method names of hello-ok that the schema has, in wire order.
-pub static FEATURE_METHODS: [&str; 12usize] = [
+pub static FEATURE_METHODS: [&str; 33usize] = [
     "health",
+    "logs.tail",
+    "channels.status",
+    "channels.logout",
     "status",
+    "usage.status",
+    "usage.cost",
+    "tts.status",
+    "tts.providers",
+    "tts.enable",
+    "tts.disable",
+    "tts.convert",
+    "tts.setProvider",
+    "config.get",
+    "config.set",
+    "config.apply",
+    "config.patch",
+    "config.schema",
+    "wizard.start",
+    "wizard.next",
+    "wizard.cancel",
+    "wizard.status",
+    "update.run",
     "sessions.list",
     "last-heartbeat",
     "system-presence",

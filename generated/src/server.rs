@@ -116,6 +116,252 @@ pub trait SessionsMethods<C>: Send + Sync + 'static {
         params: types::SessionsListParams,
     ) -> impl Future<Output = Result<types::SessionsListResult, ErrorShape>> + Send;
 }
+/// Methods of group `logs`: The gateway's log file, read in pieces.
+pub trait LogsMethods<C>: Send + Sync + 'static {
+    /// `logs.tail`: The end of the log, or what came since a cursor.
+    ///
+    /// Without cursor the last maxBytes are read; a cursor reads on from there. A piece that begins inside a line drops that line. A last line that is still being written is returned as far as it is, and the cursor passes it. Where today's file does not exist, the newest of its folder is read; where there is none, the answer is empty.
+    fn logs_tail(
+        &self,
+        cx: &C,
+        params: types::LogsTailParams,
+    ) -> impl Future<Output = Result<types::LogsTailResult, ErrorShape>> + Send;
+}
+/// Methods of group `channels`: The messaging services that the gateway is connected to, their accounts, and how an account is linked.
+pub trait ChannelsMethods<C>: Send + Sync + 'static {
+    /// `channels.status`: Every loaded channel with its accounts and how they are.
+    ///
+    /// With probe each configured account asks its service first, one after the other, each within timeoutMs; lastProbeAt tells that it did.
+    fn channels_status(
+        &self,
+        cx: &C,
+        params: types::ChannelsStatusParams,
+    ) -> impl Future<Output = Result<types::ChannelsStatusResult, ErrorShape>> + Send;
+    /// `channels.logout`: Stops an account and forgets its login.
+    ///
+    /// The account is stopped first. A channel that is not loaded is no channel.
+    fn channels_logout(
+        &self,
+        cx: &C,
+        params: types::ChannelsLogoutParams,
+    ) -> impl Future<Output = Result<types::ChannelsLogoutResult, ErrorShape>> + Send;
+    /// `web.login.start`: Begins to link an account by a QR code that a person scans.
+    ///
+    /// Not in features unless a loaded channel links that way (WhatsApp). The account is stopped first. An open login younger than limits.webLoginTtlMs gives its code again. What goes wrong with the service is told in message, not as an error.
+    fn web_login_start(
+        &self,
+        cx: &C,
+        params: types::WebLoginStartParams,
+    ) -> impl Future<Output = Result<types::WebLoginStartResult, ErrorShape>> + Send;
+    /// `web.login.wait`: Waits until the code is scanned, then starts the account.
+    ///
+    /// Not in features unless a loaded channel links that way.
+    fn web_login_wait(
+        &self,
+        cx: &C,
+        params: types::WebLoginWaitParams,
+    ) -> impl Future<Output = Result<types::WebLoginWaitResult, ErrorShape>> + Send;
+}
+/// Methods of group `usage`: What models were used, what it cost, and what is left of the providers' quotas.
+pub trait UsageMethods<C>: Send + Sync + 'static {
+    /// `usage.status`: How much of each model provider's quota is used.
+    ///
+    /// Only providers with credentials are asked, each within limits.usageProviderMs; one that does not answer within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error.
+    fn usage_status(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::UsageStatusResult, ErrorShape>> + Send;
+    /// `usage.cost`: Tokens and cost of the last days, day by day.
+    ///
+    /// Counts the assistant's messages with usage in the default agent's transcripts, from the present time of day days - 1 days ago. An answer is kept for limits.usageCostCacheMs, and the old one is given while it is renewed.
+    fn usage_cost(
+        &self,
+        cx: &C,
+        params: types::UsageCostParams,
+    ) -> impl Future<Output = Result<types::UsageCostResult, ErrorShape>> + Send;
+}
+/// Methods of group `tts`: Speech: which service makes it, whether replies are spoken, and speaking a text.
+pub trait TtsMethods<C>: Send + Sync + 'static {
+    /// `tts.status`: Whether replies are spoken, and by whom.
+    ///
+    /// What a person chose over this protocol goes before the config. Without either the first of openai, elevenlabs and edge that has what it needs is used.
+    fn tts_status(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsStatusResult, ErrorShape>> + Send;
+    /// `tts.providers`: The services that can speak, with their models and voices.
+    fn tts_providers(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsProvidersResult, ErrorShape>> + Send;
+    /// `tts.enable`: Speaks every reply from now on.
+    fn tts_enable(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsSwitchResult, ErrorShape>> + Send;
+    /// `tts.disable`: Speaks no reply from now on.
+    fn tts_disable(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsSwitchResult, ErrorShape>> + Send;
+    /// `tts.setProvider`: Chooses the service that speaks.
+    ///
+    /// Whether it has what it needs is not checked here; see tts.status.
+    fn tts_set_provider(
+        &self,
+        cx: &C,
+        params: types::TtsSetProviderParams,
+    ) -> impl Future<Output = Result<types::TtsSetProviderResult, ErrorShape>> + Send;
+    /// `tts.convert`: Speaks a text into a file on the gateway's machine.
+    ///
+    /// Where the chosen service fails the others are tried, in the order of tts.status. The file is removed after limits.ttsAudioTtlMs.
+    fn tts_convert(
+        &self,
+        cx: &C,
+        params: types::TtsConvertParams,
+    ) -> impl Future<Output = Result<types::TtsConvertResult, ErrorShape>> + Send;
+}
+/// Methods of group `config`: The config file: read it, write it whole or in part, and know what may be in it.
+pub trait ConfigMethods<C>: Send + Sync + 'static {
+    /// `config.get`: The config file as it is, as it counts, and what is wrong with it.
+    ///
+    /// Secrets are shown as they stand, since people edit the text; therefore it takes the admin scope.
+    fn config_get(
+        &self,
+        cx: &C,
+        params: types::ConfigGetParams,
+    ) -> impl Future<Output = Result<types::ConfigSnapshot, ErrorShape>> + Send;
+    /// `config.schema`: A JSON Schema of the config file, with hints for forms.
+    fn config_schema(
+        &self,
+        cx: &C,
+        params: types::ConfigSchemaParams,
+    ) -> impl Future<Output = Result<types::ConfigSchemaResponse, ErrorShape>> + Send;
+    /// `config.set`: Replaces the config file.
+    ///
+    /// baseHash must be the hash of config.get as soon as a file exists. No restart is planned here, but the watcher of the file may find one necessary.
+    fn config_set(
+        &self,
+        cx: &C,
+        params: types::ConfigSetParams,
+    ) -> impl Future<Output = Result<types::ConfigSetResult, ErrorShape>> + Send;
+    /// `config.patch`: Changes parts of the config file and restarts the gateway.
+    ///
+    /// raw is a merge patch: null removes a member, lists are replaced. It is laid over the text of the file, so that neither defaults nor the values of variables get written into it. baseHash as for config.set.
+    fn config_patch(
+        &self,
+        cx: &C,
+        params: types::ConfigPatchParams,
+    ) -> impl Future<Output = Result<types::ConfigWriteRestart, ErrorShape>> + Send;
+    /// `config.apply`: Replaces the config file and restarts the gateway.
+    ///
+    /// baseHash as for config.set.
+    fn config_apply(
+        &self,
+        cx: &C,
+        params: types::ConfigApplyParams,
+    ) -> impl Future<Output = Result<types::ConfigWriteRestart, ErrorShape>> + Send;
+}
+/// Methods of group `wizard`: Setting the gateway up by questions and answers. One wizard runs at a time.
+pub trait WizardMethods<C>: Send + Sync + 'static {
+    /// `wizard.start`: Starts the wizard and waits for its first step.
+    ///
+    /// The wizard writes config, workspace and credentials as it goes.
+    fn wizard_start(
+        &self,
+        cx: &C,
+        params: types::WizardStartParams,
+    ) -> impl Future<Output = Result<types::WizardStartResult, ErrorShape>> + Send;
+    /// `wizard.next`: Answers the present step and waits for the next.
+    ///
+    /// Without answer the present step is shown again. An answer that the wizard refuses ends it with status error. A result that says done forgets the wizard.
+    fn wizard_next(
+        &self,
+        cx: &C,
+        params: types::WizardNextParams,
+    ) -> impl Future<Output = Result<types::WizardNextResult, ErrorShape>> + Send;
+    /// `wizard.cancel`: Ends the wizard where it stands and forgets it.
+    fn wizard_cancel(
+        &self,
+        cx: &C,
+        params: types::WizardCancelParams,
+    ) -> impl Future<Output = Result<types::WizardStatusResult, ErrorShape>> + Send;
+    /// `wizard.status`: How the wizard is.
+    ///
+    /// A wizard that has ended tells it once and is forgotten; therefore this counts as a write.
+    fn wizard_status(
+        &self,
+        cx: &C,
+        params: types::WizardStatusParams,
+    ) -> impl Future<Output = Result<types::WizardStatusResult, ErrorShape>> + Send;
+}
+/// Methods of group `update`: Bringing the gateway to a newer version.
+pub trait UpdateMethods<C>: Send + Sync + 'static {
+    /// `update.run`: Updates the gateway and restarts it.
+    ///
+    /// Answers ok also when the update was skipped or failed: result.status tells. A restart is planned either way, and restart is always in the answer.
+    fn update_run(
+        &self,
+        cx: &C,
+        params: types::UpdateRunParams,
+    ) -> impl Future<Output = Result<types::UpdateRunResult, ErrorShape>> + Send;
+}
+/// Methods of group `voicecall`: Telephone calls. Served and listed in features only while the voice-call plugin is enabled. A failure says the same in its payload, where clients of the plugin look, and in its error.
+pub trait VoicecallMethods<C>: Send + Sync + 'static {
+    /// `voicecall.initiate`: Calls somebody and says a message.
+    fn voicecall_initiate(
+        &self,
+        cx: &C,
+        params: types::VoicecallInitiateParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallStartResult, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.start`: Calls somebody, with or without a message.
+    fn voicecall_start(
+        &self,
+        cx: &C,
+        params: types::VoicecallStartParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallStartResult, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.continue`: Says a message in a call and waits for what the other one says.
+    fn voicecall_continue(
+        &self,
+        cx: &C,
+        params: types::VoicecallSayParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallContinueResult, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.speak`: Says a message in a call and does not wait.
+    fn voicecall_speak(
+        &self,
+        cx: &C,
+        params: types::VoicecallSayParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallSuccess, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.end`: Ends a call.
+    fn voicecall_end(
+        &self,
+        cx: &C,
+        params: types::VoicecallEndParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallSuccess, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.status`: How a call is.
+    fn voicecall_status(
+        &self,
+        cx: &C,
+        params: types::VoicecallStatusParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallStatusResult, Failure<types::VoicecallFailure>>,
+    > + Send;
+}
 /// The call belongs to the handshake and has no handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeOnly;
@@ -131,7 +377,9 @@ pub fn dispatch<H, C>(
 ) -> Result<BoxFuture<'static, Answer>, HandshakeOnly>
 where
     H: HealthMethods<C> + SystemMethods<C> + AgentMethods<C> + ChatMethods<C>
-        + SessionsMethods<C>,
+        + SessionsMethods<C> + LogsMethods<C> + ChannelsMethods<C> + UsageMethods<C>
+        + TtsMethods<C> + ConfigMethods<C> + WizardMethods<C> + UpdateMethods<C>
+        + VoicecallMethods<C>,
     C: Send + Sync + 'static,
 {
     Ok(
@@ -207,6 +455,180 @@ where
                 Box::pin(async move {
                     let outcome = handlers.sessions_list(&cx, *params).await;
                     rt::answer(&id, outcome)
+                })
+            }
+            Call::LogsTail(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.logs_tail(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ChannelsStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.channels_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ChannelsLogout(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.channels_logout(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WebLoginStart(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.web_login_start(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WebLoginWait(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.web_login_wait(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::UsageStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.usage_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::UsageCost(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.usage_cost(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsProviders(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_providers(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsEnable(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_enable(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsDisable(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_disable(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsSetProvider(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_set_provider(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsConvert(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_convert(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigGet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_get(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigSchema(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_schema(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigSet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_set(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigPatch(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_patch(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigApply(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_apply(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WizardStart(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wizard_start(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WizardNext(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wizard_next(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WizardCancel(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wizard_cancel(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WizardStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wizard_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::UpdateRun(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.update_run(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::VoicecallInitiate(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_initiate(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallStart(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_start(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallContinue(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_continue(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallSpeak(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_speak(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallEnd(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_end(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_status(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
                 })
             }
         },

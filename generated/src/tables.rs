@@ -3293,3 +3293,2420 @@ pub static DELIVERY_CONTEXT: Node = Node::Obj(
 );
 /// Constraints of [`ThreadId`](crate::types).
 pub static THREAD_ID: Node = Node::Any;
+/// Constraints of [`LogsTailParams`](crate::types).
+pub static LOGS_TAIL_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "cursor",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "limit",
+                node: &Node::Int { min: 1, max: 5000 },
+                required: 0,
+            },
+            Prop {
+                name: "maxBytes",
+                node: &Node::Int { min: 1, max: 1000000 },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`LogsTailResult`](crate::types).
+pub static LOGS_TAIL_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "file",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "cursor",
+                node: &UINT,
+                required: 2,
+            },
+            Prop {
+                name: "size",
+                node: &UINT,
+                required: 4,
+            },
+            Prop {
+                name: "lines",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "truncated",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "reset",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["file", "cursor", "size", "lines"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelsStatusParams`](crate::types).
+pub static CHANNELS_STATUS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "probe",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelsStatusResult`](crate::types).
+pub static CHANNELS_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "channelOrder",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "channelLabels",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&NON_EMPTY_STRING),
+                    },
+                ),
+                required: 4,
+            },
+            Prop {
+                name: "channelDetailLabels",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&NON_EMPTY_STRING),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "channelSystemImages",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&NON_EMPTY_STRING),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "channelMeta",
+                node: &Node::Arr {
+                    items: &CHANNEL_META,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "channels",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&CHANNEL_SUMMARY),
+                    },
+                ),
+                required: 8,
+            },
+            Prop {
+                name: "channelAccounts",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(
+                            &Node::Arr {
+                                items: &CHANNEL_ACCOUNT_SNAPSHOT,
+                                min: 0,
+                                max: u32::MAX,
+                            },
+                        ),
+                    },
+                ),
+                required: 16,
+            },
+            Prop {
+                name: "channelDefaultAccountId",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&NON_EMPTY_STRING),
+                    },
+                ),
+                required: 32,
+            },
+        ],
+        required: &[
+            "ts",
+            "channelOrder",
+            "channelLabels",
+            "channels",
+            "channelAccounts",
+            "channelDefaultAccountId",
+        ],
+        mask: 63,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelMeta`](crate::types).
+pub static CHANNEL_META: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "label",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "detailLabel",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "systemImage",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["id", "label", "detailLabel"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelSummary`](crate::types).
+pub static CHANNEL_SUMMARY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "configured",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "linked",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "authAgeMs",
+                node: &Node::Nullable(&DURATION_MS),
+                required: 0,
+            },
+            Prop {
+                name: "running",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "reconnectAttempts",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "lastConnectedAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastDisconnect",
+                node: &Node::Nullable(&CHANNEL_DISCONNECT),
+                required: 0,
+            },
+            Prop {
+                name: "lastMessageAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastEventAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastError",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "lastStartAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastStopAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "mode",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "tokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "botTokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "appTokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "baseUrl",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "cliPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "dbPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "probe",
+                node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
+                required: 0,
+            },
+            Prop {
+                name: "lastProbeAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+        ],
+        required: &["configured"],
+        mask: 1,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`ChannelDisconnect`](crate::types).
+pub static CHANNEL_DISCONNECT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "at",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "status",
+                node: &Node::Int {
+                    min: -9007199254740991,
+                    max: 9007199254740991,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "loggedOut",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["at"],
+        mask: 1,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`ChannelAccountSnapshot`](crate::types).
+pub static CHANNEL_ACCOUNT_SNAPSHOT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "accountId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "configured",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "linked",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "running",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "reconnectAttempts",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "lastConnectedAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastDisconnect",
+                node: &Node::Nullable(&CHANNEL_DISCONNECT),
+                required: 0,
+            },
+            Prop {
+                name: "lastMessageAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastEventAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastError",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "lastStartAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastStopAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastInboundAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 2,
+            },
+            Prop {
+                name: "lastOutboundAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 4,
+            },
+            Prop {
+                name: "lastProbeAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "mode",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "dmPolicy",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "allowFrom",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "tokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "botTokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "appTokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "credentialSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "audienceType",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "audience",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "webhookPath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "webhookUrl",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "baseUrl",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "allowUnmentionedGroups",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "cliPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "dbPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "port",
+                node: &Node::Nullable(&UINT),
+                required: 0,
+            },
+            Prop {
+                name: "probe",
+                node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
+                required: 0,
+            },
+            Prop {
+                name: "audit",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "application",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "bot",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+        ],
+        required: &["accountId", "lastInboundAt", "lastOutboundAt"],
+        mask: 7,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`ChannelsLogoutParams`](crate::types).
+pub static CHANNELS_LOGOUT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "channel",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["channel"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelsLogoutResult`](crate::types).
+pub static CHANNELS_LOGOUT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "cleared",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "loggedOut",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "envToken",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["channel", "accountId", "cleared"],
+        mask: 7,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`WebLoginStartParams`](crate::types).
+pub static WEB_LOGIN_START_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "force",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "verbose",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WebLoginStartResult`](crate::types).
+pub static WEB_LOGIN_START_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "qrDataUrl",
+                node: &SECRET_STRING,
+                required: 0,
+            },
+        ],
+        required: &["message"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WebLoginWaitParams`](crate::types).
+pub static WEB_LOGIN_WAIT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WebLoginWaitResult`](crate::types).
+pub static WEB_LOGIN_WAIT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["connected", "message"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageStatusResult`](crate::types).
+pub static USAGE_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "updatedAt",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "providers",
+                node: &Node::Arr {
+                    items: &USAGE_PROVIDER,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["updatedAt", "providers"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageProvider`](crate::types).
+pub static USAGE_PROVIDER: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "provider",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "windows",
+                node: &Node::Arr {
+                    items: &USAGE_WINDOW,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "plan",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["provider", "displayName", "windows"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageWindow`](crate::types).
+pub static USAGE_WINDOW: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "usedPercent",
+                node: &Node::Num {
+                    min: 0f64,
+                    max: 100f64,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "resetAt",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["label", "usedPercent"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageCostParams`](crate::types).
+pub static USAGE_COST_PARAMS: Node = Node::Any;
+/// Constraints of [`UsageCostResult`](crate::types).
+pub static USAGE_COST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "updatedAt",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "days",
+                node: &POSITIVE_INT,
+                required: 2,
+            },
+            Prop {
+                name: "daily",
+                node: &Node::Arr {
+                    items: &USAGE_DAY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "totals",
+                node: &USAGE_TOTALS,
+                required: 8,
+            },
+        ],
+        required: &["updatedAt", "days", "daily", "totals"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageDay`](crate::types).
+pub static USAGE_DAY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "date",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "input",
+                node: &UINT,
+                required: 2,
+            },
+            Prop {
+                name: "output",
+                node: &UINT,
+                required: 4,
+            },
+            Prop {
+                name: "cacheRead",
+                node: &UINT,
+                required: 8,
+            },
+            Prop {
+                name: "cacheWrite",
+                node: &UINT,
+                required: 16,
+            },
+            Prop {
+                name: "totalTokens",
+                node: &UINT,
+                required: 32,
+            },
+            Prop {
+                name: "totalCost",
+                node: &Node::Num {
+                    min: 0f64,
+                    max: f64::INFINITY,
+                },
+                required: 64,
+            },
+            Prop {
+                name: "missingCostEntries",
+                node: &UINT,
+                required: 128,
+            },
+        ],
+        required: &[
+            "date",
+            "input",
+            "output",
+            "cacheRead",
+            "cacheWrite",
+            "totalTokens",
+            "totalCost",
+            "missingCostEntries",
+        ],
+        mask: 255,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageTotals`](crate::types).
+pub static USAGE_TOTALS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "input",
+                node: &UINT,
+                required: 1,
+            },
+            Prop {
+                name: "output",
+                node: &UINT,
+                required: 2,
+            },
+            Prop {
+                name: "cacheRead",
+                node: &UINT,
+                required: 4,
+            },
+            Prop {
+                name: "cacheWrite",
+                node: &UINT,
+                required: 8,
+            },
+            Prop {
+                name: "totalTokens",
+                node: &UINT,
+                required: 16,
+            },
+            Prop {
+                name: "totalCost",
+                node: &Node::Num {
+                    min: 0f64,
+                    max: f64::INFINITY,
+                },
+                required: 32,
+            },
+            Prop {
+                name: "missingCostEntries",
+                node: &UINT,
+                required: 64,
+            },
+        ],
+        required: &[
+            "input",
+            "output",
+            "cacheRead",
+            "cacheWrite",
+            "totalTokens",
+            "totalCost",
+            "missingCostEntries",
+        ],
+        mask: 127,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsProvider`](crate::types).
+pub static TTS_PROVIDER: Node = Node::Enum {
+    values: &["openai", "elevenlabs", "edge"],
+};
+/// Constraints of [`TtsAuto`](crate::types).
+pub static TTS_AUTO: Node = Node::Enum {
+    values: &["off", "always", "inbound", "tagged"],
+};
+/// Constraints of [`TtsStatusResult`](crate::types).
+pub static TTS_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "auto",
+                node: &TTS_AUTO,
+                required: 2,
+            },
+            Prop {
+                name: "provider",
+                node: &TTS_PROVIDER,
+                required: 4,
+            },
+            Prop {
+                name: "fallbackProvider",
+                node: &Node::Nullable(&TTS_PROVIDER),
+                required: 8,
+            },
+            Prop {
+                name: "fallbackProviders",
+                node: &Node::Arr {
+                    items: &TTS_PROVIDER,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 16,
+            },
+            Prop {
+                name: "prefsPath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 32,
+            },
+            Prop {
+                name: "hasOpenAIKey",
+                node: &Node::Bool,
+                required: 64,
+            },
+            Prop {
+                name: "hasElevenLabsKey",
+                node: &Node::Bool,
+                required: 128,
+            },
+            Prop {
+                name: "edgeEnabled",
+                node: &Node::Bool,
+                required: 256,
+            },
+        ],
+        required: &[
+            "enabled",
+            "auto",
+            "provider",
+            "fallbackProvider",
+            "fallbackProviders",
+            "prefsPath",
+            "hasOpenAIKey",
+            "hasElevenLabsKey",
+            "edgeEnabled",
+        ],
+        mask: 511,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsProvidersResult`](crate::types).
+pub static TTS_PROVIDERS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "providers",
+                node: &Node::Arr {
+                    items: &TTS_PROVIDER_INFO,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "active",
+                node: &TTS_PROVIDER,
+                required: 2,
+            },
+        ],
+        required: &["providers", "active"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsProviderInfo`](crate::types).
+pub static TTS_PROVIDER_INFO: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &TTS_PROVIDER,
+                required: 1,
+            },
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "configured",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "models",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "voices",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &["id", "name", "configured", "models"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsSwitchResult`](crate::types).
+pub static TTS_SWITCH_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+        ],
+        required: &["enabled"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsSetProviderParams`](crate::types).
+pub static TTS_SET_PROVIDER_PARAMS: Node = Node::Any;
+/// Constraints of [`TtsSetProviderResult`](crate::types).
+pub static TTS_SET_PROVIDER_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "provider",
+                node: &TTS_PROVIDER,
+                required: 1,
+            },
+        ],
+        required: &["provider"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsConvertParams`](crate::types).
+pub static TTS_CONVERT_PARAMS: Node = Node::Any;
+/// Constraints of [`TtsConvertResult`](crate::types).
+pub static TTS_CONVERT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "audioPath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "provider",
+                node: &TTS_PROVIDER,
+                required: 2,
+            },
+            Prop {
+                name: "outputFormat",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "voiceCompatible",
+                node: &Node::Bool,
+                required: 8,
+            },
+        ],
+        required: &["audioPath", "provider", "outputFormat", "voiceCompatible"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigText`](crate::types).
+pub static CONFIG_TEXT: Node = Node::Str { min: 1, max: u32::MAX };
+/// Constraints of [`ConfigGetParams`](crate::types).
+pub static CONFIG_GET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSchemaParams`](crate::types).
+pub static CONFIG_SCHEMA_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSetParams`](crate::types).
+pub static CONFIG_SET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "raw",
+                node: &CONFIG_TEXT,
+                required: 1,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &["raw"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigApplyParams`](crate::types).
+pub static CONFIG_APPLY_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "raw",
+                node: &CONFIG_TEXT,
+                required: 1,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "note",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "restartDelayMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &["raw"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigPatchParams`](crate::types).
+pub static CONFIG_PATCH_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "raw",
+                node: &CONFIG_TEXT,
+                required: 1,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "note",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "restartDelayMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &["raw"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSnapshot`](crate::types).
+pub static CONFIG_SNAPSHOT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "exists",
+                node: &Node::Bool,
+                required: 2,
+            },
+            Prop {
+                name: "raw",
+                node: &Node::Nullable(&SECRET_STRING),
+                required: 4,
+            },
+            Prop {
+                name: "parsed",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 8,
+            },
+            Prop {
+                name: "valid",
+                node: &Node::Bool,
+                required: 16,
+            },
+            Prop {
+                name: "config",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 32,
+            },
+            Prop {
+                name: "hash",
+                node: &NON_EMPTY_STRING,
+                required: 64,
+            },
+            Prop {
+                name: "issues",
+                node: &Node::Arr {
+                    items: &CONFIG_ISSUE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 128,
+            },
+            Prop {
+                name: "warnings",
+                node: &Node::Arr {
+                    items: &CONFIG_ISSUE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 256,
+            },
+            Prop {
+                name: "legacyIssues",
+                node: &Node::Arr {
+                    items: &CONFIG_ISSUE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 512,
+            },
+        ],
+        required: &[
+            "path",
+            "exists",
+            "raw",
+            "parsed",
+            "valid",
+            "config",
+            "hash",
+            "issues",
+            "warnings",
+            "legacyIssues",
+        ],
+        mask: 1023,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigIssue`](crate::types).
+pub static CONFIG_ISSUE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["path", "message"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigInvalidDetails`](crate::types).
+pub static CONFIG_INVALID_DETAILS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "issues",
+                node: &Node::Arr {
+                    items: &CONFIG_ISSUE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["issues"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSchemaResponse`](crate::types).
+pub static CONFIG_SCHEMA_RESPONSE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "schema",
+                node: &JSON_VALUE,
+                required: 1,
+            },
+            Prop {
+                name: "uiHints",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&CONFIG_UI_HINT),
+                    },
+                ),
+                required: 2,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "generatedAt",
+                node: &NON_EMPTY_STRING,
+                required: 8,
+            },
+        ],
+        required: &["schema", "uiHints", "version", "generatedAt"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigUiHint`](crate::types).
+pub static CONFIG_UI_HINT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "help",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "group",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "order",
+                node: &Node::Int {
+                    min: -9007199254740991,
+                    max: 9007199254740991,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "advanced",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "sensitive",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "placeholder",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "itemTemplate",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSetResult`](crate::types).
+pub static CONFIG_SET_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "config",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 4,
+            },
+        ],
+        required: &["ok", "path", "config"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigWriteRestart`](crate::types).
+pub static CONFIG_WRITE_RESTART: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "config",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 4,
+            },
+            Prop {
+                name: "restart",
+                node: &RESTART_INFO,
+                required: 8,
+            },
+            Prop {
+                name: "sentinel",
+                node: &RESTART_SENTINEL,
+                required: 16,
+            },
+        ],
+        required: &["ok", "path", "config", "restart", "sentinel"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartInfo`](crate::types).
+pub static RESTART_INFO: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "pid",
+                node: &UINT,
+                required: 2,
+            },
+            Prop {
+                name: "signal",
+                node: &Node::Enum { values: &["SIGUSR1"] },
+                required: 4,
+            },
+            Prop {
+                name: "delayMs",
+                node: &Node::Int { min: 0, max: 60000 },
+                required: 8,
+            },
+            Prop {
+                name: "reason",
+                node: &Node::Str { min: 0, max: 200 },
+                required: 0,
+            },
+            Prop {
+                name: "mode",
+                node: &RESTART_MODE,
+                required: 16,
+            },
+        ],
+        required: &["ok", "pid", "signal", "delayMs", "mode"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartMode`](crate::types).
+pub static RESTART_MODE: Node = Node::Enum {
+    values: &["emit", "signal"],
+};
+/// Constraints of [`RestartSentinel`](crate::types).
+pub static RESTART_SENTINEL: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 1,
+            },
+            Prop {
+                name: "payload",
+                node: &RESTART_SENTINEL_PAYLOAD,
+                required: 2,
+            },
+        ],
+        required: &["path", "payload"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartSentinelPayload`](crate::types).
+pub static RESTART_SENTINEL_PAYLOAD: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "kind",
+                node: &RESTART_KIND,
+                required: 1,
+            },
+            Prop {
+                name: "status",
+                node: &UPDATE_STATUS,
+                required: 2,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "deliveryContext",
+                node: &DELIVERY_CONTEXT,
+                required: 0,
+            },
+            Prop {
+                name: "threadId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "doctorHint",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "stats",
+                node: &RESTART_SENTINEL_STATS,
+                required: 0,
+            },
+        ],
+        required: &["kind", "status", "ts"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartKind`](crate::types).
+pub static RESTART_KIND: Node = Node::Enum {
+    values: &["config-apply", "update", "restart"],
+};
+/// Constraints of [`RestartSentinelStats`](crate::types).
+pub static RESTART_SENTINEL_STATS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "mode",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "root",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "before",
+                node: &Node::Nullable(&UPDATE_VERSION),
+                required: 0,
+            },
+            Prop {
+                name: "after",
+                node: &Node::Nullable(&UPDATE_VERSION),
+                required: 0,
+            },
+            Prop {
+                name: "steps",
+                node: &Node::Arr {
+                    items: &RESTART_SENTINEL_STEP,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "reason",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartSentinelStep`](crate::types).
+pub static RESTART_SENTINEL_STEP: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "command",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "cwd",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 8,
+            },
+            Prop {
+                name: "log",
+                node: &RESTART_SENTINEL_LOG,
+                required: 16,
+            },
+        ],
+        required: &["name", "command", "cwd", "durationMs", "log"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartSentinelLog`](crate::types).
+pub static RESTART_SENTINEL_LOG: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "stdoutTail",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 1,
+            },
+            Prop {
+                name: "stderrTail",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 2,
+            },
+            Prop {
+                name: "exitCode",
+                node: &Node::Nullable(
+                    &Node::Int {
+                        min: -2147483648,
+                        max: 4294967295,
+                    },
+                ),
+                required: 4,
+            },
+        ],
+        required: &["stdoutTail", "stderrTail", "exitCode"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStartParams`](crate::types).
+pub static WIZARD_START_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "mode",
+                node: &WIZARD_MODE,
+                required: 0,
+            },
+            Prop {
+                name: "workspace",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardMode`](crate::types).
+pub static WIZARD_MODE: Node = Node::Enum {
+    values: &["local", "remote"],
+};
+/// Constraints of [`WizardNextParams`](crate::types).
+pub static WIZARD_NEXT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "answer",
+                node: &WIZARD_ANSWER,
+                required: 0,
+            },
+        ],
+        required: &["sessionId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardAnswer`](crate::types).
+pub static WIZARD_ANSWER: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "stepId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "value",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+        ],
+        required: &["stepId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardCancelParams`](crate::types).
+pub static WIZARD_CANCEL_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["sessionId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStatusParams`](crate::types).
+pub static WIZARD_STATUS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["sessionId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStep`](crate::types).
+pub static WIZARD_STEP: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "type",
+                node: &WIZARD_STEP_TYPE,
+                required: 2,
+            },
+            Prop {
+                name: "title",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "options",
+                node: &Node::Arr {
+                    items: &WIZARD_STEP_OPTION,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "initialValue",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "placeholder",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "sensitive",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "executor",
+                node: &WIZARD_EXECUTOR,
+                required: 0,
+            },
+        ],
+        required: &["id", "type"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStepType`](crate::types).
+pub static WIZARD_STEP_TYPE: Node = Node::Enum {
+    values: &["note", "select", "text", "confirm", "multiselect", "progress", "action"],
+};
+/// Constraints of [`WizardStepOption`](crate::types).
+pub static WIZARD_STEP_OPTION: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "value",
+                node: &JSON_VALUE,
+                required: 1,
+            },
+            Prop {
+                name: "label",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "hint",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["value", "label"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardExecutor`](crate::types).
+pub static WIZARD_EXECUTOR: Node = Node::Enum {
+    values: &["gateway", "client"],
+};
+/// Constraints of [`WizardRunStatus`](crate::types).
+pub static WIZARD_RUN_STATUS: Node = Node::Enum {
+    values: &["running", "done", "cancelled", "error"],
+};
+/// Constraints of [`WizardStartResult`](crate::types).
+pub static WIZARD_START_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "done",
+                node: &Node::Bool,
+                required: 2,
+            },
+            Prop {
+                name: "step",
+                node: &WIZARD_STEP,
+                required: 0,
+            },
+            Prop {
+                name: "status",
+                node: &WIZARD_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["sessionId", "done"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardNextResult`](crate::types).
+pub static WIZARD_NEXT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "done",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "step",
+                node: &WIZARD_STEP,
+                required: 0,
+            },
+            Prop {
+                name: "status",
+                node: &WIZARD_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["done"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStatusResult`](crate::types).
+pub static WIZARD_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "status",
+                node: &WIZARD_RUN_STATUS,
+                required: 1,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["status"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UpdateRunParams`](crate::types).
+pub static UPDATE_RUN_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "note",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "restartDelayMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UpdateRunResult`](crate::types).
+pub static UPDATE_RUN_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "result",
+                node: &UPDATE_OUTCOME,
+                required: 2,
+            },
+            Prop {
+                name: "restart",
+                node: &RESTART_INFO,
+                required: 4,
+            },
+            Prop {
+                name: "sentinel",
+                node: &RESTART_SENTINEL,
+                required: 8,
+            },
+        ],
+        required: &["ok", "result", "restart", "sentinel"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UpdateOutcome`](crate::types).
+pub static UPDATE_OUTCOME: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "status",
+                node: &UPDATE_STATUS,
+                required: 1,
+            },
+            Prop {
+                name: "mode",
+                node: &UPDATE_MODE,
+                required: 2,
+            },
+            Prop {
+                name: "root",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "reason",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "before",
+                node: &UPDATE_VERSION,
+                required: 0,
+            },
+            Prop {
+                name: "after",
+                node: &UPDATE_VERSION,
+                required: 0,
+            },
+            Prop {
+                name: "steps",
+                node: &Node::Arr {
+                    items: &UPDATE_STEP,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 8,
+            },
+        ],
+        required: &["status", "mode", "steps", "durationMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UpdateStatus`](crate::types).
+pub static UPDATE_STATUS: Node = Node::Enum {
+    values: &["ok", "error", "skipped"],
+};
+/// Constraints of [`UpdateMode`](crate::types).
+pub static UPDATE_MODE: Node = Node::Enum {
+    values: &["git", "npm", "pnpm", "bun", "unknown"],
+};
+/// Constraints of [`UpdateVersion`](crate::types).
+pub static UPDATE_VERSION: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sha",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UpdateStep`](crate::types).
+pub static UPDATE_STEP: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "command",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "cwd",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 8,
+            },
+            Prop {
+                name: "exitCode",
+                node: &Node::Nullable(
+                    &Node::Int {
+                        min: -2147483648,
+                        max: 4294967295,
+                    },
+                ),
+                required: 16,
+            },
+            Prop {
+                name: "stdoutTail",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "stderrTail",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+        ],
+        required: &["name", "command", "cwd", "durationMs", "exitCode"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`VoicecallMode`](crate::types).
+pub static VOICECALL_MODE: Node = Node::Enum {
+    values: &["notify", "conversation"],
+};
+/// Constraints of [`VoicecallInitiateParams`](crate::types).
+pub static VOICECALL_INITIATE_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallStartParams`](crate::types).
+pub static VOICECALL_START_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallSayParams`](crate::types).
+pub static VOICECALL_SAY_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallEndParams`](crate::types).
+pub static VOICECALL_END_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallStatusParams`](crate::types).
+pub static VOICECALL_STATUS_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallStartResult`](crate::types).
+pub static VOICECALL_START_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "callId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "initiated",
+                node: &Node::Bool,
+                required: 2,
+            },
+        ],
+        required: &["callId", "initiated"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`VoicecallContinueResult`](crate::types).
+pub static VOICECALL_CONTINUE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "success",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "transcript",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["success"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`VoicecallSuccess`](crate::types).
+pub static VOICECALL_SUCCESS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "success",
+                node: &Node::Bool,
+                required: 1,
+            },
+        ],
+        required: &["success"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`VoicecallStatusResult`](crate::types).
+pub static VOICECALL_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "found",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "call",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 0,
+            },
+        ],
+        required: &["found"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`VoicecallFailure`](crate::types).
+pub static VOICECALL_FAILURE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+        ],
+        required: &["error"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);

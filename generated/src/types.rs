@@ -21,6 +21,8 @@ pub type SessionLabel = NonEmptyString;
 pub type JsonValue = ::serde_json::Value;
 /// A text or a number, as the channel counts its threads. Not constrained: clients only hand it back.
 pub type ThreadId = ::serde_json::Value;
+/// JSON5 text of a config file or of a part of it. Never shown in logs, because it may hold tokens and keys.
+pub type ConfigText = SecretString;
 /// The run is queued. First answer of agent.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct AgentAccepted {
@@ -1154,6 +1156,526 @@ impl<'de> ::serde::Deserialize<'de> for Attachment {
         })
     }
 }
+/// One account of a channel. Open: each kind of channel adds members of its own, and shows only those below that it has.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelAccountSnapshot {
+    /// Which account.
+    #[serde(rename = "accountId")]
+    pub account_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<::std::string::String>,
+    /// Whether it may start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Whether it has what it needs to start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configured: Option<bool>,
+    /// Whether an account of the service is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<bool>,
+    /// Whether it is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<bool>,
+    /// Whether it reaches the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<bool>,
+    /// Attempts to connect since it last was.
+    #[serde(
+        rename = "reconnectAttempts",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reconnect_attempts: Option<u64>,
+    /// When it last reached the service; null if never.
+    #[serde(
+        rename = "lastConnectedAt",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_connected_at: Option<u64>,
+    /// How it lost the service; null if never.
+    #[serde(rename = "lastDisconnect", default, skip_serializing_if = "Option::is_none")]
+    pub last_disconnect: Option<ChannelDisconnect>,
+    /// Last message; null if none.
+    #[serde(rename = "lastMessageAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_message_at: Option<u64>,
+    /// Last sign of life of the service; null if none.
+    #[serde(rename = "lastEventAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_event_at: Option<u64>,
+    /// Last failure; null if none.
+    #[serde(rename = "lastError", default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<::std::string::String>,
+    /// Last start; null if never.
+    #[serde(rename = "lastStartAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_start_at: Option<u64>,
+    /// Last stop; null if never.
+    #[serde(rename = "lastStopAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_stop_at: Option<u64>,
+    /// Last message that came in; null if none.
+    #[serde(rename = "lastInboundAt")]
+    pub last_inbound_at: Option<u64>,
+    /// Last message that went out; null if none.
+    #[serde(rename = "lastOutboundAt")]
+    pub last_outbound_at: Option<u64>,
+    /// When its service was asked; absent or null when it was not.
+    #[serde(rename = "lastProbeAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_probe_at: Option<u64>,
+    /// How messages arrive, such as polling or webhook; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<::std::string::String>,
+    /// Who may write to it, such as pairing, allowlist, open or disabled.
+    #[serde(rename = "dmPolicy", default, skip_serializing_if = "Option::is_none")]
+    pub dm_policy: Option<::std::string::String>,
+    /// Senders that are let in.
+    #[serde(rename = "allowFrom", default, skip_serializing_if = "Option::is_none")]
+    pub allow_from: Option<::std::vec::Vec<::std::string::String>>,
+    /// Where its token comes from, such as config, env or none; never the token.
+    #[serde(rename = "tokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub token_source: Option<::std::string::String>,
+    /// The same of the bot token, where there are two.
+    #[serde(rename = "botTokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub bot_token_source: Option<::std::string::String>,
+    /// The same of the app token, where there are two.
+    #[serde(rename = "appTokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub app_token_source: Option<::std::string::String>,
+    /// The same of other credentials.
+    #[serde(
+        rename = "credentialSource",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub credential_source: Option<::std::string::String>,
+    /// Kind of the audience that its service's calls are signed for.
+    #[serde(rename = "audienceType", default, skip_serializing_if = "Option::is_none")]
+    pub audience_type: Option<::std::string::String>,
+    /// That audience.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<::std::string::String>,
+    /// Path on which its service calls the gateway.
+    #[serde(rename = "webhookPath", default, skip_serializing_if = "Option::is_none")]
+    pub webhook_path: Option<::std::string::String>,
+    /// Address under which its service calls the gateway.
+    #[serde(rename = "webhookUrl", default, skip_serializing_if = "Option::is_none")]
+    pub webhook_url: Option<::std::string::String>,
+    /// Where the service is asked, for services of one's own.
+    #[serde(rename = "baseUrl", default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<::std::string::String>,
+    /// Whether groups are heard without being mentioned.
+    #[serde(
+        rename = "allowUnmentionedGroups",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub allow_unmentioned_groups: Option<bool>,
+    /// Program it works through; null when not set.
+    #[serde(rename = "cliPath", default, skip_serializing_if = "Option::is_none")]
+    pub cli_path: Option<::std::string::String>,
+    /// Data base it reads; null when not set.
+    #[serde(rename = "dbPath", default, skip_serializing_if = "Option::is_none")]
+    pub db_path: Option<::std::string::String>,
+    /// Port it uses; null when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u64>,
+    /// Outcome of asking the service; absent or null when not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<HealthChannelProbe>,
+    /// What the channel found out about its own rights; whatever it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<::serde_json::Value>,
+    /// What the service tells about the application; whatever it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<::serde_json::Value>,
+    /// What the service tells about the bot; whatever it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bot: Option<::serde_json::Value>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ChannelAccountSnapshot {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        account_id: crate::rt::NonEmptyString,
+        last_inbound_at: Option<u64>,
+        last_outbound_at: Option<u64>,
+    ) -> Self {
+        Self {
+            account_id,
+            name: Default::default(),
+            enabled: Default::default(),
+            configured: Default::default(),
+            linked: Default::default(),
+            running: Default::default(),
+            connected: Default::default(),
+            reconnect_attempts: Default::default(),
+            last_connected_at: Default::default(),
+            last_disconnect: Default::default(),
+            last_message_at: Default::default(),
+            last_event_at: Default::default(),
+            last_error: Default::default(),
+            last_start_at: Default::default(),
+            last_stop_at: Default::default(),
+            last_inbound_at,
+            last_outbound_at,
+            last_probe_at: Default::default(),
+            mode: Default::default(),
+            dm_policy: Default::default(),
+            allow_from: Default::default(),
+            token_source: Default::default(),
+            bot_token_source: Default::default(),
+            app_token_source: Default::default(),
+            credential_source: Default::default(),
+            audience_type: Default::default(),
+            audience: Default::default(),
+            webhook_path: Default::default(),
+            webhook_url: Default::default(),
+            base_url: Default::default(),
+            allow_unmentioned_groups: Default::default(),
+            cli_path: Default::default(),
+            db_path: Default::default(),
+            port: Default::default(),
+            probe: Default::default(),
+            audit: Default::default(),
+            application: Default::default(),
+            bot: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// How an account lost its service. Open: services say different things.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelDisconnect {
+    /// When.
+    pub at: u64,
+    /// The service's code for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i64>,
+    /// Its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+    /// Whether the login is lost too.
+    #[serde(rename = "loggedOut", default, skip_serializing_if = "Option::is_none")]
+    pub logged_out: Option<bool>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ChannelDisconnect {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(at: u64) -> Self {
+        Self {
+            at,
+            status: Default::default(),
+            error: Default::default(),
+            logged_out: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// How a channel is shown.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelMeta {
+    /// Which channel.
+    pub id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    pub label: crate::rt::NonEmptyString,
+    /// A longer name.
+    #[serde(rename = "detailLabel")]
+    pub detail_label: crate::rt::NonEmptyString,
+    /// Name of a symbol on Apple systems.
+    #[serde(rename = "systemImage", default, skip_serializing_if = "Option::is_none")]
+    pub system_image: Option<::std::string::String>,
+}
+impl ChannelMeta {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        label: crate::rt::NonEmptyString,
+        detail_label: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            id,
+            label,
+            detail_label,
+            system_image: Default::default(),
+        }
+    }
+}
+/// One channel as a whole, by its default account. Open: each kind of channel adds members of its own, and shows only those below that it has. One such member is self of whatsapp, the linked account's own addresses { e164, jid }; it is not named below because no Swift struct can have a member of that name.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelSummary {
+    /// Whether it has what it needs to start.
+    pub configured: bool,
+    /// Whether an account of the service is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<bool>,
+    /// Age of the login; null when there is none.
+    #[serde(rename = "authAgeMs", default, skip_serializing_if = "Option::is_none")]
+    pub auth_age_ms: Option<u64>,
+    /// Whether it is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<bool>,
+    /// Whether it reaches the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<bool>,
+    /// Attempts to connect since it last was.
+    #[serde(
+        rename = "reconnectAttempts",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reconnect_attempts: Option<u64>,
+    /// When it last reached the service; null if never.
+    #[serde(
+        rename = "lastConnectedAt",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_connected_at: Option<u64>,
+    /// How it lost the service; null if never.
+    #[serde(rename = "lastDisconnect", default, skip_serializing_if = "Option::is_none")]
+    pub last_disconnect: Option<ChannelDisconnect>,
+    /// Last message; null if none.
+    #[serde(rename = "lastMessageAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_message_at: Option<u64>,
+    /// Last sign of life of the service; null if none.
+    #[serde(rename = "lastEventAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_event_at: Option<u64>,
+    /// Last failure; null if none.
+    #[serde(rename = "lastError", default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<::std::string::String>,
+    /// Last start; null if never.
+    #[serde(rename = "lastStartAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_start_at: Option<u64>,
+    /// Last stop; null if never.
+    #[serde(rename = "lastStopAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_stop_at: Option<u64>,
+    /// How messages arrive, such as polling or webhook; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<::std::string::String>,
+    /// Where its token comes from, such as config, env or none; never the token.
+    #[serde(rename = "tokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub token_source: Option<::std::string::String>,
+    /// The same of the bot token, where there are two.
+    #[serde(rename = "botTokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub bot_token_source: Option<::std::string::String>,
+    /// The same of the app token, where there are two.
+    #[serde(rename = "appTokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub app_token_source: Option<::std::string::String>,
+    /// Where the service is asked, for services of one's own.
+    #[serde(rename = "baseUrl", default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<::std::string::String>,
+    /// Program it works through; null when not set.
+    #[serde(rename = "cliPath", default, skip_serializing_if = "Option::is_none")]
+    pub cli_path: Option<::std::string::String>,
+    /// Data base it reads; null when not set.
+    #[serde(rename = "dbPath", default, skip_serializing_if = "Option::is_none")]
+    pub db_path: Option<::std::string::String>,
+    /// Outcome of asking the service; null when not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<HealthChannelProbe>,
+    /// When the service was asked; null if never.
+    #[serde(rename = "lastProbeAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_probe_at: Option<u64>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ChannelSummary {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(configured: bool) -> Self {
+        Self {
+            configured,
+            linked: Default::default(),
+            auth_age_ms: Default::default(),
+            running: Default::default(),
+            connected: Default::default(),
+            reconnect_attempts: Default::default(),
+            last_connected_at: Default::default(),
+            last_disconnect: Default::default(),
+            last_message_at: Default::default(),
+            last_event_at: Default::default(),
+            last_error: Default::default(),
+            last_start_at: Default::default(),
+            last_stop_at: Default::default(),
+            mode: Default::default(),
+            token_source: Default::default(),
+            bot_token_source: Default::default(),
+            app_token_source: Default::default(),
+            base_url: Default::default(),
+            cli_path: Default::default(),
+            db_path: Default::default(),
+            probe: Default::default(),
+            last_probe_at: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// Which account.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelsLogoutParams {
+    /// Which channel.
+    pub channel: crate::rt::NonEmptyString,
+    /// Which account of it; the default one when blank or absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+}
+impl ChannelsLogoutParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(channel: crate::rt::NonEmptyString) -> Self {
+        Self {
+            channel,
+            account_id: Default::default(),
+        }
+    }
+}
+/// What became of the login. Open: each kind of channel adds members of its own.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelsLogoutResult {
+    /// The channel.
+    pub channel: ::std::string::String,
+    /// The account.
+    #[serde(rename = "accountId")]
+    pub account_id: ::std::string::String,
+    /// Whether stored credentials were removed.
+    pub cleared: bool,
+    /// Whether the account is logged out now; as cleared when absent.
+    #[serde(rename = "loggedOut", default, skip_serializing_if = "Option::is_none")]
+    pub logged_out: Option<bool>,
+    /// Whether a token from the environment remains, which the gateway cannot remove.
+    #[serde(rename = "envToken", default, skip_serializing_if = "Option::is_none")]
+    pub env_token: Option<bool>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ChannelsLogoutResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        channel: ::std::string::String,
+        account_id: ::std::string::String,
+        cleared: bool,
+    ) -> Self {
+        Self {
+            channel,
+            account_id,
+            cleared,
+            logged_out: Default::default(),
+            env_token: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// Whether the services are asked.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ChannelsStatusParams {
+    /// true: ask the services, and wait for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<bool>,
+    /// Time for each account; at least limits.channelProbeMinMs, limits.channelProbeDefaultMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+impl ChannelsStatusParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            probe: Default::default(),
+            timeout_ms: Default::default(),
+        }
+    }
+}
+/// All loaded channels; every map is empty where there are none.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelsStatusResult {
+    /// When it was gathered.
+    pub ts: u64,
+    /// Channel ids in the order to show them.
+    #[serde(rename = "channelOrder")]
+    pub channel_order: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Names for people by channel id.
+    #[serde(rename = "channelLabels")]
+    pub channel_labels: ::std::collections::BTreeMap<
+        ::std::string::String,
+        crate::rt::NonEmptyString,
+    >,
+    /// Longer names by channel id. Always sent.
+    #[serde(
+        rename = "channelDetailLabels",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub channel_detail_labels: Option<
+        ::std::collections::BTreeMap<::std::string::String, crate::rt::NonEmptyString>,
+    >,
+    /// Names of symbols on Apple systems by channel id, of those that have one. Always sent.
+    #[serde(
+        rename = "channelSystemImages",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub channel_system_images: Option<
+        ::std::collections::BTreeMap<::std::string::String, crate::rt::NonEmptyString>,
+    >,
+    /// The same as a list, in order. Always sent.
+    #[serde(rename = "channelMeta", default, skip_serializing_if = "Option::is_none")]
+    pub channel_meta: Option<::std::vec::Vec<ChannelMeta>>,
+    /// Each channel's summary by id.
+    pub channels: ::std::collections::BTreeMap<::std::string::String, ChannelSummary>,
+    /// Each channel's accounts by channel id.
+    #[serde(rename = "channelAccounts")]
+    pub channel_accounts: ::std::collections::BTreeMap<
+        ::std::string::String,
+        ::std::vec::Vec<ChannelAccountSnapshot>,
+    >,
+    /// The account that is meant when none is named, by channel id.
+    #[serde(rename = "channelDefaultAccountId")]
+    pub channel_default_account_id: ::std::collections::BTreeMap<
+        ::std::string::String,
+        crate::rt::NonEmptyString,
+    >,
+}
+impl ChannelsStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ts: u64,
+        channel_order: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        channel_labels: ::std::collections::BTreeMap<
+            ::std::string::String,
+            crate::rt::NonEmptyString,
+        >,
+        channels: ::std::collections::BTreeMap<::std::string::String, ChannelSummary>,
+        channel_accounts: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::vec::Vec<ChannelAccountSnapshot>,
+        >,
+        channel_default_account_id: ::std::collections::BTreeMap<
+            ::std::string::String,
+            crate::rt::NonEmptyString,
+        >,
+    ) -> Self {
+        Self {
+            ts,
+            channel_order,
+            channel_labels,
+            channel_detail_labels: Default::default(),
+            channel_system_images: Default::default(),
+            channel_meta: Default::default(),
+            channels,
+            channel_accounts,
+            channel_default_account_id,
+        }
+    }
+}
 /// Which conversation, and which of its runs.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct ChatAbortParams {
@@ -2150,6 +2672,318 @@ impl ::std::convert::TryFrom<::std::string::String> for ClientMode {
         value: ::std::string::String,
     ) -> ::std::result::Result<Self, self::error::ConversionError> {
         value.parse()
+    }
+}
+/// The new text, and what to tell after the restart.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigApplyParams {
+    /// JSON5 text of the whole file. It is written as plain JSON, without its comments.
+    pub raw: crate::rt::SecretString,
+    /// Hash of the file it was made from; needed when a file exists.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// What it is told; blank counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<::std::string::String>,
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    #[serde(rename = "restartDelayMs", default, skip_serializing_if = "Option::is_none")]
+    pub restart_delay_ms: Option<u64>,
+}
+impl ConfigApplyParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(raw: crate::rt::SecretString) -> Self {
+        Self {
+            raw,
+            base_hash: Default::default(),
+            session_key: Default::default(),
+            note: Default::default(),
+            restart_delay_ms: Default::default(),
+        }
+    }
+}
+/// Nothing to say.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ConfigGetParams {}
+impl ConfigGetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// Details of the error about a config that would not be valid: what is wrong with it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigInvalidDetails {
+    /// Everything that is wrong.
+    pub issues: ::std::vec::Vec<ConfigIssue>,
+}
+impl ConfigInvalidDetails {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(issues: ::std::vec::Vec<ConfigIssue>) -> Self {
+        Self { issues }
+    }
+}
+/// One thing that is wrong or doubtful in a config file.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigIssue {
+    /// Where, as member names with dots between; empty for the whole.
+    pub path: ::std::string::String,
+    /// What, for people.
+    pub message: ::std::string::String,
+}
+impl ConfigIssue {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(path: ::std::string::String, message: ::std::string::String) -> Self {
+        Self { path, message }
+    }
+}
+/// The change, and what to tell after the restart.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigPatchParams {
+    /// JSON5 text of an object with what is to change; null removes.
+    pub raw: crate::rt::SecretString,
+    /// Hash of the file it was made for; needed when a file exists.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// What it is told; blank counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<::std::string::String>,
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    #[serde(rename = "restartDelayMs", default, skip_serializing_if = "Option::is_none")]
+    pub restart_delay_ms: Option<u64>,
+}
+impl ConfigPatchParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(raw: crate::rt::SecretString) -> Self {
+        Self {
+            raw,
+            base_hash: Default::default(),
+            session_key: Default::default(),
+            note: Default::default(),
+            restart_delay_ms: Default::default(),
+        }
+    }
+}
+/// Nothing to say.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ConfigSchemaParams {}
+impl ConfigSchemaParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// What may be in the config file.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigSchemaResponse {
+    /// A JSON Schema (draft 07) of the whole file, with the parts of plugins and channels. Not constrained: it is a schema, an object of its own rules.
+    pub schema: ::serde_json::Value,
+    /// Hints by place: member names with dots between, * for the names of a map, [] for the items of a list.
+    #[serde(rename = "uiHints")]
+    pub ui_hints: ::std::collections::BTreeMap<::std::string::String, ConfigUiHint>,
+    /// Version of the gateway.
+    pub version: crate::rt::NonEmptyString,
+    /// When it was made, as an ISO 8601 text.
+    #[serde(rename = "generatedAt")]
+    pub generated_at: crate::rt::NonEmptyString,
+}
+impl ConfigSchemaResponse {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        schema: ::serde_json::Value,
+        ui_hints: ::std::collections::BTreeMap<::std::string::String, ConfigUiHint>,
+        version: crate::rt::NonEmptyString,
+        generated_at: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            schema,
+            ui_hints,
+            version,
+            generated_at,
+        }
+    }
+}
+/// The new text.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigSetParams {
+    /// JSON5 text of the whole file. It is written as plain JSON, without its comments.
+    pub raw: crate::rt::SecretString,
+    /// Hash of the file it was made from; needed when a file exists.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+}
+impl ConfigSetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(raw: crate::rt::SecretString) -> Self {
+        Self {
+            raw,
+            base_hash: Default::default(),
+        }
+    }
+}
+/// The file is written.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigSetResult {
+    /// Always true.
+    pub ok: bool,
+    /// The file.
+    pub path: ::std::string::String,
+    /// What counts now, with defaults but without the stamp of this writing; the hash comes from config.get. Open as there. Holds secrets: never log it.
+    pub config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ConfigSetResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        path: ::std::string::String,
+        config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    ) -> Self {
+        Self { ok, path, config }
+    }
+}
+/// The config file and what the gateway makes of it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigSnapshot {
+    /// The file.
+    pub path: ::std::string::String,
+    /// Whether it is there.
+    pub exists: bool,
+    /// Its text; null when it is not there.
+    pub raw: Option<crate::rt::SecretString>,
+    /// The text as data; {} when it is not there or does not parse. Open, since it is what people wrote. Holds secrets: never log it.
+    pub parsed: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// Whether it may be used; true when it is not there.
+    pub valid: bool,
+    /// What counts: the file with includes, variables and defaults; as good as can be when it is not valid. Open, since plugins and channels have parts of their own. Holds secrets: never log it.
+    pub config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// SHA-256 of the text in hex, of no text when it is not there. What baseHash wants.
+    pub hash: crate::rt::NonEmptyString,
+    /// Why it is not valid.
+    pub issues: ::std::vec::Vec<ConfigIssue>,
+    /// What is doubtful but allowed.
+    pub warnings: ::std::vec::Vec<ConfigIssue>,
+    /// Members of former versions that should be moved.
+    #[serde(rename = "legacyIssues")]
+    pub legacy_issues: ::std::vec::Vec<ConfigIssue>,
+}
+impl ConfigSnapshot {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        path: ::std::string::String,
+        exists: bool,
+        raw: Option<crate::rt::SecretString>,
+        parsed: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        valid: bool,
+        config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        hash: crate::rt::NonEmptyString,
+        issues: ::std::vec::Vec<ConfigIssue>,
+        warnings: ::std::vec::Vec<ConfigIssue>,
+        legacy_issues: ::std::vec::Vec<ConfigIssue>,
+    ) -> Self {
+        Self {
+            path,
+            exists,
+            raw,
+            parsed,
+            valid,
+            config,
+            hash,
+            issues,
+            warnings,
+            legacy_issues,
+        }
+    }
+}
+/// How a form may show one place of the config file.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ConfigUiHint {
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<::std::string::String>,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<::std::string::String>,
+    /// Heading it belongs under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<::std::string::String>,
+    /// Place among its siblings, smallest first; plugins choose their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<i64>,
+    /// Whether it may be hidden at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advanced: Option<bool>,
+    /// Whether its value is a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<bool>,
+    /// An example to show while it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<::std::string::String>,
+    /// What a new item of a list begins with; whatever the list holds.
+    #[serde(rename = "itemTemplate", default, skip_serializing_if = "Option::is_none")]
+    pub item_template: Option<::serde_json::Value>,
+}
+impl ConfigUiHint {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            label: Default::default(),
+            help: Default::default(),
+            group: Default::default(),
+            order: Default::default(),
+            advanced: Default::default(),
+            sensitive: Default::default(),
+            placeholder: Default::default(),
+            item_template: Default::default(),
+        }
+    }
+}
+/// The file is written and a restart is planned.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigWriteRestart {
+    /// Always true.
+    pub ok: bool,
+    /// The file.
+    pub path: ::std::string::String,
+    /// What counts after the restart, with defaults but without the stamp of this writing. Open as in config.get. Holds secrets: never log it.
+    pub config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// The planned restart.
+    pub restart: RestartInfo,
+    /// What is told after it.
+    pub sentinel: RestartSentinel,
+}
+impl ConfigWriteRestart {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        path: ::std::string::String,
+        config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        restart: RestartInfo,
+        sentinel: RestartSentinel,
+    ) -> Self {
+        Self {
+            ok,
+            path,
+            config,
+            restart,
+            sentinel,
+        }
     }
 }
 /// What the client knows. Empty texts count as absent.
@@ -3240,6 +4074,67 @@ impl InvalidParamsIssue {
         Self { path, keyword, message }
     }
 }
+/// Where to read from, and how much.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct LogsTailParams {
+    /// Byte of the file to read from: the cursor of the last answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+    /// Lines at most, up to limits.logsLinesMax; the oldest go first. limits.logsLinesDefault when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Bytes of the file that are looked at, up to limits.logsBytesMax. limits.logsBytesDefault when absent.
+    #[serde(rename = "maxBytes", default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+}
+impl LogsTailParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            cursor: Default::default(),
+            limit: Default::default(),
+            max_bytes: Default::default(),
+        }
+    }
+}
+/// A piece of the log.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct LogsTailResult {
+    /// The file that was read, or would have been.
+    pub file: crate::rt::NonEmptyString,
+    /// Byte to go on from next time: the end of what was read.
+    pub cursor: u64,
+    /// Size of the file in bytes; 0 when there is none.
+    pub size: u64,
+    /// Its lines, oldest first. Each is the JSON text of one record.
+    pub lines: ::std::vec::Vec<::std::string::String>,
+    /// Whether bytes before this piece were left out; lines over the limit do not count. Always sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
+    /// Whether the cursor could not be used, because the file is shorter now or too much came since; what was shown before no longer joins up. Always sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<bool>,
+}
+impl LogsTailResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        file: crate::rt::NonEmptyString,
+        cursor: u64,
+        size: u64,
+        lines: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self {
+            file,
+            cursor,
+            size,
+            lines,
+            truncated: Default::default(),
+            reset: Default::default(),
+        }
+    }
+}
 /// The answer of methods that have nothing to tell but success.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct OkResult {
@@ -3602,6 +4497,405 @@ impl ::std::convert::TryFrom<::std::string::String> for ResponseFrameType {
         value: ::std::string::String,
     ) -> ::std::result::Result<Self, self::error::ConversionError> {
         value.parse()
+    }
+}
+/// A planned restart of the gateway.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartInfo {
+    /// Always true.
+    pub ok: bool,
+    /// The gateway's process.
+    pub pid: u64,
+    /// The signal that stands for a restart.
+    pub signal: RestartInfoSignal,
+    /// Time until then.
+    #[serde(rename = "delayMs")]
+    pub delay_ms: u64,
+    /// The method that asked for it, or other words; cut to limits.restartReasonChars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<::std::string::String>,
+    /// How the process learns of it.
+    pub mode: RestartMode,
+}
+impl RestartInfo {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, pid: u64, delay_ms: u64, mode: RestartMode) -> Self {
+        Self {
+            ok,
+            pid,
+            signal: RestartInfoSignal::Sigusr1,
+            delay_ms,
+            reason: Default::default(),
+            mode,
+        }
+    }
+}
+/// The signal that stands for a restart.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum RestartInfoSignal {
+    /// `SIGUSR1`
+    #[serde(rename = "SIGUSR1")]
+    Sigusr1,
+}
+impl RestartInfoSignal {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sigusr1 => "SIGUSR1",
+        }
+    }
+}
+impl ::std::fmt::Display for RestartInfoSignal {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Sigusr1 => f.write_str("SIGUSR1"),
+        }
+    }
+}
+impl ::std::str::FromStr for RestartInfoSignal {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "SIGUSR1" => Ok(Self::Sigusr1),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for RestartInfoSignal {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for RestartInfoSignal {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// What led to a restart: the config was written, the gateway was updated, somebody asked.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum RestartKind {
+    /// `config-apply`
+    #[serde(rename = "config-apply")]
+    ConfigApply,
+    /// `update`
+    #[serde(rename = "update")]
+    Update,
+    /// `restart`
+    #[serde(rename = "restart")]
+    Restart,
+}
+impl RestartKind {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigApply => "config-apply",
+            Self::Update => "update",
+            Self::Restart => "restart",
+        }
+    }
+}
+impl ::std::fmt::Display for RestartKind {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::ConfigApply => f.write_str("config-apply"),
+            Self::Update => f.write_str("update"),
+            Self::Restart => f.write_str("restart"),
+        }
+    }
+}
+impl ::std::str::FromStr for RestartKind {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "config-apply" => Ok(Self::ConfigApply),
+            "update" => Ok(Self::Update),
+            "restart" => Ok(Self::Restart),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for RestartKind {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for RestartKind {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Within the process, or by a real signal to it.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum RestartMode {
+    /// `emit`
+    #[serde(rename = "emit")]
+    Emit,
+    /// `signal`
+    #[serde(rename = "signal")]
+    Signal,
+}
+impl RestartMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Emit => "emit",
+            Self::Signal => "signal",
+        }
+    }
+}
+impl ::std::fmt::Display for RestartMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Emit => f.write_str("emit"),
+            Self::Signal => f.write_str("signal"),
+        }
+    }
+}
+impl ::std::str::FromStr for RestartMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "emit" => Ok(Self::Emit),
+            "signal" => Ok(Self::Signal),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for RestartMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for RestartMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A note that the gateway leaves for itself: read once after the restart, told to a conversation, removed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartSentinel {
+    /// Its file; null when it could not be written.
+    pub path: Option<::std::string::String>,
+    /// Its content.
+    pub payload: RestartSentinelPayload,
+}
+impl RestartSentinel {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        path: Option<::std::string::String>,
+        payload: RestartSentinelPayload,
+    ) -> Self {
+        Self { path, payload }
+    }
+}
+/// How a command of an update ended.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartSentinelLog {
+    /// End of its output, cut to limits.updateLogChars; null when there was none.
+    #[serde(rename = "stdoutTail")]
+    pub stdout_tail: Option<::std::string::String>,
+    /// End of its complaints, cut likewise; null when there were none.
+    #[serde(rename = "stderrTail")]
+    pub stderr_tail: Option<::std::string::String>,
+    /// Its exit code; null when it did not end by itself.
+    #[serde(rename = "exitCode")]
+    pub exit_code: Option<i64>,
+}
+impl RestartSentinelLog {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        stdout_tail: Option<::std::string::String>,
+        stderr_tail: Option<::std::string::String>,
+        exit_code: Option<i64>,
+    ) -> Self {
+        Self {
+            stdout_tail,
+            stderr_tail,
+            exit_code,
+        }
+    }
+}
+/// Why the gateway restarted, and whom to tell.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartSentinelPayload {
+    /// What led to it.
+    pub kind: RestartKind,
+    /// How that went.
+    pub status: UpdateStatus,
+    /// When.
+    pub ts: u64,
+    /// Conversation that is told; the main one when absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Where that conversation's replies go.
+    #[serde(
+        rename = "deliveryContext",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delivery_context: Option<DeliveryContext>,
+    /// Thread within the conversation.
+    #[serde(rename = "threadId", default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<::std::string::String>,
+    /// What it is told; null when the caller gave no note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+    /// A command that helps when the gateway does not come back: texts.doctorHint. null when there is none.
+    #[serde(rename = "doctorHint", default, skip_serializing_if = "Option::is_none")]
+    pub doctor_hint: Option<::std::string::String>,
+    /// Details.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats: Option<RestartSentinelStats>,
+}
+impl RestartSentinelPayload {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(kind: RestartKind, status: UpdateStatus, ts: u64) -> Self {
+        Self {
+            kind,
+            status,
+            ts,
+            session_key: Default::default(),
+            delivery_context: Default::default(),
+            thread_id: Default::default(),
+            message: Default::default(),
+            doctor_hint: Default::default(),
+            stats: Default::default(),
+        }
+    }
+}
+/// Details of what led to a restart; all but mode and root only after an update.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct RestartSentinelStats {
+    /// The method that wrote the config, or the kind of update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<::std::string::String>,
+    /// The file or folder that was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<::std::string::String>,
+    /// What was installed before; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<UpdateVersion>,
+    /// What is installed after; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<UpdateVersion>,
+    /// What was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<::std::vec::Vec<RestartSentinelStep>>,
+    /// Why it was skipped or failed; null when it did neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<::std::string::String>,
+    /// How long it took.
+    #[serde(rename = "durationMs", default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+impl RestartSentinelStats {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            mode: Default::default(),
+            root: Default::default(),
+            before: Default::default(),
+            after: Default::default(),
+            steps: Default::default(),
+            reason: Default::default(),
+            duration_ms: Default::default(),
+        }
+    }
+}
+/// One command of an update, as the note keeps it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartSentinelStep {
+    /// What it is for.
+    pub name: ::std::string::String,
+    /// The command.
+    pub command: ::std::string::String,
+    /// Where it ran.
+    pub cwd: ::std::string::String,
+    /// How long it took.
+    #[serde(rename = "durationMs")]
+    pub duration_ms: u64,
+    /// How it ended.
+    pub log: RestartSentinelLog,
+}
+impl RestartSentinelStep {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: ::std::string::String,
+        command: ::std::string::String,
+        cwd: ::std::string::String,
+        duration_ms: u64,
+        log: RestartSentinelLog,
+    ) -> Self {
+        Self {
+            name,
+            command,
+            cwd,
+            duration_ms,
+            log,
+        }
     }
 }
 /// Whether anything may be sent to a conversation.
@@ -4653,6 +5947,1767 @@ impl TickEvent {
     #[allow(clippy::too_many_arguments)]
     pub fn new(ts: u64) -> Self {
         Self { ts }
+    }
+}
+/// Which replies are spoken: none, all, those to spoken messages, those that the agent marks.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum TtsAuto {
+    /// `off`
+    #[serde(rename = "off")]
+    Off,
+    /// `always`
+    #[serde(rename = "always")]
+    Always,
+    /// `inbound`
+    #[serde(rename = "inbound")]
+    Inbound,
+    /// `tagged`
+    #[serde(rename = "tagged")]
+    Tagged,
+}
+impl TtsAuto {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Always => "always",
+            Self::Inbound => "inbound",
+            Self::Tagged => "tagged",
+        }
+    }
+}
+impl ::std::fmt::Display for TtsAuto {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Off => f.write_str("off"),
+            Self::Always => f.write_str("always"),
+            Self::Inbound => f.write_str("inbound"),
+            Self::Tagged => f.write_str("tagged"),
+        }
+    }
+}
+impl ::std::str::FromStr for TtsAuto {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "off" => Ok(Self::Off),
+            "always" => Ok(Self::Always),
+            "inbound" => Ok(Self::Inbound),
+            "tagged" => Ok(Self::Tagged),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for TtsAuto {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for TtsAuto {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Checked by hand: the handler trims text and answers in its own words when nothing is left.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct TtsConvertParams {
+    /// What to say, up to limits.ttsTextChars where the config says nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<::std::string::String>,
+    /// Channel it is for; telegram gets a form that it plays as a voice message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for TtsConvertParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            text: members.take("text"),
+            channel: members.take("channel"),
+        })
+    }
+}
+/// A spoken text.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsConvertResult {
+    /// File on the gateway's machine.
+    #[serde(rename = "audioPath")]
+    pub audio_path: ::std::string::String,
+    /// The service that spoke.
+    pub provider: TtsProvider,
+    /// The service's name for the form of the file.
+    #[serde(rename = "outputFormat")]
+    pub output_format: ::std::string::String,
+    /// Whether channels can play it as a voice message.
+    #[serde(rename = "voiceCompatible")]
+    pub voice_compatible: bool,
+}
+impl TtsConvertResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        audio_path: ::std::string::String,
+        provider: TtsProvider,
+        output_format: ::std::string::String,
+        voice_compatible: bool,
+    ) -> Self {
+        Self {
+            audio_path,
+            provider,
+            output_format,
+            voice_compatible,
+        }
+    }
+}
+/// A service that speaks. edge needs no key.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum TtsProvider {
+    /// `openai`
+    #[serde(rename = "openai")]
+    Openai,
+    /// `elevenlabs`
+    #[serde(rename = "elevenlabs")]
+    Elevenlabs,
+    /// `edge`
+    #[serde(rename = "edge")]
+    Edge,
+}
+impl TtsProvider {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Elevenlabs => "elevenlabs",
+            Self::Edge => "edge",
+        }
+    }
+}
+impl ::std::fmt::Display for TtsProvider {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Openai => f.write_str("openai"),
+            Self::Elevenlabs => f.write_str("elevenlabs"),
+            Self::Edge => f.write_str("edge"),
+        }
+    }
+}
+impl ::std::str::FromStr for TtsProvider {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "openai" => Ok(Self::Openai),
+            "elevenlabs" => Ok(Self::Elevenlabs),
+            "edge" => Ok(Self::Edge),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for TtsProvider {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for TtsProvider {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A service that can speak.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsProviderInfo {
+    /// Which service.
+    pub id: TtsProvider,
+    /// Its name for people.
+    pub name: ::std::string::String,
+    /// Whether it has what it needs.
+    pub configured: bool,
+    /// Its models; none where there is no choice.
+    pub models: ::std::vec::Vec<::std::string::String>,
+    /// Its voices, where they are a fixed set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voices: Option<::std::vec::Vec<::std::string::String>>,
+}
+impl TtsProviderInfo {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: TtsProvider,
+        name: ::std::string::String,
+        configured: bool,
+        models: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            configured,
+            models,
+            voices: Default::default(),
+        }
+    }
+}
+/// The services that can speak.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsProvidersResult {
+    /// All of them: openai, elevenlabs, edge.
+    pub providers: ::std::vec::Vec<TtsProviderInfo>,
+    /// The one that is tried first.
+    pub active: TtsProvider,
+}
+impl TtsProvidersResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        providers: ::std::vec::Vec<TtsProviderInfo>,
+        active: TtsProvider,
+    ) -> Self {
+        Self { providers, active }
+    }
+}
+/// Checked by hand: the handler trims provider and answers in its own words when it is no service.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct TtsSetProviderParams {
+    /// openai, elevenlabs or edge, in this case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for TtsSetProviderParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            provider: members.take("provider"),
+        })
+    }
+}
+/// The service chosen.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsSetProviderResult {
+    /// Which.
+    pub provider: TtsProvider,
+}
+impl TtsSetProviderResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(provider: TtsProvider) -> Self {
+        Self { provider }
+    }
+}
+/// Whether replies are spoken, and by whom.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsStatusResult {
+    /// Whether auto is anything but off.
+    pub enabled: bool,
+    /// Which replies are spoken.
+    pub auto: TtsAuto,
+    /// The service that is tried first.
+    pub provider: TtsProvider,
+    /// The one that is tried next; null when there is none.
+    #[serde(rename = "fallbackProvider")]
+    pub fallback_provider: Option<TtsProvider>,
+    /// All others that have what they need, in the order in which they are tried.
+    #[serde(rename = "fallbackProviders")]
+    pub fallback_providers: ::std::vec::Vec<TtsProvider>,
+    /// File that keeps what was chosen here.
+    #[serde(rename = "prefsPath")]
+    pub prefs_path: ::std::string::String,
+    /// Whether there is a key for openai.
+    #[serde(rename = "hasOpenAIKey")]
+    pub has_open_ai_key: bool,
+    /// Whether there is a key for elevenlabs.
+    #[serde(rename = "hasElevenLabsKey")]
+    pub has_eleven_labs_key: bool,
+    /// Whether edge may be used.
+    #[serde(rename = "edgeEnabled")]
+    pub edge_enabled: bool,
+}
+impl TtsStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        enabled: bool,
+        auto: TtsAuto,
+        provider: TtsProvider,
+        fallback_provider: Option<TtsProvider>,
+        fallback_providers: ::std::vec::Vec<TtsProvider>,
+        prefs_path: ::std::string::String,
+        has_open_ai_key: bool,
+        has_eleven_labs_key: bool,
+        edge_enabled: bool,
+    ) -> Self {
+        Self {
+            enabled,
+            auto,
+            provider,
+            fallback_provider,
+            fallback_providers,
+            prefs_path,
+            has_open_ai_key,
+            has_eleven_labs_key,
+            edge_enabled,
+        }
+    }
+}
+/// Whether replies are spoken now: true from tts.enable, false from tts.disable.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsSwitchResult {
+    /// Whether they are.
+    pub enabled: bool,
+}
+impl TtsSwitchResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(enabled: bool) -> Self {
+        Self { enabled }
+    }
+}
+/// How the gateway was installed; unknown for anything else.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum UpdateMode {
+    /// `git`
+    #[serde(rename = "git")]
+    Git,
+    /// `npm`
+    #[serde(rename = "npm")]
+    Npm,
+    /// `pnpm`
+    #[serde(rename = "pnpm")]
+    Pnpm,
+    /// `bun`
+    #[serde(rename = "bun")]
+    Bun,
+    /// `unknown`
+    #[serde(rename = "unknown")]
+    Unknown,
+}
+impl UpdateMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Git => "git",
+            Self::Npm => "npm",
+            Self::Pnpm => "pnpm",
+            Self::Bun => "bun",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+impl ::std::fmt::Display for UpdateMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Git => f.write_str("git"),
+            Self::Npm => f.write_str("npm"),
+            Self::Pnpm => f.write_str("pnpm"),
+            Self::Bun => f.write_str("bun"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+impl ::std::str::FromStr for UpdateMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "git" => Ok(Self::Git),
+            "npm" => Ok(Self::Npm),
+            "pnpm" => Ok(Self::Pnpm),
+            "bun" => Ok(Self::Bun),
+            "unknown" => Ok(Self::Unknown),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for UpdateMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for UpdateMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// How an update went.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UpdateOutcome {
+    /// Whether it was done.
+    pub status: UpdateStatus,
+    /// How the gateway was installed.
+    pub mode: UpdateMode,
+    /// Where it is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<::std::string::String>,
+    /// Why it was skipped or failed, in a word for programs such as dirty, no-upstream, fetch-failed or not-git-install, or the name of the step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<::std::string::String>,
+    /// What was installed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<UpdateVersion>,
+    /// What is installed now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<UpdateVersion>,
+    /// What was done, in order.
+    pub steps: ::std::vec::Vec<UpdateStep>,
+    /// How long it took.
+    #[serde(rename = "durationMs")]
+    pub duration_ms: u64,
+}
+impl UpdateOutcome {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        status: UpdateStatus,
+        mode: UpdateMode,
+        steps: ::std::vec::Vec<UpdateStep>,
+        duration_ms: u64,
+    ) -> Self {
+        Self {
+            status,
+            mode,
+            root: Default::default(),
+            reason: Default::default(),
+            before: Default::default(),
+            after: Default::default(),
+            steps,
+            duration_ms,
+        }
+    }
+}
+/// What to tell after the restart, and how long things may take.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct UpdateRunParams {
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// What it is told; blank counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<::std::string::String>,
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    #[serde(rename = "restartDelayMs", default, skip_serializing_if = "Option::is_none")]
+    pub restart_delay_ms: Option<u64>,
+    /// Time for each step; at least limits.updateStepMinMs, limits.updateStepDefaultMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+impl UpdateRunParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            session_key: Default::default(),
+            note: Default::default(),
+            restart_delay_ms: Default::default(),
+            timeout_ms: Default::default(),
+        }
+    }
+}
+/// How the update went, and the restart that follows.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UpdateRunResult {
+    /// Always true; says nothing about the update.
+    pub ok: bool,
+    /// How the update went.
+    pub result: UpdateOutcome,
+    /// The planned restart.
+    pub restart: RestartInfo,
+    /// What is told after it; its kind is update.
+    pub sentinel: RestartSentinel,
+}
+impl UpdateRunResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        result: UpdateOutcome,
+        restart: RestartInfo,
+        sentinel: RestartSentinel,
+    ) -> Self {
+        Self {
+            ok,
+            result,
+            restart,
+            sentinel,
+        }
+    }
+}
+/// Done, failed, or not begun.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum UpdateStatus {
+    /// `ok`
+    #[serde(rename = "ok")]
+    Ok,
+    /// `error`
+    #[serde(rename = "error")]
+    Error,
+    /// `skipped`
+    #[serde(rename = "skipped")]
+    Skipped,
+}
+impl UpdateStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+impl ::std::fmt::Display for UpdateStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Ok => f.write_str("ok"),
+            Self::Error => f.write_str("error"),
+            Self::Skipped => f.write_str("skipped"),
+        }
+    }
+}
+impl ::std::str::FromStr for UpdateStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "ok" => Ok(Self::Ok),
+            "error" => Ok(Self::Error),
+            "skipped" => Ok(Self::Skipped),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for UpdateStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for UpdateStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// One command of an update.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UpdateStep {
+    /// What it is for.
+    pub name: ::std::string::String,
+    /// The command.
+    pub command: ::std::string::String,
+    /// Where it ran.
+    pub cwd: ::std::string::String,
+    /// How long it took.
+    #[serde(rename = "durationMs")]
+    pub duration_ms: u64,
+    /// Its exit code; null when it did not end by itself.
+    #[serde(rename = "exitCode")]
+    pub exit_code: Option<i64>,
+    /// End of its output, cut to limits.updateLogChars; null or absent when there was none.
+    #[serde(rename = "stdoutTail", default, skip_serializing_if = "Option::is_none")]
+    pub stdout_tail: Option<::std::string::String>,
+    /// End of its complaints, cut likewise; null or absent when there were none.
+    #[serde(rename = "stderrTail", default, skip_serializing_if = "Option::is_none")]
+    pub stderr_tail: Option<::std::string::String>,
+}
+impl UpdateStep {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: ::std::string::String,
+        command: ::std::string::String,
+        cwd: ::std::string::String,
+        duration_ms: u64,
+        exit_code: Option<i64>,
+    ) -> Self {
+        Self {
+            name,
+            command,
+            cwd,
+            duration_ms,
+            exit_code,
+            stdout_tail: Default::default(),
+            stderr_tail: Default::default(),
+        }
+    }
+}
+/// What is or was installed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct UpdateVersion {
+    /// Its commit; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha: Option<::std::string::String>,
+    /// Its version; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<::std::string::String>,
+}
+impl UpdateVersion {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            sha: Default::default(),
+            version: Default::default(),
+        }
+    }
+}
+/// Never refused: only days is looked at, and what is no number counts as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct UsageCostParams {
+    /// How many days, today among them: a number, or one as text. Rounded down, at least 1; limits.usageDaysDefault when absent or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<::serde_json::Value>,
+}
+impl<'de> ::serde::Deserialize<'de> for UsageCostParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self { days: members.take("days") })
+    }
+}
+/// Use of models in a span of days.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageCostResult {
+    /// When it was counted.
+    #[serde(rename = "updatedAt")]
+    pub updated_at: u64,
+    /// How many days were looked at.
+    pub days: u64,
+    /// Each day with use, oldest first.
+    pub daily: ::std::vec::Vec<UsageDay>,
+    /// All days together.
+    pub totals: UsageTotals,
+}
+impl UsageCostResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        updated_at: u64,
+        days: u64,
+        daily: ::std::vec::Vec<UsageDay>,
+        totals: UsageTotals,
+    ) -> Self {
+        Self {
+            updated_at,
+            days,
+            daily,
+            totals,
+        }
+    }
+}
+/// Use of models on one day.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageDay {
+    /// The day as YYYY-MM-DD, in the gateway's time zone.
+    pub date: ::std::string::String,
+    /// Tokens read.
+    pub input: u64,
+    /// Tokens written.
+    pub output: u64,
+    /// Tokens read from the provider's cache.
+    #[serde(rename = "cacheRead")]
+    pub cache_read: u64,
+    /// Tokens written to the provider's cache.
+    #[serde(rename = "cacheWrite")]
+    pub cache_write: u64,
+    /// All of them.
+    #[serde(rename = "totalTokens")]
+    pub total_tokens: u64,
+    /// What they cost, in US dollars.
+    #[serde(rename = "totalCost")]
+    pub total_cost: f64,
+    /// Messages whose cost is unknown and so not in the sum.
+    #[serde(rename = "missingCostEntries")]
+    pub missing_cost_entries: u64,
+}
+impl UsageDay {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        date: ::std::string::String,
+        input: u64,
+        output: u64,
+        cache_read: u64,
+        cache_write: u64,
+        total_tokens: u64,
+        total_cost: f64,
+        missing_cost_entries: u64,
+    ) -> Self {
+        Self {
+            date,
+            input,
+            output,
+            cache_read,
+            cache_write,
+            total_tokens,
+            total_cost,
+            missing_cost_entries,
+        }
+    }
+}
+/// One provider's quotas.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageProvider {
+    /// Which provider, such as anthropic, github-copilot or openai-codex.
+    pub provider: ::std::string::String,
+    /// Its name for people.
+    #[serde(rename = "displayName")]
+    pub display_name: ::std::string::String,
+    /// Its quotas; empty when it failed to tell.
+    pub windows: ::std::vec::Vec<UsageWindow>,
+    /// The account's plan, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<::std::string::String>,
+    /// Why it did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+}
+impl UsageProvider {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        provider: ::std::string::String,
+        display_name: ::std::string::String,
+        windows: ::std::vec::Vec<UsageWindow>,
+    ) -> Self {
+        Self {
+            provider,
+            display_name,
+            windows,
+            plan: Default::default(),
+            error: Default::default(),
+        }
+    }
+}
+/// The providers' quotas.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageStatusResult {
+    /// When they were asked.
+    #[serde(rename = "updatedAt")]
+    pub updated_at: u64,
+    /// Every provider that was asked; one that only lacks credentials is left out.
+    pub providers: ::std::vec::Vec<UsageProvider>,
+}
+impl UsageStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(updated_at: u64, providers: ::std::vec::Vec<UsageProvider>) -> Self {
+        Self { updated_at, providers }
+    }
+}
+/// Use of models in a whole span.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageTotals {
+    /// Tokens read.
+    pub input: u64,
+    /// Tokens written.
+    pub output: u64,
+    /// Tokens read from the provider's cache.
+    #[serde(rename = "cacheRead")]
+    pub cache_read: u64,
+    /// Tokens written to the provider's cache.
+    #[serde(rename = "cacheWrite")]
+    pub cache_write: u64,
+    /// All of them.
+    #[serde(rename = "totalTokens")]
+    pub total_tokens: u64,
+    /// What they cost, in US dollars.
+    #[serde(rename = "totalCost")]
+    pub total_cost: f64,
+    /// Messages whose cost is unknown and so not in the sum.
+    #[serde(rename = "missingCostEntries")]
+    pub missing_cost_entries: u64,
+}
+impl UsageTotals {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        input: u64,
+        output: u64,
+        cache_read: u64,
+        cache_write: u64,
+        total_tokens: u64,
+        total_cost: f64,
+        missing_cost_entries: u64,
+    ) -> Self {
+        Self {
+            input,
+            output,
+            cache_read,
+            cache_write,
+            total_tokens,
+            total_cost,
+            missing_cost_entries,
+        }
+    }
+}
+/// One quota: so much in a span of time.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageWindow {
+    /// Which span, such as 5h or Week.
+    pub label: ::std::string::String,
+    /// Share that is used, in percent.
+    #[serde(rename = "usedPercent")]
+    pub used_percent: f64,
+    /// When it begins anew; absent when unknown.
+    #[serde(rename = "resetAt", default, skip_serializing_if = "Option::is_none")]
+    pub reset_at: Option<u64>,
+}
+impl UsageWindow {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(label: ::std::string::String, used_percent: f64) -> Self {
+        Self {
+            label,
+            used_percent,
+            reset_at: Default::default(),
+        }
+    }
+}
+/// The message was said and answered.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallContinueResult {
+    /// Always true.
+    pub success: bool,
+    /// What the other one said; absent when nothing was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<::std::string::String>,
+}
+impl VoicecallContinueResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(success: bool) -> Self {
+        Self {
+            success,
+            transcript: Default::default(),
+        }
+    }
+}
+/// Checked by hand, like VoicecallInitiateParams.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallEndParams {
+    /// The call; must not be blank.
+    #[serde(rename = "callId", default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallEndParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            call_id: members.take("callId"),
+        })
+    }
+}
+/// What went wrong, beside an error with the same words.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallFailure {
+    /// What went wrong.
+    pub error: ::std::string::String,
+}
+impl VoicecallFailure {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(error: ::std::string::String) -> Self {
+        Self { error }
+    }
+}
+/// Checked by hand: texts are trimmed, members of a wrong type count as absent, and the plugin answers in its own words.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallInitiateParams {
+    /// What to say; must not be blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+    /// Number to call; the plugin's own when blank or absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<::std::string::String>,
+    /// What follows the message; as the plugin is set when absent or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<VoicecallMode>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallInitiateParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            message: members.take("message"),
+            to: members.take("to"),
+            mode: members.take("mode"),
+        })
+    }
+}
+/// Say the message and hang up, or stay and talk.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum VoicecallMode {
+    /// `notify`
+    #[serde(rename = "notify")]
+    Notify,
+    /// `conversation`
+    #[serde(rename = "conversation")]
+    Conversation,
+}
+impl VoicecallMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notify => "notify",
+            Self::Conversation => "conversation",
+        }
+    }
+}
+impl ::std::fmt::Display for VoicecallMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Notify => f.write_str("notify"),
+            Self::Conversation => f.write_str("conversation"),
+        }
+    }
+}
+impl ::std::str::FromStr for VoicecallMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "notify" => Ok(Self::Notify),
+            "conversation" => Ok(Self::Conversation),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for VoicecallMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for VoicecallMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Checked by hand, like VoicecallInitiateParams.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallSayParams {
+    /// The call; must not be blank.
+    #[serde(rename = "callId", default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<::std::string::String>,
+    /// What to say; must not be blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallSayParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            call_id: members.take("callId"),
+            message: members.take("message"),
+        })
+    }
+}
+/// Checked by hand, like VoicecallInitiateParams.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallStartParams {
+    /// Number to call; must not be blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<::std::string::String>,
+    /// What to say; blank counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallStartParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            to: members.take("to"),
+            message: members.take("message"),
+        })
+    }
+}
+/// The call is under way.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallStartResult {
+    /// Names the call.
+    #[serde(rename = "callId")]
+    pub call_id: ::std::string::String,
+    /// Always true.
+    pub initiated: bool,
+}
+impl VoicecallStartResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(call_id: ::std::string::String, initiated: bool) -> Self {
+        Self { call_id, initiated }
+    }
+}
+/// Checked by hand, like VoicecallInitiateParams. One of the two is needed; callId, if it is a text at all, goes first.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallStatusParams {
+    /// The call, by our name or the telephone service's.
+    #[serde(rename = "callId", default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<::std::string::String>,
+    /// The same, as older clients call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallStatusParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            call_id: members.take("callId"),
+            sid: members.take("sid"),
+        })
+    }
+}
+/// Whether the call is known, and how it is.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallStatusResult {
+    /// Whether it is known.
+    pub found: bool,
+    /// The plugin's record of it; absent when unknown. Open, since it is the plugin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<::serde_json::Map<::std::string::String, ::serde_json::Value>>,
+}
+impl VoicecallStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(found: bool) -> Self {
+        Self {
+            found,
+            call: Default::default(),
+        }
+    }
+}
+/// It was done.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallSuccess {
+    /// Always true.
+    pub success: bool,
+}
+impl VoicecallSuccess {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(success: bool) -> Self {
+        Self { success }
+    }
+}
+/// Which account, and how.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct WebLoginStartParams {
+    /// true: link anew even where an account is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+    /// Time for the code to appear; at least limits.webLoginQrMinMs, limits.webLoginQrDefaultMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// true: log more of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbose: Option<bool>,
+    /// Which account; the default one when absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+}
+impl WebLoginStartParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            force: Default::default(),
+            timeout_ms: Default::default(),
+            verbose: Default::default(),
+            account_id: Default::default(),
+        }
+    }
+}
+/// The code to scan, or why there is none.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WebLoginStartResult {
+    /// What to do, or what went wrong; for people.
+    pub message: ::std::string::String,
+    /// The code as a data:image/png;base64 URL. Absent when an account is linked already or there was no code in time. Who scans it links an account, so it counts as a secret.
+    #[serde(rename = "qrDataUrl", default, skip_serializing_if = "Option::is_none")]
+    pub qr_data_url: Option<crate::rt::SecretString>,
+}
+impl WebLoginStartResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(message: ::std::string::String) -> Self {
+        Self {
+            message,
+            qr_data_url: Default::default(),
+        }
+    }
+}
+/// Which account, and how long.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct WebLoginWaitParams {
+    /// Time to wait; at least limits.webLoginWaitMinMs, limits.webLoginWaitDefaultMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Which account; the default one when absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+}
+impl WebLoginWaitParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            timeout_ms: Default::default(),
+            account_id: Default::default(),
+        }
+    }
+}
+/// Whether the account is linked now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WebLoginWaitResult {
+    /// Whether it is; false when the time ran out, it failed, or no login was open.
+    pub connected: bool,
+    /// How it went; for people.
+    pub message: ::std::string::String,
+}
+impl WebLoginWaitResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(connected: bool, message: ::std::string::String) -> Self {
+        Self { connected, message }
+    }
+}
+/// An answer to one step.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardAnswer {
+    /// The step; must be the present one.
+    #[serde(rename = "stepId")]
+    pub step_id: crate::rt::NonEmptyString,
+    /// confirm: anything, taken as yes or no. text: a string, or a number or boolean to be made one. select: an option's value. multiselect: a list of them. note: absent. May be a secret: never log it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<::serde_json::Value>,
+}
+impl WizardAnswer {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(step_id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            step_id,
+            value: Default::default(),
+        }
+    }
+}
+/// Which wizard.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardCancelParams {
+    /// The wizard.
+    #[serde(rename = "sessionId")]
+    pub session_id: crate::rt::NonEmptyString,
+}
+impl WizardCancelParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: crate::rt::NonEmptyString) -> Self {
+        Self { session_id }
+    }
+}
+/// The gateway, or the client; the gateway always says client.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WizardExecutor {
+    /// `gateway`
+    #[serde(rename = "gateway")]
+    Gateway,
+    /// `client`
+    #[serde(rename = "client")]
+    Client,
+}
+impl WizardExecutor {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Client => "client",
+        }
+    }
+}
+impl ::std::fmt::Display for WizardExecutor {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Gateway => f.write_str("gateway"),
+            Self::Client => f.write_str("client"),
+        }
+    }
+}
+impl ::std::str::FromStr for WizardExecutor {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "gateway" => Ok(Self::Gateway),
+            "client" => Ok(Self::Client),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WizardExecutor {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WizardExecutor {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A gateway on this machine, or a client of one elsewhere.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WizardMode {
+    /// `local`
+    #[serde(rename = "local")]
+    Local,
+    /// `remote`
+    #[serde(rename = "remote")]
+    Remote,
+}
+impl WizardMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}
+impl ::std::fmt::Display for WizardMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Local => f.write_str("local"),
+            Self::Remote => f.write_str("remote"),
+        }
+    }
+}
+impl ::std::str::FromStr for WizardMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "local" => Ok(Self::Local),
+            "remote" => Ok(Self::Remote),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WizardMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WizardMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which wizard, and the answer.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardNextParams {
+    /// The wizard.
+    #[serde(rename = "sessionId")]
+    pub session_id: crate::rt::NonEmptyString,
+    /// Answer to the present step; absent to see it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<WizardAnswer>,
+}
+impl WizardNextParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            session_id,
+            answer: Default::default(),
+        }
+    }
+}
+/// The step that follows, or the end.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardNextResult {
+    /// Whether it has ended.
+    pub done: bool,
+    /// The present step; absent when done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<WizardStep>,
+    /// How it is. Always sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<WizardRunStatus>,
+    /// Why it failed or was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+}
+impl WizardNextResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(done: bool) -> Self {
+        Self {
+            done,
+            step: Default::default(),
+            status: Default::default(),
+            error: Default::default(),
+        }
+    }
+}
+/// It goes on, came to its end, was cancelled, failed.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WizardRunStatus {
+    /// `running`
+    #[serde(rename = "running")]
+    Running,
+    /// `done`
+    #[serde(rename = "done")]
+    Done,
+    /// `cancelled`
+    #[serde(rename = "cancelled")]
+    Cancelled,
+    /// `error`
+    #[serde(rename = "error")]
+    Error,
+}
+impl WizardRunStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Error => "error",
+        }
+    }
+}
+impl ::std::fmt::Display for WizardRunStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Running => f.write_str("running"),
+            Self::Done => f.write_str("done"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Error => f.write_str("error"),
+        }
+    }
+}
+impl ::std::str::FromStr for WizardRunStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "running" => Ok(Self::Running),
+            "done" => Ok(Self::Done),
+            "cancelled" => Ok(Self::Cancelled),
+            "error" => Ok(Self::Error),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WizardRunStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WizardRunStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// What is known beforehand.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct WizardStartParams {
+    /// Where the gateway is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<WizardMode>,
+    /// Folder for the agent's work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<::std::string::String>,
+}
+impl WizardStartParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            mode: Default::default(),
+            workspace: Default::default(),
+        }
+    }
+}
+/// The wizard runs; its first step.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStartResult {
+    /// Names the wizard in the calls that follow.
+    #[serde(rename = "sessionId")]
+    pub session_id: crate::rt::NonEmptyString,
+    /// Whether it has ended.
+    pub done: bool,
+    /// The present step; absent when done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<WizardStep>,
+    /// How it is. Always sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<WizardRunStatus>,
+    /// Why it failed or was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+}
+impl WizardStartResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: crate::rt::NonEmptyString, done: bool) -> Self {
+        Self {
+            session_id,
+            done,
+            step: Default::default(),
+            status: Default::default(),
+            error: Default::default(),
+        }
+    }
+}
+/// Which wizard.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStatusParams {
+    /// The wizard.
+    #[serde(rename = "sessionId")]
+    pub session_id: crate::rt::NonEmptyString,
+}
+impl WizardStatusParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: crate::rt::NonEmptyString) -> Self {
+        Self { session_id }
+    }
+}
+/// How a wizard is.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStatusResult {
+    /// How it is.
+    pub status: WizardRunStatus,
+    /// Why it failed; texts.wizardCancelled when it was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+}
+impl WizardStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(status: WizardRunStatus) -> Self {
+        Self {
+            status,
+            error: Default::default(),
+        }
+    }
+}
+/// Something to show or to ask.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStep {
+    /// Which step; the answer names it.
+    pub id: crate::rt::NonEmptyString,
+    /// What kind of step.
+    #[serde(rename = "type")]
+    pub type_: WizardStepType,
+    /// Heading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<::std::string::String>,
+    /// What is shown or asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+    /// select, multiselect: what to choose from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<::std::vec::Vec<WizardStepOption>>,
+    /// What stands there at first. confirm: a boolean. text: a string. select: an option's value. multiselect: a list of them.
+    #[serde(rename = "initialValue", default, skip_serializing_if = "Option::is_none")]
+    pub initial_value: Option<::serde_json::Value>,
+    /// text: an example to show while it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<::std::string::String>,
+    /// text: whether the answer is a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<bool>,
+    /// Who carries the step out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<WizardExecutor>,
+}
+impl WizardStep {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(id: crate::rt::NonEmptyString, type_: WizardStepType) -> Self {
+        Self {
+            id,
+            type_,
+            title: Default::default(),
+            message: Default::default(),
+            options: Default::default(),
+            initial_value: Default::default(),
+            placeholder: Default::default(),
+            sensitive: Default::default(),
+            executor: Default::default(),
+        }
+    }
+}
+/// Something to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStepOption {
+    /// What the answer carries; a string, number or boolean.
+    pub value: ::serde_json::Value,
+    /// Its name for people.
+    pub label: crate::rt::NonEmptyString,
+    /// More about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<::std::string::String>,
+}
+impl WizardStepOption {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(value: ::serde_json::Value, label: crate::rt::NonEmptyString) -> Self {
+        Self {
+            value,
+            label,
+            hint: Default::default(),
+        }
+    }
+}
+/// Something to read, one of several, a line of text, yes or no, some of several; progress and action are part of the protocol, the gateway sends none.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WizardStepType {
+    /// `note`
+    #[serde(rename = "note")]
+    Note,
+    /// `select`
+    #[serde(rename = "select")]
+    Select,
+    /// `text`
+    #[serde(rename = "text")]
+    Text,
+    /// `confirm`
+    #[serde(rename = "confirm")]
+    Confirm,
+    /// `multiselect`
+    #[serde(rename = "multiselect")]
+    Multiselect,
+    /// `progress`
+    #[serde(rename = "progress")]
+    Progress,
+    /// `action`
+    #[serde(rename = "action")]
+    Action,
+}
+impl WizardStepType {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Select => "select",
+            Self::Text => "text",
+            Self::Confirm => "confirm",
+            Self::Multiselect => "multiselect",
+            Self::Progress => "progress",
+            Self::Action => "action",
+        }
+    }
+}
+impl ::std::fmt::Display for WizardStepType {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Note => f.write_str("note"),
+            Self::Select => f.write_str("select"),
+            Self::Text => f.write_str("text"),
+            Self::Confirm => f.write_str("confirm"),
+            Self::Multiselect => f.write_str("multiselect"),
+            Self::Progress => f.write_str("progress"),
+            Self::Action => f.write_str("action"),
+        }
+    }
+}
+impl ::std::str::FromStr for WizardStepType {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "note" => Ok(Self::Note),
+            "select" => Ok(Self::Select),
+            "text" => Ok(Self::Text),
+            "confirm" => Ok(Self::Confirm),
+            "multiselect" => Ok(Self::Multiselect),
+            "progress" => Ok(Self::Progress),
+            "action" => Ok(Self::Action),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WizardStepType {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WizardStepType {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
     }
 }
 /// Error types.

@@ -110,4 +110,270 @@ extension GatewayTransport {
     public func sessionsList(_ params: Gateway.SessionsListParams = .init()) async throws -> Gateway.SessionsListResult {
         try await call(.sessionsList, params)
     }
+
+    /// `logs.tail`: The end of the log, or what came since a cursor.
+    ///
+    /// Without cursor the last maxBytes are read; a cursor reads on from there. A piece that begins inside a
+    /// line drops that line. A last line that is still being written is returned as far as it is, and the
+    /// cursor passes it. Where today's file does not exist, the newest of its folder is read; where there is
+    /// none, the answer is empty.
+    ///
+    /// Needs `operator.read`.
+    public func logsTail(_ params: Gateway.LogsTailParams = .init()) async throws -> Gateway.LogsTailResult {
+        try await call(.logsTail, params)
+    }
+
+    /// `channels.status`: Every loaded channel with its accounts and how they are.
+    ///
+    /// With probe each configured account asks its service first, one after the other, each within timeoutMs;
+    /// lastProbeAt tells that it did.
+    ///
+    /// Needs `operator.read`.
+    public func channelsStatus(_ params: Gateway.ChannelsStatusParams = .init()) async throws -> Gateway.ChannelsStatusResult {
+        try await call(.channelsStatus, params)
+    }
+
+    /// `channels.logout`: Stops an account and forgets its login.
+    ///
+    /// The account is stopped first. A channel that is not loaded is no channel.
+    ///
+    /// Needs `operator.admin`.
+    public func channelsLogout(_ params: Gateway.ChannelsLogoutParams) async throws -> Gateway.ChannelsLogoutResult {
+        try await call(.channelsLogout, params)
+    }
+
+    /// `web.login.start`: Begins to link an account by a QR code that a person scans.
+    ///
+    /// Not in features unless a loaded channel links that way (WhatsApp). The account is stopped first. An
+    /// open login younger than limits.webLoginTtlMs gives its code again. What goes wrong with the service is
+    /// told in message, not as an error.
+    ///
+    /// Needs `operator.admin`.
+    public func webLoginStart(_ params: Gateway.WebLoginStartParams = .init()) async throws -> Gateway.WebLoginStartResult {
+        try await call(.webLoginStart, params)
+    }
+
+    /// `web.login.wait`: Waits until the code is scanned, then starts the account.
+    ///
+    /// Not in features unless a loaded channel links that way.
+    ///
+    /// Needs `operator.admin`.
+    public func webLoginWait(_ params: Gateway.WebLoginWaitParams = .init()) async throws -> Gateway.WebLoginWaitResult {
+        try await call(.webLoginWait, params)
+    }
+
+    /// `usage.status`: How much of each model provider's quota is used.
+    ///
+    /// Only providers with credentials are asked, each within limits.usageProviderMs; one that does not
+    /// answer within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error.
+    ///
+    /// Needs `operator.read`.
+    public func usageStatus(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.UsageStatusResult {
+        try await call(.usageStatus, params)
+    }
+
+    /// `usage.cost`: Tokens and cost of the last days, day by day.
+    ///
+    /// Counts the assistant's messages with usage in the default agent's transcripts, from the present time
+    /// of day days - 1 days ago. An answer is kept for limits.usageCostCacheMs, and the old one is given
+    /// while it is renewed.
+    ///
+    /// Needs `operator.read`.
+    public func usageCost(_ params: Gateway.UsageCostParams = .init()) async throws -> Gateway.UsageCostResult {
+        try await call(.usageCost, params)
+    }
+
+    /// `tts.status`: Whether replies are spoken, and by whom.
+    ///
+    /// What a person chose over this protocol goes before the config. Without either the first of openai,
+    /// elevenlabs and edge that has what it needs is used.
+    ///
+    /// Needs `operator.read`.
+    public func ttsStatus(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.TtsStatusResult {
+        try await call(.ttsStatus, params)
+    }
+
+    /// `tts.providers`: The services that can speak, with their models and voices.
+    ///
+    /// Needs `operator.read`.
+    public func ttsProviders(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.TtsProvidersResult {
+        try await call(.ttsProviders, params)
+    }
+
+    /// `tts.enable`: Speaks every reply from now on.
+    ///
+    /// Needs `operator.write`.
+    public func ttsEnable(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.TtsSwitchResult {
+        try await call(.ttsEnable, params)
+    }
+
+    /// `tts.disable`: Speaks no reply from now on.
+    ///
+    /// Needs `operator.write`.
+    public func ttsDisable(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.TtsSwitchResult {
+        try await call(.ttsDisable, params)
+    }
+
+    /// `tts.setProvider`: Chooses the service that speaks.
+    ///
+    /// Whether it has what it needs is not checked here; see tts.status.
+    ///
+    /// Needs `operator.write`.
+    public func ttsSetProvider(_ params: Gateway.TtsSetProviderParams = .init()) async throws -> Gateway.TtsSetProviderResult {
+        try await call(.ttsSetProvider, params)
+    }
+
+    /// `tts.convert`: Speaks a text into a file on the gateway's machine.
+    ///
+    /// Where the chosen service fails the others are tried, in the order of tts.status. The file is removed
+    /// after limits.ttsAudioTtlMs.
+    ///
+    /// Needs `operator.write`.
+    public func ttsConvert(_ params: Gateway.TtsConvertParams = .init()) async throws -> Gateway.TtsConvertResult {
+        try await call(.ttsConvert, params)
+    }
+
+    /// `config.get`: The config file as it is, as it counts, and what is wrong with it.
+    ///
+    /// Secrets are shown as they stand, since people edit the text; therefore it takes the admin scope.
+    ///
+    /// Needs `operator.admin`.
+    public func configGet(_ params: Gateway.ConfigGetParams = .init()) async throws -> Gateway.ConfigSnapshot {
+        try await call(.configGet, params)
+    }
+
+    /// `config.schema`: A JSON Schema of the config file, with hints for forms.
+    ///
+    /// Needs `operator.admin`.
+    public func configSchema(_ params: Gateway.ConfigSchemaParams = .init()) async throws -> Gateway.ConfigSchemaResponse {
+        try await call(.configSchema, params)
+    }
+
+    /// `config.set`: Replaces the config file.
+    ///
+    /// baseHash must be the hash of config.get as soon as a file exists. No restart is planned here, but the
+    /// watcher of the file may find one necessary.
+    ///
+    /// Needs `operator.admin`.
+    public func configSet(_ params: Gateway.ConfigSetParams) async throws -> Gateway.ConfigSetResult {
+        try await call(.configSet, params)
+    }
+
+    /// `config.patch`: Changes parts of the config file and restarts the gateway.
+    ///
+    /// raw is a merge patch: null removes a member, lists are replaced. It is laid over the text of the file,
+    /// so that neither defaults nor the values of variables get written into it. baseHash as for config.set.
+    ///
+    /// Needs `operator.admin`.
+    public func configPatch(_ params: Gateway.ConfigPatchParams) async throws -> Gateway.ConfigWriteRestart {
+        try await call(.configPatch, params)
+    }
+
+    /// `config.apply`: Replaces the config file and restarts the gateway.
+    ///
+    /// baseHash as for config.set.
+    ///
+    /// Needs `operator.admin`.
+    public func configApply(_ params: Gateway.ConfigApplyParams) async throws -> Gateway.ConfigWriteRestart {
+        try await call(.configApply, params)
+    }
+
+    /// `wizard.start`: Starts the wizard and waits for its first step.
+    ///
+    /// The wizard writes config, workspace and credentials as it goes.
+    ///
+    /// Needs `operator.admin`.
+    public func wizardStart(_ params: Gateway.WizardStartParams = .init()) async throws -> Gateway.WizardStartResult {
+        try await call(.wizardStart, params)
+    }
+
+    /// `wizard.next`: Answers the present step and waits for the next.
+    ///
+    /// Without answer the present step is shown again. An answer that the wizard refuses ends it with status
+    /// error. A result that says done forgets the wizard.
+    ///
+    /// Needs `operator.admin`.
+    public func wizardNext(_ params: Gateway.WizardNextParams) async throws -> Gateway.WizardNextResult {
+        try await call(.wizardNext, params)
+    }
+
+    /// `wizard.cancel`: Ends the wizard where it stands and forgets it.
+    ///
+    /// Needs `operator.admin`.
+    public func wizardCancel(_ params: Gateway.WizardCancelParams) async throws -> Gateway.WizardStatusResult {
+        try await call(.wizardCancel, params)
+    }
+
+    /// `wizard.status`: How the wizard is.
+    ///
+    /// A wizard that has ended tells it once and is forgotten; therefore this counts as a write.
+    ///
+    /// Needs `operator.admin`.
+    public func wizardStatus(_ params: Gateway.WizardStatusParams) async throws -> Gateway.WizardStatusResult {
+        try await call(.wizardStatus, params)
+    }
+
+    /// `update.run`: Updates the gateway and restarts it.
+    ///
+    /// Answers ok also when the update was skipped or failed: result.status tells. A restart is planned
+    /// either way, and restart is always in the answer.
+    ///
+    /// Needs `operator.admin`.
+    public func updateRun(_ params: Gateway.UpdateRunParams = .init()) async throws -> Gateway.UpdateRunResult {
+        try await call(.updateRun, params)
+    }
+
+    /// `voicecall.initiate`: Calls somebody and says a message.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallInitiate(_ params: Gateway.VoicecallInitiateParams = .init()) async throws -> Gateway.VoicecallStartResult {
+        try await call(.voicecallInitiate, params)
+    }
+
+    /// `voicecall.start`: Calls somebody, with or without a message.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallStart(_ params: Gateway.VoicecallStartParams = .init()) async throws -> Gateway.VoicecallStartResult {
+        try await call(.voicecallStart, params)
+    }
+
+    /// `voicecall.continue`: Says a message in a call and waits for what the other one says.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallContinue(_ params: Gateway.VoicecallSayParams = .init()) async throws -> Gateway.VoicecallContinueResult {
+        try await call(.voicecallContinue, params)
+    }
+
+    /// `voicecall.speak`: Says a message in a call and does not wait.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallSpeak(_ params: Gateway.VoicecallSayParams = .init()) async throws -> Gateway.VoicecallSuccess {
+        try await call(.voicecallSpeak, params)
+    }
+
+    /// `voicecall.end`: Ends a call.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallEnd(_ params: Gateway.VoicecallEndParams = .init()) async throws -> Gateway.VoicecallSuccess {
+        try await call(.voicecallEnd, params)
+    }
+
+    /// `voicecall.status`: How a call is.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallStatus(_ params: Gateway.VoicecallStatusParams = .init()) async throws -> Gateway.VoicecallStatusResult {
+        try await call(.voicecallStatus, params)
+    }
 }

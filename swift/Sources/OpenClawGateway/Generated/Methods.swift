@@ -29,6 +29,64 @@ public enum GatewayMethod: String, CaseIterable, Codable, Sendable, Hashable {
     case chatSend = "chat.send"
     /// Conversations, newest first.
     case sessionsList = "sessions.list"
+    /// The end of the log, or what came since a cursor.
+    case logsTail = "logs.tail"
+    /// Every loaded channel with its accounts and how they are.
+    case channelsStatus = "channels.status"
+    /// Stops an account and forgets its login.
+    case channelsLogout = "channels.logout"
+    /// Begins to link an account by a QR code that a person scans.
+    case webLoginStart = "web.login.start"
+    /// Waits until the code is scanned, then starts the account.
+    case webLoginWait = "web.login.wait"
+    /// How much of each model provider's quota is used.
+    case usageStatus = "usage.status"
+    /// Tokens and cost of the last days, day by day.
+    case usageCost = "usage.cost"
+    /// Whether replies are spoken, and by whom.
+    case ttsStatus = "tts.status"
+    /// The services that can speak, with their models and voices.
+    case ttsProviders = "tts.providers"
+    /// Speaks every reply from now on.
+    case ttsEnable = "tts.enable"
+    /// Speaks no reply from now on.
+    case ttsDisable = "tts.disable"
+    /// Chooses the service that speaks.
+    case ttsSetProvider = "tts.setProvider"
+    /// Speaks a text into a file on the gateway's machine.
+    case ttsConvert = "tts.convert"
+    /// The config file as it is, as it counts, and what is wrong with it.
+    case configGet = "config.get"
+    /// A JSON Schema of the config file, with hints for forms.
+    case configSchema = "config.schema"
+    /// Replaces the config file.
+    case configSet = "config.set"
+    /// Changes parts of the config file and restarts the gateway.
+    case configPatch = "config.patch"
+    /// Replaces the config file and restarts the gateway.
+    case configApply = "config.apply"
+    /// Starts the wizard and waits for its first step.
+    case wizardStart = "wizard.start"
+    /// Answers the present step and waits for the next.
+    case wizardNext = "wizard.next"
+    /// Ends the wizard where it stands and forgets it.
+    case wizardCancel = "wizard.cancel"
+    /// How the wizard is.
+    case wizardStatus = "wizard.status"
+    /// Updates the gateway and restarts it.
+    case updateRun = "update.run"
+    /// Calls somebody and says a message.
+    case voicecallInitiate = "voicecall.initiate"
+    /// Calls somebody, with or without a message.
+    case voicecallStart = "voicecall.start"
+    /// Says a message in a call and waits for what the other one says.
+    case voicecallContinue = "voicecall.continue"
+    /// Says a message in a call and does not wait.
+    case voicecallSpeak = "voicecall.speak"
+    /// Ends a call.
+    case voicecallEnd = "voicecall.end"
+    /// How a call is.
+    case voicecallStatus = "voicecall.status"
 }
 
 extension GatewayMethod {
@@ -40,24 +98,24 @@ extension GatewayMethod {
     /// Any one of these scopes is enough. Empty: the role is.
     public var scopes: [GatewayProtocol.Scope] {
         switch self {
-        case .connect, .systemEvent: [.operatorAdmin]
-        case .health, .status, .lastHeartbeat, .systemPresence, .agentIdentityGet, .chatHistory, .sessionsList: [.operatorRead]
-        case .agent, .agentWait, .chatAbort, .chatSend: [.operatorWrite]
+        case .connect, .systemEvent, .channelsLogout, .webLoginStart, .webLoginWait, .configGet, .configSchema, .configSet, .configPatch, .configApply, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .updateRun, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd, .voicecallStatus: [.operatorAdmin]
+        case .health, .status, .lastHeartbeat, .systemPresence, .agentIdentityGet, .chatHistory, .sessionsList, .logsTail, .channelsStatus, .usageStatus, .usageCost, .ttsStatus, .ttsProviders: [.operatorRead]
+        case .agent, .agentWait, .chatAbort, .chatSend, .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert: [.operatorWrite]
         }
     }
 
     /// Whether it changes something.
     public var isWrite: Bool {
         switch self {
-        case .connect, .systemEvent, .agent, .chatAbort, .chatSend: true
-        case .health, .status, .lastHeartbeat, .systemPresence, .agentWait, .agentIdentityGet, .chatHistory, .sessionsList: false
+        case .connect, .systemEvent, .agent, .chatAbort, .chatSend, .channelsLogout, .webLoginStart, .webLoginWait, .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert, .configSet, .configPatch, .configApply, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .updateRun, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd: true
+        case .health, .status, .lastHeartbeat, .systemPresence, .agentWait, .agentIdentityGet, .chatHistory, .sessionsList, .logsTail, .channelsStatus, .usageStatus, .usageCost, .ttsStatus, .ttsProviders, .configGet, .configSchema, .voicecallStatus: false
         }
     }
 
     /// Whether it is answered twice under one id.
     public var isStaged: Bool {
         switch self {
-        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatSend, .sessionsList: false
+        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatSend, .sessionsList, .logsTail, .channelsStatus, .channelsLogout, .webLoginStart, .webLoginWait, .usageStatus, .usageCost, .ttsStatus, .ttsProviders, .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert, .configGet, .configSchema, .configSet, .configPatch, .configApply, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .updateRun, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd, .voicecallStatus: false
         case .agent: true
         }
     }
@@ -65,7 +123,7 @@ extension GatewayMethod {
     /// JSON pointer of the params member by which a retry is recognised.
     public var idempotencyKey: String? {
         switch self {
-        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .sessionsList: nil
+        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .sessionsList, .logsTail, .channelsStatus, .channelsLogout, .webLoginStart, .webLoginWait, .usageStatus, .usageCost, .ttsStatus, .ttsProviders, .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert, .configGet, .configSchema, .configSet, .configPatch, .configApply, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .updateRun, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd, .voicecallStatus: nil
         case .agent, .chatSend: "/idempotencyKey"
         }
     }

@@ -212,6 +212,59 @@ public enum GatewayProtocol {
         public static let lastMessageReadBytes = 16384
         /// Messages at the end of a transcript that are searched for the last message. Unit: count.
         public static let lastMessageReadLines = 20
+        /// logs.tail without limit. Unit: count.
+        public static let logsLinesDefault = 500
+        /// Largest limit of logs.tail. Unit: count.
+        public static let logsLinesMax = 5000
+        /// logs.tail without maxBytes. Unit: bytes.
+        public static let logsBytesDefault = 250000
+        /// Largest maxBytes of logs.tail. Unit: bytes.
+        public static let logsBytesMax = 1000000
+        /// Time for one account to ask its service, in channels.status without timeoutMs. Unit: ms.
+        public static let channelProbeDefaultMs = 10000
+        /// Least time for that; less than a round trip helps nobody. Unit: ms.
+        public static let channelProbeMinMs = 1000
+        /// web.login.start without timeoutMs: time for the code to appear. Unit: ms.
+        public static let webLoginQrDefaultMs = 30000
+        /// Least time for that. Unit: ms.
+        public static let webLoginQrMinMs = 5000
+        /// web.login.wait without timeoutMs: time to find the telephone and scan. Unit: ms.
+        public static let webLoginWaitDefaultMs = 120000
+        /// Least time for that. Unit: ms.
+        public static let webLoginWaitMinMs = 1000
+        /// Life of a login that is not scanned. Unit: ms.
+        public static let webLoginTtlMs = 180000
+        /// Time for one model provider to tell its quotas. Unit: ms.
+        public static let usageProviderMs = 5000
+        /// Added to that before the provider is given up from outside. Unit: ms.
+        public static let usageProviderGuardMs = 1000
+        /// usage.cost without days. Unit: count.
+        public static let usageDaysDefault = 30
+        /// How long a usage.cost answer is kept for each number of days; counting reads all transcripts.
+        /// Unit: ms.
+        public static let usageCostCacheMs = 30000
+        /// Longest text that is spoken when the config says nothing else; what the services take. Unit:
+        /// characters.
+        public static let ttsTextChars = 4096
+        /// How long a spoken file is kept: long enough to fetch and send it. Unit: ms.
+        public static let ttsAudioTtlMs = 300000
+        /// Former config files that are kept beside the present one. Unit: count.
+        public static let configBackups = 5
+        /// Quiet time after a change of the config file before it is read, when the config says nothing else.
+        /// Unit: ms.
+        public static let configReloadDebounceMs = 300
+        /// From an answer that plans a restart to the restart, so that the answer gets out. Unit: ms.
+        public static let restartDelayMs = 2000
+        /// Longest delay of a planned restart. Unit: ms.
+        public static let restartDelayMaxMs = 60000
+        /// Cut of the reason of a planned restart. Unit: characters.
+        public static let restartReasonChars = 200
+        /// Time for one step of an update; builds are slow on small machines. Unit: ms.
+        public static let updateStepDefaultMs = 1200000
+        /// Least time for that. Unit: ms.
+        public static let updateStepMinMs = 1000
+        /// End of a step's output that is kept. Unit: characters.
+        public static let updateLogChars = 8000
         /// Announced in the shutdown event of a restart. Unit: ms.
         public static let restartExpectedMs = 1500
         /// Longest orderly shutdown; then the process ends as it is. Unit: ms.

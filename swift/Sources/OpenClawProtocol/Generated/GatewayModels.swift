@@ -2612,6 +2612,2254 @@ public struct DeliveryContext: Codable, Sendable {
     }
 }
 
+/// Where to read from, and how much.
+public struct LogsTailParams: Codable, Sendable {
+    /// Byte of the file to read from: the cursor of the last answer.
+    public let cursor: Int?
+    /// Lines at most, up to limits.logsLinesMax; the oldest go first. limits.logsLinesDefault when absent.
+    public let limit: Int?
+    /// Bytes of the file that are looked at, up to limits.logsBytesMax. limits.logsBytesDefault when absent.
+    public let maxbytes: Int?
+
+    public init(
+        cursor: Int?,
+        limit: Int?,
+        maxbytes: Int?
+    ) {
+        self.cursor = cursor
+        self.limit = limit
+        self.maxbytes = maxbytes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case cursor
+        case limit
+        case maxbytes = "maxBytes"
+    }
+}
+
+/// A piece of the log.
+public struct LogsTailResult: Codable, Sendable {
+    /// The file that was read, or would have been.
+    public let file: String
+    /// Byte to go on from next time: the end of what was read.
+    public let cursor: Int
+    /// Size of the file in bytes; 0 when there is none.
+    public let size: Int
+    /// Its lines, oldest first. Each is the JSON text of one record.
+    public let lines: [String]
+    /// Whether bytes before this piece were left out; lines over the limit do not count. Always sent.
+    public let truncated: Bool?
+    /// Whether the cursor could not be used, because the file is shorter now or too much came since; what was
+    /// shown before no longer joins up. Always sent.
+    public let reset: Bool?
+
+    public init(
+        file: String,
+        cursor: Int,
+        size: Int,
+        lines: [String],
+        truncated: Bool?,
+        reset: Bool?
+    ) {
+        self.file = file
+        self.cursor = cursor
+        self.size = size
+        self.lines = lines
+        self.truncated = truncated
+        self.reset = reset
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case file
+        case cursor
+        case size
+        case lines
+        case truncated
+        case reset
+    }
+}
+
+/// Whether the services are asked.
+public struct ChannelsStatusParams: Codable, Sendable {
+    /// true: ask the services, and wait for it.
+    public let probe: Bool?
+    /// Time for each account; at least limits.channelProbeMinMs, limits.channelProbeDefaultMs when absent.
+    public let timeoutms: Int?
+
+    public init(
+        probe: Bool?,
+        timeoutms: Int?
+    ) {
+        self.probe = probe
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case probe
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// All loaded channels; every map is empty where there are none.
+public struct ChannelsStatusResult: Codable, Sendable {
+    /// When it was gathered.
+    public let ts: Int
+    /// Channel ids in the order to show them.
+    public let channelorder: [String]
+    /// Names for people by channel id.
+    public let channellabels: [String: AnyCodable]
+    /// Longer names by channel id. Always sent.
+    public let channeldetaillabels: [String: AnyCodable]?
+    /// Names of symbols on Apple systems by channel id, of those that have one. Always sent.
+    public let channelsystemimages: [String: AnyCodable]?
+    /// The same as a list, in order. Always sent.
+    public let channelmeta: [ChannelMeta]?
+    /// Each channel's summary by id.
+    public let channels: [String: AnyCodable]
+    /// Each channel's accounts by channel id.
+    public let channelaccounts: [String: AnyCodable]
+    /// The account that is meant when none is named, by channel id.
+    public let channeldefaultaccountid: [String: AnyCodable]
+
+    public init(
+        ts: Int,
+        channelorder: [String],
+        channellabels: [String: AnyCodable],
+        channeldetaillabels: [String: AnyCodable]?,
+        channelsystemimages: [String: AnyCodable]?,
+        channelmeta: [ChannelMeta]?,
+        channels: [String: AnyCodable],
+        channelaccounts: [String: AnyCodable],
+        channeldefaultaccountid: [String: AnyCodable]
+    ) {
+        self.ts = ts
+        self.channelorder = channelorder
+        self.channellabels = channellabels
+        self.channeldetaillabels = channeldetaillabels
+        self.channelsystemimages = channelsystemimages
+        self.channelmeta = channelmeta
+        self.channels = channels
+        self.channelaccounts = channelaccounts
+        self.channeldefaultaccountid = channeldefaultaccountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case channelorder = "channelOrder"
+        case channellabels = "channelLabels"
+        case channeldetaillabels = "channelDetailLabels"
+        case channelsystemimages = "channelSystemImages"
+        case channelmeta = "channelMeta"
+        case channels
+        case channelaccounts = "channelAccounts"
+        case channeldefaultaccountid = "channelDefaultAccountId"
+    }
+}
+
+/// How a channel is shown.
+public struct ChannelMeta: Codable, Sendable {
+    /// Which channel.
+    public let id: String
+    /// Its name for people.
+    public let label: String
+    /// A longer name.
+    public let detaillabel: String
+    /// Name of a symbol on Apple systems.
+    public let systemimage: String?
+
+    public init(
+        id: String,
+        label: String,
+        detaillabel: String,
+        systemimage: String?
+    ) {
+        self.id = id
+        self.label = label
+        self.detaillabel = detaillabel
+        self.systemimage = systemimage
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case label
+        case detaillabel = "detailLabel"
+        case systemimage = "systemImage"
+    }
+}
+
+/// One channel as a whole, by its default account. Open: each kind of channel adds members of its own, and
+/// shows only those below that it has. One such member is self of whatsapp, the linked account's own
+/// addresses { e164, jid }; it is not named below because no Swift struct can have a member of that name.
+public struct ChannelSummary: Codable, Sendable {
+    /// Whether it has what it needs to start.
+    public let configured: Bool
+    /// Whether an account of the service is linked.
+    public let linked: Bool?
+    /// Age of the login; null when there is none.
+    public let authagems: AnyCodable?
+    /// Whether it is started.
+    public let running: Bool?
+    /// Whether it reaches the service.
+    public let connected: Bool?
+    /// Attempts to connect since it last was.
+    public let reconnectattempts: Int?
+    /// When it last reached the service; null if never.
+    public let lastconnectedat: AnyCodable?
+    /// How it lost the service; null if never.
+    public let lastdisconnect: AnyCodable?
+    /// Last message; null if none.
+    public let lastmessageat: AnyCodable?
+    /// Last sign of life of the service; null if none.
+    public let lasteventat: AnyCodable?
+    /// Last failure; null if none.
+    public let lasterror: AnyCodable?
+    /// Last start; null if never.
+    public let laststartat: AnyCodable?
+    /// Last stop; null if never.
+    public let laststopat: AnyCodable?
+    /// How messages arrive, such as polling or webhook; null when unknown.
+    public let mode: AnyCodable?
+    /// Where its token comes from, such as config, env or none; never the token.
+    public let tokensource: String?
+    /// The same of the bot token, where there are two.
+    public let bottokensource: String?
+    /// The same of the app token, where there are two.
+    public let apptokensource: String?
+    /// Where the service is asked, for services of one's own.
+    public let baseurl: String?
+    /// Program it works through; null when not set.
+    public let clipath: AnyCodable?
+    /// Data base it reads; null when not set.
+    public let dbpath: AnyCodable?
+    /// Outcome of asking the service; null when not asked.
+    public let probe: AnyCodable?
+    /// When the service was asked; null if never.
+    public let lastprobeat: AnyCodable?
+
+    public init(
+        configured: Bool,
+        linked: Bool?,
+        authagems: AnyCodable?,
+        running: Bool?,
+        connected: Bool?,
+        reconnectattempts: Int?,
+        lastconnectedat: AnyCodable?,
+        lastdisconnect: AnyCodable?,
+        lastmessageat: AnyCodable?,
+        lasteventat: AnyCodable?,
+        lasterror: AnyCodable?,
+        laststartat: AnyCodable?,
+        laststopat: AnyCodable?,
+        mode: AnyCodable?,
+        tokensource: String?,
+        bottokensource: String?,
+        apptokensource: String?,
+        baseurl: String?,
+        clipath: AnyCodable?,
+        dbpath: AnyCodable?,
+        probe: AnyCodable?,
+        lastprobeat: AnyCodable?
+    ) {
+        self.configured = configured
+        self.linked = linked
+        self.authagems = authagems
+        self.running = running
+        self.connected = connected
+        self.reconnectattempts = reconnectattempts
+        self.lastconnectedat = lastconnectedat
+        self.lastdisconnect = lastdisconnect
+        self.lastmessageat = lastmessageat
+        self.lasteventat = lasteventat
+        self.lasterror = lasterror
+        self.laststartat = laststartat
+        self.laststopat = laststopat
+        self.mode = mode
+        self.tokensource = tokensource
+        self.bottokensource = bottokensource
+        self.apptokensource = apptokensource
+        self.baseurl = baseurl
+        self.clipath = clipath
+        self.dbpath = dbpath
+        self.probe = probe
+        self.lastprobeat = lastprobeat
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case configured
+        case linked
+        case authagems = "authAgeMs"
+        case running
+        case connected
+        case reconnectattempts = "reconnectAttempts"
+        case lastconnectedat = "lastConnectedAt"
+        case lastdisconnect = "lastDisconnect"
+        case lastmessageat = "lastMessageAt"
+        case lasteventat = "lastEventAt"
+        case lasterror = "lastError"
+        case laststartat = "lastStartAt"
+        case laststopat = "lastStopAt"
+        case mode
+        case tokensource = "tokenSource"
+        case bottokensource = "botTokenSource"
+        case apptokensource = "appTokenSource"
+        case baseurl = "baseUrl"
+        case clipath = "cliPath"
+        case dbpath = "dbPath"
+        case probe
+        case lastprobeat = "lastProbeAt"
+    }
+}
+
+/// How an account lost its service. Open: services say different things.
+public struct ChannelDisconnect: Codable, Sendable {
+    /// When.
+    public let at: Int
+    /// The service's code for it.
+    public let status: Int?
+    /// Its words.
+    public let error: String?
+    /// Whether the login is lost too.
+    public let loggedout: Bool?
+
+    public init(
+        at: Int,
+        status: Int?,
+        error: String?,
+        loggedout: Bool?
+    ) {
+        self.at = at
+        self.status = status
+        self.error = error
+        self.loggedout = loggedout
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case at
+        case status
+        case error
+        case loggedout = "loggedOut"
+    }
+}
+
+/// One account of a channel. Open: each kind of channel adds members of its own, and shows only those below
+/// that it has.
+public struct ChannelAccountSnapshot: Codable, Sendable {
+    /// Which account.
+    public let accountid: String
+    /// Its name for people.
+    public let name: String?
+    /// Whether it may start.
+    public let enabled: Bool?
+    /// Whether it has what it needs to start.
+    public let configured: Bool?
+    /// Whether an account of the service is linked.
+    public let linked: Bool?
+    /// Whether it is started.
+    public let running: Bool?
+    /// Whether it reaches the service.
+    public let connected: Bool?
+    /// Attempts to connect since it last was.
+    public let reconnectattempts: Int?
+    /// When it last reached the service; null if never.
+    public let lastconnectedat: AnyCodable?
+    /// How it lost the service; null if never.
+    public let lastdisconnect: AnyCodable?
+    /// Last message; null if none.
+    public let lastmessageat: AnyCodable?
+    /// Last sign of life of the service; null if none.
+    public let lasteventat: AnyCodable?
+    /// Last failure; null if none.
+    public let lasterror: AnyCodable?
+    /// Last start; null if never.
+    public let laststartat: AnyCodable?
+    /// Last stop; null if never.
+    public let laststopat: AnyCodable?
+    /// Last message that came in; null if none.
+    public let lastinboundat: AnyCodable
+    /// Last message that went out; null if none.
+    public let lastoutboundat: AnyCodable
+    /// When its service was asked; absent or null when it was not.
+    public let lastprobeat: AnyCodable?
+    /// How messages arrive, such as polling or webhook; null when unknown.
+    public let mode: AnyCodable?
+    /// Who may write to it, such as pairing, allowlist, open or disabled.
+    public let dmpolicy: String?
+    /// Senders that are let in.
+    public let allowfrom: [String]?
+    /// Where its token comes from, such as config, env or none; never the token.
+    public let tokensource: String?
+    /// The same of the bot token, where there are two.
+    public let bottokensource: String?
+    /// The same of the app token, where there are two.
+    public let apptokensource: String?
+    /// The same of other credentials.
+    public let credentialsource: String?
+    /// Kind of the audience that its service's calls are signed for.
+    public let audiencetype: String?
+    /// That audience.
+    public let audience: String?
+    /// Path on which its service calls the gateway.
+    public let webhookpath: String?
+    /// Address under which its service calls the gateway.
+    public let webhookurl: String?
+    /// Where the service is asked, for services of one's own.
+    public let baseurl: String?
+    /// Whether groups are heard without being mentioned.
+    public let allowunmentionedgroups: Bool?
+    /// Program it works through; null when not set.
+    public let clipath: AnyCodable?
+    /// Data base it reads; null when not set.
+    public let dbpath: AnyCodable?
+    /// Port it uses; null when none.
+    public let port: AnyCodable?
+    /// Outcome of asking the service; absent or null when not asked.
+    public let probe: AnyCodable?
+    /// What the channel found out about its own rights; whatever it tells.
+    public let audit: AnyCodable?
+    /// What the service tells about the application; whatever it tells.
+    public let application: AnyCodable?
+    /// What the service tells about the bot; whatever it tells.
+    public let bot: AnyCodable?
+
+    public init(
+        accountid: String,
+        name: String?,
+        enabled: Bool?,
+        configured: Bool?,
+        linked: Bool?,
+        running: Bool?,
+        connected: Bool?,
+        reconnectattempts: Int?,
+        lastconnectedat: AnyCodable?,
+        lastdisconnect: AnyCodable?,
+        lastmessageat: AnyCodable?,
+        lasteventat: AnyCodable?,
+        lasterror: AnyCodable?,
+        laststartat: AnyCodable?,
+        laststopat: AnyCodable?,
+        lastinboundat: AnyCodable,
+        lastoutboundat: AnyCodable,
+        lastprobeat: AnyCodable?,
+        mode: AnyCodable?,
+        dmpolicy: String?,
+        allowfrom: [String]?,
+        tokensource: String?,
+        bottokensource: String?,
+        apptokensource: String?,
+        credentialsource: String?,
+        audiencetype: String?,
+        audience: String?,
+        webhookpath: String?,
+        webhookurl: String?,
+        baseurl: String?,
+        allowunmentionedgroups: Bool?,
+        clipath: AnyCodable?,
+        dbpath: AnyCodable?,
+        port: AnyCodable?,
+        probe: AnyCodable?,
+        audit: AnyCodable?,
+        application: AnyCodable?,
+        bot: AnyCodable?
+    ) {
+        self.accountid = accountid
+        self.name = name
+        self.enabled = enabled
+        self.configured = configured
+        self.linked = linked
+        self.running = running
+        self.connected = connected
+        self.reconnectattempts = reconnectattempts
+        self.lastconnectedat = lastconnectedat
+        self.lastdisconnect = lastdisconnect
+        self.lastmessageat = lastmessageat
+        self.lasteventat = lasteventat
+        self.lasterror = lasterror
+        self.laststartat = laststartat
+        self.laststopat = laststopat
+        self.lastinboundat = lastinboundat
+        self.lastoutboundat = lastoutboundat
+        self.lastprobeat = lastprobeat
+        self.mode = mode
+        self.dmpolicy = dmpolicy
+        self.allowfrom = allowfrom
+        self.tokensource = tokensource
+        self.bottokensource = bottokensource
+        self.apptokensource = apptokensource
+        self.credentialsource = credentialsource
+        self.audiencetype = audiencetype
+        self.audience = audience
+        self.webhookpath = webhookpath
+        self.webhookurl = webhookurl
+        self.baseurl = baseurl
+        self.allowunmentionedgroups = allowunmentionedgroups
+        self.clipath = clipath
+        self.dbpath = dbpath
+        self.port = port
+        self.probe = probe
+        self.audit = audit
+        self.application = application
+        self.bot = bot
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case accountid = "accountId"
+        case name
+        case enabled
+        case configured
+        case linked
+        case running
+        case connected
+        case reconnectattempts = "reconnectAttempts"
+        case lastconnectedat = "lastConnectedAt"
+        case lastdisconnect = "lastDisconnect"
+        case lastmessageat = "lastMessageAt"
+        case lasteventat = "lastEventAt"
+        case lasterror = "lastError"
+        case laststartat = "lastStartAt"
+        case laststopat = "lastStopAt"
+        case lastinboundat = "lastInboundAt"
+        case lastoutboundat = "lastOutboundAt"
+        case lastprobeat = "lastProbeAt"
+        case mode
+        case dmpolicy = "dmPolicy"
+        case allowfrom = "allowFrom"
+        case tokensource = "tokenSource"
+        case bottokensource = "botTokenSource"
+        case apptokensource = "appTokenSource"
+        case credentialsource = "credentialSource"
+        case audiencetype = "audienceType"
+        case audience
+        case webhookpath = "webhookPath"
+        case webhookurl = "webhookUrl"
+        case baseurl = "baseUrl"
+        case allowunmentionedgroups = "allowUnmentionedGroups"
+        case clipath = "cliPath"
+        case dbpath = "dbPath"
+        case port
+        case probe
+        case audit
+        case application
+        case bot
+    }
+}
+
+/// Which account.
+public struct ChannelsLogoutParams: Codable, Sendable {
+    /// Which channel.
+    public let channel: String
+    /// Which account of it; the default one when blank or absent.
+    public let accountid: String?
+
+    public init(
+        channel: String,
+        accountid: String?
+    ) {
+        self.channel = channel
+        self.accountid = accountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case channel
+        case accountid = "accountId"
+    }
+}
+
+/// What became of the login. Open: each kind of channel adds members of its own.
+public struct ChannelsLogoutResult: Codable, Sendable {
+    /// The channel.
+    public let channel: String
+    /// The account.
+    public let accountid: String
+    /// Whether stored credentials were removed.
+    public let cleared: Bool
+    /// Whether the account is logged out now; as cleared when absent.
+    public let loggedout: Bool?
+    /// Whether a token from the environment remains, which the gateway cannot remove.
+    public let envtoken: Bool?
+
+    public init(
+        channel: String,
+        accountid: String,
+        cleared: Bool,
+        loggedout: Bool?,
+        envtoken: Bool?
+    ) {
+        self.channel = channel
+        self.accountid = accountid
+        self.cleared = cleared
+        self.loggedout = loggedout
+        self.envtoken = envtoken
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case channel
+        case accountid = "accountId"
+        case cleared
+        case loggedout = "loggedOut"
+        case envtoken = "envToken"
+    }
+}
+
+/// Which account, and how.
+public struct WebLoginStartParams: Codable, Sendable {
+    /// true: link anew even where an account is linked.
+    public let force: Bool?
+    /// Time for the code to appear; at least limits.webLoginQrMinMs, limits.webLoginQrDefaultMs when absent.
+    public let timeoutms: Int?
+    /// true: log more of it.
+    public let verbose: Bool?
+    /// Which account; the default one when absent.
+    public let accountid: String?
+
+    public init(
+        force: Bool?,
+        timeoutms: Int?,
+        verbose: Bool?,
+        accountid: String?
+    ) {
+        self.force = force
+        self.timeoutms = timeoutms
+        self.verbose = verbose
+        self.accountid = accountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case force
+        case timeoutms = "timeoutMs"
+        case verbose
+        case accountid = "accountId"
+    }
+}
+
+/// The code to scan, or why there is none.
+public struct WebLoginStartResult: Codable, Sendable {
+    /// What to do, or what went wrong; for people.
+    public let message: String
+    /// The code as a data:image/png;base64 URL. Absent when an account is linked already or there was no code
+    /// in time. Who scans it links an account, so it counts as a secret.
+    public let qrdataurl: String?
+
+    public init(
+        message: String,
+        qrdataurl: String?
+    ) {
+        self.message = message
+        self.qrdataurl = qrdataurl
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case message
+        case qrdataurl = "qrDataUrl"
+    }
+}
+
+extension WebLoginStartResult: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("message", message as Any),
+                ("qrdataurl", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Which account, and how long.
+public struct WebLoginWaitParams: Codable, Sendable {
+    /// Time to wait; at least limits.webLoginWaitMinMs, limits.webLoginWaitDefaultMs when absent.
+    public let timeoutms: Int?
+    /// Which account; the default one when absent.
+    public let accountid: String?
+
+    public init(
+        timeoutms: Int?,
+        accountid: String?
+    ) {
+        self.timeoutms = timeoutms
+        self.accountid = accountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case timeoutms = "timeoutMs"
+        case accountid = "accountId"
+    }
+}
+
+/// Whether the account is linked now.
+public struct WebLoginWaitResult: Codable, Sendable {
+    /// Whether it is; false when the time ran out, it failed, or no login was open.
+    public let connected: Bool
+    /// How it went; for people.
+    public let message: String
+
+    public init(
+        connected: Bool,
+        message: String
+    ) {
+        self.connected = connected
+        self.message = message
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case connected
+        case message
+    }
+}
+
+/// The providers' quotas.
+public struct UsageStatusResult: Codable, Sendable {
+    /// When they were asked.
+    public let updatedat: Int
+    /// Every provider that was asked; one that only lacks credentials is left out.
+    public let providers: [UsageProvider]
+
+    public init(
+        updatedat: Int,
+        providers: [UsageProvider]
+    ) {
+        self.updatedat = updatedat
+        self.providers = providers
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case updatedat = "updatedAt"
+        case providers
+    }
+}
+
+/// One provider's quotas.
+public struct UsageProvider: Codable, Sendable {
+    /// Which provider, such as anthropic, github-copilot or openai-codex.
+    public let provider: String
+    /// Its name for people.
+    public let displayname: String
+    /// Its quotas; empty when it failed to tell.
+    public let windows: [UsageWindow]
+    /// The account's plan, where it tells.
+    public let plan: String?
+    /// Why it did not tell.
+    public let error: String?
+
+    public init(
+        provider: String,
+        displayname: String,
+        windows: [UsageWindow],
+        plan: String?,
+        error: String?
+    ) {
+        self.provider = provider
+        self.displayname = displayname
+        self.windows = windows
+        self.plan = plan
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case provider
+        case displayname = "displayName"
+        case windows
+        case plan
+        case error
+    }
+}
+
+/// One quota: so much in a span of time.
+public struct UsageWindow: Codable, Sendable {
+    /// Which span, such as 5h or Week.
+    public let label: String
+    /// Share that is used, in percent.
+    public let usedpercent: Double
+    /// When it begins anew; absent when unknown.
+    public let resetat: Int?
+
+    public init(
+        label: String,
+        usedpercent: Double,
+        resetat: Int?
+    ) {
+        self.label = label
+        self.usedpercent = usedpercent
+        self.resetat = resetat
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case label
+        case usedpercent = "usedPercent"
+        case resetat = "resetAt"
+    }
+}
+
+/// Use of models in a span of days.
+public struct UsageCostResult: Codable, Sendable {
+    /// When it was counted.
+    public let updatedat: Int
+    /// How many days were looked at.
+    public let days: Int
+    /// Each day with use, oldest first.
+    public let daily: [UsageDay]
+    /// All days together.
+    public let totals: UsageTotals
+
+    public init(
+        updatedat: Int,
+        days: Int,
+        daily: [UsageDay],
+        totals: UsageTotals
+    ) {
+        self.updatedat = updatedat
+        self.days = days
+        self.daily = daily
+        self.totals = totals
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case updatedat = "updatedAt"
+        case days
+        case daily
+        case totals
+    }
+}
+
+/// Use of models on one day.
+public struct UsageDay: Codable, Sendable {
+    /// The day as YYYY-MM-DD, in the gateway's time zone.
+    public let date: String
+    /// Tokens read.
+    public let input: Int
+    /// Tokens written.
+    public let output: Int
+    /// Tokens read from the provider's cache.
+    public let cacheread: Int
+    /// Tokens written to the provider's cache.
+    public let cachewrite: Int
+    /// All of them.
+    public let totaltokens: Int
+    /// What they cost, in US dollars.
+    public let totalcost: Double
+    /// Messages whose cost is unknown and so not in the sum.
+    public let missingcostentries: Int
+
+    public init(
+        date: String,
+        input: Int,
+        output: Int,
+        cacheread: Int,
+        cachewrite: Int,
+        totaltokens: Int,
+        totalcost: Double,
+        missingcostentries: Int
+    ) {
+        self.date = date
+        self.input = input
+        self.output = output
+        self.cacheread = cacheread
+        self.cachewrite = cachewrite
+        self.totaltokens = totaltokens
+        self.totalcost = totalcost
+        self.missingcostentries = missingcostentries
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case date
+        case input
+        case output
+        case cacheread = "cacheRead"
+        case cachewrite = "cacheWrite"
+        case totaltokens = "totalTokens"
+        case totalcost = "totalCost"
+        case missingcostentries = "missingCostEntries"
+    }
+}
+
+/// Use of models in a whole span.
+public struct UsageTotals: Codable, Sendable {
+    /// Tokens read.
+    public let input: Int
+    /// Tokens written.
+    public let output: Int
+    /// Tokens read from the provider's cache.
+    public let cacheread: Int
+    /// Tokens written to the provider's cache.
+    public let cachewrite: Int
+    /// All of them.
+    public let totaltokens: Int
+    /// What they cost, in US dollars.
+    public let totalcost: Double
+    /// Messages whose cost is unknown and so not in the sum.
+    public let missingcostentries: Int
+
+    public init(
+        input: Int,
+        output: Int,
+        cacheread: Int,
+        cachewrite: Int,
+        totaltokens: Int,
+        totalcost: Double,
+        missingcostentries: Int
+    ) {
+        self.input = input
+        self.output = output
+        self.cacheread = cacheread
+        self.cachewrite = cachewrite
+        self.totaltokens = totaltokens
+        self.totalcost = totalcost
+        self.missingcostentries = missingcostentries
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case input
+        case output
+        case cacheread = "cacheRead"
+        case cachewrite = "cacheWrite"
+        case totaltokens = "totalTokens"
+        case totalcost = "totalCost"
+        case missingcostentries = "missingCostEntries"
+    }
+}
+
+/// Whether replies are spoken, and by whom.
+public struct TtsStatusResult: Codable, Sendable {
+    /// Whether auto is anything but off.
+    public let enabled: Bool
+    /// Which replies are spoken.
+    public let auto: AnyCodable
+    /// The service that is tried first.
+    public let provider: AnyCodable
+    /// The one that is tried next; null when there is none.
+    public let fallbackprovider: AnyCodable
+    /// All others that have what they need, in the order in which they are tried.
+    public let fallbackproviders: [AnyCodable]
+    /// File that keeps what was chosen here.
+    public let prefspath: String
+    /// Whether there is a key for openai.
+    public let hasopenaikey: Bool
+    /// Whether there is a key for elevenlabs.
+    public let haselevenlabskey: Bool
+    /// Whether edge may be used.
+    public let edgeenabled: Bool
+
+    public init(
+        enabled: Bool,
+        auto: AnyCodable,
+        provider: AnyCodable,
+        fallbackprovider: AnyCodable,
+        fallbackproviders: [AnyCodable],
+        prefspath: String,
+        hasopenaikey: Bool,
+        haselevenlabskey: Bool,
+        edgeenabled: Bool
+    ) {
+        self.enabled = enabled
+        self.auto = auto
+        self.provider = provider
+        self.fallbackprovider = fallbackprovider
+        self.fallbackproviders = fallbackproviders
+        self.prefspath = prefspath
+        self.hasopenaikey = hasopenaikey
+        self.haselevenlabskey = haselevenlabskey
+        self.edgeenabled = edgeenabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case auto
+        case provider
+        case fallbackprovider = "fallbackProvider"
+        case fallbackproviders = "fallbackProviders"
+        case prefspath = "prefsPath"
+        case hasopenaikey = "hasOpenAIKey"
+        case haselevenlabskey = "hasElevenLabsKey"
+        case edgeenabled = "edgeEnabled"
+    }
+}
+
+/// The services that can speak.
+public struct TtsProvidersResult: Codable, Sendable {
+    /// All of them: openai, elevenlabs, edge.
+    public let providers: [TtsProviderInfo]
+    /// The one that is tried first.
+    public let active: AnyCodable
+
+    public init(
+        providers: [TtsProviderInfo],
+        active: AnyCodable
+    ) {
+        self.providers = providers
+        self.active = active
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case providers
+        case active
+    }
+}
+
+/// A service that can speak.
+public struct TtsProviderInfo: Codable, Sendable {
+    /// Which service.
+    public let id: AnyCodable
+    /// Its name for people.
+    public let name: String
+    /// Whether it has what it needs.
+    public let configured: Bool
+    /// Its models; none where there is no choice.
+    public let models: [String]
+    /// Its voices, where they are a fixed set.
+    public let voices: [String]?
+
+    public init(
+        id: AnyCodable,
+        name: String,
+        configured: Bool,
+        models: [String],
+        voices: [String]?
+    ) {
+        self.id = id
+        self.name = name
+        self.configured = configured
+        self.models = models
+        self.voices = voices
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case name
+        case configured
+        case models
+        case voices
+    }
+}
+
+/// Whether replies are spoken now: true from tts.enable, false from tts.disable.
+public struct TtsSwitchResult: Codable, Sendable {
+    /// Whether they are.
+    public let enabled: Bool
+
+    public init(
+        enabled: Bool
+    ) {
+        self.enabled = enabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+    }
+}
+
+/// The service chosen.
+public struct TtsSetProviderResult: Codable, Sendable {
+    /// Which.
+    public let provider: AnyCodable
+
+    public init(
+        provider: AnyCodable
+    ) {
+        self.provider = provider
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case provider
+    }
+}
+
+/// A spoken text.
+public struct TtsConvertResult: Codable, Sendable {
+    /// File on the gateway's machine.
+    public let audiopath: String
+    /// The service that spoke.
+    public let provider: AnyCodable
+    /// The service's name for the form of the file.
+    public let outputformat: String
+    /// Whether channels can play it as a voice message.
+    public let voicecompatible: Bool
+
+    public init(
+        audiopath: String,
+        provider: AnyCodable,
+        outputformat: String,
+        voicecompatible: Bool
+    ) {
+        self.audiopath = audiopath
+        self.provider = provider
+        self.outputformat = outputformat
+        self.voicecompatible = voicecompatible
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case audiopath = "audioPath"
+        case provider
+        case outputformat = "outputFormat"
+        case voicecompatible = "voiceCompatible"
+    }
+}
+
+/// Nothing to say.
+public struct ConfigGetParams: Codable, Sendable {
+    public init() {}
+}
+
+/// Nothing to say.
+public struct ConfigSchemaParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The new text.
+public struct ConfigSetParams: Codable, Sendable {
+    /// JSON5 text of the whole file. It is written as plain JSON, without its comments.
+    public let raw: String
+    /// Hash of the file it was made from; needed when a file exists.
+    public let basehash: String?
+
+    public init(
+        raw: String,
+        basehash: String?
+    ) {
+        self.raw = raw
+        self.basehash = basehash
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case raw
+        case basehash = "baseHash"
+    }
+}
+
+extension ConfigSetParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("raw", "[redacted]"),
+                ("basehash", basehash as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// The new text, and what to tell after the restart.
+public struct ConfigApplyParams: Codable, Sendable {
+    /// JSON5 text of the whole file. It is written as plain JSON, without its comments.
+    public let raw: String
+    /// Hash of the file it was made from; needed when a file exists.
+    public let basehash: String?
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    public let sessionkey: String?
+    /// What it is told; blank counts as absent.
+    public let note: String?
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    public let restartdelayms: Int?
+
+    public init(
+        raw: String,
+        basehash: String?,
+        sessionkey: String?,
+        note: String?,
+        restartdelayms: Int?
+    ) {
+        self.raw = raw
+        self.basehash = basehash
+        self.sessionkey = sessionkey
+        self.note = note
+        self.restartdelayms = restartdelayms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case raw
+        case basehash = "baseHash"
+        case sessionkey = "sessionKey"
+        case note
+        case restartdelayms = "restartDelayMs"
+    }
+}
+
+extension ConfigApplyParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("raw", "[redacted]"),
+                ("basehash", basehash as Any),
+                ("sessionkey", sessionkey as Any),
+                ("note", note as Any),
+                ("restartdelayms", restartdelayms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// The change, and what to tell after the restart.
+public struct ConfigPatchParams: Codable, Sendable {
+    /// JSON5 text of an object with what is to change; null removes.
+    public let raw: String
+    /// Hash of the file it was made for; needed when a file exists.
+    public let basehash: String?
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    public let sessionkey: String?
+    /// What it is told; blank counts as absent.
+    public let note: String?
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    public let restartdelayms: Int?
+
+    public init(
+        raw: String,
+        basehash: String?,
+        sessionkey: String?,
+        note: String?,
+        restartdelayms: Int?
+    ) {
+        self.raw = raw
+        self.basehash = basehash
+        self.sessionkey = sessionkey
+        self.note = note
+        self.restartdelayms = restartdelayms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case raw
+        case basehash = "baseHash"
+        case sessionkey = "sessionKey"
+        case note
+        case restartdelayms = "restartDelayMs"
+    }
+}
+
+extension ConfigPatchParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("raw", "[redacted]"),
+                ("basehash", basehash as Any),
+                ("sessionkey", sessionkey as Any),
+                ("note", note as Any),
+                ("restartdelayms", restartdelayms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// The config file and what the gateway makes of it.
+public struct ConfigSnapshot: Codable, Sendable {
+    /// The file.
+    public let path: String
+    /// Whether it is there.
+    public let exists: Bool
+    /// Its text; null when it is not there.
+    public let raw: AnyCodable
+    /// The text as data; {} when it is not there or does not parse. Open, since it is what people wrote.
+    /// Holds secrets: never log it.
+    public let parsed: [String: AnyCodable]
+    /// Whether it may be used; true when it is not there.
+    public let valid: Bool
+    /// What counts: the file with includes, variables and defaults; as good as can be when it is not valid.
+    /// Open, since plugins and channels have parts of their own. Holds secrets: never log it.
+    public let config: [String: AnyCodable]
+    /// SHA-256 of the text in hex, of no text when it is not there. What baseHash wants.
+    public let hash: String
+    /// Why it is not valid.
+    public let issues: [ConfigIssue]
+    /// What is doubtful but allowed.
+    public let warnings: [ConfigIssue]
+    /// Members of former versions that should be moved.
+    public let legacyissues: [ConfigIssue]
+
+    public init(
+        path: String,
+        exists: Bool,
+        raw: AnyCodable,
+        parsed: [String: AnyCodable],
+        valid: Bool,
+        config: [String: AnyCodable],
+        hash: String,
+        issues: [ConfigIssue],
+        warnings: [ConfigIssue],
+        legacyissues: [ConfigIssue]
+    ) {
+        self.path = path
+        self.exists = exists
+        self.raw = raw
+        self.parsed = parsed
+        self.valid = valid
+        self.config = config
+        self.hash = hash
+        self.issues = issues
+        self.warnings = warnings
+        self.legacyissues = legacyissues
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case exists
+        case raw
+        case parsed
+        case valid
+        case config
+        case hash
+        case issues
+        case warnings
+        case legacyissues = "legacyIssues"
+    }
+}
+
+/// One thing that is wrong or doubtful in a config file.
+public struct ConfigIssue: Codable, Sendable {
+    /// Where, as member names with dots between; empty for the whole.
+    public let path: String
+    /// What, for people.
+    public let message: String
+
+    public init(
+        path: String,
+        message: String
+    ) {
+        self.path = path
+        self.message = message
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case message
+    }
+}
+
+/// Details of the error about a config that would not be valid: what is wrong with it.
+public struct ConfigInvalidDetails: Codable, Sendable {
+    /// Everything that is wrong.
+    public let issues: [ConfigIssue]
+
+    public init(
+        issues: [ConfigIssue]
+    ) {
+        self.issues = issues
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case issues
+    }
+}
+
+/// What may be in the config file.
+public struct ConfigSchemaResponse: Codable, Sendable {
+    /// A JSON Schema (draft 07) of the whole file, with the parts of plugins and channels. Not constrained:
+    /// it is a schema, an object of its own rules.
+    public let schema: AnyCodable
+    /// Hints by place: member names with dots between, * for the names of a map, [] for the items of a list.
+    public let uihints: [String: AnyCodable]
+    /// Version of the gateway.
+    public let version: String
+    /// When it was made, as an ISO 8601 text.
+    public let generatedat: String
+
+    public init(
+        schema: AnyCodable,
+        uihints: [String: AnyCodable],
+        version: String,
+        generatedat: String
+    ) {
+        self.schema = schema
+        self.uihints = uihints
+        self.version = version
+        self.generatedat = generatedat
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case schema
+        case uihints = "uiHints"
+        case version
+        case generatedat = "generatedAt"
+    }
+}
+
+/// How a form may show one place of the config file.
+public struct ConfigUiHint: Codable, Sendable {
+    /// Its name for people.
+    public let label: String?
+    /// What it does.
+    public let help: String?
+    /// Heading it belongs under.
+    public let group: String?
+    /// Place among its siblings, smallest first; plugins choose their own.
+    public let order: Int?
+    /// Whether it may be hidden at first.
+    public let advanced: Bool?
+    /// Whether its value is a secret.
+    public let sensitive: Bool?
+    /// An example to show while it is empty.
+    public let placeholder: String?
+    /// What a new item of a list begins with; whatever the list holds.
+    public let itemtemplate: AnyCodable?
+
+    public init(
+        label: String?,
+        help: String?,
+        group: String?,
+        order: Int?,
+        advanced: Bool?,
+        sensitive: Bool?,
+        placeholder: String?,
+        itemtemplate: AnyCodable?
+    ) {
+        self.label = label
+        self.help = help
+        self.group = group
+        self.order = order
+        self.advanced = advanced
+        self.sensitive = sensitive
+        self.placeholder = placeholder
+        self.itemtemplate = itemtemplate
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case label
+        case help
+        case group
+        case order
+        case advanced
+        case sensitive
+        case placeholder
+        case itemtemplate = "itemTemplate"
+    }
+}
+
+/// The file is written.
+public struct ConfigSetResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The file.
+    public let path: String
+    /// What counts now, with defaults but without the stamp of this writing; the hash comes from config.get.
+    /// Open as there. Holds secrets: never log it.
+    public let config: [String: AnyCodable]
+
+    public init(
+        ok: Bool,
+        path: String,
+        config: [String: AnyCodable]
+    ) {
+        self.ok = ok
+        self.path = path
+        self.config = config
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case path
+        case config
+    }
+}
+
+/// The file is written and a restart is planned.
+public struct ConfigWriteRestart: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The file.
+    public let path: String
+    /// What counts after the restart, with defaults but without the stamp of this writing. Open as in
+    /// config.get. Holds secrets: never log it.
+    public let config: [String: AnyCodable]
+    /// The planned restart.
+    public let restart: RestartInfo
+    /// What is told after it.
+    public let sentinel: RestartSentinel
+
+    public init(
+        ok: Bool,
+        path: String,
+        config: [String: AnyCodable],
+        restart: RestartInfo,
+        sentinel: RestartSentinel
+    ) {
+        self.ok = ok
+        self.path = path
+        self.config = config
+        self.restart = restart
+        self.sentinel = sentinel
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case path
+        case config
+        case restart
+        case sentinel
+    }
+}
+
+/// A planned restart of the gateway.
+public struct RestartInfo: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The gateway's process.
+    public let pid: Int
+    /// The signal that stands for a restart.
+    public let signal: String
+    /// Time until then.
+    public let delayms: Int
+    /// The method that asked for it, or other words; cut to limits.restartReasonChars.
+    public let reason: String?
+    /// How the process learns of it.
+    public let mode: AnyCodable
+
+    public init(
+        ok: Bool,
+        pid: Int,
+        signal: String,
+        delayms: Int,
+        reason: String?,
+        mode: AnyCodable
+    ) {
+        self.ok = ok
+        self.pid = pid
+        self.signal = signal
+        self.delayms = delayms
+        self.reason = reason
+        self.mode = mode
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case pid
+        case signal
+        case delayms = "delayMs"
+        case reason
+        case mode
+    }
+}
+
+/// A note that the gateway leaves for itself: read once after the restart, told to a conversation, removed.
+public struct RestartSentinel: Codable, Sendable {
+    /// Its file; null when it could not be written.
+    public let path: AnyCodable
+    /// Its content.
+    public let payload: RestartSentinelPayload
+
+    public init(
+        path: AnyCodable,
+        payload: RestartSentinelPayload
+    ) {
+        self.path = path
+        self.payload = payload
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case payload
+    }
+}
+
+/// Why the gateway restarted, and whom to tell.
+public struct RestartSentinelPayload: Codable, Sendable {
+    /// What led to it.
+    public let kind: AnyCodable
+    /// How that went.
+    public let status: AnyCodable
+    /// When.
+    public let ts: Int
+    /// Conversation that is told; the main one when absent.
+    public let sessionkey: String?
+    /// Where that conversation's replies go.
+    public let deliverycontext: [String: AnyCodable]?
+    /// Thread within the conversation.
+    public let threadid: String?
+    /// What it is told; null when the caller gave no note.
+    public let message: AnyCodable?
+    /// A command that helps when the gateway does not come back: texts.doctorHint. null when there is none.
+    public let doctorhint: AnyCodable?
+    /// Details.
+    public let stats: [String: AnyCodable]?
+
+    public init(
+        kind: AnyCodable,
+        status: AnyCodable,
+        ts: Int,
+        sessionkey: String?,
+        deliverycontext: [String: AnyCodable]?,
+        threadid: String?,
+        message: AnyCodable?,
+        doctorhint: AnyCodable?,
+        stats: [String: AnyCodable]?
+    ) {
+        self.kind = kind
+        self.status = status
+        self.ts = ts
+        self.sessionkey = sessionkey
+        self.deliverycontext = deliverycontext
+        self.threadid = threadid
+        self.message = message
+        self.doctorhint = doctorhint
+        self.stats = stats
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case kind
+        case status
+        case ts
+        case sessionkey = "sessionKey"
+        case deliverycontext = "deliveryContext"
+        case threadid = "threadId"
+        case message
+        case doctorhint = "doctorHint"
+        case stats
+    }
+}
+
+/// Details of what led to a restart; all but mode and root only after an update.
+public struct RestartSentinelStats: Codable, Sendable {
+    /// The method that wrote the config, or the kind of update.
+    public let mode: String?
+    /// The file or folder that was changed.
+    public let root: String?
+    /// What was installed before; null when unknown.
+    public let before: AnyCodable?
+    /// What is installed after; null when unknown.
+    public let after: AnyCodable?
+    /// What was done.
+    public let steps: [RestartSentinelStep]?
+    /// Why it was skipped or failed; null when it did neither.
+    public let reason: AnyCodable?
+    /// How long it took.
+    public let durationms: Int?
+
+    public init(
+        mode: String?,
+        root: String?,
+        before: AnyCodable?,
+        after: AnyCodable?,
+        steps: [RestartSentinelStep]?,
+        reason: AnyCodable?,
+        durationms: Int?
+    ) {
+        self.mode = mode
+        self.root = root
+        self.before = before
+        self.after = after
+        self.steps = steps
+        self.reason = reason
+        self.durationms = durationms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case mode
+        case root
+        case before
+        case after
+        case steps
+        case reason
+        case durationms = "durationMs"
+    }
+}
+
+/// One command of an update, as the note keeps it.
+public struct RestartSentinelStep: Codable, Sendable {
+    /// What it is for.
+    public let name: String
+    /// The command.
+    public let command: String
+    /// Where it ran.
+    public let cwd: String
+    /// How long it took.
+    public let durationms: Int
+    /// How it ended.
+    public let log: RestartSentinelLog
+
+    public init(
+        name: String,
+        command: String,
+        cwd: String,
+        durationms: Int,
+        log: RestartSentinelLog
+    ) {
+        self.name = name
+        self.command = command
+        self.cwd = cwd
+        self.durationms = durationms
+        self.log = log
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case command
+        case cwd
+        case durationms = "durationMs"
+        case log
+    }
+}
+
+/// How a command of an update ended.
+public struct RestartSentinelLog: Codable, Sendable {
+    /// End of its output, cut to limits.updateLogChars; null when there was none.
+    public let stdouttail: AnyCodable
+    /// End of its complaints, cut likewise; null when there were none.
+    public let stderrtail: AnyCodable
+    /// Its exit code; null when it did not end by itself.
+    public let exitcode: AnyCodable
+
+    public init(
+        stdouttail: AnyCodable,
+        stderrtail: AnyCodable,
+        exitcode: AnyCodable
+    ) {
+        self.stdouttail = stdouttail
+        self.stderrtail = stderrtail
+        self.exitcode = exitcode
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case stdouttail = "stdoutTail"
+        case stderrtail = "stderrTail"
+        case exitcode = "exitCode"
+    }
+}
+
+/// What is known beforehand.
+public struct WizardStartParams: Codable, Sendable {
+    /// Where the gateway is.
+    public let mode: AnyCodable?
+    /// Folder for the agent's work.
+    public let workspace: String?
+
+    public init(
+        mode: AnyCodable?,
+        workspace: String?
+    ) {
+        self.mode = mode
+        self.workspace = workspace
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case mode
+        case workspace
+    }
+}
+
+/// Which wizard, and the answer.
+public struct WizardNextParams: Codable, Sendable {
+    /// The wizard.
+    public let sessionid: String
+    /// Answer to the present step; absent to see it again.
+    public let answer: [String: AnyCodable]?
+
+    public init(
+        sessionid: String,
+        answer: [String: AnyCodable]?
+    ) {
+        self.sessionid = sessionid
+        self.answer = answer
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+        case answer
+    }
+}
+
+/// An answer to one step.
+public struct WizardAnswer: Codable, Sendable {
+    /// The step; must be the present one.
+    public let stepid: String
+    /// confirm: anything, taken as yes or no. text: a string, or a number or boolean to be made one. select:
+    /// an option's value. multiselect: a list of them. note: absent. May be a secret: never log it.
+    public let value: AnyCodable?
+
+    public init(
+        stepid: String,
+        value: AnyCodable?
+    ) {
+        self.stepid = stepid
+        self.value = value
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case stepid = "stepId"
+        case value
+    }
+}
+
+/// Which wizard.
+public struct WizardCancelParams: Codable, Sendable {
+    /// The wizard.
+    public let sessionid: String
+
+    public init(
+        sessionid: String
+    ) {
+        self.sessionid = sessionid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+    }
+}
+
+/// Which wizard.
+public struct WizardStatusParams: Codable, Sendable {
+    /// The wizard.
+    public let sessionid: String
+
+    public init(
+        sessionid: String
+    ) {
+        self.sessionid = sessionid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+    }
+}
+
+/// Something to show or to ask.
+public struct WizardStep: Codable, Sendable {
+    /// Which step; the answer names it.
+    public let id: String
+    /// What kind of step.
+    public let type: AnyCodable
+    /// Heading.
+    public let title: String?
+    /// What is shown or asked.
+    public let message: String?
+    /// select, multiselect: what to choose from.
+    public let options: [WizardStepOption]?
+    /// What stands there at first. confirm: a boolean. text: a string. select: an option's value.
+    /// multiselect: a list of them.
+    public let initialvalue: AnyCodable?
+    /// text: an example to show while it is empty.
+    public let placeholder: String?
+    /// text: whether the answer is a secret.
+    public let sensitive: Bool?
+    /// Who carries the step out.
+    public let executor: AnyCodable?
+
+    public init(
+        id: String,
+        type: AnyCodable,
+        title: String?,
+        message: String?,
+        options: [WizardStepOption]?,
+        initialvalue: AnyCodable?,
+        placeholder: String?,
+        sensitive: Bool?,
+        executor: AnyCodable?
+    ) {
+        self.id = id
+        self.type = type
+        self.title = title
+        self.message = message
+        self.options = options
+        self.initialvalue = initialvalue
+        self.placeholder = placeholder
+        self.sensitive = sensitive
+        self.executor = executor
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case type
+        case title
+        case message
+        case options
+        case initialvalue = "initialValue"
+        case placeholder
+        case sensitive
+        case executor
+    }
+}
+
+/// Something to choose.
+public struct WizardStepOption: Codable, Sendable {
+    /// What the answer carries; a string, number or boolean.
+    public let value: AnyCodable
+    /// Its name for people.
+    public let label: String
+    /// More about it.
+    public let hint: String?
+
+    public init(
+        value: AnyCodable,
+        label: String,
+        hint: String?
+    ) {
+        self.value = value
+        self.label = label
+        self.hint = hint
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case value
+        case label
+        case hint
+    }
+}
+
+/// The wizard runs; its first step.
+public struct WizardStartResult: Codable, Sendable {
+    /// Names the wizard in the calls that follow.
+    public let sessionid: String
+    /// Whether it has ended.
+    public let done: Bool
+    /// The present step; absent when done.
+    public let step: [String: AnyCodable]?
+    /// How it is. Always sent.
+    public let status: AnyCodable?
+    /// Why it failed or was cancelled.
+    public let error: String?
+
+    public init(
+        sessionid: String,
+        done: Bool,
+        step: [String: AnyCodable]?,
+        status: AnyCodable?,
+        error: String?
+    ) {
+        self.sessionid = sessionid
+        self.done = done
+        self.step = step
+        self.status = status
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+        case done
+        case step
+        case status
+        case error
+    }
+}
+
+/// The step that follows, or the end.
+public struct WizardNextResult: Codable, Sendable {
+    /// Whether it has ended.
+    public let done: Bool
+    /// The present step; absent when done.
+    public let step: [String: AnyCodable]?
+    /// How it is. Always sent.
+    public let status: AnyCodable?
+    /// Why it failed or was cancelled.
+    public let error: String?
+
+    public init(
+        done: Bool,
+        step: [String: AnyCodable]?,
+        status: AnyCodable?,
+        error: String?
+    ) {
+        self.done = done
+        self.step = step
+        self.status = status
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case done
+        case step
+        case status
+        case error
+    }
+}
+
+/// How a wizard is.
+public struct WizardStatusResult: Codable, Sendable {
+    /// How it is.
+    public let status: AnyCodable
+    /// Why it failed; texts.wizardCancelled when it was cancelled.
+    public let error: String?
+
+    public init(
+        status: AnyCodable,
+        error: String?
+    ) {
+        self.status = status
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case status
+        case error
+    }
+}
+
+/// What to tell after the restart, and how long things may take.
+public struct UpdateRunParams: Codable, Sendable {
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    public let sessionkey: String?
+    /// What it is told; blank counts as absent.
+    public let note: String?
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    public let restartdelayms: Int?
+    /// Time for each step; at least limits.updateStepMinMs, limits.updateStepDefaultMs when absent.
+    public let timeoutms: Int?
+
+    public init(
+        sessionkey: String?,
+        note: String?,
+        restartdelayms: Int?,
+        timeoutms: Int?
+    ) {
+        self.sessionkey = sessionkey
+        self.note = note
+        self.restartdelayms = restartdelayms
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionkey = "sessionKey"
+        case note
+        case restartdelayms = "restartDelayMs"
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// How the update went, and the restart that follows.
+public struct UpdateRunResult: Codable, Sendable {
+    /// Always true; says nothing about the update.
+    public let ok: Bool
+    /// How the update went.
+    public let result: UpdateOutcome
+    /// The planned restart.
+    public let restart: RestartInfo
+    /// What is told after it; its kind is update.
+    public let sentinel: RestartSentinel
+
+    public init(
+        ok: Bool,
+        result: UpdateOutcome,
+        restart: RestartInfo,
+        sentinel: RestartSentinel
+    ) {
+        self.ok = ok
+        self.result = result
+        self.restart = restart
+        self.sentinel = sentinel
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case result
+        case restart
+        case sentinel
+    }
+}
+
+/// How an update went.
+public struct UpdateOutcome: Codable, Sendable {
+    /// Whether it was done.
+    public let status: AnyCodable
+    /// How the gateway was installed.
+    public let mode: AnyCodable
+    /// Where it is installed.
+    public let root: String?
+    /// Why it was skipped or failed, in a word for programs such as dirty, no-upstream, fetch-failed or
+    /// not-git-install, or the name of the step that failed.
+    public let reason: String?
+    /// What was installed before.
+    public let before: [String: AnyCodable]?
+    /// What is installed now.
+    public let after: [String: AnyCodable]?
+    /// What was done, in order.
+    public let steps: [UpdateStep]
+    /// How long it took.
+    public let durationms: Int
+
+    public init(
+        status: AnyCodable,
+        mode: AnyCodable,
+        root: String?,
+        reason: String?,
+        before: [String: AnyCodable]?,
+        after: [String: AnyCodable]?,
+        steps: [UpdateStep],
+        durationms: Int
+    ) {
+        self.status = status
+        self.mode = mode
+        self.root = root
+        self.reason = reason
+        self.before = before
+        self.after = after
+        self.steps = steps
+        self.durationms = durationms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case status
+        case mode
+        case root
+        case reason
+        case before
+        case after
+        case steps
+        case durationms = "durationMs"
+    }
+}
+
+/// What is or was installed.
+public struct UpdateVersion: Codable, Sendable {
+    /// Its commit; null when unknown.
+    public let sha: AnyCodable?
+    /// Its version; null when unknown.
+    public let version: AnyCodable?
+
+    public init(
+        sha: AnyCodable?,
+        version: AnyCodable?
+    ) {
+        self.sha = sha
+        self.version = version
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sha
+        case version
+    }
+}
+
+/// One command of an update.
+public struct UpdateStep: Codable, Sendable {
+    /// What it is for.
+    public let name: String
+    /// The command.
+    public let command: String
+    /// Where it ran.
+    public let cwd: String
+    /// How long it took.
+    public let durationms: Int
+    /// Its exit code; null when it did not end by itself.
+    public let exitcode: AnyCodable
+    /// End of its output, cut to limits.updateLogChars; null or absent when there was none.
+    public let stdouttail: AnyCodable?
+    /// End of its complaints, cut likewise; null or absent when there were none.
+    public let stderrtail: AnyCodable?
+
+    public init(
+        name: String,
+        command: String,
+        cwd: String,
+        durationms: Int,
+        exitcode: AnyCodable,
+        stdouttail: AnyCodable?,
+        stderrtail: AnyCodable?
+    ) {
+        self.name = name
+        self.command = command
+        self.cwd = cwd
+        self.durationms = durationms
+        self.exitcode = exitcode
+        self.stdouttail = stdouttail
+        self.stderrtail = stderrtail
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case command
+        case cwd
+        case durationms = "durationMs"
+        case exitcode = "exitCode"
+        case stdouttail = "stdoutTail"
+        case stderrtail = "stderrTail"
+    }
+}
+
+/// The call is under way.
+public struct VoicecallStartResult: Codable, Sendable {
+    /// Names the call.
+    public let callid: String
+    /// Always true.
+    public let initiated: Bool
+
+    public init(
+        callid: String,
+        initiated: Bool
+    ) {
+        self.callid = callid
+        self.initiated = initiated
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case callid = "callId"
+        case initiated
+    }
+}
+
+/// The message was said and answered.
+public struct VoicecallContinueResult: Codable, Sendable {
+    /// Always true.
+    public let success: Bool
+    /// What the other one said; absent when nothing was heard.
+    public let transcript: String?
+
+    public init(
+        success: Bool,
+        transcript: String?
+    ) {
+        self.success = success
+        self.transcript = transcript
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case success
+        case transcript
+    }
+}
+
+/// It was done.
+public struct VoicecallSuccess: Codable, Sendable {
+    /// Always true.
+    public let success: Bool
+
+    public init(
+        success: Bool
+    ) {
+        self.success = success
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case success
+    }
+}
+
+/// Whether the call is known, and how it is.
+public struct VoicecallStatusResult: Codable, Sendable {
+    /// Whether it is known.
+    public let found: Bool
+    /// The plugin's record of it; absent when unknown. Open, since it is the plugin's.
+    public let call: [String: AnyCodable]?
+
+    public init(
+        found: Bool,
+        call: [String: AnyCodable]?
+    ) {
+        self.found = found
+        self.call = call
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case found
+        case call
+    }
+}
+
+/// What went wrong, beside an error with the same words.
+public struct VoicecallFailure: Codable, Sendable {
+    /// What went wrong.
+    public let error: String
+
+    public init(
+        error: String
+    ) {
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case error
+    }
+}
+
 /// Any message of the connection, told apart by `type`.
 public enum GatewayFrame: Codable, Sendable {
     /// A call. Clients send nothing else.
