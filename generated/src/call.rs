@@ -17,10 +17,18 @@ pub enum Call {
     Status(Box<types::IgnoredParams>),
     /// `last-heartbeat`
     LastHeartbeat(Box<types::IgnoredParams>),
+    /// `set-heartbeats`
+    SetHeartbeats(Box<types::SetHeartbeatsParams>),
+    /// `wake`
+    Wake(Box<types::WakeParams>),
     /// `system-presence`
     SystemPresence(Box<types::IgnoredParams>),
     /// `system-event`
     SystemEvent(Box<types::SystemEventParams>),
+    /// `models.list`
+    ModelsList(Box<types::ModelsListParams>),
+    /// `agents.list`
+    AgentsList(Box<types::AgentsListParams>),
     /// `agent`
     Agent(Box<types::AgentParams>),
     /// `agent.wait`
@@ -33,8 +41,48 @@ pub enum Call {
     ChatAbort(Box<types::ChatAbortParams>),
     /// `chat.send`
     ChatSend(Box<types::ChatSendParams>),
+    /// `chat.inject`
+    ChatInject(Box<types::ChatInjectParams>),
+    /// `send`
+    Send(Box<types::SendParams>),
+    /// `poll`
+    Poll(Box<types::PollParams>),
     /// `sessions.list`
     SessionsList(Box<types::SessionsListParams>),
+    /// `sessions.preview`
+    SessionsPreview(Box<types::SessionsPreviewParams>),
+    /// `sessions.resolve`
+    SessionsResolve(Box<types::SessionsResolveParams>),
+    /// `sessions.patch`
+    SessionsPatch(Box<types::SessionsPatchParams>),
+    /// `sessions.reset`
+    SessionsReset(Box<types::SessionsResetParams>),
+    /// `sessions.delete`
+    SessionsDelete(Box<types::SessionsDeleteParams>),
+    /// `sessions.compact`
+    SessionsCompact(Box<types::SessionsCompactParams>),
+    /// `skills.status`
+    SkillsStatus(Box<types::SkillsStatusParams>),
+    /// `skills.bins`
+    SkillsBins(Box<types::SkillsBinsParams>),
+    /// `skills.install`
+    SkillsInstall(Box<types::SkillsInstallParams>),
+    /// `skills.update`
+    SkillsUpdate(Box<types::SkillsUpdateParams>),
+    /// `cron.list`
+    CronList(Box<types::CronListParams>),
+    /// `cron.status`
+    CronStatus(Box<types::CronStatusParams>),
+    /// `cron.add`
+    CronAdd(Box<types::CronAddRequest>),
+    /// `cron.update`
+    CronUpdate(Box<types::CronUpdateRequest>),
+    /// `cron.remove`
+    CronRemove(Box<types::CronRemoveParams>),
+    /// `cron.run`
+    CronRun(Box<types::CronRunParams>),
+    /// `cron.runs`
+    CronRuns(Box<types::CronRunsParams>),
 }
 impl Call {
     /// Which method.
@@ -44,15 +92,39 @@ impl Call {
             Call::Health(_) => Method::Health,
             Call::Status(_) => Method::Status,
             Call::LastHeartbeat(_) => Method::LastHeartbeat,
+            Call::SetHeartbeats(_) => Method::SetHeartbeats,
+            Call::Wake(_) => Method::Wake,
             Call::SystemPresence(_) => Method::SystemPresence,
             Call::SystemEvent(_) => Method::SystemEvent,
+            Call::ModelsList(_) => Method::ModelsList,
+            Call::AgentsList(_) => Method::AgentsList,
             Call::Agent(_) => Method::Agent,
             Call::AgentWait(_) => Method::AgentWait,
             Call::AgentIdentityGet(_) => Method::AgentIdentityGet,
             Call::ChatHistory(_) => Method::ChatHistory,
             Call::ChatAbort(_) => Method::ChatAbort,
             Call::ChatSend(_) => Method::ChatSend,
+            Call::ChatInject(_) => Method::ChatInject,
+            Call::Send(_) => Method::Send,
+            Call::Poll(_) => Method::Poll,
             Call::SessionsList(_) => Method::SessionsList,
+            Call::SessionsPreview(_) => Method::SessionsPreview,
+            Call::SessionsResolve(_) => Method::SessionsResolve,
+            Call::SessionsPatch(_) => Method::SessionsPatch,
+            Call::SessionsReset(_) => Method::SessionsReset,
+            Call::SessionsDelete(_) => Method::SessionsDelete,
+            Call::SessionsCompact(_) => Method::SessionsCompact,
+            Call::SkillsStatus(_) => Method::SkillsStatus,
+            Call::SkillsBins(_) => Method::SkillsBins,
+            Call::SkillsInstall(_) => Method::SkillsInstall,
+            Call::SkillsUpdate(_) => Method::SkillsUpdate,
+            Call::CronList(_) => Method::CronList,
+            Call::CronStatus(_) => Method::CronStatus,
+            Call::CronAdd(_) => Method::CronAdd,
+            Call::CronUpdate(_) => Method::CronUpdate,
+            Call::CronRemove(_) => Method::CronRemove,
+            Call::CronRun(_) => Method::CronRun,
+            Call::CronRuns(_) => Method::CronRuns,
         }
     }
     /// Decodes params that stand alone.
@@ -70,11 +142,22 @@ impl Call {
             Method::LastHeartbeat => {
                 rt::decode(&tables::IGNORED_PARAMS, params).map(Call::LastHeartbeat)
             }
+            Method::SetHeartbeats => {
+                rt::decode(&tables::SET_HEARTBEATS_PARAMS, params)
+                    .map(Call::SetHeartbeats)
+            }
+            Method::Wake => rt::decode(&tables::WAKE_PARAMS, params).map(Call::Wake),
             Method::SystemPresence => {
                 rt::decode(&tables::IGNORED_PARAMS, params).map(Call::SystemPresence)
             }
             Method::SystemEvent => {
                 rt::decode(&tables::SYSTEM_EVENT_PARAMS, params).map(Call::SystemEvent)
+            }
+            Method::ModelsList => {
+                rt::decode(&tables::MODELS_LIST_PARAMS, params).map(Call::ModelsList)
+            }
+            Method::AgentsList => {
+                rt::decode(&tables::AGENTS_LIST_PARAMS, params).map(Call::AgentsList)
             }
             Method::Agent => rt::decode(&tables::AGENT_PARAMS, params).map(Call::Agent),
             Method::AgentWait => {
@@ -93,8 +176,71 @@ impl Call {
             Method::ChatSend => {
                 rt::decode(&tables::CHAT_SEND_PARAMS, params).map(Call::ChatSend)
             }
+            Method::ChatInject => {
+                rt::decode(&tables::CHAT_INJECT_PARAMS, params).map(Call::ChatInject)
+            }
+            Method::Send => rt::decode(&tables::SEND_PARAMS, params).map(Call::Send),
+            Method::Poll => rt::decode(&tables::POLL_PARAMS, params).map(Call::Poll),
             Method::SessionsList => {
                 rt::decode(&tables::SESSIONS_LIST_PARAMS, params).map(Call::SessionsList)
+            }
+            Method::SessionsPreview => {
+                rt::decode(&tables::SESSIONS_PREVIEW_PARAMS, params)
+                    .map(Call::SessionsPreview)
+            }
+            Method::SessionsResolve => {
+                rt::decode(&tables::SESSIONS_RESOLVE_PARAMS, params)
+                    .map(Call::SessionsResolve)
+            }
+            Method::SessionsPatch => {
+                rt::decode(&tables::SESSIONS_PATCH_PARAMS, params)
+                    .map(Call::SessionsPatch)
+            }
+            Method::SessionsReset => {
+                rt::decode(&tables::SESSIONS_RESET_PARAMS, params)
+                    .map(Call::SessionsReset)
+            }
+            Method::SessionsDelete => {
+                rt::decode(&tables::SESSIONS_DELETE_PARAMS, params)
+                    .map(Call::SessionsDelete)
+            }
+            Method::SessionsCompact => {
+                rt::decode(&tables::SESSIONS_COMPACT_PARAMS, params)
+                    .map(Call::SessionsCompact)
+            }
+            Method::SkillsStatus => {
+                rt::decode(&tables::SKILLS_STATUS_PARAMS, params).map(Call::SkillsStatus)
+            }
+            Method::SkillsBins => {
+                rt::decode(&tables::SKILLS_BINS_PARAMS, params).map(Call::SkillsBins)
+            }
+            Method::SkillsInstall => {
+                rt::decode(&tables::SKILLS_INSTALL_PARAMS, params)
+                    .map(Call::SkillsInstall)
+            }
+            Method::SkillsUpdate => {
+                rt::decode(&tables::SKILLS_UPDATE_PARAMS, params).map(Call::SkillsUpdate)
+            }
+            Method::CronList => {
+                rt::decode(&tables::CRON_LIST_PARAMS, params).map(Call::CronList)
+            }
+            Method::CronStatus => {
+                rt::decode(&tables::CRON_STATUS_PARAMS, params).map(Call::CronStatus)
+            }
+            Method::CronAdd => {
+                rt::decode(&tables::CRON_ADD_REQUEST, params).map(Call::CronAdd)
+            }
+            Method::CronUpdate => {
+                rt::decode(&tables::CRON_UPDATE_REQUEST, params).map(Call::CronUpdate)
+            }
+            Method::CronRemove => {
+                rt::decode(&tables::CRON_REMOVE_PARAMS, params).map(Call::CronRemove)
+            }
+            Method::CronRun => {
+                rt::decode(&tables::CRON_RUN_PARAMS, params).map(Call::CronRun)
+            }
+            Method::CronRuns => {
+                rt::decode(&tables::CRON_RUNS_PARAMS, params).map(Call::CronRuns)
             }
         }
     }
@@ -136,6 +282,20 @@ impl rt::ParamsOf for Call {
                     )
                     .map(Call::LastHeartbeat)
             }
+            Method::SetHeartbeats => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SetHeartbeatsParams>,
+                        >::new(&tables::SET_HEARTBEATS_PARAMS),
+                    )
+                    .map(Call::SetHeartbeats)
+            }
+            Method::Wake => {
+                map.next_value_seed(
+                        Checked::<Box<types::WakeParams>>::new(&tables::WAKE_PARAMS),
+                    )
+                    .map(Call::Wake)
+            }
             Method::SystemPresence => {
                 map.next_value_seed(
                         Checked::<
@@ -151,6 +311,22 @@ impl rt::ParamsOf for Call {
                         >::new(&tables::SYSTEM_EVENT_PARAMS),
                     )
                     .map(Call::SystemEvent)
+            }
+            Method::ModelsList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ModelsListParams>,
+                        >::new(&tables::MODELS_LIST_PARAMS),
+                    )
+                    .map(Call::ModelsList)
+            }
+            Method::AgentsList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::AgentsListParams>,
+                        >::new(&tables::AGENTS_LIST_PARAMS),
+                    )
+                    .map(Call::AgentsList)
             }
             Method::Agent => {
                 map.next_value_seed(
@@ -198,6 +374,26 @@ impl rt::ParamsOf for Call {
                     )
                     .map(Call::ChatSend)
             }
+            Method::ChatInject => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ChatInjectParams>,
+                        >::new(&tables::CHAT_INJECT_PARAMS),
+                    )
+                    .map(Call::ChatInject)
+            }
+            Method::Send => {
+                map.next_value_seed(
+                        Checked::<Box<types::SendParams>>::new(&tables::SEND_PARAMS),
+                    )
+                    .map(Call::Send)
+            }
+            Method::Poll => {
+                map.next_value_seed(
+                        Checked::<Box<types::PollParams>>::new(&tables::POLL_PARAMS),
+                    )
+                    .map(Call::Poll)
+            }
             Method::SessionsList => {
                 map.next_value_seed(
                         Checked::<
@@ -205,6 +401,142 @@ impl rt::ParamsOf for Call {
                         >::new(&tables::SESSIONS_LIST_PARAMS),
                     )
                     .map(Call::SessionsList)
+            }
+            Method::SessionsPreview => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsPreviewParams>,
+                        >::new(&tables::SESSIONS_PREVIEW_PARAMS),
+                    )
+                    .map(Call::SessionsPreview)
+            }
+            Method::SessionsResolve => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsResolveParams>,
+                        >::new(&tables::SESSIONS_RESOLVE_PARAMS),
+                    )
+                    .map(Call::SessionsResolve)
+            }
+            Method::SessionsPatch => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsPatchParams>,
+                        >::new(&tables::SESSIONS_PATCH_PARAMS),
+                    )
+                    .map(Call::SessionsPatch)
+            }
+            Method::SessionsReset => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsResetParams>,
+                        >::new(&tables::SESSIONS_RESET_PARAMS),
+                    )
+                    .map(Call::SessionsReset)
+            }
+            Method::SessionsDelete => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsDeleteParams>,
+                        >::new(&tables::SESSIONS_DELETE_PARAMS),
+                    )
+                    .map(Call::SessionsDelete)
+            }
+            Method::SessionsCompact => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsCompactParams>,
+                        >::new(&tables::SESSIONS_COMPACT_PARAMS),
+                    )
+                    .map(Call::SessionsCompact)
+            }
+            Method::SkillsStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SkillsStatusParams>,
+                        >::new(&tables::SKILLS_STATUS_PARAMS),
+                    )
+                    .map(Call::SkillsStatus)
+            }
+            Method::SkillsBins => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SkillsBinsParams>,
+                        >::new(&tables::SKILLS_BINS_PARAMS),
+                    )
+                    .map(Call::SkillsBins)
+            }
+            Method::SkillsInstall => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SkillsInstallParams>,
+                        >::new(&tables::SKILLS_INSTALL_PARAMS),
+                    )
+                    .map(Call::SkillsInstall)
+            }
+            Method::SkillsUpdate => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SkillsUpdateParams>,
+                        >::new(&tables::SKILLS_UPDATE_PARAMS),
+                    )
+                    .map(Call::SkillsUpdate)
+            }
+            Method::CronList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronListParams>,
+                        >::new(&tables::CRON_LIST_PARAMS),
+                    )
+                    .map(Call::CronList)
+            }
+            Method::CronStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronStatusParams>,
+                        >::new(&tables::CRON_STATUS_PARAMS),
+                    )
+                    .map(Call::CronStatus)
+            }
+            Method::CronAdd => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronAddRequest>,
+                        >::new(&tables::CRON_ADD_REQUEST),
+                    )
+                    .map(Call::CronAdd)
+            }
+            Method::CronUpdate => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronUpdateRequest>,
+                        >::new(&tables::CRON_UPDATE_REQUEST),
+                    )
+                    .map(Call::CronUpdate)
+            }
+            Method::CronRemove => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronRemoveParams>,
+                        >::new(&tables::CRON_REMOVE_PARAMS),
+                    )
+                    .map(Call::CronRemove)
+            }
+            Method::CronRun => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronRunParams>,
+                        >::new(&tables::CRON_RUN_PARAMS),
+                    )
+                    .map(Call::CronRun)
+            }
+            Method::CronRuns => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronRunsParams>,
+                        >::new(&tables::CRON_RUNS_PARAMS),
+                    )
+                    .map(Call::CronRuns)
             }
         }
     }

@@ -67,6 +67,22 @@ pub trait GatewayCalls: Transport {
     > + Send {
         self.call(Method::LastHeartbeat, params)
     }
+    /// `set-heartbeats`: Switches all heartbeats on or off until the gateway stops.
+    fn set_heartbeats(
+        &self,
+        params: &types::SetHeartbeatsParams,
+    ) -> impl Future<Output = Result<types::SetHeartbeatsResult, Self::Error>> + Send {
+        self.call(Method::SetHeartbeats, params)
+    }
+    /// `wake`: Notes a text for the main conversation, and wakes the agent if it is urgent.
+    ///
+    /// Without urgency the text waits for the next heartbeat. The answer does not wait for either.
+    fn wake(
+        &self,
+        params: &types::WakeParams,
+    ) -> impl Future<Output = Result<types::WakeResult, Self::Error>> + Send {
+        self.call(Method::Wake, params)
+    }
     /// `system-presence`: Who is here.
     fn system_presence(
         &self,
@@ -80,6 +96,24 @@ pub trait GatewayCalls: Transport {
         params: &types::SystemEventParams,
     ) -> impl Future<Output = Result<types::OkResult, Self::Error>> + Send {
         self.call(Method::SystemEvent, params)
+    }
+    /// `models.list`: Models by provider and name, whether there is a key for them or not.
+    ///
+    /// What the config lists. A list that cannot be read counts as empty.
+    fn models_list(
+        &self,
+        params: &types::ModelsListParams,
+    ) -> impl Future<Output = Result<types::ModelsListResult, Self::Error>> + Send {
+        self.call(Method::ModelsList, params)
+    }
+    /// `agents.list`: Agents, the default one first, then by id.
+    ///
+    /// Those of the config and the default one; without any in the config, those that have a folder of their own. The original also lists the main conversation's name when no agent has it; that is no agent, so it is left out.
+    fn agents_list(
+        &self,
+        params: &types::AgentsListParams,
+    ) -> impl Future<Output = Result<types::AgentsListResult, Self::Error>> + Send {
+        self.call(Method::AgentsList, params)
     }
     /// `agent`: Runs one turn of an agent: accepted at once, the outcome later under the same id.
     ///
@@ -136,6 +170,33 @@ pub trait GatewayCalls: Transport {
     ) -> impl Future<Output = Result<types::ChatSendResult, Self::Error>> + Send {
         self.call(Method::ChatSend, params)
     }
+    /// `chat.inject`: Puts words into a conversation as if its agent had said them; no model is asked.
+    ///
+    /// Only where something was said before. One final chat event with seq 0 and a run id of texts.injectedRunPrefix and the message's id shows them.
+    fn chat_inject(
+        &self,
+        params: &types::ChatInjectParams,
+    ) -> impl Future<Output = Result<types::ChatInjectResult, Self::Error>> + Send {
+        self.call(Method::ChatInject, params)
+    }
+    /// `send`: Sends a message through a channel and waits until the channel has taken it.
+    ///
+    /// A repeated key joins a delivery that goes on, and brings back the outcome of one that is over, failures too. Refused params, channels and addresses are not remembered. What was sent is noted in the transcript of the conversation that sessionKey or the address belongs to.
+    fn send(
+        &self,
+        params: &types::SendParams,
+    ) -> impl Future<Output = Result<types::SendResult, Self::Error>> + Send {
+        self.call(Method::Send, params)
+    }
+    /// `poll`: Sends a poll through a channel that has polls.
+    ///
+    /// Keys work as with send; the original runs a repeat twice while the first goes on. Blank answers are dropped, and a channel may allow fewer of them than the schema.
+    fn poll(
+        &self,
+        params: &types::PollParams,
+    ) -> impl Future<Output = Result<types::PollResult, Self::Error>> + Send {
+        self.call(Method::Poll, params)
+    }
     /// `sessions.list`: Conversations, newest first.
     ///
     /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes, limit.
@@ -144,6 +205,145 @@ pub trait GatewayCalls: Transport {
         params: &types::SessionsListParams,
     ) -> impl Future<Output = Result<types::SessionsListResult, Self::Error>> + Send {
         self.call(Method::SessionsList, params)
+    }
+    /// `sessions.preview`: The last words of several conversations.
+    fn sessions_preview(
+        &self,
+        params: &types::SessionsPreviewParams,
+    ) -> impl Future<Output = Result<types::SessionsPreviewResult, Self::Error>> + Send {
+        self.call(Method::SessionsPreview, params)
+    }
+    /// `sessions.resolve`: The full name of one conversation, found by a name, a session id or a label.
+    ///
+    /// It changes nothing, but no scope below admin has it.
+    fn sessions_resolve(
+        &self,
+        params: &types::SessionsResolveParams,
+    ) -> impl Future<Output = Result<types::SessionsResolveResult, Self::Error>> + Send {
+        self.call(Method::SessionsResolve, params)
+    }
+    /// `sessions.patch`: Changes settings of a conversation; one that does not exist is made.
+    ///
+    /// Absent members stay, null clears. The first member that is refused ends it, and nothing is changed. Level words are accepted in any case and with synonyms, and stored in one form: off clears thinkingLevel, reasoningLevel and responseUsage, and is stored as off for verboseLevel and elevatedLevel.
+    fn sessions_patch(
+        &self,
+        params: &types::SessionsPatchParams,
+    ) -> impl Future<Output = Result<types::SessionsPatchResult, Self::Error>> + Send {
+        self.call(Method::SessionsPatch, params)
+    }
+    /// `sessions.reset`: Begins a new transcript in a conversation, with the same settings.
+    ///
+    /// Kept: thinkingLevel, verboseLevel, reasoningLevel, responseUsage, model, contextTokens, sendPolicy, label, origin, lastChannel, lastTo. Everything else is gone, chosen models and group names too. The old transcript stays where it is, and a run that goes on is not stopped. A conversation that does not exist is made.
+    fn sessions_reset(
+        &self,
+        params: &types::SessionsResetParams,
+    ) -> impl Future<Output = Result<types::SessionsResetResult, Self::Error>> + Send {
+        self.call(Method::SessionsReset, params)
+    }
+    /// `sessions.delete`: Removes a conversation. Its run is stopped first, and that of its subagents.
+    ///
+    /// Waits up to limits.sessionDeleteWaitMs for the run to end. Only the default agent's main conversation cannot be removed. One that does not exist is no error.
+    fn sessions_delete(
+        &self,
+        params: &types::SessionsDeleteParams,
+    ) -> impl Future<Output = Result<types::SessionsDeleteResult, Self::Error>> + Send {
+        self.call(Method::SessionsDelete, params)
+    }
+    /// `sessions.compact`: Cuts a transcript to its last lines. Nothing is summarised.
+    ///
+    /// The whole transcript is kept beside it. Token counts are cleared, since nobody knows them any more.
+    fn sessions_compact(
+        &self,
+        params: &types::SessionsCompactParams,
+    ) -> impl Future<Output = Result<types::SessionsCompactResult, Self::Error>> + Send {
+        self.call(Method::SessionsCompact, params)
+    }
+    /// `skills.status`: Skills that the default agent finds, with what each needs and what is missing.
+    fn skills_status(
+        &self,
+        params: &types::SkillsStatusParams,
+    ) -> impl Future<Output = Result<types::SkillsStatusResult, Self::Error>> + Send {
+        self.call(Method::SkillsStatus, params)
+    }
+    /// `skills.bins`: Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is refused, admins too.
+    fn skills_bins(
+        &self,
+        params: &types::SkillsBinsParams,
+    ) -> impl Future<Output = Result<types::SkillsBinsResult, Self::Error>> + Send {
+        self.call(Method::SkillsBins, params)
+    }
+    /// `skills.install`: Installs what a skill needs, and waits for it.
+    ///
+    /// Runs a package manager or downloads a file, as the chosen option of skills.status says. A failure comes as an error with the same payload beside it.
+    fn skills_install(
+        &self,
+        params: &types::SkillsInstallParams,
+    ) -> impl Future<Output = Result<types::SkillsInstallResult, Self::Error>> + Send {
+        self.call(Method::SkillsInstall, params)
+    }
+    /// `skills.update`: Changes the settings of a skill in the config.
+    ///
+    /// Needs no base hash, and takes any key, known or not. The config file changes, with all that follows from it.
+    fn skills_update(
+        &self,
+        params: &types::SkillsUpdateParams,
+    ) -> impl Future<Output = Result<types::SkillsUpdateResult, Self::Error>> + Send {
+        self.call(Method::SkillsUpdate, params)
+    }
+    /// `cron.list`: Jobs, the next one first; those without a next run before all others.
+    fn cron_list(
+        &self,
+        params: &types::CronListParams,
+    ) -> impl Future<Output = Result<types::CronListResult, Self::Error>> + Send {
+        self.call(Method::CronList, params)
+    }
+    /// `cron.status`: Whether jobs run at all, how many there are and when the next one is.
+    fn cron_status(
+        &self,
+        params: &types::CronStatusParams,
+    ) -> impl Future<Output = Result<types::CronStatusResult, Self::Error>> + Send {
+        self.call(Method::CronStatus, params)
+    }
+    /// `cron.add`: Adds a job.
+    ///
+    /// The request is put into one form, then checked as CronAddParams, whose violations are those answered. A job without enabled is enabled; the original keeps it as it is and never runs it. What the form cannot say (target against payload, the cron expression, the time zone) is refused as UNAVAILABLE.
+    fn cron_add(
+        &self,
+        params: &types::CronAddRequest,
+    ) -> impl Future<Output = Result<types::CronJob, Self::Error>> + Send {
+        self.call(Method::CronAdd, params)
+    }
+    /// `cron.update`: Changes a job.
+    ///
+    /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are those answered. The next run is computed anew; disabling clears it and the running mark.
+    fn cron_update(
+        &self,
+        params: &types::CronUpdateRequest,
+    ) -> impl Future<Output = Result<types::CronJob, Self::Error>> + Send {
+        self.call(Method::CronUpdate, params)
+    }
+    /// `cron.remove`: Removes a job; its run log stays. One that does not exist is no error.
+    fn cron_remove(
+        &self,
+        params: &types::CronRemoveParams,
+    ) -> impl Future<Output = Result<types::CronRemoveResult, Self::Error>> + Send {
+        self.call(Method::CronRemove, params)
+    }
+    /// `cron.run`: Runs a job now, if it is due or if it is forced, and waits until it is over.
+    ///
+    /// Forced, a disabled job runs too. A run of the agent may take minutes.
+    fn cron_run(
+        &self,
+        params: &types::CronRunParams,
+    ) -> impl Future<Output = Result<types::CronRunResult, Self::Error>> + Send {
+        self.call(Method::CronRun, params)
+    }
+    /// `cron.runs`: The newest runs of a job, oldest first. A job that does not exist has none.
+    fn cron_runs(
+        &self,
+        params: &types::CronRunsParams,
+    ) -> impl Future<Output = Result<types::CronRunsResult, Self::Error>> + Send {
+        self.call(Method::CronRuns, params)
     }
 }
 impl<T: Transport> GatewayCalls for T {}

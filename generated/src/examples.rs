@@ -678,6 +678,62 @@ pub static ALL: &[Examples] = &[
         ],
     },
     Examples {
+        definition: "SetHeartbeatsParams",
+        node: &crate::tables::SET_HEARTBEATS_PARAMS,
+        valid: &["{\"enabled\":false}", "{\"enabled\":true,\"why\":\"ignored\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "SetHeartbeatsResult",
+        node: &crate::tables::SET_HEARTBEATS_RESULT,
+        valid: &["{\"ok\":true,\"enabled\":false}"],
+        invalid: &[
+            (
+                "the state is not told",
+                "{\"ok\":true}",
+                "must have required property 'enabled'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WakeParams",
+        node: &crate::tables::WAKE_PARAMS,
+        valid: &[
+            "{\"mode\":\"now\",\"text\":\"The build is done.\"}",
+            "{\"mode\":\"next-heartbeat\",\"text\":\" \"}",
+        ],
+        invalid: &[
+            (
+                "unknown urgency, nothing to note",
+                "{\"mode\":\"later\",\"text\":\"\"}",
+                "at /mode: must be equal to constant; at /mode: must match a schema in anyOf; at /text: must NOT have fewer than 1 characters",
+            ),
+            (
+                "nothing at all",
+                "{}",
+                "must have required property 'mode'; must have required property 'text'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WakeMode",
+        node: &crate::tables::WAKE_MODE,
+        valid: &["\"now\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"later\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WakeResult",
+        node: &crate::tables::WAKE_RESULT,
+        valid: &["{\"ok\":true}", "{\"ok\":false}"],
+        invalid: &[("nothing said", "{}", "must have required property 'ok'")],
+    },
+    Examples {
         definition: "SystemEventParams",
         node: &crate::tables::SYSTEM_EVENT_PARAMS,
         valid: &[
@@ -777,6 +833,104 @@ pub static ALL: &[Examples] = &[
                 "unknown",
                 "\"red\"",
                 "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ModelsListParams",
+        node: &crate::tables::MODELS_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "no filters",
+                "{\"provider\":\"openai\"}",
+                "at root: unexpected property 'provider'",
+            ),
+            ("a list", "[]", "must be object"),
+        ],
+    },
+    Examples {
+        definition: "ModelsListResult",
+        node: &crate::tables::MODELS_LIST_RESULT,
+        valid: &[
+            "{\"models\":[]}",
+            "{\"models\":[{\"id\":\"echo-1\",\"name\":\"Echo\",\"provider\":\"mock\",\"contextWindow\":200000,\"reasoning\":false,\"input\":[\"text\"]}]}",
+        ],
+        invalid: &[("not wrapped", "[]", "must be object")],
+    },
+    Examples {
+        definition: "ModelChoice",
+        node: &crate::tables::MODEL_CHOICE,
+        valid: &[
+            "{\"id\":\"claude-opus-4-5\",\"name\":\"Claude Opus 4.5\",\"provider\":\"anthropic\",\"contextWindow\":200000,\"reasoning\":true,\"input\":[\"text\",\"image\"]}",
+            "{\"id\":\"m\",\"name\":\"m\",\"provider\":\"mock\"}",
+        ],
+        invalid: &[
+            (
+                "no provider, no window",
+                "{\"id\":\"m\",\"name\":\"m\",\"contextWindow\":0}",
+                "must have required property 'provider'; at /contextWindow: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ModelInput",
+        node: &crate::tables::MODEL_INPUT,
+        valid: &["\"image\""],
+        invalid: &[
+            (
+                "unknown",
+                "\"video\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "AgentsListParams",
+        node: &crate::tables::AGENTS_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            ("no filters", "{\"a\":1}", "at root: unexpected property 'a'"),
+            ("a text", "\"x\"", "must be object"),
+        ],
+    },
+    Examples {
+        definition: "AgentsListResult",
+        node: &crate::tables::AGENTS_LIST_RESULT,
+        valid: &[
+            "{\"defaultId\":\"main\",\"mainKey\":\"main\",\"scope\":\"per-sender\",\"agents\":[{\"id\":\"main\"},{\"id\":\"ops\",\"name\":\"Ops\"}]}",
+        ],
+        invalid: &[
+            (
+                "no default",
+                "{\"mainKey\":\"main\",\"scope\":\"all\",\"agents\":[]}",
+                "must have required property 'defaultId'; at /scope: must be equal to constant; at /scope: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "AgentSummary",
+        node: &crate::tables::AGENT_SUMMARY,
+        valid: &[
+            "{\"id\":\"main\",\"name\":\"Main\",\"identity\":{\"name\":\"Maia\",\"theme\":\"helper\",\"emoji\":\"🦞\",\"avatar\":\"avatar.png\"}}",
+        ],
+        invalid: &[
+            (
+                "without a name to call it by",
+                "{\"name\":\"Main\"}",
+                "must have required property 'id'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "AgentSummaryIdentity",
+        node: &crate::tables::AGENT_SUMMARY_IDENTITY,
+        valid: &["{\"name\":\"Maia\",\"emoji\":\"🦞\"}", "{}"],
+        invalid: &[
+            (
+                "unset is absent",
+                "{\"name\":\"\",\"emoji\":null}",
+                "at /name: must NOT have fewer than 1 characters; at /emoji: must be string",
             ),
         ],
     },
@@ -1277,6 +1431,38 @@ pub static ALL: &[Examples] = &[
         ],
     },
     Examples {
+        definition: "ChatInjectParams",
+        node: &crate::tables::CHAT_INJECT_PARAMS,
+        valid: &[
+            "{\"sessionKey\":\"main\",\"message\":\"The disk is full.\",\"label\":\"Monitor\"}",
+            "{\"sessionKey\":\"main\",\"message\":\" \",\"label\":\"\"}",
+        ],
+        invalid: &[
+            (
+                "a label of 101 characters",
+                "{\"sessionKey\":\"main\",\"message\":\"x\",\"label\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
+                "at /label: must NOT have more than 100 characters",
+            ),
+            (
+                "no words",
+                "{\"sessionKey\":\"main\",\"message\":\"\",\"role\":\"user\"}",
+                "at root: unexpected property 'role'; at /message: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChatInjectResult",
+        node: &crate::tables::CHAT_INJECT_RESULT,
+        valid: &["{\"ok\":true,\"messageId\":\"63138f1e\"}"],
+        invalid: &[
+            (
+                "which message?",
+                "{\"ok\":true}",
+                "must have required property 'messageId'",
+            ),
+        ],
+    },
+    Examples {
         definition: "ChatEvent",
         node: &crate::tables::CHAT_EVENT,
         valid: &[
@@ -1300,6 +1486,73 @@ pub static ALL: &[Examples] = &[
                 "unknown word",
                 "\"done\"",
                 "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SendParams",
+        node: &crate::tables::SEND_PARAMS,
+        valid: &[
+            "{\"to\":\"+15550001111\",\"message\":\"hello\",\"idempotencyKey\":\"s-1\"}",
+            "{\"to\":\"123\",\"message\":\"look\",\"mediaUrls\":[\"https://example.org/a.png\"],\"gifPlayback\":false,\"channel\":\"telegram\",\"accountId\":\"default\",\"sessionKey\":\"main\",\"idempotencyKey\":\"s-2\"}",
+        ],
+        invalid: &[
+            (
+                "nobody, no text, no key",
+                "{\"to\":\"\",\"message\":5,\"text\":\"hi\"}",
+                "must have required property 'idempotencyKey'; at root: unexpected property 'text'; at /to: must NOT have fewer than 1 characters; at /message: must be string",
+            ),
+            (
+                "several are a list",
+                "{\"to\":\"a\",\"message\":\"b\",\"mediaUrls\":\"x\",\"idempotencyKey\":\"k\"}",
+                "at /mediaUrls: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SendResult",
+        node: &crate::tables::SEND_RESULT,
+        valid: &[
+            "{\"runId\":\"s-1\",\"messageId\":\"42\",\"channel\":\"telegram\",\"chatId\":\"123\"}",
+        ],
+        invalid: &[
+            (
+                "ids are texts",
+                "{\"runId\":\"s-1\",\"messageId\":42,\"channel\":\"telegram\"}",
+                "at /messageId: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "PollParams",
+        node: &crate::tables::POLL_PARAMS,
+        valid: &[
+            "{\"to\":\"+15550001111\",\"question\":\"Tea?\",\"options\":[\"yes\",\"no\"],\"maxSelections\":1,\"durationHours\":24,\"idempotencyKey\":\"p-1\"}",
+        ],
+        invalid: &[
+            (
+                "nothing to choose",
+                "{\"to\":\"1\",\"question\":\"q\",\"options\":[\"a\"],\"idempotencyKey\":\"p-1\"}",
+                "at /options: must NOT have fewer than 2 items",
+            ),
+            (
+                "answers that are none, too many choices",
+                "{\"to\":\"x\",\"question\":\"q\",\"options\":[1,\"\"],\"maxSelections\":13,\"idempotencyKey\":\"k\"}",
+                "at /options/0: must be string; at /options/1: must NOT have fewer than 1 characters; at /maxSelections: must be <= 12",
+            ),
+        ],
+    },
+    Examples {
+        definition: "PollResult",
+        node: &crate::tables::POLL_RESULT,
+        valid: &[
+            "{\"runId\":\"p-1\",\"messageId\":\"3EB0\",\"channel\":\"whatsapp\",\"toJid\":\"15550001111@s.whatsapp.net\"}",
+        ],
+        invalid: &[
+            (
+                "no message",
+                "{\"runId\":\"p-1\",\"channel\":\"whatsapp\",\"pollId\":null}",
+                "must have required property 'messageId'; at /pollId: must be string",
             ),
         ],
     },
@@ -1334,6 +1587,123 @@ pub static ALL: &[Examples] = &[
                 "a row without a kind",
                 "{\"ts\":1,\"path\":\"\",\"count\":1,\"defaults\":{\"modelProvider\":null,\"model\":null,\"contextTokens\":null},\"sessions\":[{\"key\":\"main\",\"updatedAt\":null,\"totalTokens\":0}]}",
                 "at /sessions/0: must have required property 'kind'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsPreviewParams",
+        node: &crate::tables::SESSIONS_PREVIEW_PARAMS,
+        valid: &[
+            "{\"keys\":[\"main\",\"nope\"],\"limit\":4,\"maxChars\":20}",
+            "{\"keys\":[\" \"]}",
+        ],
+        invalid: &[
+            (
+                "no conversation",
+                "{\"keys\":[]}",
+                "at /keys: must NOT have fewer than 1 items",
+            ),
+            (
+                "a nameless one, cut too short",
+                "{\"keys\":[\"\"],\"maxChars\":19}",
+                "at /keys/0: must NOT have fewer than 1 characters; at /maxChars: must be >= 20",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsPreviewResult",
+        node: &crate::tables::SESSIONS_PREVIEW_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"previews\":[{\"key\":\"main\",\"status\":\"missing\",\"items\":[]}]}",
+        ],
+        invalid: &[
+            (
+                "a preview without a state",
+                "{\"ts\":1,\"previews\":[{\"key\":\"main\",\"items\":[]}]}",
+                "at /previews/0: must have required property 'status'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsPreviewEntry",
+        node: &crate::tables::SESSIONS_PREVIEW_ENTRY,
+        valid: &[
+            "{\"key\":\"main\",\"status\":\"ok\",\"items\":[{\"role\":\"user\",\"text\":\"hello\"},{\"role\":\"tool\",\"text\":\"call read, exec +1\"}]}",
+        ],
+        invalid: &[
+            (
+                "none is an empty list",
+                "{\"key\":\"main\",\"status\":\"empty\"}",
+                "must have required property 'items'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionPreviewStatus",
+        node: &crate::tables::SESSION_PREVIEW_STATUS,
+        valid: &["\"missing\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"none\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionPreviewItem",
+        node: &crate::tables::SESSION_PREVIEW_ITEM,
+        valid: &["{\"role\":\"assistant\",\"text\":\"Rain both days...\"}"],
+        invalid: &[
+            (
+                "a role that transcripts have, but previews do not",
+                "{\"role\":\"toolResult\",\"text\":\"\"}",
+                "at /role: must be equal to constant; at /role: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionPreviewRole",
+        node: &crate::tables::SESSION_PREVIEW_ROLE,
+        valid: &["\"tool\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"toolResult\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsResolveParams",
+        node: &crate::tables::SESSIONS_RESOLVE_PARAMS,
+        valid: &[
+            "{\"key\":\"main\"}",
+            "{\"label\":\"Work\",\"agentId\":\"main\",\"includeGlobal\":true}",
+            "{}",
+        ],
+        invalid: &[
+            (
+                "empty names",
+                "{\"key\":\"\",\"label\":\"\"}",
+                "at /key: must NOT have fewer than 1 characters; at /label: must NOT have fewer than 1 characters",
+            ),
+            (
+                "unknown filter",
+                "{\"key\":\"main\",\"search\":\"x\"}",
+                "at root: unexpected property 'search'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsResolveResult",
+        node: &crate::tables::SESSIONS_RESOLVE_RESULT,
+        valid: &["{\"ok\":true,\"key\":\"agent:main:main\"}"],
+        invalid: &[
+            (
+                "nothing found is an error, not null",
+                "{\"ok\":true,\"key\":null}",
+                "at /key: must be string",
             ),
         ],
     },
@@ -1431,5 +1801,728 @@ pub static ALL: &[Examples] = &[
         node: &crate::tables::THREAD_ID,
         valid: &["\"7\"", "7"],
         invalid: &[],
+    },
+    Examples {
+        definition: "SessionsPatchParams",
+        node: &crate::tables::SESSIONS_PATCH_PARAMS,
+        valid: &[
+            "{\"key\":\"main\"}",
+            "{\"key\":\"main\",\"label\":\" Work \",\"thinkingLevel\":\"HIGH\",\"responseUsage\":\"on\",\"execHost\":\"Gateway\",\"model\":\"mock/echo-1\",\"sendPolicy\":\"deny\",\"groupActivation\":null}",
+        ],
+        invalid: &[
+            (
+                "an empty label, an unknown word, a model that is none",
+                "{\"key\":\"a\",\"label\":\"\",\"responseUsage\":\"zz\",\"model\":5}",
+                "at /label: must NOT have fewer than 1 characters; at /label: must be null; at /label: must match a schema in anyOf; at /responseUsage: must be equal to constant; at /responseUsage: must be null; at /responseUsage: must match a schema in anyOf; at /model: must be string; at /model: must be null; at /model: must match a schema in anyOf",
+            ),
+            (
+                "no conversation, unknown setting",
+                "{\"colour\":\"red\"}",
+                "must have required property 'key'; at root: unexpected property 'colour'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ResponseUsageChoice",
+        node: &crate::tables::RESPONSE_USAGE_CHOICE,
+        valid: &["\"tokens\""],
+        invalid: &[
+            (
+                "exact words only, unlike the levels",
+                "\"ON\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "GroupActivation",
+        node: &crate::tables::GROUP_ACTIVATION,
+        valid: &["\"mention\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"never\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsPatchResult",
+        node: &crate::tables::SESSIONS_PATCH_RESULT,
+        valid: &[
+            "{\"ok\":true,\"path\":\"/s\",\"key\":\"agent:main:newone\",\"entry\":{\"sessionId\":\"s-1\",\"updatedAt\":1769900000000,\"label\":\"fresh\"}}",
+        ],
+        invalid: &[
+            (
+                "without the conversation",
+                "{\"ok\":true,\"path\":\"/s\",\"key\":\"agent:main:main\"}",
+                "must have required property 'entry'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionEntry",
+        node: &crate::tables::SESSION_ENTRY,
+        valid: &[
+            "{\"sessionId\":\"s-1\",\"updatedAt\":1769900000000}",
+            "{\"sessionId\":\"s-2\",\"updatedAt\":1769900000000,\"systemSent\":true,\"abortedLastRun\":false,\"chatType\":\"direct\",\"verboseLevel\":\"on\",\"totalTokens\":1540,\"modelProvider\":\"mock\",\"model\":\"echo-1\",\"origin\":{\"label\":\"Client A\",\"provider\":\"webchat\"},\"deliveryContext\":{\"channel\":\"webchat\"},\"lastChannel\":\"webchat\",\"queueMode\":\"collect\"}",
+        ],
+        invalid: &[
+            (
+                "no time, and unset is absent",
+                "{\"sessionId\":\"s-1\",\"label\":null}",
+                "must have required property 'updatedAt'; at /label: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsResetParams",
+        node: &crate::tables::SESSIONS_RESET_PARAMS,
+        valid: &["{\"key\":\"main\"}"],
+        invalid: &[
+            (
+                "an empty name",
+                "{\"key\":\"\"}",
+                "at /key: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsResetResult",
+        node: &crate::tables::SESSIONS_RESET_RESULT,
+        valid: &[
+            "{\"ok\":true,\"key\":\"agent:main:main\",\"entry\":{\"sessionId\":\"s-2\",\"updatedAt\":1769900000000,\"systemSent\":false,\"abortedLastRun\":false,\"inputTokens\":0,\"outputTokens\":0,\"totalTokens\":0}}",
+        ],
+        invalid: &[
+            (
+                "an entry without a transcript",
+                "{\"ok\":true,\"key\":\"agent:main:main\",\"entry\":{\"updatedAt\":1}}",
+                "at /entry: must have required property 'sessionId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsDeleteParams",
+        node: &crate::tables::SESSIONS_DELETE_PARAMS,
+        valid: &[
+            "{\"key\":\"agent:main:old\"}",
+            "{\"key\":\"agent:main:old\",\"deleteTranscript\":false}",
+        ],
+        invalid: &[
+            (
+                "a word for a boolean",
+                "{\"key\":\"a\",\"deleteTranscript\":\"yes\"}",
+                "at /deleteTranscript: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsDeleteResult",
+        node: &crate::tables::SESSIONS_DELETE_RESULT,
+        valid: &[
+            "{\"ok\":true,\"key\":\"agent:main:old\",\"deleted\":true,\"archived\":[\"/s/s-1.jsonl.deleted.2026-01-31T10-00-00.000Z\"]}",
+            "{\"ok\":true,\"key\":\"agent:main:none\",\"deleted\":false,\"archived\":[]}",
+        ],
+        invalid: &[
+            (
+                "none is an empty list",
+                "{\"ok\":true,\"key\":\"agent:main:old\",\"deleted\":true}",
+                "must have required property 'archived'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsCompactParams",
+        node: &crate::tables::SESSIONS_COMPACT_PARAMS,
+        valid: &["{\"key\":\"main\"}", "{\"key\":\"main\",\"maxLines\":3}"],
+        invalid: &[
+            (
+                "nothing would stay",
+                "{\"key\":\"main\",\"maxLines\":0}",
+                "at /maxLines: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsCompactResult",
+        node: &crate::tables::SESSIONS_COMPACT_RESULT,
+        valid: &[
+            "{\"ok\":true,\"key\":\"agent:main:main\",\"compacted\":true,\"archived\":\"/s/s-1.jsonl.bak.2026-01-31T10-00-00.000Z\",\"kept\":3}",
+            "{\"ok\":true,\"key\":\"agent:main:main\",\"compacted\":false,\"kept\":5}",
+            "{\"ok\":true,\"key\":\"agent:main:none\",\"compacted\":false,\"reason\":\"no sessionId\"}",
+        ],
+        invalid: &[
+            (
+                "unknown reason",
+                "{\"ok\":true,\"key\":\"a\",\"compacted\":false,\"reason\":\"too short\"}",
+                "at /reason: must be equal to constant; at /reason: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsCompactReason",
+        node: &crate::tables::SESSIONS_COMPACT_REASON,
+        valid: &["\"no transcript\""],
+        invalid: &[
+            (
+                "unknown reason",
+                "\"empty\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsStatusParams",
+        node: &crate::tables::SKILLS_STATUS_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "no choice of an agent",
+                "{\"agentId\":\"main\"}",
+                "at root: unexpected property 'agentId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsStatusResult",
+        node: &crate::tables::SKILLS_STATUS_RESULT,
+        valid: &["{\"workspaceDir\":\"/w\",\"managedSkillsDir\":\"/s\",\"skills\":[]}"],
+        invalid: &[
+            (
+                "where are they?",
+                "{\"skills\":[]}",
+                "must have required property 'workspaceDir'; must have required property 'managedSkillsDir'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillStatus",
+        node: &crate::tables::SKILL_STATUS,
+        valid: &[
+            "{\"name\":\"memo\",\"description\":\"Notes.\",\"source\":\"openclaw-bundled\",\"filePath\":\"/s/memo/SKILL.md\",\"baseDir\":\"/s/memo\",\"skillKey\":\"memo\",\"emoji\":\"📝\",\"always\":false,\"disabled\":false,\"blockedByAllowlist\":false,\"eligible\":false,\"requirements\":{\"bins\":[\"memo\"],\"anyBins\":[],\"env\":[],\"config\":[],\"os\":[\"darwin\"]},\"missing\":{\"bins\":[\"memo\"],\"anyBins\":[],\"env\":[],\"config\":[],\"os\":[]},\"configChecks\":[],\"install\":[{\"id\":\"brew\",\"kind\":\"brew\",\"label\":\"Install memo (brew)\",\"bins\":[\"memo\"]}]}",
+        ],
+        invalid: &[
+            (
+                "needs as a list",
+                "{\"name\":\"x\",\"description\":\"\",\"source\":\"\",\"filePath\":\"\",\"baseDir\":\"\",\"skillKey\":\"x\",\"always\":false,\"disabled\":false,\"blockedByAllowlist\":false,\"eligible\":true,\"requirements\":[],\"configChecks\":[],\"install\":[]}",
+                "must have required property 'missing'; at /requirements: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillRequirements",
+        node: &crate::tables::SKILL_REQUIREMENTS,
+        valid: &[
+            "{\"bins\":[\"op\"],\"anyBins\":[],\"env\":[],\"config\":[\"channels.slack\"],\"os\":[\"darwin\",\"linux\"]}",
+        ],
+        invalid: &[
+            (
+                "none is an empty list",
+                "{\"bins\":[],\"anyBins\":[],\"env\":[],\"config\":null}",
+                "must have required property 'os'; at /config: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillConfigCheck",
+        node: &crate::tables::SKILL_CONFIG_CHECK,
+        valid: &[
+            "{\"path\":\"channels.slack\",\"satisfied\":false}",
+            "{\"path\":\"plugins.entries.voice-call.enabled\",\"value\":true,\"satisfied\":true}",
+        ],
+        invalid: &[
+            (
+                "will it do?",
+                "{\"path\":\"a\"}",
+                "must have required property 'satisfied'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillInstallOption",
+        node: &crate::tables::SKILL_INSTALL_OPTION,
+        valid: &[
+            "{\"id\":\"brew\",\"kind\":\"brew\",\"label\":\"Install memo (brew)\",\"bins\":[\"memo\"]}",
+        ],
+        invalid: &[
+            (
+                "unknown installer",
+                "{\"id\":\"a\",\"kind\":\"apt\",\"label\":\"\",\"bins\":[]}",
+                "at /kind: must be equal to constant; at /kind: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillInstallKind",
+        node: &crate::tables::SKILL_INSTALL_KIND,
+        valid: &["\"uv\""],
+        invalid: &[
+            (
+                "unknown installer",
+                "\"apt\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsBinsParams",
+        node: &crate::tables::SKILLS_BINS_PARAMS,
+        valid: &["{}"],
+        invalid: &[("no filters", "{\"x\":1}", "at root: unexpected property 'x'")],
+    },
+    Examples {
+        definition: "SkillsBinsResult",
+        node: &crate::tables::SKILLS_BINS_RESULT,
+        valid: &["{\"bins\":[\"curl\",\"ffmpeg\"]}", "{\"bins\":[]}"],
+        invalid: &[
+            (
+                "a nameless program",
+                "{\"bins\":[\"\"]}",
+                "at /bins/0: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsInstallParams",
+        node: &crate::tables::SKILLS_INSTALL_PARAMS,
+        valid: &["{\"name\":\"memo\",\"installId\":\"brew\",\"timeoutMs\":1000}"],
+        invalid: &[
+            (
+                "which way? and too hasty",
+                "{\"name\":\"memo\",\"timeoutMs\":999}",
+                "must have required property 'installId'; at /timeoutMs: must be >= 1000",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsInstallResult",
+        node: &crate::tables::SKILLS_INSTALL_RESULT,
+        valid: &[
+            "{\"ok\":true,\"message\":\"Installed\",\"stdout\":\"done\",\"stderr\":\"\",\"code\":0}",
+            "{\"ok\":false,\"message\":\"Skill not found: nosuch\",\"stdout\":\"\",\"stderr\":\"\",\"code\":null}",
+        ],
+        invalid: &[
+            (
+                "no code is null, not absent",
+                "{\"ok\":false,\"message\":\"\",\"stdout\":\"\",\"stderr\":\"\"}",
+                "must have required property 'code'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsUpdateParams",
+        node: &crate::tables::SKILLS_UPDATE_PARAMS,
+        valid: &[
+            "{\"skillKey\":\"weather\",\"enabled\":true,\"apiKey\":\"k\",\"env\":{\"A\":\"1\",\"B\":\"\"}}",
+        ],
+        invalid: &[
+            (
+                "values are texts",
+                "{\"skillKey\":\"a\",\"env\":{\"b\":1}}",
+                "at /env/b: must be string",
+            ),
+            (
+                "no skill, null is not absence",
+                "{\"apiKey\":null}",
+                "must have required property 'skillKey'; at /apiKey: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsUpdateResult",
+        node: &crate::tables::SKILLS_UPDATE_RESULT,
+        valid: &[
+            "{\"ok\":true,\"skillKey\":\"weather\",\"config\":{\"enabled\":true,\"apiKey\":\"k\",\"env\":{\"A\":\"1\"}}}",
+        ],
+        invalid: &[
+            (
+                "no settings",
+                "{\"ok\":true,\"skillKey\":\"weather\"}",
+                "must have required property 'config'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillConfig",
+        node: &crate::tables::SKILL_CONFIG,
+        valid: &[
+            "{}",
+            "{\"enabled\":false,\"env\":{\"A\":\"1\"},\"config\":{\"units\":\"metric\"}}",
+        ],
+        invalid: &[
+            (
+                "a known member of a wrong type",
+                "{\"enabled\":\"yes\"}",
+                "at /enabled: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronJob",
+        node: &crate::tables::CRON_JOB,
+        valid: &[
+            "{\"id\":\"j-1\",\"name\":\"Nightly\",\"description\":\"d\",\"enabled\":true,\"createdAtMs\":1769900000000,\"updatedAtMs\":1769900000000,\"schedule\":{\"kind\":\"cron\",\"expr\":\"0 3 * * *\",\"tz\":\"UTC\"},\"sessionTarget\":\"main\",\"wakeMode\":\"next-heartbeat\",\"payload\":{\"kind\":\"systemEvent\",\"text\":\"time to tidy up\"},\"state\":{\"nextRunAtMs\":1769986400000}}",
+        ],
+        invalid: &[
+            (
+                "whether it runs is always told",
+                "{\"id\":\"j-1\",\"name\":\"n\",\"agentId\":null,\"createdAtMs\":1,\"updatedAtMs\":1,\"schedule\":{\"kind\":\"at\",\"atMs\":1},\"sessionTarget\":\"main\",\"wakeMode\":\"now\",\"payload\":{\"kind\":\"systemEvent\",\"text\":\"t\"},\"state\":{}}",
+                "must have required property 'enabled'; at /agentId: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronSchedule",
+        node: &crate::tables::CRON_SCHEDULE,
+        valid: &[
+            "{\"kind\":\"at\",\"atMs\":1893456000000}",
+            "{\"kind\":\"every\",\"everyMs\":3600000,\"anchorMs\":0}",
+            "{\"kind\":\"cron\",\"expr\":\"0 9 * * 1-5\",\"tz\":\"Europe/Oslo\"}",
+        ],
+        invalid: &[
+            (
+                "members of another kind",
+                "{\"kind\":\"at\",\"everyMs\":1}",
+                "must have required property 'atMs'; at root: unexpected property 'everyMs'; must match a schema in anyOf",
+            ),
+            (
+                "no kind",
+                "{\"atMs\":1}",
+                "must have required property 'kind'; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronSessionTarget",
+        node: &crate::tables::CRON_SESSION_TARGET,
+        valid: &["\"main\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"group\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronPayload",
+        node: &crate::tables::CRON_PAYLOAD,
+        valid: &[
+            "{\"kind\":\"systemEvent\",\"text\":\"time to tidy up\"}",
+            "{\"kind\":\"agentTurn\",\"message\":\"look around\",\"deliver\":true,\"channel\":\"last\",\"to\":\"\"}",
+        ],
+        invalid: &[
+            (
+                "a text for a run",
+                "{\"kind\":\"agentTurn\",\"text\":\"x\"}",
+                "must have required property 'message'; at root: unexpected property 'text'; must match a schema in anyOf",
+            ),
+            (
+                "an empty channel",
+                "{\"kind\":\"agentTurn\",\"message\":\"x\",\"channel\":\"\"}",
+                "at /channel: must NOT have fewer than 1 characters; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronIsolation",
+        node: &crate::tables::CRON_ISOLATION,
+        valid: &[
+            "{}",
+            "{\"postToMainPrefix\":\"Tour\",\"postToMainMode\":\"full\",\"postToMainMaxChars\":500}",
+        ],
+        invalid: &[
+            (
+                "unknown word",
+                "{\"postToMainMode\":\"all\"}",
+                "at /postToMainMode: must be equal to constant; at /postToMainMode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronPostMode",
+        node: &crate::tables::CRON_POST_MODE,
+        valid: &["\"summary\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"all\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronJobState",
+        node: &crate::tables::CRON_JOB_STATE,
+        valid: &[
+            "{}",
+            "{\"nextRunAtMs\":1769986400000,\"lastRunAtMs\":1769900000000,\"lastStatus\":\"ok\",\"lastDurationMs\":1}",
+        ],
+        invalid: &[
+            (
+                "unknown end, a moment as text",
+                "{\"nextRunAtMs\":\"soon\",\"lastStatus\":\"done\"}",
+                "at /nextRunAtMs: must be integer; at /lastStatus: must be equal to constant; at /lastStatus: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunStatus",
+        node: &crate::tables::CRON_RUN_STATUS,
+        valid: &["\"ok\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"done\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronJobPatch",
+        node: &crate::tables::CRON_JOB_PATCH,
+        valid: &[
+            "{}",
+            "{\"name\":\"Renamed\",\"agentId\":null,\"schedule\":{\"kind\":\"at\",\"atMs\":1893456000000},\"payload\":{\"kind\":\"systemEvent\"}}",
+        ],
+        invalid: &[
+            (
+                "an empty agent, an unknown member",
+                "{\"agentId\":\"\",\"every\":5}",
+                "at root: unexpected property 'every'; at /agentId: must NOT have fewer than 1 characters; at /agentId: must be null; at /agentId: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronPayloadPatch",
+        node: &crate::tables::CRON_PAYLOAD_PATCH,
+        valid: &[
+            "{\"kind\":\"systemEvent\"}",
+            "{\"kind\":\"agentTurn\",\"deliver\":false}",
+        ],
+        invalid: &[
+            (
+                "of what kind?",
+                "{\"deliver\":false}",
+                "must have required property 'kind'; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronListParams",
+        node: &crate::tables::CRON_LIST_PARAMS,
+        valid: &["{}", "{\"includeDisabled\":true}"],
+        invalid: &[
+            (
+                "a word for a boolean",
+                "{\"includeDisabled\":\"yes\"}",
+                "at /includeDisabled: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronListResult",
+        node: &crate::tables::CRON_LIST_RESULT,
+        valid: &["{\"jobs\":[]}"],
+        invalid: &[("not wrapped", "[]", "must be object")],
+    },
+    Examples {
+        definition: "CronStatusParams",
+        node: &crate::tables::CRON_STATUS_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            ("no choice of a job", "{\"id\":\"a\"}", "at root: unexpected property 'id'"),
+        ],
+    },
+    Examples {
+        definition: "CronStatusResult",
+        node: &crate::tables::CRON_STATUS_RESULT,
+        valid: &[
+            "{\"enabled\":true,\"storePath\":\"/s\",\"jobs\":0,\"nextWakeAtMs\":null}",
+        ],
+        invalid: &[
+            (
+                "none is null, not absent",
+                "{\"enabled\":true,\"storePath\":\"/s\",\"jobs\":-1}",
+                "must have required property 'nextWakeAtMs'; at /jobs: must be >= 0",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronAddRequest",
+        node: &crate::tables::CRON_ADD_REQUEST,
+        valid: &[
+            "{\"name\":\"Nightly\",\"enabled\":true,\"schedule\":{\"kind\":\"cron\",\"expr\":\"0 3 * * *\",\"tz\":\"UTC\"},\"sessionTarget\":\"main\",\"wakeMode\":\"next-heartbeat\",\"payload\":{\"kind\":\"systemEvent\",\"text\":\"time to tidy up\"}}",
+            "{\"name\":\"Once\",\"enabled\":\"true\",\"schedule\":{\"at\":\"2030-01-01T00:00:00Z\"},\"payload\":{\"kind\":\"systemEvent\",\"text\":\"happy new year\"}}",
+            "{\"job\":{\"name\":\"Hourly\",\"schedule\":{\"everyMs\":3600000},\"payload\":{\"kind\":\"agentTurn\",\"message\":\"look around\",\"provider\":\"telegram\",\"to\":\"123\"}}}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "CronAddParams",
+        node: &crate::tables::CRON_ADD_PARAMS,
+        valid: &[
+            "{\"name\":\"Nightly\",\"enabled\":true,\"schedule\":{\"kind\":\"cron\",\"expr\":\"0 3 * * *\",\"tz\":\"UTC\"},\"sessionTarget\":\"main\",\"wakeMode\":\"next-heartbeat\",\"payload\":{\"kind\":\"systemEvent\",\"text\":\"time to tidy up\"}}",
+            "{\"name\":\"Turn\",\"agentId\":null,\"schedule\":{\"kind\":\"every\",\"everyMs\":3600000},\"sessionTarget\":\"isolated\",\"wakeMode\":\"now\",\"payload\":{\"kind\":\"agentTurn\",\"message\":\"look around\",\"timeoutSeconds\":30},\"isolation\":{\"postToMainPrefix\":\"Tour\"}}",
+        ],
+        invalid: &[
+            (
+                "a nameless job that is never due",
+                "{\"name\":\"\",\"schedule\":{\"kind\":\"every\",\"everyMs\":0}}",
+                "must have required property 'sessionTarget'; must have required property 'wakeMode'; must have required property 'payload'; at /name: must NOT have fewer than 1 characters; at /schedule/everyMs: must be >= 1; at /schedule: must match a schema in anyOf",
+            ),
+            (
+                "unknown words, nothing said",
+                "{\"name\":\"a\",\"sessionTarget\":\"x\",\"wakeMode\":\"now\",\"schedule\":{\"kind\":\"zz\"},\"payload\":{\"kind\":\"systemEvent\",\"text\":\"\"}}",
+                "at /schedule/kind: must be equal to constant; at /schedule: must match a schema in anyOf; at /sessionTarget: must be equal to constant; at /sessionTarget: must match a schema in anyOf; at /payload/text: must NOT have fewer than 1 characters; at /payload: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronUpdateRequest",
+        node: &crate::tables::CRON_UPDATE_REQUEST,
+        valid: &[
+            "{\"id\":\"j-1\",\"patch\":{\"name\":\"Renamed\"}}",
+            "{\"jobId\":\"j-1\",\"patch\":{\"enabled\":\"false\",\"schedule\":{\"at\":\"2030-01-01\"}}}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "CronUpdateParams",
+        node: &crate::tables::CRON_UPDATE_PARAMS,
+        valid: &[
+            "{\"id\":\"j-1\",\"patch\":{\"enabled\":false}}",
+            "{\"jobId\":\"j-1\",\"patch\":{}}",
+        ],
+        invalid: &[
+            (
+                "nothing to change",
+                "{\"id\":\"\"}",
+                "must have required property 'patch'; at /id: must NOT have fewer than 1 characters",
+            ),
+            (
+                "a run without time",
+                "{\"id\":\"a\",\"patch\":{\"payload\":{\"kind\":\"agentTurn\",\"timeoutSeconds\":0}}}",
+                "at /patch/payload/timeoutSeconds: must be >= 1; at /patch/payload: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRemoveParams",
+        node: &crate::tables::CRON_REMOVE_PARAMS,
+        valid: &["{\"id\":\"j-1\"}", "{\"jobId\":\"j-1\"}"],
+        invalid: &[
+            (
+                "an empty name",
+                "{\"id\":\"\"}",
+                "at /id: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRemoveResult",
+        node: &crate::tables::CRON_REMOVE_RESULT,
+        valid: &["{\"ok\":true,\"removed\":false}"],
+        invalid: &[
+            ("was there one?", "{\"ok\":true}", "must have required property 'removed'"),
+        ],
+    },
+    Examples {
+        definition: "CronRunParams",
+        node: &crate::tables::CRON_RUN_PARAMS,
+        valid: &["{\"id\":\"j-1\",\"mode\":\"force\"}", "{\"jobId\":\"j-1\"}"],
+        invalid: &[
+            (
+                "unknown word",
+                "{\"id\":\"j-1\",\"mode\":\"now\"}",
+                "at /mode: must be equal to constant; at /mode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunMode",
+        node: &crate::tables::CRON_RUN_MODE,
+        valid: &["\"due\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"now\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunResult",
+        node: &crate::tables::CRON_RUN_RESULT,
+        valid: &[
+            "{\"ok\":true,\"ran\":true}",
+            "{\"ok\":true,\"ran\":false,\"reason\":\"not-due\"}",
+        ],
+        invalid: &[
+            (
+                "unknown reason",
+                "{\"ok\":true,\"ran\":false,\"reason\":\"disabled\"}",
+                "at /reason: must be equal to constant",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunsParams",
+        node: &crate::tables::CRON_RUNS_PARAMS,
+        valid: &["{\"id\":\"j-1\"}", "{\"jobId\":\"j-1\",\"limit\":5000}"],
+        invalid: &[
+            (
+                "more than are kept",
+                "{\"id\":\"j-1\",\"limit\":5001}",
+                "at /limit: must be <= 5000",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunsResult",
+        node: &crate::tables::CRON_RUNS_RESULT,
+        valid: &["{\"entries\":[]}"],
+        invalid: &[("not wrapped", "[]", "must be object")],
+    },
+    Examples {
+        definition: "CronRunLogEntry",
+        node: &crate::tables::CRON_RUN_LOG_ENTRY,
+        valid: &[
+            "{\"ts\":1769900000001,\"jobId\":\"j-1\",\"action\":\"finished\",\"status\":\"ok\",\"summary\":\"time to tidy up\",\"runAtMs\":1769900000000,\"durationMs\":1}",
+        ],
+        invalid: &[
+            (
+                "a run that only began",
+                "{\"ts\":1,\"jobId\":\"j-1\",\"action\":\"started\"}",
+                "at /action: must be equal to constant",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronEvent",
+        node: &crate::tables::CRON_EVENT,
+        valid: &[
+            "{\"jobId\":\"j-1\",\"action\":\"added\",\"nextRunAtMs\":1769986400000}",
+            "{\"jobId\":\"j-1\",\"action\":\"finished\",\"status\":\"ok\",\"summary\":\"time to tidy up\",\"runAtMs\":1769900000000,\"durationMs\":0}",
+        ],
+        invalid: &[
+            (
+                "unknown action",
+                "{\"jobId\":\"j-1\",\"action\":\"failed\"}",
+                "at /action: must be equal to constant; at /action: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronAction",
+        node: &crate::tables::CRON_ACTION,
+        valid: &["\"added\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"failed\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
     },
 ];

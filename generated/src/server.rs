@@ -27,7 +27,7 @@ pub trait HealthMethods<C>: Send + Sync + 'static {
         params: types::IgnoredParams,
     ) -> impl Future<Output = Result<types::StatusSummary, ErrorShape>> + Send;
 }
-/// Methods of group `system`: Who is here, what was noted, that the gateway lives and when it goes.
+/// Methods of group `system`: Heartbeats, who is here, what was noted, that the gateway lives and when it goes.
 pub trait SystemMethods<C>: Send + Sync + 'static {
     /// `last-heartbeat`: The last heartbeat's outcome, null before the first.
     fn last_heartbeat(
@@ -35,6 +35,20 @@ pub trait SystemMethods<C>: Send + Sync + 'static {
         cx: &C,
         params: types::IgnoredParams,
     ) -> impl Future<Output = Result<Option<types::HeartbeatEvent>, ErrorShape>> + Send;
+    /// `set-heartbeats`: Switches all heartbeats on or off until the gateway stops.
+    fn set_heartbeats(
+        &self,
+        cx: &C,
+        params: types::SetHeartbeatsParams,
+    ) -> impl Future<Output = Result<types::SetHeartbeatsResult, ErrorShape>> + Send;
+    /// `wake`: Notes a text for the main conversation, and wakes the agent if it is urgent.
+    ///
+    /// Without urgency the text waits for the next heartbeat. The answer does not wait for either.
+    fn wake(
+        &self,
+        cx: &C,
+        params: types::WakeParams,
+    ) -> impl Future<Output = Result<types::WakeResult, ErrorShape>> + Send;
     /// `system-presence`: Who is here.
     fn system_presence(
         &self,
@@ -47,6 +61,25 @@ pub trait SystemMethods<C>: Send + Sync + 'static {
         cx: &C,
         params: types::SystemEventParams,
     ) -> impl Future<Output = Result<types::OkResult, ErrorShape>> + Send;
+}
+/// Methods of group `catalog`: What there is to choose from: models and agents.
+pub trait CatalogMethods<C>: Send + Sync + 'static {
+    /// `models.list`: Models by provider and name, whether there is a key for them or not.
+    ///
+    /// What the config lists. A list that cannot be read counts as empty.
+    fn models_list(
+        &self,
+        cx: &C,
+        params: types::ModelsListParams,
+    ) -> impl Future<Output = Result<types::ModelsListResult, ErrorShape>> + Send;
+    /// `agents.list`: Agents, the default one first, then by id.
+    ///
+    /// Those of the config and the default one; without any in the config, those that have a folder of their own. The original also lists the main conversation's name when no agent has it; that is no agent, so it is left out.
+    fn agents_list(
+        &self,
+        cx: &C,
+        params: types::AgentsListParams,
+    ) -> impl Future<Output = Result<types::AgentsListResult, ErrorShape>> + Send;
 }
 /// Methods of group `agent`: Runs of an agent: start one, watch it, wait for it.
 pub trait AgentMethods<C>: Send + Sync + 'static {
@@ -78,7 +111,7 @@ pub trait AgentMethods<C>: Send + Sync + 'static {
         params: types::AgentIdentityParams,
     ) -> impl Future<Output = Result<types::AgentIdentityResult, ErrorShape>> + Send;
 }
-/// Methods of group `chat`: Conversations as a person sees them: say something, read back, stop.
+/// Methods of group `chat`: Conversations as a person sees them: say something, read back, stop, put words in.
 pub trait ChatMethods<C>: Send + Sync + 'static {
     /// `chat.history`: The newest messages of a conversation, in order.
     ///
@@ -104,8 +137,35 @@ pub trait ChatMethods<C>: Send + Sync + 'static {
     ) -> impl Future<
         Output = Result<types::ChatSendResult, Failure<types::ChatSendFailure>>,
     > + Send;
+    /// `chat.inject`: Puts words into a conversation as if its agent had said them; no model is asked.
+    ///
+    /// Only where something was said before. One final chat event with seq 0 and a run id of texts.injectedRunPrefix and the message's id shows them.
+    fn chat_inject(
+        &self,
+        cx: &C,
+        params: types::ChatInjectParams,
+    ) -> impl Future<Output = Result<types::ChatInjectResult, ErrorShape>> + Send;
 }
-/// Methods of group `sessions`: The conversations that the gateway keeps.
+/// Methods of group `messaging`: Sending to people through channels, without an agent.
+pub trait MessagingMethods<C>: Send + Sync + 'static {
+    /// `send`: Sends a message through a channel and waits until the channel has taken it.
+    ///
+    /// A repeated key joins a delivery that goes on, and brings back the outcome of one that is over, failures too. Refused params, channels and addresses are not remembered. What was sent is noted in the transcript of the conversation that sessionKey or the address belongs to.
+    fn send(
+        &self,
+        cx: &C,
+        params: types::SendParams,
+    ) -> impl Future<Output = Result<types::SendResult, ErrorShape>> + Send;
+    /// `poll`: Sends a poll through a channel that has polls.
+    ///
+    /// Keys work as with send; the original runs a repeat twice while the first goes on. Blank answers are dropped, and a channel may allow fewer of them than the schema.
+    fn poll(
+        &self,
+        cx: &C,
+        params: types::PollParams,
+    ) -> impl Future<Output = Result<types::PollResult, ErrorShape>> + Send;
+}
+/// Methods of group `sessions`: The conversations that the gateway keeps: list them, look into them, find one.
 pub trait SessionsMethods<C>: Send + Sync + 'static {
     /// `sessions.list`: Conversations, newest first.
     ///
@@ -115,6 +175,139 @@ pub trait SessionsMethods<C>: Send + Sync + 'static {
         cx: &C,
         params: types::SessionsListParams,
     ) -> impl Future<Output = Result<types::SessionsListResult, ErrorShape>> + Send;
+    /// `sessions.preview`: The last words of several conversations.
+    fn sessions_preview(
+        &self,
+        cx: &C,
+        params: types::SessionsPreviewParams,
+    ) -> impl Future<Output = Result<types::SessionsPreviewResult, ErrorShape>> + Send;
+    /// `sessions.resolve`: The full name of one conversation, found by a name, a session id or a label.
+    ///
+    /// It changes nothing, but no scope below admin has it.
+    fn sessions_resolve(
+        &self,
+        cx: &C,
+        params: types::SessionsResolveParams,
+    ) -> impl Future<Output = Result<types::SessionsResolveResult, ErrorShape>> + Send;
+}
+/// Methods of group `session-changes`: Changing conversations: settings, a new start, removal, a shorter transcript. None of these is told to other clients.
+pub trait SessionChangesMethods<C>: Send + Sync + 'static {
+    /// `sessions.patch`: Changes settings of a conversation; one that does not exist is made.
+    ///
+    /// Absent members stay, null clears. The first member that is refused ends it, and nothing is changed. Level words are accepted in any case and with synonyms, and stored in one form: off clears thinkingLevel, reasoningLevel and responseUsage, and is stored as off for verboseLevel and elevatedLevel.
+    fn sessions_patch(
+        &self,
+        cx: &C,
+        params: types::SessionsPatchParams,
+    ) -> impl Future<Output = Result<types::SessionsPatchResult, ErrorShape>> + Send;
+    /// `sessions.reset`: Begins a new transcript in a conversation, with the same settings.
+    ///
+    /// Kept: thinkingLevel, verboseLevel, reasoningLevel, responseUsage, model, contextTokens, sendPolicy, label, origin, lastChannel, lastTo. Everything else is gone, chosen models and group names too. The old transcript stays where it is, and a run that goes on is not stopped. A conversation that does not exist is made.
+    fn sessions_reset(
+        &self,
+        cx: &C,
+        params: types::SessionsResetParams,
+    ) -> impl Future<Output = Result<types::SessionsResetResult, ErrorShape>> + Send;
+    /// `sessions.delete`: Removes a conversation. Its run is stopped first, and that of its subagents.
+    ///
+    /// Waits up to limits.sessionDeleteWaitMs for the run to end. Only the default agent's main conversation cannot be removed. One that does not exist is no error.
+    fn sessions_delete(
+        &self,
+        cx: &C,
+        params: types::SessionsDeleteParams,
+    ) -> impl Future<Output = Result<types::SessionsDeleteResult, ErrorShape>> + Send;
+    /// `sessions.compact`: Cuts a transcript to its last lines. Nothing is summarised.
+    ///
+    /// The whole transcript is kept beside it. Token counts are cleared, since nobody knows them any more.
+    fn sessions_compact(
+        &self,
+        cx: &C,
+        params: types::SessionsCompactParams,
+    ) -> impl Future<Output = Result<types::SessionsCompactResult, ErrorShape>> + Send;
+}
+/// Methods of group `skills`: What agents know how to do: folders with instructions, and the programs and keys those need.
+pub trait SkillsMethods<C>: Send + Sync + 'static {
+    /// `skills.status`: Skills that the default agent finds, with what each needs and what is missing.
+    fn skills_status(
+        &self,
+        cx: &C,
+        params: types::SkillsStatusParams,
+    ) -> impl Future<Output = Result<types::SkillsStatusResult, ErrorShape>> + Send;
+    /// `skills.bins`: Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is refused, admins too.
+    fn skills_bins(
+        &self,
+        cx: &C,
+        params: types::SkillsBinsParams,
+    ) -> impl Future<Output = Result<types::SkillsBinsResult, ErrorShape>> + Send;
+    /// `skills.install`: Installs what a skill needs, and waits for it.
+    ///
+    /// Runs a package manager or downloads a file, as the chosen option of skills.status says. A failure comes as an error with the same payload beside it.
+    fn skills_install(
+        &self,
+        cx: &C,
+        params: types::SkillsInstallParams,
+    ) -> impl Future<
+        Output = Result<types::SkillsInstallResult, Failure<types::SkillsInstallResult>>,
+    > + Send;
+    /// `skills.update`: Changes the settings of a skill in the config.
+    ///
+    /// Needs no base hash, and takes any key, known or not. The config file changes, with all that follows from it.
+    fn skills_update(
+        &self,
+        cx: &C,
+        params: types::SkillsUpdateParams,
+    ) -> impl Future<Output = Result<types::SkillsUpdateResult, ErrorShape>> + Send;
+}
+/// Methods of group `cron`: Jobs that run by the clock.
+pub trait CronMethods<C>: Send + Sync + 'static {
+    /// `cron.list`: Jobs, the next one first; those without a next run before all others.
+    fn cron_list(
+        &self,
+        cx: &C,
+        params: types::CronListParams,
+    ) -> impl Future<Output = Result<types::CronListResult, ErrorShape>> + Send;
+    /// `cron.status`: Whether jobs run at all, how many there are and when the next one is.
+    fn cron_status(
+        &self,
+        cx: &C,
+        params: types::CronStatusParams,
+    ) -> impl Future<Output = Result<types::CronStatusResult, ErrorShape>> + Send;
+    /// `cron.add`: Adds a job.
+    ///
+    /// The request is put into one form, then checked as CronAddParams, whose violations are those answered. A job without enabled is enabled; the original keeps it as it is and never runs it. What the form cannot say (target against payload, the cron expression, the time zone) is refused as UNAVAILABLE.
+    fn cron_add(
+        &self,
+        cx: &C,
+        params: types::CronAddRequest,
+    ) -> impl Future<Output = Result<types::CronJob, ErrorShape>> + Send;
+    /// `cron.update`: Changes a job.
+    ///
+    /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are those answered. The next run is computed anew; disabling clears it and the running mark.
+    fn cron_update(
+        &self,
+        cx: &C,
+        params: types::CronUpdateRequest,
+    ) -> impl Future<Output = Result<types::CronJob, ErrorShape>> + Send;
+    /// `cron.remove`: Removes a job; its run log stays. One that does not exist is no error.
+    fn cron_remove(
+        &self,
+        cx: &C,
+        params: types::CronRemoveParams,
+    ) -> impl Future<Output = Result<types::CronRemoveResult, ErrorShape>> + Send;
+    /// `cron.run`: Runs a job now, if it is due or if it is forced, and waits until it is over.
+    ///
+    /// Forced, a disabled job runs too. A run of the agent may take minutes.
+    fn cron_run(
+        &self,
+        cx: &C,
+        params: types::CronRunParams,
+    ) -> impl Future<Output = Result<types::CronRunResult, ErrorShape>> + Send;
+    /// `cron.runs`: The newest runs of a job, oldest first. A job that does not exist has none.
+    fn cron_runs(
+        &self,
+        cx: &C,
+        params: types::CronRunsParams,
+    ) -> impl Future<Output = Result<types::CronRunsResult, ErrorShape>> + Send;
 }
 /// The call belongs to the handshake and has no handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +323,9 @@ pub fn dispatch<H, C>(
     call: Call,
 ) -> Result<BoxFuture<'static, Answer>, HandshakeOnly>
 where
-    H: HealthMethods<C> + SystemMethods<C> + AgentMethods<C> + ChatMethods<C>
-        + SessionsMethods<C>,
+    H: HealthMethods<C> + SystemMethods<C> + CatalogMethods<C> + AgentMethods<C>
+        + ChatMethods<C> + MessagingMethods<C> + SessionsMethods<C>
+        + SessionChangesMethods<C> + SkillsMethods<C> + CronMethods<C>,
     C: Send + Sync + 'static,
 {
     Ok(
@@ -155,6 +349,18 @@ where
                     rt::answer(&id, outcome)
                 })
             }
+            Call::SetHeartbeats(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.set_heartbeats(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::Wake(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wake(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
             Call::SystemPresence(params) => {
                 Box::pin(async move {
                     let outcome = handlers.system_presence(&cx, *params).await;
@@ -164,6 +370,18 @@ where
             Call::SystemEvent(params) => {
                 Box::pin(async move {
                     let outcome = handlers.system_event(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ModelsList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.models_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::AgentsList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.agents_list(&cx, *params).await;
                     rt::answer(&id, outcome)
                 })
             }
@@ -203,9 +421,129 @@ where
                     rt::answer_failing(&id, outcome)
                 })
             }
+            Call::ChatInject(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.chat_inject(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::Send(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.send(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::Poll(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.poll(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
             Call::SessionsList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.sessions_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsPreview(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_preview(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsResolve(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_resolve(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsPatch(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_patch(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsReset(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_reset(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsDelete(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_delete(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsCompact(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_compact(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SkillsStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.skills_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SkillsBins(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.skills_bins(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SkillsInstall(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.skills_install(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::SkillsUpdate(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.skills_update(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronAdd(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_add(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronUpdate(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_update(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronRemove(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_remove(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronRun(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_run(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronRuns(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_runs(&cx, *params).await;
                     rt::answer(&id, outcome)
                 })
             }

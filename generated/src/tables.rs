@@ -1488,6 +1488,67 @@ pub static STATUS_SESSION_ROW: Node = Node::Obj(
         extra: Extra::Closed,
     },
 );
+/// Constraints of [`SetHeartbeatsParams`](crate::types).
+pub static SET_HEARTBEATS_PARAMS: Node = Node::Any;
+/// Constraints of [`SetHeartbeatsResult`](crate::types).
+pub static SET_HEARTBEATS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 2,
+            },
+        ],
+        required: &["ok", "enabled"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WakeParams`](crate::types).
+pub static WAKE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "mode",
+                node: &WAKE_MODE,
+                required: 1,
+            },
+            Prop {
+                name: "text",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["mode", "text"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WakeMode`](crate::types).
+pub static WAKE_MODE: Node = Node::Enum {
+    values: &["now", "next-heartbeat"],
+};
+/// Constraints of [`WakeResult`](crate::types).
+pub static WAKE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+        ],
+        required: &["ok"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
 /// Constraints of [`SystemEventParams`](crate::types).
 pub static SYSTEM_EVENT_PARAMS: Node = Node::Any;
 /// Constraints of [`PresenceEntry`](crate::types).
@@ -1720,6 +1781,185 @@ pub static HEARTBEAT_STATUS: Node = Node::Enum {
 pub static HEARTBEAT_INDICATOR: Node = Node::Enum {
     values: &["ok", "alert", "error"],
 };
+/// Constraints of [`ModelsListParams`](crate::types).
+pub static MODELS_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ModelsListResult`](crate::types).
+pub static MODELS_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "models",
+                node: &Node::Arr {
+                    items: &MODEL_CHOICE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["models"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ModelChoice`](crate::types).
+pub static MODEL_CHOICE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "provider",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "contextWindow",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+            Prop {
+                name: "reasoning",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "input",
+                node: &Node::Arr {
+                    items: &MODEL_INPUT,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &["id", "name", "provider"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ModelInput`](crate::types).
+pub static MODEL_INPUT: Node = Node::Enum {
+    values: &["text", "image"],
+};
+/// Constraints of [`AgentsListParams`](crate::types).
+pub static AGENTS_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`AgentsListResult`](crate::types).
+pub static AGENTS_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "defaultId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "mainKey",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "scope",
+                node: &SESSION_SCOPE,
+                required: 4,
+            },
+            Prop {
+                name: "agents",
+                node: &Node::Arr {
+                    items: &AGENT_SUMMARY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+        ],
+        required: &["defaultId", "mainKey", "scope", "agents"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`AgentSummary`](crate::types).
+pub static AGENT_SUMMARY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "identity",
+                node: &AGENT_SUMMARY_IDENTITY,
+                required: 0,
+            },
+        ],
+        required: &["id"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`AgentSummaryIdentity`](crate::types).
+pub static AGENT_SUMMARY_IDENTITY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "theme",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "emoji",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "avatar",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "avatarUrl",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
 /// Constraints of [`AgentParams`](crate::types).
 pub static AGENT_PARAMS: Node = Node::Obj(
     &Obj {
@@ -2851,6 +3091,51 @@ pub static CHAT_SEND_FAILURE: Node = Node::Obj(
         extra: Extra::Closed,
     },
 );
+/// Constraints of [`ChatInjectParams`](crate::types).
+pub static CHAT_INJECT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionKey",
+                node: &SESSION_KEY,
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: 100 },
+                required: 0,
+            },
+        ],
+        required: &["sessionKey", "message"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChatInjectResult`](crate::types).
+pub static CHAT_INJECT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "messageId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["ok", "messageId"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
 /// Constraints of [`ChatEvent`](crate::types).
 pub static CHAT_EVENT: Node = Node::Obj(
     &Obj {
@@ -2905,6 +3190,209 @@ pub static CHAT_EVENT: Node = Node::Obj(
 pub static CHAT_STATE: Node = Node::Enum {
     values: &["delta", "final", "aborted", "error"],
 };
+/// Constraints of [`SendParams`](crate::types).
+pub static SEND_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "to",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "mediaUrl",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "mediaUrls",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "gifPlayback",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "idempotencyKey",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+        ],
+        required: &["to", "message", "idempotencyKey"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SendResult`](crate::types).
+pub static SEND_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "runId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "messageId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "channel",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "chatId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "channelId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "toJid",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "conversationId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["runId", "messageId", "channel"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`PollParams`](crate::types).
+pub static POLL_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "to",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "question",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "options",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 2,
+                    max: 12,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "maxSelections",
+                node: &Node::Int { min: 1, max: 12 },
+                required: 0,
+            },
+            Prop {
+                name: "durationHours",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "idempotencyKey",
+                node: &NON_EMPTY_STRING,
+                required: 8,
+            },
+        ],
+        required: &["to", "question", "options", "idempotencyKey"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`PollResult`](crate::types).
+pub static POLL_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "runId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "messageId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "channel",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "toJid",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "channelId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "conversationId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "pollId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["runId", "messageId", "channel"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
 /// Constraints of [`SessionsListParams`](crate::types).
 pub static SESSIONS_LIST_PARAMS: Node = Node::Obj(
     &Obj {
@@ -3001,6 +3489,184 @@ pub static SESSIONS_LIST_RESULT: Node = Node::Obj(
         ],
         required: &["ts", "path", "count", "defaults", "sessions"],
         mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsPreviewParams`](crate::types).
+pub static SESSIONS_PREVIEW_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "keys",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 1,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "limit",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+            Prop {
+                name: "maxChars",
+                node: &Node::Int {
+                    min: 20,
+                    max: 9007199254740991,
+                },
+                required: 0,
+            },
+        ],
+        required: &["keys"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsPreviewResult`](crate::types).
+pub static SESSIONS_PREVIEW_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "previews",
+                node: &Node::Arr {
+                    items: &SESSIONS_PREVIEW_ENTRY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["ts", "previews"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsPreviewEntry`](crate::types).
+pub static SESSIONS_PREVIEW_ENTRY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "status",
+                node: &SESSION_PREVIEW_STATUS,
+                required: 2,
+            },
+            Prop {
+                name: "items",
+                node: &Node::Arr {
+                    items: &SESSION_PREVIEW_ITEM,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+        ],
+        required: &["key", "status", "items"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionPreviewStatus`](crate::types).
+pub static SESSION_PREVIEW_STATUS: Node = Node::Enum {
+    values: &["ok", "empty", "missing", "error"],
+};
+/// Constraints of [`SessionPreviewItem`](crate::types).
+pub static SESSION_PREVIEW_ITEM: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "role",
+                node: &SESSION_PREVIEW_ROLE,
+                required: 1,
+            },
+            Prop {
+                name: "text",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["role", "text"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionPreviewRole`](crate::types).
+pub static SESSION_PREVIEW_ROLE: Node = Node::Enum {
+    values: &["user", "assistant", "tool", "system", "other"],
+};
+/// Constraints of [`SessionsResolveParams`](crate::types).
+pub static SESSIONS_RESOLVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "label",
+                node: &SESSION_LABEL,
+                required: 0,
+            },
+            Prop {
+                name: "agentId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "spawnedBy",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "includeGlobal",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "includeUnknown",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsResolveResult`](crate::types).
+pub static SESSIONS_RESOLVE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["ok", "key"],
+        mask: 3,
         extra: Extra::Closed,
     },
 );
@@ -3293,3 +3959,1862 @@ pub static DELIVERY_CONTEXT: Node = Node::Obj(
 );
 /// Constraints of [`ThreadId`](crate::types).
 pub static THREAD_ID: Node = Node::Any;
+/// Constraints of [`SessionsPatchParams`](crate::types).
+pub static SESSIONS_PATCH_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "label",
+                node: &Node::Nullable(&SESSION_LABEL),
+                required: 0,
+            },
+            Prop {
+                name: "thinkingLevel",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "verboseLevel",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "reasoningLevel",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "responseUsage",
+                node: &Node::Nullable(&RESPONSE_USAGE_CHOICE),
+                required: 0,
+            },
+            Prop {
+                name: "elevatedLevel",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "execHost",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "execSecurity",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "execAsk",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "execNode",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "model",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "spawnedBy",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "sendPolicy",
+                node: &Node::Nullable(&SEND_POLICY),
+                required: 0,
+            },
+            Prop {
+                name: "groupActivation",
+                node: &Node::Nullable(&GROUP_ACTIVATION),
+                required: 0,
+            },
+        ],
+        required: &["key"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ResponseUsageChoice`](crate::types).
+pub static RESPONSE_USAGE_CHOICE: Node = Node::Enum {
+    values: &["off", "tokens", "full", "on"],
+};
+/// Constraints of [`GroupActivation`](crate::types).
+pub static GROUP_ACTIVATION: Node = Node::Enum {
+    values: &["mention", "always"],
+};
+/// Constraints of [`SessionsPatchResult`](crate::types).
+pub static SESSIONS_PATCH_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "entry",
+                node: &SESSION_ENTRY,
+                required: 8,
+            },
+        ],
+        required: &["ok", "path", "key", "entry"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionEntry`](crate::types).
+pub static SESSION_ENTRY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "updatedAt",
+                node: &TIMESTAMP_MS,
+                required: 2,
+            },
+            Prop {
+                name: "sessionFile",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "spawnedBy",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "systemSent",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "abortedLastRun",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "chatType",
+                node: &CHAT_TYPE,
+                required: 0,
+            },
+            Prop {
+                name: "thinkingLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "verboseLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "reasoningLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "elevatedLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "execHost",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "execSecurity",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "execAsk",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "execNode",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "responseUsage",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "providerOverride",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "modelOverride",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "groupActivation",
+                node: &GROUP_ACTIVATION,
+                required: 0,
+            },
+            Prop {
+                name: "sendPolicy",
+                node: &SEND_POLICY,
+                required: 0,
+            },
+            Prop {
+                name: "inputTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "outputTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "totalTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "modelProvider",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "model",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "contextTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "compactionCount",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "displayName",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "groupId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "subject",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "groupChannel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "space",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "origin",
+                node: &SESSION_ORIGIN,
+                required: 0,
+            },
+            Prop {
+                name: "deliveryContext",
+                node: &DELIVERY_CONTEXT,
+                required: 0,
+            },
+            Prop {
+                name: "lastChannel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastTo",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastAccountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastThreadId",
+                node: &THREAD_ID,
+                required: 0,
+            },
+        ],
+        required: &["sessionId", "updatedAt"],
+        mask: 3,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`SessionsResetParams`](crate::types).
+pub static SESSIONS_RESET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["key"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsResetResult`](crate::types).
+pub static SESSIONS_RESET_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "entry",
+                node: &SESSION_ENTRY,
+                required: 4,
+            },
+        ],
+        required: &["ok", "key", "entry"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsDeleteParams`](crate::types).
+pub static SESSIONS_DELETE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "deleteTranscript",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["key"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsDeleteResult`](crate::types).
+pub static SESSIONS_DELETE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "deleted",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "archived",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+        ],
+        required: &["ok", "key", "deleted", "archived"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsCompactParams`](crate::types).
+pub static SESSIONS_COMPACT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "maxLines",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+        ],
+        required: &["key"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsCompactResult`](crate::types).
+pub static SESSIONS_COMPACT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "compacted",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "reason",
+                node: &SESSIONS_COMPACT_REASON,
+                required: 0,
+            },
+            Prop {
+                name: "archived",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "kept",
+                node: &UINT,
+                required: 0,
+            },
+        ],
+        required: &["ok", "key", "compacted"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsCompactReason`](crate::types).
+pub static SESSIONS_COMPACT_REASON: Node = Node::Enum {
+    values: &["no sessionId", "no transcript"],
+};
+/// Constraints of [`SkillsStatusParams`](crate::types).
+pub static SKILLS_STATUS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsStatusResult`](crate::types).
+pub static SKILLS_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "workspaceDir",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "managedSkillsDir",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "skills",
+                node: &Node::Arr {
+                    items: &SKILL_STATUS,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+        ],
+        required: &["workspaceDir", "managedSkillsDir", "skills"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillStatus`](crate::types).
+pub static SKILL_STATUS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "description",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "source",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "filePath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 8,
+            },
+            Prop {
+                name: "baseDir",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 16,
+            },
+            Prop {
+                name: "skillKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 32,
+            },
+            Prop {
+                name: "primaryEnv",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "emoji",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "homepage",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "always",
+                node: &Node::Bool,
+                required: 64,
+            },
+            Prop {
+                name: "disabled",
+                node: &Node::Bool,
+                required: 128,
+            },
+            Prop {
+                name: "blockedByAllowlist",
+                node: &Node::Bool,
+                required: 256,
+            },
+            Prop {
+                name: "eligible",
+                node: &Node::Bool,
+                required: 512,
+            },
+            Prop {
+                name: "requirements",
+                node: &SKILL_REQUIREMENTS,
+                required: 1024,
+            },
+            Prop {
+                name: "missing",
+                node: &SKILL_REQUIREMENTS,
+                required: 2048,
+            },
+            Prop {
+                name: "configChecks",
+                node: &Node::Arr {
+                    items: &SKILL_CONFIG_CHECK,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4096,
+            },
+            Prop {
+                name: "install",
+                node: &Node::Arr {
+                    items: &SKILL_INSTALL_OPTION,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8192,
+            },
+        ],
+        required: &[
+            "name",
+            "description",
+            "source",
+            "filePath",
+            "baseDir",
+            "skillKey",
+            "always",
+            "disabled",
+            "blockedByAllowlist",
+            "eligible",
+            "requirements",
+            "missing",
+            "configChecks",
+            "install",
+        ],
+        mask: 16383,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillRequirements`](crate::types).
+pub static SKILL_REQUIREMENTS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "anyBins",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "env",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "config",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "os",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 16,
+            },
+        ],
+        required: &["bins", "anyBins", "env", "config", "os"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillConfigCheck`](crate::types).
+pub static SKILL_CONFIG_CHECK: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "value",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "satisfied",
+                node: &Node::Bool,
+                required: 2,
+            },
+        ],
+        required: &["path", "satisfied"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillInstallOption`](crate::types).
+pub static SKILL_INSTALL_OPTION: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "kind",
+                node: &SKILL_INSTALL_KIND,
+                required: 2,
+            },
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+        ],
+        required: &["id", "kind", "label", "bins"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillInstallKind`](crate::types).
+pub static SKILL_INSTALL_KIND: Node = Node::Enum {
+    values: &["brew", "node", "go", "uv", "download"],
+};
+/// Constraints of [`SkillsBinsParams`](crate::types).
+pub static SKILLS_BINS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsBinsResult`](crate::types).
+pub static SKILLS_BINS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["bins"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsInstallParams`](crate::types).
+pub static SKILLS_INSTALL_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "installId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &Node::Int {
+                    min: 1000,
+                    max: 9007199254740991,
+                },
+                required: 0,
+            },
+        ],
+        required: &["name", "installId"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsInstallResult`](crate::types).
+pub static SKILLS_INSTALL_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "stdout",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "stderr",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 8,
+            },
+            Prop {
+                name: "code",
+                node: &Node::Nullable(
+                    &Node::Int {
+                        min: -2147483648,
+                        max: 4294967295,
+                    },
+                ),
+                required: 16,
+            },
+        ],
+        required: &["ok", "message", "stdout", "stderr", "code"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsUpdateParams`](crate::types).
+pub static SKILLS_UPDATE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "skillKey",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "apiKey",
+                node: &SECRET_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "env",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&SECRET_STRING),
+                    },
+                ),
+                required: 0,
+            },
+        ],
+        required: &["skillKey"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsUpdateResult`](crate::types).
+pub static SKILLS_UPDATE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "skillKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "config",
+                node: &SKILL_CONFIG,
+                required: 4,
+            },
+        ],
+        required: &["ok", "skillKey", "config"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillConfig`](crate::types).
+pub static SKILL_CONFIG: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "apiKey",
+                node: &SECRET_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "env",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&SECRET_STRING),
+                    },
+                ),
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`CronJob`](crate::types).
+pub static CRON_JOB: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "agentId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "description",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "deleteAfterRun",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+            Prop {
+                name: "updatedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 16,
+            },
+            Prop {
+                name: "schedule",
+                node: &CRON_SCHEDULE,
+                required: 32,
+            },
+            Prop {
+                name: "sessionTarget",
+                node: &CRON_SESSION_TARGET,
+                required: 64,
+            },
+            Prop {
+                name: "wakeMode",
+                node: &WAKE_MODE,
+                required: 128,
+            },
+            Prop {
+                name: "payload",
+                node: &CRON_PAYLOAD,
+                required: 256,
+            },
+            Prop {
+                name: "isolation",
+                node: &CRON_ISOLATION,
+                required: 0,
+            },
+            Prop {
+                name: "state",
+                node: &CRON_JOB_STATE,
+                required: 512,
+            },
+        ],
+        required: &[
+            "id",
+            "name",
+            "enabled",
+            "createdAtMs",
+            "updatedAtMs",
+            "schedule",
+            "sessionTarget",
+            "wakeMode",
+            "payload",
+            "state",
+        ],
+        mask: 1023,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronSchedule`](crate::types).
+pub static CRON_SCHEDULE: Node = Node::Tagged {
+    tag: "kind",
+    variants: &[
+        (
+            "at",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum { values: &["at"] },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "atMs",
+                            node: &TIMESTAMP_MS,
+                            required: 2,
+                        },
+                    ],
+                    required: &["kind", "atMs"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+        (
+            "every",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum { values: &["every"] },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "everyMs",
+                            node: &POSITIVE_INT,
+                            required: 2,
+                        },
+                        Prop {
+                            name: "anchorMs",
+                            node: &TIMESTAMP_MS,
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind", "everyMs"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+        (
+            "cron",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum { values: &["cron"] },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "expr",
+                            node: &NON_EMPTY_STRING,
+                            required: 2,
+                        },
+                        Prop {
+                            name: "tz",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind", "expr"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+    ],
+};
+/// Constraints of [`CronSessionTarget`](crate::types).
+pub static CRON_SESSION_TARGET: Node = Node::Enum {
+    values: &["main", "isolated"],
+};
+/// Constraints of [`CronPayload`](crate::types).
+pub static CRON_PAYLOAD: Node = Node::Tagged {
+    tag: "kind",
+    variants: &[
+        (
+            "systemEvent",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum {
+                                values: &["systemEvent"],
+                            },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "text",
+                            node: &NON_EMPTY_STRING,
+                            required: 2,
+                        },
+                    ],
+                    required: &["kind", "text"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+        (
+            "agentTurn",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum {
+                                values: &["agentTurn"],
+                            },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "message",
+                            node: &NON_EMPTY_STRING,
+                            required: 2,
+                        },
+                        Prop {
+                            name: "model",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "thinking",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "timeoutSeconds",
+                            node: &POSITIVE_INT,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "deliver",
+                            node: &Node::Bool,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "channel",
+                            node: &NON_EMPTY_STRING,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "to",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "bestEffortDeliver",
+                            node: &Node::Bool,
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind", "message"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+    ],
+};
+/// Constraints of [`CronIsolation`](crate::types).
+pub static CRON_ISOLATION: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "postToMainPrefix",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "postToMainMode",
+                node: &CRON_POST_MODE,
+                required: 0,
+            },
+            Prop {
+                name: "postToMainMaxChars",
+                node: &UINT,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronPostMode`](crate::types).
+pub static CRON_POST_MODE: Node = Node::Enum {
+    values: &["summary", "full"],
+};
+/// Constraints of [`CronJobState`](crate::types).
+pub static CRON_JOB_STATE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nextRunAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "runningAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "lastRunAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "lastStatus",
+                node: &CRON_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "lastError",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastDurationMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunStatus`](crate::types).
+pub static CRON_RUN_STATUS: Node = Node::Enum {
+    values: &["ok", "error", "skipped"],
+};
+/// Constraints of [`CronJobPatch`](crate::types).
+pub static CRON_JOB_PATCH: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "agentId",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "description",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "deleteAfterRun",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "schedule",
+                node: &CRON_SCHEDULE,
+                required: 0,
+            },
+            Prop {
+                name: "sessionTarget",
+                node: &CRON_SESSION_TARGET,
+                required: 0,
+            },
+            Prop {
+                name: "wakeMode",
+                node: &WAKE_MODE,
+                required: 0,
+            },
+            Prop {
+                name: "payload",
+                node: &CRON_PAYLOAD_PATCH,
+                required: 0,
+            },
+            Prop {
+                name: "isolation",
+                node: &CRON_ISOLATION,
+                required: 0,
+            },
+            Prop {
+                name: "state",
+                node: &CRON_JOB_STATE,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronPayloadPatch`](crate::types).
+pub static CRON_PAYLOAD_PATCH: Node = Node::Tagged {
+    tag: "kind",
+    variants: &[
+        (
+            "systemEvent",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum {
+                                values: &["systemEvent"],
+                            },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "text",
+                            node: &NON_EMPTY_STRING,
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind"],
+                    mask: 1,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+        (
+            "agentTurn",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum {
+                                values: &["agentTurn"],
+                            },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "message",
+                            node: &NON_EMPTY_STRING,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "model",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "thinking",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "timeoutSeconds",
+                            node: &POSITIVE_INT,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "deliver",
+                            node: &Node::Bool,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "channel",
+                            node: &NON_EMPTY_STRING,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "to",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "bestEffortDeliver",
+                            node: &Node::Bool,
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind"],
+                    mask: 1,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+    ],
+};
+/// Constraints of [`CronListParams`](crate::types).
+pub static CRON_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "includeDisabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronListResult`](crate::types).
+pub static CRON_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "jobs",
+                node: &Node::Arr {
+                    items: &CRON_JOB,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["jobs"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronStatusParams`](crate::types).
+pub static CRON_STATUS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronStatusResult`](crate::types).
+pub static CRON_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "storePath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "jobs",
+                node: &UINT,
+                required: 4,
+            },
+            Prop {
+                name: "nextWakeAtMs",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 8,
+            },
+        ],
+        required: &["enabled", "storePath", "jobs", "nextWakeAtMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronAddRequest`](crate::types).
+pub static CRON_ADD_REQUEST: Node = Node::Any;
+/// Constraints of [`CronAddParams`](crate::types).
+pub static CRON_ADD_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "agentId",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "description",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "deleteAfterRun",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "schedule",
+                node: &CRON_SCHEDULE,
+                required: 2,
+            },
+            Prop {
+                name: "sessionTarget",
+                node: &CRON_SESSION_TARGET,
+                required: 4,
+            },
+            Prop {
+                name: "wakeMode",
+                node: &WAKE_MODE,
+                required: 8,
+            },
+            Prop {
+                name: "payload",
+                node: &CRON_PAYLOAD,
+                required: 16,
+            },
+            Prop {
+                name: "isolation",
+                node: &CRON_ISOLATION,
+                required: 0,
+            },
+        ],
+        required: &["name", "schedule", "sessionTarget", "wakeMode", "payload"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronUpdateRequest`](crate::types).
+pub static CRON_UPDATE_REQUEST: Node = Node::Any;
+/// Constraints of [`CronUpdateParams`](crate::types).
+pub static CRON_UPDATE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "patch",
+                node: &CRON_JOB_PATCH,
+                required: 1,
+            },
+        ],
+        required: &["patch"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRemoveParams`](crate::types).
+pub static CRON_REMOVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRemoveResult`](crate::types).
+pub static CRON_REMOVE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "removed",
+                node: &Node::Bool,
+                required: 2,
+            },
+        ],
+        required: &["ok", "removed"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunParams`](crate::types).
+pub static CRON_RUN_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "mode",
+                node: &CRON_RUN_MODE,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunMode`](crate::types).
+pub static CRON_RUN_MODE: Node = Node::Enum {
+    values: &["due", "force"],
+};
+/// Constraints of [`CronRunResult`](crate::types).
+pub static CRON_RUN_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "ran",
+                node: &Node::Bool,
+                required: 2,
+            },
+            Prop {
+                name: "reason",
+                node: &Node::Enum { values: &["not-due"] },
+                required: 0,
+            },
+        ],
+        required: &["ok", "ran"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunsParams`](crate::types).
+pub static CRON_RUNS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "limit",
+                node: &Node::Int { min: 1, max: 5000 },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunsResult`](crate::types).
+pub static CRON_RUNS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "entries",
+                node: &Node::Arr {
+                    items: &CRON_RUN_LOG_ENTRY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["entries"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunLogEntry`](crate::types).
+pub static CRON_RUN_LOG_ENTRY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "action",
+                node: &Node::Enum {
+                    values: &["finished"],
+                },
+                required: 4,
+            },
+            Prop {
+                name: "status",
+                node: &CRON_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "summary",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "runAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "nextRunAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["ts", "jobId", "action"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronEvent`](crate::types).
+pub static CRON_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "action",
+                node: &CRON_ACTION,
+                required: 2,
+            },
+            Prop {
+                name: "runAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "status",
+                node: &CRON_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "summary",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "nextRunAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["jobId", "action"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronAction`](crate::types).
+pub static CRON_ACTION: Node = Node::Enum {
+    values: &["added", "updated", "removed", "started", "finished"],
+};

@@ -21,6 +21,10 @@ pub type SessionLabel = NonEmptyString;
 pub type JsonValue = ::serde_json::Value;
 /// A text or a number, as the channel counts its threads. Not constrained: clients only hand it back.
 pub type ThreadId = ::serde_json::Value;
+/// A job in any of the forms that clients write. It becomes a CronAddParams like this. data, else job, if it is an object, is taken instead of the whole. enabled may be the text true or false. In schedule, kind is inferred from atMs or at, everyMs, or expr; at, or a textual atMs, is read as a time (ISO, UTC without a zone, or digits) into atMs, and at is dropped. In payload, provider becomes channel. Without wakeMode it is next-heartbeat; without sessionTarget it is main for a systemEvent, isolated for an agentTurn. Nothing else is mended, so not typed here: the checked decode of CronAddParams would refuse these forms before anyone could mend them. null counts as {}.
+pub type CronAddRequest = ::serde_json::Value;
+/// A change of a job: a CronUpdateParams whose patch may be in any of the forms that CronAddRequest tells. Only the patch is put into one form, and nothing is added to it: no wakeMode, no sessionTarget. Not typed, for the same reason.
+pub type CronUpdateRequest = ::serde_json::Value;
 /// The run is queued. First answer of agent.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct AgentAccepted {
@@ -1002,6 +1006,61 @@ impl ::std::convert::TryFrom<::std::string::String> for AgentStream {
         value.parse()
     }
 }
+/// An agent that can be chosen.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct AgentSummary {
+    /// Its name in conversation keys.
+    pub id: crate::rt::NonEmptyString,
+    /// Its name in the config.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<crate::rt::NonEmptyString>,
+    /// How it presents itself; absent when nothing is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<AgentSummaryIdentity>,
+}
+impl AgentSummary {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            id,
+            name: Default::default(),
+            identity: Default::default(),
+        }
+    }
+}
+/// How an agent presents itself, as configured. Unset members are absent.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct AgentSummaryIdentity {
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<crate::rt::NonEmptyString>,
+    /// Its character in a word or two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub theme: Option<crate::rt::NonEmptyString>,
+    /// Its sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emoji: Option<crate::rt::NonEmptyString>,
+    /// Its picture as configured: a path in its workspace or an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<crate::rt::NonEmptyString>,
+    /// Its picture as a client can load it: an http address, or a data URL of at most limits.agentAvatarBytes of image.
+    #[serde(rename = "avatarUrl", default, skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<crate::rt::NonEmptyString>,
+}
+impl AgentSummaryIdentity {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            name: Default::default(),
+            theme: Default::default(),
+            emoji: Default::default(),
+            avatar: Default::default(),
+            avatar_url: Default::default(),
+        }
+    }
+}
 /// Which run to wait for, and how long.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct AgentWaitParams {
@@ -1123,6 +1182,47 @@ impl ::std::convert::TryFrom<::std::string::String> for AgentWaitStatus {
         value: ::std::string::String,
     ) -> ::std::result::Result<Self, self::error::ConversionError> {
         value.parse()
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct AgentsListParams {}
+impl AgentsListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The agents, and how conversations are named.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct AgentsListResult {
+    /// The agent that is meant when none is named.
+    #[serde(rename = "defaultId")]
+    pub default_id: crate::rt::NonEmptyString,
+    /// Last part of the name of an agent's main conversation.
+    #[serde(rename = "mainKey")]
+    pub main_key: crate::rt::NonEmptyString,
+    /// Whether each sender has a conversation of its own.
+    pub scope: SessionScope,
+    /// The default agent first, then by id.
+    pub agents: ::std::vec::Vec<AgentSummary>,
+}
+impl AgentsListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        default_id: crate::rt::NonEmptyString,
+        main_key: crate::rt::NonEmptyString,
+        scope: SessionScope,
+        agents: ::std::vec::Vec<AgentSummary>,
+    ) -> Self {
+        Self {
+            default_id,
+            main_key,
+            scope,
+            agents,
+        }
     }
 }
 /// A file with a message. Never refused by its shape: an item without content is dropped, and so is what turns out to be no image.
@@ -1331,6 +1431,48 @@ impl ChatHistoryResult {
             messages,
             thinking_level,
         }
+    }
+}
+/// What is put in, and where.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChatInjectParams {
+    /// The conversation.
+    #[serde(rename = "sessionKey")]
+    pub session_key: crate::rt::NonEmptyString,
+    /// The words.
+    pub message: crate::rt::NonEmptyString,
+    /// Where they come from, at most limits.chatInjectLabelChars; stands above them in brackets. None when empty or absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<::std::string::String>,
+}
+impl ChatInjectParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        session_key: crate::rt::NonEmptyString,
+        message: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            session_key,
+            message,
+            label: Default::default(),
+        }
+    }
+}
+/// The words are in the transcript.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChatInjectResult {
+    /// Always true.
+    pub ok: bool,
+    /// Names the message in its transcript; eight hexadecimal digits.
+    #[serde(rename = "messageId")]
+    pub message_id: crate::rt::NonEmptyString,
+}
+impl ChatInjectResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, message_id: crate::rt::NonEmptyString) -> Self {
+        Self { ok, message_id }
     }
 }
 /// One message of a transcript: the user's, the assistant's or a tool's. Open: transcripts are handed through, and backends add members of their own.
@@ -2334,6 +2476,1166 @@ impl ConnectParams {
         }
     }
 }
+/// The job was added, changed or removed, or a run of it began or ended.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronAction {
+    /// `added`
+    #[serde(rename = "added")]
+    Added,
+    /// `updated`
+    #[serde(rename = "updated")]
+    Updated,
+    /// `removed`
+    #[serde(rename = "removed")]
+    Removed,
+    /// `started`
+    #[serde(rename = "started")]
+    Started,
+    /// `finished`
+    #[serde(rename = "finished")]
+    Finished,
+}
+impl CronAction {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Updated => "updated",
+            Self::Removed => "removed",
+            Self::Started => "started",
+            Self::Finished => "finished",
+        }
+    }
+}
+impl ::std::fmt::Display for CronAction {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Added => f.write_str("added"),
+            Self::Updated => f.write_str("updated"),
+            Self::Removed => f.write_str("removed"),
+            Self::Started => f.write_str("started"),
+            Self::Finished => f.write_str("finished"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronAction {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "added" => Ok(Self::Added),
+            "updated" => Ok(Self::Updated),
+            "removed" => Ok(Self::Removed),
+            "started" => Ok(Self::Started),
+            "finished" => Ok(Self::Finished),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronAction {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronAction {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A new job in the one form: what a CronAddRequest becomes, and what it is checked against. Clients that write this form need no other.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronAddParams {
+    /// Its name for people, trimmed.
+    pub name: crate::rt::NonEmptyString,
+    /// Agent that it is for; the default one when null or absent.
+    #[serde(rename = "agentId", default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<crate::rt::NonEmptyString>,
+    /// What it is for; none when blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<::std::string::String>,
+    /// Whether it runs; true when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Whether a job for one moment is removed after a run that went well; otherwise it is disabled.
+    #[serde(rename = "deleteAfterRun", default, skip_serializing_if = "Option::is_none")]
+    pub delete_after_run: Option<bool>,
+    /// When it runs.
+    pub schedule: CronSchedule,
+    /// Where it runs. main needs a systemEvent, isolated an agentTurn.
+    #[serde(rename = "sessionTarget")]
+    pub session_target: CronSessionTarget,
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    #[serde(rename = "wakeMode")]
+    pub wake_mode: WakeMode,
+    /// What it does.
+    pub payload: CronPayload,
+    /// What an isolated job tells the main conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<CronIsolation>,
+}
+impl CronAddParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: crate::rt::NonEmptyString,
+        schedule: CronSchedule,
+        session_target: CronSessionTarget,
+        wake_mode: WakeMode,
+        payload: CronPayload,
+    ) -> Self {
+        Self {
+            name,
+            agent_id: Default::default(),
+            description: Default::default(),
+            enabled: Default::default(),
+            delete_after_run: Default::default(),
+            schedule,
+            session_target,
+            wake_mode,
+            payload,
+            isolation: Default::default(),
+        }
+    }
+}
+/// What happened to a job.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronEvent {
+    /// The job.
+    #[serde(rename = "jobId")]
+    pub job_id: crate::rt::NonEmptyString,
+    /// What happened.
+    pub action: CronAction,
+    /// started, finished: when the run began.
+    #[serde(rename = "runAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub run_at_ms: Option<u64>,
+    /// finished: how long it took.
+    #[serde(rename = "durationMs", default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// finished: how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<CronRunStatus>,
+    /// finished: what went wrong, or why it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+    /// finished: what it said or noted, in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<::std::string::String>,
+    /// added, updated, finished: next run; absent when there is none.
+    #[serde(rename = "nextRunAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub next_run_at_ms: Option<u64>,
+}
+impl CronEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(job_id: crate::rt::NonEmptyString, action: CronAction) -> Self {
+        Self {
+            job_id,
+            action,
+            run_at_ms: Default::default(),
+            duration_ms: Default::default(),
+            status: Default::default(),
+            error: Default::default(),
+            summary: Default::default(),
+            next_run_at_ms: Default::default(),
+        }
+    }
+}
+/// What an isolated job tells the main conversation when it is over.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronIsolation {
+    /// Word before it; texts.cronPostPrefix when absent.
+    #[serde(
+        rename = "postToMainPrefix",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub post_to_main_prefix: Option<::std::string::String>,
+    /// How much it tells; summary when absent.
+    #[serde(rename = "postToMainMode", default, skip_serializing_if = "Option::is_none")]
+    pub post_to_main_mode: Option<CronPostMode>,
+    /// full: cut of the reply in characters; limits.cronPostCharsDefault when absent.
+    #[serde(
+        rename = "postToMainMaxChars",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub post_to_main_max_chars: Option<u64>,
+}
+impl CronIsolation {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            post_to_main_prefix: Default::default(),
+            post_to_main_mode: Default::default(),
+            post_to_main_max_chars: Default::default(),
+        }
+    }
+}
+/// A job.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronJob {
+    /// Its name for programs; a UUID.
+    pub id: crate::rt::NonEmptyString,
+    /// Agent that it is for; the default one when absent.
+    #[serde(rename = "agentId", default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<crate::rt::NonEmptyString>,
+    /// Its name for people.
+    pub name: crate::rt::NonEmptyString,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<::std::string::String>,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Whether a job for one moment is removed after a run that went well.
+    #[serde(rename = "deleteAfterRun", default, skip_serializing_if = "Option::is_none")]
+    pub delete_after_run: Option<bool>,
+    /// When it was added.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// Last change; a run is one.
+    #[serde(rename = "updatedAtMs")]
+    pub updated_at_ms: u64,
+    /// When it runs.
+    pub schedule: CronSchedule,
+    /// Where it runs.
+    #[serde(rename = "sessionTarget")]
+    pub session_target: CronSessionTarget,
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    #[serde(rename = "wakeMode")]
+    pub wake_mode: WakeMode,
+    /// What it does.
+    pub payload: CronPayload,
+    /// What an isolated job tells the main conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<CronIsolation>,
+    /// What is known of its runs.
+    pub state: CronJobState,
+}
+impl CronJob {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        name: crate::rt::NonEmptyString,
+        enabled: bool,
+        created_at_ms: u64,
+        updated_at_ms: u64,
+        schedule: CronSchedule,
+        session_target: CronSessionTarget,
+        wake_mode: WakeMode,
+        payload: CronPayload,
+        state: CronJobState,
+    ) -> Self {
+        Self {
+            id,
+            agent_id: Default::default(),
+            name,
+            description: Default::default(),
+            enabled,
+            delete_after_run: Default::default(),
+            created_at_ms,
+            updated_at_ms,
+            schedule,
+            session_target,
+            wake_mode,
+            payload,
+            isolation: Default::default(),
+            state,
+        }
+    }
+}
+/// What changes in a job; absent members stay. schedule and isolation are replaced, payload of the same kind and state are merged, payload of another kind must be complete.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronJobPatch {
+    /// Its name for people, trimmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<crate::rt::NonEmptyString>,
+    /// Agent that it is for; null for the default one.
+    #[serde(
+        rename = "agentId",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub agent_id: Option<Option<crate::rt::NonEmptyString>>,
+    /// What it is for; a blank text clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<::std::string::String>,
+    /// Whether it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Whether a job for one moment is removed after a run that went well.
+    #[serde(rename = "deleteAfterRun", default, skip_serializing_if = "Option::is_none")]
+    pub delete_after_run: Option<bool>,
+    /// When it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<CronSchedule>,
+    /// Where it runs.
+    #[serde(rename = "sessionTarget", default, skip_serializing_if = "Option::is_none")]
+    pub session_target: Option<CronSessionTarget>,
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    #[serde(rename = "wakeMode", default, skip_serializing_if = "Option::is_none")]
+    pub wake_mode: Option<WakeMode>,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<CronPayloadPatch>,
+    /// What an isolated job tells the main conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<CronIsolation>,
+    /// What is known of its runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<CronJobState>,
+}
+impl CronJobPatch {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            name: Default::default(),
+            agent_id: Default::default(),
+            description: Default::default(),
+            enabled: Default::default(),
+            delete_after_run: Default::default(),
+            schedule: Default::default(),
+            session_target: Default::default(),
+            wake_mode: Default::default(),
+            payload: Default::default(),
+            isolation: Default::default(),
+            state: Default::default(),
+        }
+    }
+}
+/// What is known of a job's runs. Absent members: not yet.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronJobState {
+    /// Next run; absent when disabled.
+    #[serde(rename = "nextRunAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub next_run_at_ms: Option<u64>,
+    /// Begin of the run that goes on.
+    #[serde(rename = "runningAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub running_at_ms: Option<u64>,
+    /// Begin of the last run.
+    #[serde(rename = "lastRunAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub last_run_at_ms: Option<u64>,
+    /// How it ended.
+    #[serde(rename = "lastStatus", default, skip_serializing_if = "Option::is_none")]
+    pub last_status: Option<CronRunStatus>,
+    /// What went wrong, or why it was skipped.
+    #[serde(rename = "lastError", default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<::std::string::String>,
+    /// How long it took.
+    #[serde(rename = "lastDurationMs", default, skip_serializing_if = "Option::is_none")]
+    pub last_duration_ms: Option<u64>,
+}
+impl CronJobState {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            next_run_at_ms: Default::default(),
+            running_at_ms: Default::default(),
+            last_run_at_ms: Default::default(),
+            last_status: Default::default(),
+            last_error: Default::default(),
+            last_duration_ms: Default::default(),
+        }
+    }
+}
+/// Which jobs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronListParams {
+    /// Also those that are disabled.
+    #[serde(
+        rename = "includeDisabled",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub include_disabled: Option<bool>,
+}
+impl CronListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            include_disabled: Default::default(),
+        }
+    }
+}
+/// The jobs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronListResult {
+    /// By next run; none counts as 0.
+    pub jobs: ::std::vec::Vec<CronJob>,
+}
+impl CronListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(jobs: ::std::vec::Vec<CronJob>) -> Self {
+        Self { jobs }
+    }
+}
+/// What a job does.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[serde(tag = "kind")]
+pub enum CronPayload {
+    /// Notes a text for the main conversation.
+    #[serde(rename = "systemEvent")]
+    SystemEvent {
+        /// The text.
+        text: crate::rt::NonEmptyString,
+    },
+    /// Runs the agent.
+    #[serde(rename = "agentTurn")]
+    AgentTurn {
+        /// Whether a reply that cannot go out leaves the run a good one.
+        #[serde(
+            rename = "bestEffortDeliver",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        best_effort_deliver: Option<bool>,
+        /// Channel of the reply; last, or absent, for the one last used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<crate::rt::NonEmptyString>,
+        /// Whether the reply goes out through a channel.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deliver: Option<bool>,
+        /// What the agent is told.
+        message: crate::rt::NonEmptyString,
+        /// Model; the agent's when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<::std::string::String>,
+        /// Thinking level; the agent's when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thinking: Option<::std::string::String>,
+        /// Longest it may take, in seconds; limits.agentTimeoutSeconds or the config's when absent.
+        #[serde(
+            rename = "timeoutSeconds",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        timeout_seconds: Option<u64>,
+        /// Address of the reply; the one last used when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<::std::string::String>,
+    },
+}
+/// What changes in what a job does. Of the kind that it has, any members; of the other kind, text or message too, which is checked when the job is known.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[serde(tag = "kind")]
+pub enum CronPayloadPatch {
+    /// Notes a text for the main conversation.
+    #[serde(rename = "systemEvent")]
+    SystemEvent {
+        /// The text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<crate::rt::NonEmptyString>,
+    },
+    /// Runs the agent.
+    #[serde(rename = "agentTurn")]
+    AgentTurn {
+        /// Whether a reply that cannot go out leaves the run a good one.
+        #[serde(
+            rename = "bestEffortDeliver",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        best_effort_deliver: Option<bool>,
+        /// Channel of the reply; last for the one last used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<crate::rt::NonEmptyString>,
+        /// Whether the reply goes out through a channel.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deliver: Option<bool>,
+        /// What the agent is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<crate::rt::NonEmptyString>,
+        /// Model.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<::std::string::String>,
+        /// Thinking level.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thinking: Option<::std::string::String>,
+        /// Longest it may take, in seconds.
+        #[serde(
+            rename = "timeoutSeconds",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        timeout_seconds: Option<u64>,
+        /// Address of the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<::std::string::String>,
+    },
+}
+/// The gist of the reply, or the reply.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronPostMode {
+    /// `summary`
+    #[serde(rename = "summary")]
+    Summary,
+    /// `full`
+    #[serde(rename = "full")]
+    Full,
+}
+impl CronPostMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::Full => "full",
+        }
+    }
+}
+impl ::std::fmt::Display for CronPostMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Summary => f.write_str("summary"),
+            Self::Full => f.write_str("full"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronPostMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "summary" => Ok(Self::Summary),
+            "full" => Ok(Self::Full),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronPostMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronPostMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which job. Exactly one of id and jobId, as in CronUpdateParams.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronRemoveParams {
+    /// The job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The same; older clients call it so.
+    #[serde(rename = "jobId", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<crate::rt::NonEmptyString>,
+}
+impl CronRemoveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            id: Default::default(),
+            job_id: Default::default(),
+        }
+    }
+}
+/// Whether a job was removed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronRemoveResult {
+    /// Always true.
+    pub ok: bool,
+    /// Whether there was such a job.
+    pub removed: bool,
+}
+impl CronRemoveResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, removed: bool) -> Self {
+        Self { ok, removed }
+    }
+}
+/// One run of a job.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronRunLogEntry {
+    /// When it was noted.
+    pub ts: u64,
+    /// The job.
+    #[serde(rename = "jobId")]
+    pub job_id: crate::rt::NonEmptyString,
+    /// Only ended runs are noted.
+    pub action: CronRunLogEntryAction,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<CronRunStatus>,
+    /// What went wrong, or why it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+    /// What it said or noted, in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<::std::string::String>,
+    /// When it began.
+    #[serde(rename = "runAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub run_at_ms: Option<u64>,
+    /// How long it took.
+    #[serde(rename = "durationMs", default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Next run; absent when there is none.
+    #[serde(rename = "nextRunAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub next_run_at_ms: Option<u64>,
+}
+impl CronRunLogEntry {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ts: u64, job_id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            ts,
+            job_id,
+            action: CronRunLogEntryAction::Finished,
+            status: Default::default(),
+            error: Default::default(),
+            summary: Default::default(),
+            run_at_ms: Default::default(),
+            duration_ms: Default::default(),
+            next_run_at_ms: Default::default(),
+        }
+    }
+}
+/// Only ended runs are noted.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronRunLogEntryAction {
+    /// `finished`
+    #[serde(rename = "finished")]
+    Finished,
+}
+impl CronRunLogEntryAction {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+        }
+    }
+}
+impl ::std::fmt::Display for CronRunLogEntryAction {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Finished => f.write_str("finished"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronRunLogEntryAction {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "finished" => Ok(Self::Finished),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronRunLogEntryAction {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronRunLogEntryAction {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Only if it is due, or in any case.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronRunMode {
+    /// `due`
+    #[serde(rename = "due")]
+    Due,
+    /// `force`
+    #[serde(rename = "force")]
+    Force,
+}
+impl CronRunMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Force => "force",
+        }
+    }
+}
+impl ::std::fmt::Display for CronRunMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Due => f.write_str("due"),
+            Self::Force => f.write_str("force"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronRunMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "due" => Ok(Self::Due),
+            "force" => Ok(Self::Force),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronRunMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronRunMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which job, and whether it must be due. Exactly one of id and jobId, as in CronUpdateParams.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronRunParams {
+    /// The job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The same; older clients call it so.
+    #[serde(rename = "jobId", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<crate::rt::NonEmptyString>,
+    /// Whether it must be due; due when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<CronRunMode>,
+}
+impl CronRunParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            id: Default::default(),
+            job_id: Default::default(),
+            mode: Default::default(),
+        }
+    }
+}
+/// Whether the job ran; how it went is in its events and in cron.runs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronRunResult {
+    /// Always true.
+    pub ok: bool,
+    /// Whether it ran.
+    pub ran: bool,
+    /// Why it did not: it is not due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CronRunResultReason>,
+}
+impl CronRunResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, ran: bool) -> Self {
+        Self {
+            ok,
+            ran,
+            reason: Default::default(),
+        }
+    }
+}
+/// Why it did not: it is not due.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronRunResultReason {
+    /// `not-due`
+    #[serde(rename = "not-due")]
+    NotDue,
+}
+impl CronRunResultReason {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotDue => "not-due",
+        }
+    }
+}
+impl ::std::fmt::Display for CronRunResultReason {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::NotDue => f.write_str("not-due"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronRunResultReason {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "not-due" => Ok(Self::NotDue),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronRunResultReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronRunResultReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// How a run ended: well, badly, or it was not done.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronRunStatus {
+    /// `ok`
+    #[serde(rename = "ok")]
+    Ok,
+    /// `error`
+    #[serde(rename = "error")]
+    Error,
+    /// `skipped`
+    #[serde(rename = "skipped")]
+    Skipped,
+}
+impl CronRunStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+impl ::std::fmt::Display for CronRunStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Ok => f.write_str("ok"),
+            Self::Error => f.write_str("error"),
+            Self::Skipped => f.write_str("skipped"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronRunStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "ok" => Ok(Self::Ok),
+            "error" => Ok(Self::Error),
+            "skipped" => Ok(Self::Skipped),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronRunStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronRunStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which job, and how many runs. Exactly one of id and jobId, as in CronUpdateParams.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronRunsParams {
+    /// The job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The same; older clients call it so.
+    #[serde(rename = "jobId", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<crate::rt::NonEmptyString>,
+    /// At most so many; limits.cronRunsDefault when absent, limits.cronRunsMax at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+impl CronRunsParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            id: Default::default(),
+            job_id: Default::default(),
+            limit: Default::default(),
+        }
+    }
+}
+/// The runs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronRunsResult {
+    /// The newest runs, oldest first.
+    pub entries: ::std::vec::Vec<CronRunLogEntry>,
+}
+impl CronRunsResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(entries: ::std::vec::Vec<CronRunLogEntry>) -> Self {
+        Self { entries }
+    }
+}
+/// When a job runs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[serde(tag = "kind")]
+pub enum CronSchedule {
+    /// Once, at a moment. One that is past is due at once.
+    #[serde(rename = "at")]
+    At {
+        /// The moment.
+        #[serde(rename = "atMs")]
+        at_ms: u64,
+    },
+    /// Again and again, at even distances.
+    #[serde(rename = "every")]
+    Every {
+        /// A moment that the distances are counted from, and before which it does not run; when it is set up, if absent.
+        #[serde(rename = "anchorMs", default, skip_serializing_if = "Option::is_none")]
+        anchor_ms: Option<u64>,
+        /// The distance in milliseconds.
+        #[serde(rename = "everyMs")]
+        every_ms: u64,
+    },
+    /// By a cron expression.
+    #[serde(rename = "cron")]
+    Cron {
+        /// Five fields, or six with seconds first.
+        expr: crate::rt::NonEmptyString,
+        /// Time zone, such as Europe/Oslo; the machine's when blank or absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tz: Option<::std::string::String>,
+    },
+}
+/// Where a job runs: the text goes to the main conversation, or the agent runs in one of the job's own (texts.cronSessionPrefix and the job's id).
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronSessionTarget {
+    /// `main`
+    #[serde(rename = "main")]
+    Main,
+    /// `isolated`
+    #[serde(rename = "isolated")]
+    Isolated,
+}
+impl CronSessionTarget {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Isolated => "isolated",
+        }
+    }
+}
+impl ::std::fmt::Display for CronSessionTarget {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Main => f.write_str("main"),
+            Self::Isolated => f.write_str("isolated"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronSessionTarget {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "main" => Ok(Self::Main),
+            "isolated" => Ok(Self::Isolated),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronSessionTarget {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronSessionTarget {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronStatusParams {}
+impl CronStatusParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// How the scheduler is.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronStatusResult {
+    /// Whether jobs run at all.
+    pub enabled: bool,
+    /// Where jobs are stored.
+    #[serde(rename = "storePath")]
+    pub store_path: ::std::string::String,
+    /// How many there are, disabled ones too.
+    pub jobs: u64,
+    /// Next run of any job; null when there is none.
+    #[serde(rename = "nextWakeAtMs")]
+    pub next_wake_at_ms: Option<u64>,
+}
+impl CronStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        enabled: bool,
+        store_path: ::std::string::String,
+        jobs: u64,
+        next_wake_at_ms: Option<u64>,
+    ) -> Self {
+        Self {
+            enabled,
+            store_path,
+            jobs,
+            next_wake_at_ms,
+        }
+    }
+}
+/// A change of a job in the one form. Exactly one of id and jobId names it: that rule is checked by hand (errors cronIdMissing and cronIdTwice), since the dialect has no alternatives without a tag in params.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronUpdateParams {
+    /// The job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The same; older clients call it so.
+    #[serde(rename = "jobId", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<crate::rt::NonEmptyString>,
+    /// What changes.
+    pub patch: CronJobPatch,
+}
+impl CronUpdateParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(patch: CronJobPatch) -> Self {
+        Self {
+            id: Default::default(),
+            job_id: Default::default(),
+            patch,
+        }
+    }
+}
 /// Where the replies of a conversation go.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
 pub struct DeliveryContext {
@@ -2479,6 +3781,72 @@ impl ::std::convert::TryFrom<&str> for EventFrameType {
     }
 }
 impl ::std::convert::TryFrom<::std::string::String> for EventFrameType {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// When a conversation answers in a group: if it is mentioned, or to everything.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum GroupActivation {
+    /// `mention`
+    #[serde(rename = "mention")]
+    Mention,
+    /// `always`
+    #[serde(rename = "always")]
+    Always,
+}
+impl GroupActivation {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mention => "mention",
+            Self::Always => "always",
+        }
+    }
+}
+impl ::std::fmt::Display for GroupActivation {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Mention => f.write_str("mention"),
+            Self::Always => f.write_str("always"),
+        }
+    }
+}
+impl ::std::str::FromStr for GroupActivation {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "mention" => Ok(Self::Mention),
+            "always" => Ok(Self::Always),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for GroupActivation {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for GroupActivation {
     type Error = self::error::ConversionError;
     fn try_from(
         value: ::std::string::String,
@@ -3240,6 +4608,132 @@ impl InvalidParamsIssue {
         Self { path, keyword, message }
     }
 }
+/// A model that can be chosen.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ModelChoice {
+    /// Its name at the provider; with the provider and a slash before it, what sessions.patch takes.
+    pub id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    pub name: crate::rt::NonEmptyString,
+    /// Who serves it.
+    pub provider: crate::rt::NonEmptyString,
+    /// Tokens it can read; absent when unknown.
+    #[serde(rename = "contextWindow", default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u64>,
+    /// Whether it can think before it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<bool>,
+    /// What it can read. The original sends it too, though its schema does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<::std::vec::Vec<ModelInput>>,
+}
+impl ModelChoice {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        name: crate::rt::NonEmptyString,
+        provider: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            provider,
+            context_window: Default::default(),
+            reasoning: Default::default(),
+            input: Default::default(),
+        }
+    }
+}
+/// What a model can read.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum ModelInput {
+    /// `text`
+    #[serde(rename = "text")]
+    Text,
+    /// `image`
+    #[serde(rename = "image")]
+    Image,
+}
+impl ModelInput {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+        }
+    }
+}
+impl ::std::fmt::Display for ModelInput {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Text => f.write_str("text"),
+            Self::Image => f.write_str("image"),
+        }
+    }
+}
+impl ::std::str::FromStr for ModelInput {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "text" => Ok(Self::Text),
+            "image" => Ok(Self::Image),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for ModelInput {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for ModelInput {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ModelsListParams {}
+impl ModelsListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The models.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ModelsListResult {
+    /// By provider, then name.
+    pub models: ::std::vec::Vec<ModelChoice>,
+}
+impl ModelsListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(models: ::std::vec::Vec<ModelChoice>) -> Self {
+        Self { models }
+    }
+}
 /// The answer of methods that have nothing to tell but success.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct OkResult {
@@ -3292,6 +4786,95 @@ impl Policy {
             max_payload,
             max_buffered_bytes,
             tick_interval_ms,
+        }
+    }
+}
+/// What is asked, of whom, through what.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct PollParams {
+    /// Address, as the channel writes them.
+    pub to: crate::rt::NonEmptyString,
+    /// The question.
+    pub question: crate::rt::NonEmptyString,
+    /// The answers, limits.pollOptionsMin to limits.pollOptionsMax of them.
+    pub options: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Answers that one person may choose; limits.pollSelectionsDefault when absent, never more than there are.
+    #[serde(rename = "maxSelections", default, skip_serializing_if = "Option::is_none")]
+    pub max_selections: Option<u64>,
+    /// How long it is open, in hours; the channel's default when absent.
+    #[serde(rename = "durationHours", default, skip_serializing_if = "Option::is_none")]
+    pub duration_hours: Option<u64>,
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+    /// Account of ours that sends; the channel's default when absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+    /// Names the delivery; a repeat brings back its outcome.
+    #[serde(rename = "idempotencyKey")]
+    pub idempotency_key: crate::rt::NonEmptyString,
+}
+impl PollParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        to: crate::rt::NonEmptyString,
+        question: crate::rt::NonEmptyString,
+        options: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        idempotency_key: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            to,
+            question,
+            options,
+            max_selections: Default::default(),
+            duration_hours: Default::default(),
+            channel: Default::default(),
+            account_id: Default::default(),
+            idempotency_key,
+        }
+    }
+}
+/// The channel has taken the poll. Which of toJid, channelId, conversationId and pollId there are depends on the channel.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct PollResult {
+    /// The idempotency key.
+    #[serde(rename = "runId")]
+    pub run_id: crate::rt::NonEmptyString,
+    /// The message's name on its channel.
+    #[serde(rename = "messageId")]
+    pub message_id: ::std::string::String,
+    /// Channel it went through.
+    pub channel: crate::rt::NonEmptyString,
+    /// WhatsApp address it went to.
+    #[serde(rename = "toJid", default, skip_serializing_if = "Option::is_none")]
+    pub to_jid: Option<::std::string::String>,
+    /// Room it is in.
+    #[serde(rename = "channelId", default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<::std::string::String>,
+    /// Conversation it is in.
+    #[serde(rename = "conversationId", default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<::std::string::String>,
+    /// The poll's own name, where the channel gives one.
+    #[serde(rename = "pollId", default, skip_serializing_if = "Option::is_none")]
+    pub poll_id: Option<::std::string::String>,
+}
+impl PollResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        run_id: crate::rt::NonEmptyString,
+        message_id: ::std::string::String,
+        channel: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            run_id,
+            message_id,
+            channel,
+            to_jid: Default::default(),
+            channel_id: Default::default(),
+            conversation_id: Default::default(),
+            poll_id: Default::default(),
         }
     }
 }
@@ -3604,6 +5187,134 @@ impl ::std::convert::TryFrom<::std::string::String> for ResponseFrameType {
         value.parse()
     }
 }
+/// What of their use replies show: nothing, tokens, everything. on is an old word for tokens.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum ResponseUsageChoice {
+    /// `off`
+    #[serde(rename = "off")]
+    Off,
+    /// `tokens`
+    #[serde(rename = "tokens")]
+    Tokens,
+    /// `full`
+    #[serde(rename = "full")]
+    Full,
+    /// `on`
+    #[serde(rename = "on")]
+    On,
+}
+impl ResponseUsageChoice {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Tokens => "tokens",
+            Self::Full => "full",
+            Self::On => "on",
+        }
+    }
+}
+impl ::std::fmt::Display for ResponseUsageChoice {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Off => f.write_str("off"),
+            Self::Tokens => f.write_str("tokens"),
+            Self::Full => f.write_str("full"),
+            Self::On => f.write_str("on"),
+        }
+    }
+}
+impl ::std::str::FromStr for ResponseUsageChoice {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "off" => Ok(Self::Off),
+            "tokens" => Ok(Self::Tokens),
+            "full" => Ok(Self::Full),
+            "on" => Ok(Self::On),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for ResponseUsageChoice {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for ResponseUsageChoice {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// What is sent, to whom, through what.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SendParams {
+    /// Address, as the channel writes them.
+    pub to: crate::rt::NonEmptyString,
+    /// The text.
+    pub message: crate::rt::NonEmptyString,
+    /// One picture or file to send along.
+    #[serde(rename = "mediaUrl", default, skip_serializing_if = "Option::is_none")]
+    pub media_url: Option<::std::string::String>,
+    /// Several of them.
+    #[serde(rename = "mediaUrls", default, skip_serializing_if = "Option::is_none")]
+    pub media_urls: Option<::std::vec::Vec<::std::string::String>>,
+    /// Show a video as a moving picture, where the channel can.
+    #[serde(rename = "gifPlayback", default, skip_serializing_if = "Option::is_none")]
+    pub gif_playback: Option<bool>,
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+    /// Account of ours that sends; the channel's default when absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+    /// Conversation whose transcript notes what was sent, in lower case; the address's own when absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Names the delivery; a repeat brings back its outcome.
+    #[serde(rename = "idempotencyKey")]
+    pub idempotency_key: crate::rt::NonEmptyString,
+}
+impl SendParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        to: crate::rt::NonEmptyString,
+        message: crate::rt::NonEmptyString,
+        idempotency_key: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            to,
+            message,
+            media_url: Default::default(),
+            media_urls: Default::default(),
+            gif_playback: Default::default(),
+            channel: Default::default(),
+            account_id: Default::default(),
+            session_key: Default::default(),
+            idempotency_key,
+        }
+    }
+}
 /// Whether anything may be sent to a conversation.
 #[derive(
     ::serde::Deserialize,
@@ -3670,6 +5381,49 @@ impl ::std::convert::TryFrom<::std::string::String> for SendPolicy {
         value.parse()
     }
 }
+/// The channel has taken the message. Which of chatId, channelId, toJid and conversationId there are depends on the channel.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SendResult {
+    /// The idempotency key.
+    #[serde(rename = "runId")]
+    pub run_id: crate::rt::NonEmptyString,
+    /// The message's name on its channel.
+    #[serde(rename = "messageId")]
+    pub message_id: ::std::string::String,
+    /// Channel it went through.
+    pub channel: crate::rt::NonEmptyString,
+    /// Chat it is in.
+    #[serde(rename = "chatId", default, skip_serializing_if = "Option::is_none")]
+    pub chat_id: Option<::std::string::String>,
+    /// Room it is in.
+    #[serde(rename = "channelId", default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<::std::string::String>,
+    /// WhatsApp address it went to.
+    #[serde(rename = "toJid", default, skip_serializing_if = "Option::is_none")]
+    pub to_jid: Option<::std::string::String>,
+    /// Conversation it is in.
+    #[serde(rename = "conversationId", default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<::std::string::String>,
+}
+impl SendResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        run_id: crate::rt::NonEmptyString,
+        message_id: ::std::string::String,
+        channel: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            run_id,
+            message_id,
+            channel,
+            chat_id: Default::default(),
+            channel_id: Default::default(),
+            to_jid: Default::default(),
+            conversation_id: Default::default(),
+        }
+    }
+}
 /// What a client needs to address the main conversation.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct SessionDefaults {
@@ -3699,6 +5453,198 @@ impl SessionDefaults {
             main_key,
             main_session_key,
             scope: Default::default(),
+        }
+    }
+}
+/// What is stored of a conversation. Unset members are absent. Open: entries that other releases wrote keep what they held (queue and speech settings, skill and prompt reports, memory marks), and it is handed through.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionEntry {
+    /// Its present transcript.
+    #[serde(rename = "sessionId")]
+    pub session_id: ::std::string::String,
+    /// Last change; never goes backwards.
+    #[serde(rename = "updatedAt")]
+    pub updated_at: u64,
+    /// File of its transcript, where there is one.
+    #[serde(rename = "sessionFile", default, skip_serializing_if = "Option::is_none")]
+    pub session_file: Option<::std::string::String>,
+    /// Conversation that started it.
+    #[serde(rename = "spawnedBy", default, skip_serializing_if = "Option::is_none")]
+    pub spawned_by: Option<::std::string::String>,
+    /// Whether the system prompt went out.
+    #[serde(rename = "systemSent", default, skip_serializing_if = "Option::is_none")]
+    pub system_sent: Option<bool>,
+    /// Whether the last run was aborted.
+    #[serde(rename = "abortedLastRun", default, skip_serializing_if = "Option::is_none")]
+    pub aborted_last_run: Option<bool>,
+    /// What it is on its channel.
+    #[serde(rename = "chatType", default, skip_serializing_if = "Option::is_none")]
+    pub chat_type: Option<ChatType>,
+    /// minimal, low, medium, high or xhigh; off is absent.
+    #[serde(rename = "thinkingLevel", default, skip_serializing_if = "Option::is_none")]
+    pub thinking_level: Option<::std::string::String>,
+    /// off, on or full.
+    #[serde(rename = "verboseLevel", default, skip_serializing_if = "Option::is_none")]
+    pub verbose_level: Option<::std::string::String>,
+    /// on or stream; off is absent.
+    #[serde(rename = "reasoningLevel", default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_level: Option<::std::string::String>,
+    /// off, on, ask or full.
+    #[serde(rename = "elevatedLevel", default, skip_serializing_if = "Option::is_none")]
+    pub elevated_level: Option<::std::string::String>,
+    /// Where commands run: sandbox, gateway or node.
+    #[serde(rename = "execHost", default, skip_serializing_if = "Option::is_none")]
+    pub exec_host: Option<::std::string::String>,
+    /// Which commands may run: deny, allowlist or full.
+    #[serde(rename = "execSecurity", default, skip_serializing_if = "Option::is_none")]
+    pub exec_security: Option<::std::string::String>,
+    /// When a person is asked first: off, on-miss or always.
+    #[serde(rename = "execAsk", default, skip_serializing_if = "Option::is_none")]
+    pub exec_ask: Option<::std::string::String>,
+    /// Node that runs commands.
+    #[serde(rename = "execNode", default, skip_serializing_if = "Option::is_none")]
+    pub exec_node: Option<::std::string::String>,
+    /// Whether replies show what they used: tokens or full; off is absent.
+    #[serde(rename = "responseUsage", default, skip_serializing_if = "Option::is_none")]
+    pub response_usage: Option<::std::string::String>,
+    /// Provider chosen for it.
+    #[serde(
+        rename = "providerOverride",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub provider_override: Option<::std::string::String>,
+    /// Model chosen for it.
+    #[serde(rename = "modelOverride", default, skip_serializing_if = "Option::is_none")]
+    pub model_override: Option<::std::string::String>,
+    /// When it answers in a group.
+    #[serde(
+        rename = "groupActivation",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub group_activation: Option<GroupActivation>,
+    /// Whether anything may be sent to it.
+    #[serde(rename = "sendPolicy", default, skip_serializing_if = "Option::is_none")]
+    pub send_policy: Option<SendPolicy>,
+    /// Tokens read in the last turn.
+    #[serde(rename = "inputTokens", default, skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Tokens written in the last turn.
+    #[serde(rename = "outputTokens", default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Tokens in the window.
+    #[serde(rename = "totalTokens", default, skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<u64>,
+    /// Who served the last turn.
+    #[serde(rename = "modelProvider", default, skip_serializing_if = "Option::is_none")]
+    pub model_provider: Option<::std::string::String>,
+    /// Model of the last turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<::std::string::String>,
+    /// Size of its window.
+    #[serde(rename = "contextTokens", default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// How often its transcript was made shorter.
+    #[serde(
+        rename = "compactionCount",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub compaction_count: Option<u64>,
+    /// A person's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<::std::string::String>,
+    /// The name to show.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<::std::string::String>,
+    /// Channel of its group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+    /// Name of its group on the channel.
+    #[serde(rename = "groupId", default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<::std::string::String>,
+    /// Subject of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<::std::string::String>,
+    /// Room within the group.
+    #[serde(rename = "groupChannel", default, skip_serializing_if = "Option::is_none")]
+    pub group_channel: Option<::std::string::String>,
+    /// Server or team of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<::std::string::String>,
+    /// Where its last message came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<SessionOrigin>,
+    /// Where replies go.
+    #[serde(
+        rename = "deliveryContext",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delivery_context: Option<DeliveryContext>,
+    /// Channel last used.
+    #[serde(rename = "lastChannel", default, skip_serializing_if = "Option::is_none")]
+    pub last_channel: Option<::std::string::String>,
+    /// Address last used.
+    #[serde(rename = "lastTo", default, skip_serializing_if = "Option::is_none")]
+    pub last_to: Option<::std::string::String>,
+    /// Account last used.
+    #[serde(rename = "lastAccountId", default, skip_serializing_if = "Option::is_none")]
+    pub last_account_id: Option<::std::string::String>,
+    /// Thread last used.
+    #[serde(rename = "lastThreadId", default, skip_serializing_if = "Option::is_none")]
+    pub last_thread_id: Option<::serde_json::Value>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl SessionEntry {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: ::std::string::String, updated_at: u64) -> Self {
+        Self {
+            session_id,
+            updated_at,
+            session_file: Default::default(),
+            spawned_by: Default::default(),
+            system_sent: Default::default(),
+            aborted_last_run: Default::default(),
+            chat_type: Default::default(),
+            thinking_level: Default::default(),
+            verbose_level: Default::default(),
+            reasoning_level: Default::default(),
+            elevated_level: Default::default(),
+            exec_host: Default::default(),
+            exec_security: Default::default(),
+            exec_ask: Default::default(),
+            exec_node: Default::default(),
+            response_usage: Default::default(),
+            provider_override: Default::default(),
+            model_override: Default::default(),
+            group_activation: Default::default(),
+            send_policy: Default::default(),
+            input_tokens: Default::default(),
+            output_tokens: Default::default(),
+            total_tokens: Default::default(),
+            model_provider: Default::default(),
+            model: Default::default(),
+            context_tokens: Default::default(),
+            compaction_count: Default::default(),
+            label: Default::default(),
+            display_name: Default::default(),
+            channel: Default::default(),
+            group_id: Default::default(),
+            subject: Default::default(),
+            group_channel: Default::default(),
+            space: Default::default(),
+            origin: Default::default(),
+            delivery_context: Default::default(),
+            last_channel: Default::default(),
+            last_to: Default::default(),
+            last_account_id: Default::default(),
+            last_thread_id: Default::default(),
+            extra: Default::default(),
         }
     }
 }
@@ -3822,6 +5768,183 @@ impl SessionOrigin {
             account_id: Default::default(),
             thread_id: Default::default(),
         }
+    }
+}
+/// One message of a preview.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionPreviewItem {
+    /// Whose it is.
+    pub role: SessionPreviewRole,
+    /// Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their names; one of other parts, their type in brackets.
+    pub text: ::std::string::String,
+}
+impl SessionPreviewItem {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(role: SessionPreviewRole, text: ::std::string::String) -> Self {
+        Self { role, text }
+    }
+}
+/// Whose a message is. tool: calls of tools and what they gave back. other: any other role of a transcript.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum SessionPreviewRole {
+    /// `user`
+    #[serde(rename = "user")]
+    User,
+    /// `assistant`
+    #[serde(rename = "assistant")]
+    Assistant,
+    /// `tool`
+    #[serde(rename = "tool")]
+    Tool,
+    /// `system`
+    #[serde(rename = "system")]
+    System,
+    /// `other`
+    #[serde(rename = "other")]
+    Other,
+}
+impl SessionPreviewRole {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+            Self::System => "system",
+            Self::Other => "other",
+        }
+    }
+}
+impl ::std::fmt::Display for SessionPreviewRole {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::User => f.write_str("user"),
+            Self::Assistant => f.write_str("assistant"),
+            Self::Tool => f.write_str("tool"),
+            Self::System => f.write_str("system"),
+            Self::Other => f.write_str("other"),
+        }
+    }
+}
+impl ::std::str::FromStr for SessionPreviewRole {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "user" => Ok(Self::User),
+            "assistant" => Ok(Self::Assistant),
+            "tool" => Ok(Self::Tool),
+            "system" => Ok(Self::System),
+            "other" => Ok(Self::Other),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for SessionPreviewRole {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for SessionPreviewRole {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// There are words, there are none yet, there is no such conversation, it could not be read.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum SessionPreviewStatus {
+    /// `ok`
+    #[serde(rename = "ok")]
+    Ok,
+    /// `empty`
+    #[serde(rename = "empty")]
+    Empty,
+    /// `missing`
+    #[serde(rename = "missing")]
+    Missing,
+    /// `error`
+    #[serde(rename = "error")]
+    Error,
+}
+impl SessionPreviewStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Empty => "empty",
+            Self::Missing => "missing",
+            Self::Error => "error",
+        }
+    }
+}
+impl ::std::fmt::Display for SessionPreviewStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Ok => f.write_str("ok"),
+            Self::Empty => f.write_str("empty"),
+            Self::Missing => f.write_str("missing"),
+            Self::Error => f.write_str("error"),
+        }
+    }
+}
+impl ::std::str::FromStr for SessionPreviewStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "ok" => Ok(Self::Ok),
+            "empty" => Ok(Self::Empty),
+            "missing" => Ok(Self::Missing),
+            "error" => Ok(Self::Error),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for SessionPreviewStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for SessionPreviewStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
     }
 }
 /// One conversation: what it is, where it came from, how it is set, what it used. Unset members are absent.
@@ -4041,6 +6164,124 @@ impl ::std::convert::TryFrom<::std::string::String> for SessionScope {
         value.parse()
     }
 }
+/// Which conversation, and how much of it stays.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsCompactParams {
+    /// The conversation.
+    pub key: crate::rt::NonEmptyString,
+    /// Lines of its transcript that stay; limits.compactLinesDefault when absent.
+    #[serde(rename = "maxLines", default, skip_serializing_if = "Option::is_none")]
+    pub max_lines: Option<u64>,
+}
+impl SessionsCompactParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(key: crate::rt::NonEmptyString) -> Self {
+        Self {
+            key,
+            max_lines: Default::default(),
+        }
+    }
+}
+/// No such conversation, or it has said nothing yet.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum SessionsCompactReason {
+    /// `no sessionId`
+    #[serde(rename = "no sessionId")]
+    NoSessionId,
+    /// `no transcript`
+    #[serde(rename = "no transcript")]
+    NoTranscript,
+}
+impl SessionsCompactReason {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSessionId => "no sessionId",
+            Self::NoTranscript => "no transcript",
+        }
+    }
+}
+impl ::std::fmt::Display for SessionsCompactReason {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::NoSessionId => f.write_str("no sessionId"),
+            Self::NoTranscript => f.write_str("no transcript"),
+        }
+    }
+}
+impl ::std::str::FromStr for SessionsCompactReason {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "no sessionId" => Ok(Self::NoSessionId),
+            "no transcript" => Ok(Self::NoTranscript),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for SessionsCompactReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for SessionsCompactReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// What became of the transcript.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsCompactResult {
+    /// Always true.
+    pub ok: bool,
+    /// Its full name.
+    pub key: ::std::string::String,
+    /// Whether anything was cut.
+    pub compacted: bool,
+    /// Why there was nothing to cut at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<SessionsCompactReason>,
+    /// Where the whole transcript is kept; only when it was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<::std::string::String>,
+    /// Lines that it has now; absent when there is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
+}
+impl SessionsCompactResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, key: ::std::string::String, compacted: bool) -> Self {
+        Self {
+            ok,
+            key,
+            compacted,
+            reason: Default::default(),
+            archived: Default::default(),
+            kept: Default::default(),
+        }
+    }
+}
 /// Model of a new conversation.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct SessionsDefaults {
@@ -4066,6 +6307,53 @@ impl SessionsDefaults {
             model,
             context_tokens,
         }
+    }
+}
+/// Which conversation, and what of it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsDeleteParams {
+    /// The conversation.
+    pub key: crate::rt::NonEmptyString,
+    /// Whether its transcripts are put away too; true when absent.
+    #[serde(
+        rename = "deleteTranscript",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delete_transcript: Option<bool>,
+}
+impl SessionsDeleteParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(key: crate::rt::NonEmptyString) -> Self {
+        Self {
+            key,
+            delete_transcript: Default::default(),
+        }
+    }
+}
+/// What was removed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsDeleteResult {
+    /// Always true.
+    pub ok: bool,
+    /// Its full name.
+    pub key: ::std::string::String,
+    /// Whether there was such a conversation.
+    pub deleted: bool,
+    /// Where its transcripts are now; the word deleted and the time are in their names.
+    pub archived: ::std::vec::Vec<::std::string::String>,
+}
+impl SessionsDeleteResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        key: ::std::string::String,
+        deleted: bool,
+        archived: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self { ok, key, deleted, archived }
     }
 }
 /// Which conversations, and what about them.
@@ -4161,6 +6449,345 @@ impl SessionsListResult {
         }
     }
 }
+/// Which conversation, and what changes: absent keeps, null clears. Words that are not listed here are checked by hand, in words of their own.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPatchParams {
+    /// The conversation.
+    pub key: crate::rt::NonEmptyString,
+    /// A person's name for it, trimmed; no other conversation may have it.
+    #[serde(
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub label: Option<Option<crate::rt::NonEmptyString>>,
+    /// off, minimal, low, medium, high; xhigh where the model has it.
+    #[serde(
+        rename = "thinkingLevel",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub thinking_level: Option<Option<crate::rt::NonEmptyString>>,
+    /// off, on, full.
+    #[serde(
+        rename = "verboseLevel",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub verbose_level: Option<Option<crate::rt::NonEmptyString>>,
+    /// off, on, stream.
+    #[serde(
+        rename = "reasoningLevel",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reasoning_level: Option<Option<crate::rt::NonEmptyString>>,
+    /// Whether replies show what they used.
+    #[serde(
+        rename = "responseUsage",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub response_usage: Option<Option<ResponseUsageChoice>>,
+    /// off, on, ask, full.
+    #[serde(
+        rename = "elevatedLevel",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub elevated_level: Option<Option<crate::rt::NonEmptyString>>,
+    /// Where commands run: sandbox, gateway, node.
+    #[serde(
+        rename = "execHost",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub exec_host: Option<Option<crate::rt::NonEmptyString>>,
+    /// Which commands may run: deny, allowlist, full.
+    #[serde(
+        rename = "execSecurity",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub exec_security: Option<Option<crate::rt::NonEmptyString>>,
+    /// When a person is asked first: off, on-miss, always.
+    #[serde(
+        rename = "execAsk",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub exec_ask: Option<Option<crate::rt::NonEmptyString>>,
+    /// Node that runs commands.
+    #[serde(
+        rename = "execNode",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub exec_node: Option<Option<crate::rt::NonEmptyString>>,
+    /// Provider and model with a slash between; null, or the configured one, for the configured one.
+    #[serde(
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model: Option<Option<crate::rt::NonEmptyString>>,
+    /// Conversation that started it. Only for subagents, once, and never cleared.
+    #[serde(
+        rename = "spawnedBy",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub spawned_by: Option<Option<crate::rt::NonEmptyString>>,
+    /// Whether anything may be sent to it.
+    #[serde(
+        rename = "sendPolicy",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub send_policy: Option<Option<SendPolicy>>,
+    /// When it answers in a group.
+    #[serde(
+        rename = "groupActivation",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub group_activation: Option<Option<GroupActivation>>,
+}
+impl SessionsPatchParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(key: crate::rt::NonEmptyString) -> Self {
+        Self {
+            key,
+            label: Default::default(),
+            thinking_level: Default::default(),
+            verbose_level: Default::default(),
+            reasoning_level: Default::default(),
+            response_usage: Default::default(),
+            elevated_level: Default::default(),
+            exec_host: Default::default(),
+            exec_security: Default::default(),
+            exec_ask: Default::default(),
+            exec_node: Default::default(),
+            model: Default::default(),
+            spawned_by: Default::default(),
+            send_policy: Default::default(),
+            group_activation: Default::default(),
+        }
+    }
+}
+/// The conversation as it is now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPatchResult {
+    /// Always true.
+    pub ok: bool,
+    /// Where it is stored.
+    pub path: ::std::string::String,
+    /// Its full name.
+    pub key: ::std::string::String,
+    /// What is stored.
+    pub entry: SessionEntry,
+}
+impl SessionsPatchResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        path: ::std::string::String,
+        key: ::std::string::String,
+        entry: SessionEntry,
+    ) -> Self {
+        Self { ok, path, key, entry }
+    }
+}
+/// The last words of one conversation.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPreviewEntry {
+    /// The conversation, as the request named it, trimmed.
+    pub key: ::std::string::String,
+    /// Whether there is anything.
+    pub status: SessionPreviewStatus,
+    /// Its last messages, oldest first; none unless the status is ok.
+    pub items: ::std::vec::Vec<SessionPreviewItem>,
+}
+impl SessionsPreviewEntry {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        key: ::std::string::String,
+        status: SessionPreviewStatus,
+        items: ::std::vec::Vec<SessionPreviewItem>,
+    ) -> Self {
+        Self { key, status, items }
+    }
+}
+/// Which conversations, and how much of each.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPreviewParams {
+    /// The conversations; those after limits.previewKeysMax are left out.
+    pub keys: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Messages of each; limits.previewItemsDefault when absent, never more than limits.previewItemsMax.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Cut of each message; limits.previewCharsDefault when absent, never more than limits.previewCharsMax.
+    #[serde(rename = "maxChars", default, skip_serializing_if = "Option::is_none")]
+    pub max_chars: Option<u64>,
+}
+impl SessionsPreviewParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(keys: ::std::vec::Vec<crate::rt::NonEmptyString>) -> Self {
+        Self {
+            keys,
+            limit: Default::default(),
+            max_chars: Default::default(),
+        }
+    }
+}
+/// The previews.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPreviewResult {
+    /// When they were read.
+    pub ts: u64,
+    /// One for each key, in the order of the request; blank keys have none.
+    pub previews: ::std::vec::Vec<SessionsPreviewEntry>,
+}
+impl SessionsPreviewResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ts: u64, previews: ::std::vec::Vec<SessionsPreviewEntry>) -> Self {
+        Self { ts, previews }
+    }
+}
+/// Which conversation.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsResetParams {
+    /// The conversation.
+    pub key: crate::rt::NonEmptyString,
+}
+impl SessionsResetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(key: crate::rt::NonEmptyString) -> Self {
+        Self { key }
+    }
+}
+/// The conversation as it is now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsResetResult {
+    /// Always true.
+    pub ok: bool,
+    /// Its full name.
+    pub key: ::std::string::String,
+    /// What is stored, with a new sessionId.
+    pub entry: SessionEntry,
+}
+impl SessionsResetResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, key: ::std::string::String, entry: SessionEntry) -> Self {
+        Self { ok, key, entry }
+    }
+}
+/// What to look for: exactly one of key, sessionId and label. That rule is checked by hand, in words of its own, after blanks are taken for absent.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SessionsResolveParams {
+    /// A name; the filters below do not apply to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<crate::rt::NonEmptyString>,
+    /// A transcript, or a full name.
+    #[serde(rename = "sessionId", default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<crate::rt::NonEmptyString>,
+    /// A label, exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<crate::rt::NonEmptyString>,
+    /// Only conversations of this agent.
+    #[serde(rename = "agentId", default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<crate::rt::NonEmptyString>,
+    /// Only those that this conversation started.
+    #[serde(rename = "spawnedBy", default, skip_serializing_if = "Option::is_none")]
+    pub spawned_by: Option<crate::rt::NonEmptyString>,
+    /// Also the one that all senders share.
+    #[serde(rename = "includeGlobal", default, skip_serializing_if = "Option::is_none")]
+    pub include_global: Option<bool>,
+    /// Also the one of unknown senders.
+    #[serde(rename = "includeUnknown", default, skip_serializing_if = "Option::is_none")]
+    pub include_unknown: Option<bool>,
+}
+impl SessionsResolveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            key: Default::default(),
+            session_id: Default::default(),
+            label: Default::default(),
+            agent_id: Default::default(),
+            spawned_by: Default::default(),
+            include_global: Default::default(),
+            include_unknown: Default::default(),
+        }
+    }
+}
+/// The conversation found.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsResolveResult {
+    /// Always true.
+    pub ok: bool,
+    /// Its full name.
+    pub key: ::std::string::String,
+}
+impl SessionsResolveResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, key: ::std::string::String) -> Self {
+        Self { ok, key }
+    }
+}
+/// Checked by hand: other members are ignored, and only a missing or wrong enabled is refused.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SetHeartbeatsParams {
+    /// Whether heartbeats may run; needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+impl<'de> ::serde::Deserialize<'de> for SetHeartbeatsParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            enabled: members.take("enabled"),
+        })
+    }
+}
+/// How heartbeats are now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SetHeartbeatsResult {
+    /// Always true.
+    pub ok: bool,
+    /// Whether heartbeats may run.
+    pub enabled: bool,
+}
+impl SetHeartbeatsResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, enabled: bool) -> Self {
+        Self { ok, enabled }
+    }
+}
 /// The gateway goes, and whether it comes back.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct ShutdownEvent {
@@ -4182,6 +6809,454 @@ impl ShutdownEvent {
             reason,
             restart_expected_ms: Default::default(),
         }
+    }
+}
+/// Settings of a skill in the config. Open: skills have settings of their own.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[derive(Default)]
+pub struct SkillConfig {
+    /// Whether agents may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Its key, in clear: the caller is an admin.
+    #[serde(rename = "apiKey", default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<crate::rt::SecretString>,
+    /// Environment variables by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<
+        ::std::collections::BTreeMap<::std::string::String, crate::rt::SecretString>,
+    >,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl SkillConfig {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            enabled: Default::default(),
+            api_key: Default::default(),
+            env: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// One need of the config.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillConfigCheck {
+    /// The setting, as a path in the config.
+    pub path: ::std::string::String,
+    /// What is set there, if it is a plain value; a whole section, which may hold secrets, is never shown. Absent when nothing is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<::serde_json::Value>,
+    /// Whether that will do.
+    pub satisfied: bool,
+}
+impl SkillConfigCheck {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(path: ::std::string::String, satisfied: bool) -> Self {
+        Self {
+            path,
+            value: Default::default(),
+            satisfied,
+        }
+    }
+}
+/// What installs: Homebrew, a Node package manager, go, uv, or a plain download.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum SkillInstallKind {
+    /// `brew`
+    #[serde(rename = "brew")]
+    Brew,
+    /// `node`
+    #[serde(rename = "node")]
+    Node,
+    /// `go`
+    #[serde(rename = "go")]
+    Go,
+    /// `uv`
+    #[serde(rename = "uv")]
+    Uv,
+    /// `download`
+    #[serde(rename = "download")]
+    Download,
+}
+impl SkillInstallKind {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Brew => "brew",
+            Self::Node => "node",
+            Self::Go => "go",
+            Self::Uv => "uv",
+            Self::Download => "download",
+        }
+    }
+}
+impl ::std::fmt::Display for SkillInstallKind {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Brew => f.write_str("brew"),
+            Self::Node => f.write_str("node"),
+            Self::Go => f.write_str("go"),
+            Self::Uv => f.write_str("uv"),
+            Self::Download => f.write_str("download"),
+        }
+    }
+}
+impl ::std::str::FromStr for SkillInstallKind {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "brew" => Ok(Self::Brew),
+            "node" => Ok(Self::Node),
+            "go" => Ok(Self::Go),
+            "uv" => Ok(Self::Uv),
+            "download" => Ok(Self::Download),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for SkillInstallKind {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for SkillInstallKind {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A way to get what a skill needs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillInstallOption {
+    /// Names it in skills.install.
+    pub id: ::std::string::String,
+    /// What does it.
+    pub kind: SkillInstallKind,
+    /// Its name for people.
+    pub label: ::std::string::String,
+    /// Programs it brings.
+    pub bins: ::std::vec::Vec<::std::string::String>,
+}
+impl SkillInstallOption {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: ::std::string::String,
+        kind: SkillInstallKind,
+        label: ::std::string::String,
+        bins: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self { id, kind, label, bins }
+    }
+}
+/// What a skill needs, or what of it is missing.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillRequirements {
+    /// Programs, all of them.
+    pub bins: ::std::vec::Vec<::std::string::String>,
+    /// Programs, one of them.
+    #[serde(rename = "anyBins")]
+    pub any_bins: ::std::vec::Vec<::std::string::String>,
+    /// Environment variables.
+    pub env: ::std::vec::Vec<::std::string::String>,
+    /// Settings, as paths in the config.
+    pub config: ::std::vec::Vec<::std::string::String>,
+    /// Operating systems, one of them.
+    pub os: ::std::vec::Vec<::std::string::String>,
+}
+impl SkillRequirements {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        bins: ::std::vec::Vec<::std::string::String>,
+        any_bins: ::std::vec::Vec<::std::string::String>,
+        env: ::std::vec::Vec<::std::string::String>,
+        config: ::std::vec::Vec<::std::string::String>,
+        os: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self {
+            bins,
+            any_bins,
+            env,
+            config,
+            os,
+        }
+    }
+}
+/// A skill: what it is, whether agents may use it, what it needs, how to get that.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillStatus {
+    /// Its name.
+    pub name: ::std::string::String,
+    /// What it is for.
+    pub description: ::std::string::String,
+    /// Kind of folder it is from: openclaw-bundled, openclaw-managed, openclaw-workspace, openclaw-extra …
+    pub source: ::std::string::String,
+    /// Its instructions.
+    #[serde(rename = "filePath")]
+    pub file_path: ::std::string::String,
+    /// Its folder.
+    #[serde(rename = "baseDir")]
+    pub base_dir: ::std::string::String,
+    /// Its name in the config, for skills.update.
+    #[serde(rename = "skillKey")]
+    pub skill_key: ::std::string::String,
+    /// Environment variable that its apiKey setting fills.
+    #[serde(rename = "primaryEnv", default, skip_serializing_if = "Option::is_none")]
+    pub primary_env: Option<::std::string::String>,
+    /// Its sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emoji: Option<::std::string::String>,
+    /// Where to read more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<::std::string::String>,
+    /// Whether it is used whatever is missing.
+    pub always: bool,
+    /// Whether the config switches it off.
+    pub disabled: bool,
+    /// Whether the config's list of bundled skills leaves it out.
+    #[serde(rename = "blockedByAllowlist")]
+    pub blocked_by_allowlist: bool,
+    /// Whether agents see it.
+    pub eligible: bool,
+    /// What it needs.
+    pub requirements: SkillRequirements,
+    /// What of that is not there; nothing when always.
+    pub missing: SkillRequirements,
+    /// Its needs of the config, one by one.
+    #[serde(rename = "configChecks")]
+    pub config_checks: ::std::vec::Vec<SkillConfigCheck>,
+    /// How to get what is missing: the preferred option, or all when all are downloads.
+    pub install: ::std::vec::Vec<SkillInstallOption>,
+}
+impl SkillStatus {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: ::std::string::String,
+        description: ::std::string::String,
+        source: ::std::string::String,
+        file_path: ::std::string::String,
+        base_dir: ::std::string::String,
+        skill_key: ::std::string::String,
+        always: bool,
+        disabled: bool,
+        blocked_by_allowlist: bool,
+        eligible: bool,
+        requirements: SkillRequirements,
+        missing: SkillRequirements,
+        config_checks: ::std::vec::Vec<SkillConfigCheck>,
+        install: ::std::vec::Vec<SkillInstallOption>,
+    ) -> Self {
+        Self {
+            name,
+            description,
+            source,
+            file_path,
+            base_dir,
+            skill_key,
+            primary_env: Default::default(),
+            emoji: Default::default(),
+            homepage: Default::default(),
+            always,
+            disabled,
+            blocked_by_allowlist,
+            eligible,
+            requirements,
+            missing,
+            config_checks,
+            install,
+        }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SkillsBinsParams {}
+impl SkillsBinsParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The programs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsBinsResult {
+    /// Names, each once, sorted.
+    pub bins: ::std::vec::Vec<crate::rt::NonEmptyString>,
+}
+impl SkillsBinsResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(bins: ::std::vec::Vec<crate::rt::NonEmptyString>) -> Self {
+        Self { bins }
+    }
+}
+/// Which skill, and which of its ways.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsInstallParams {
+    /// The skill.
+    pub name: crate::rt::NonEmptyString,
+    /// The option of skills.status.
+    #[serde(rename = "installId")]
+    pub install_id: crate::rt::NonEmptyString,
+    /// Longest it may take; limits.skillInstallDefaultMs when absent, never more than limits.skillInstallMaxMs.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+impl SkillsInstallParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: crate::rt::NonEmptyString,
+        install_id: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            name,
+            install_id,
+            timeout_ms: Default::default(),
+        }
+    }
+}
+/// What came of an installation; also beside the error of one that failed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsInstallResult {
+    /// Whether it is installed.
+    pub ok: bool,
+    /// What came of it, in words.
+    pub message: ::std::string::String,
+    /// What the installer printed; empty when none was run.
+    pub stdout: ::std::string::String,
+    /// What it complained of.
+    pub stderr: ::std::string::String,
+    /// Its exit code; null when none was run or it was ended by force.
+    pub code: Option<i64>,
+}
+impl SkillsInstallResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        message: ::std::string::String,
+        stdout: ::std::string::String,
+        stderr: ::std::string::String,
+        code: Option<i64>,
+    ) -> Self {
+        Self {
+            ok,
+            message,
+            stdout,
+            stderr,
+            code,
+        }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SkillsStatusParams {}
+impl SkillsStatusParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The skills, and where they are.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsStatusResult {
+    /// Workspace of the default agent.
+    #[serde(rename = "workspaceDir")]
+    pub workspace_dir: ::std::string::String,
+    /// Folder of skills that all agents share.
+    #[serde(rename = "managedSkillsDir")]
+    pub managed_skills_dir: ::std::string::String,
+    /// The skills.
+    pub skills: ::std::vec::Vec<SkillStatus>,
+}
+impl SkillsStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        workspace_dir: ::std::string::String,
+        managed_skills_dir: ::std::string::String,
+        skills: ::std::vec::Vec<SkillStatus>,
+    ) -> Self {
+        Self {
+            workspace_dir,
+            managed_skills_dir,
+            skills,
+        }
+    }
+}
+/// Which skill, and what changes; absent members stay as they are.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsUpdateParams {
+    /// The skill's name in the config.
+    #[serde(rename = "skillKey")]
+    pub skill_key: crate::rt::NonEmptyString,
+    /// Whether agents may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Its key, trimmed; a blank one removes it.
+    #[serde(rename = "apiKey", default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<crate::rt::SecretString>,
+    /// Environment variables by name, trimmed; a blank value removes one, a blank name is ignored. Keys are given this way too, so all are secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<
+        ::std::collections::BTreeMap<::std::string::String, crate::rt::SecretString>,
+    >,
+}
+impl SkillsUpdateParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(skill_key: crate::rt::NonEmptyString) -> Self {
+        Self {
+            skill_key,
+            enabled: Default::default(),
+            api_key: Default::default(),
+            env: Default::default(),
+        }
+    }
+}
+/// The settings are written.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsUpdateResult {
+    /// Always true.
+    pub ok: bool,
+    /// The skill.
+    #[serde(rename = "skillKey")]
+    pub skill_key: ::std::string::String,
+    /// Its settings now.
+    pub config: SkillConfig,
+}
+impl SkillsUpdateResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, skill_key: ::std::string::String, config: SkillConfig) -> Self {
+        Self { ok, skill_key, config }
     }
 }
 /// The state that events keep up to date.
@@ -4653,6 +7728,100 @@ impl TickEvent {
     #[allow(clippy::too_many_arguments)]
     pub fn new(ts: u64) -> Self {
         Self { ts }
+    }
+}
+/// Whether the agent sees it at once or when it wakes anyway.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WakeMode {
+    /// `now`
+    #[serde(rename = "now")]
+    Now,
+    /// `next-heartbeat`
+    #[serde(rename = "next-heartbeat")]
+    NextHeartbeat,
+}
+impl WakeMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::NextHeartbeat => "next-heartbeat",
+        }
+    }
+}
+impl ::std::fmt::Display for WakeMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Now => f.write_str("now"),
+            Self::NextHeartbeat => f.write_str("next-heartbeat"),
+        }
+    }
+}
+impl ::std::str::FromStr for WakeMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "now" => Ok(Self::Now),
+            "next-heartbeat" => Ok(Self::NextHeartbeat),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WakeMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WakeMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// What to note, and how urgent it is.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WakeParams {
+    /// How urgent it is.
+    pub mode: WakeMode,
+    /// The text. One of blanks is answered ok false.
+    pub text: crate::rt::NonEmptyString,
+}
+impl WakeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(mode: WakeMode, text: crate::rt::NonEmptyString) -> Self {
+        Self { mode, text }
+    }
+}
+/// Whether anything was noted.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WakeResult {
+    /// false for a text of blanks, which is not noted.
+    pub ok: bool,
+}
+impl WakeResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool) -> Self {
+        Self { ok }
     }
 }
 /// Error types.

@@ -26,6 +26,22 @@ extension GatewayTransport {
         try await call(.lastHeartbeat, params)
     }
 
+    /// `set-heartbeats`: Switches all heartbeats on or off until the gateway stops.
+    ///
+    /// Needs `operator.admin`.
+    public func setHeartbeats(_ params: Gateway.SetHeartbeatsParams = .init()) async throws -> Gateway.SetHeartbeatsResult {
+        try await call(.setHeartbeats, params)
+    }
+
+    /// `wake`: Notes a text for the main conversation, and wakes the agent if it is urgent.
+    ///
+    /// Without urgency the text waits for the next heartbeat. The answer does not wait for either.
+    ///
+    /// Needs `operator.write`.
+    public func wake(_ params: Gateway.WakeParams) async throws -> Gateway.WakeResult {
+        try await call(.wake, params)
+    }
+
     /// `system-presence`: Who is here.
     ///
     /// Needs `operator.read`.
@@ -38,6 +54,26 @@ extension GatewayTransport {
     /// Needs `operator.admin`.
     public func systemEvent(_ params: Gateway.SystemEventParams = .init()) async throws -> Gateway.OkResult {
         try await call(.systemEvent, params)
+    }
+
+    /// `models.list`: Models by provider and name, whether there is a key for them or not.
+    ///
+    /// What the config lists. A list that cannot be read counts as empty.
+    ///
+    /// Needs `operator.read`.
+    public func modelsList(_ params: Gateway.ModelsListParams = .init()) async throws -> Gateway.ModelsListResult {
+        try await call(.modelsList, params)
+    }
+
+    /// `agents.list`: Agents, the default one first, then by id.
+    ///
+    /// Those of the config and the default one; without any in the config, those that have a folder of their
+    /// own. The original also lists the main conversation's name when no agent has it; that is no agent, so
+    /// it is left out.
+    ///
+    /// Needs `operator.read`.
+    public func agentsList(_ params: Gateway.AgentsListParams = .init()) async throws -> Gateway.AgentsListResult {
+        try await call(.agentsList, params)
     }
 
     /// `agent`: Runs one turn of an agent: accepted at once, the outcome later under the same id.
@@ -101,6 +137,37 @@ extension GatewayTransport {
         try await call(.chatSend, params)
     }
 
+    /// `chat.inject`: Puts words into a conversation as if its agent had said them; no model is asked.
+    ///
+    /// Only where something was said before. One final chat event with seq 0 and a run id of
+    /// texts.injectedRunPrefix and the message's id shows them.
+    ///
+    /// Needs `operator.admin`.
+    public func chatInject(_ params: Gateway.ChatInjectParams) async throws -> Gateway.ChatInjectResult {
+        try await call(.chatInject, params)
+    }
+
+    /// `send`: Sends a message through a channel and waits until the channel has taken it.
+    ///
+    /// A repeated key joins a delivery that goes on, and brings back the outcome of one that is over,
+    /// failures too. Refused params, channels and addresses are not remembered. What was sent is noted in the
+    /// transcript of the conversation that sessionKey or the address belongs to.
+    ///
+    /// Needs `operator.write`.
+    public func send(_ params: Gateway.SendParams) async throws -> Gateway.SendResult {
+        try await call(.send, params)
+    }
+
+    /// `poll`: Sends a poll through a channel that has polls.
+    ///
+    /// Keys work as with send; the original runs a repeat twice while the first goes on. Blank answers are
+    /// dropped, and a channel may allow fewer of them than the schema.
+    ///
+    /// Needs `operator.admin`.
+    public func poll(_ params: Gateway.PollParams) async throws -> Gateway.PollResult {
+        try await call(.poll, params)
+    }
+
     /// `sessions.list`: Conversations, newest first.
     ///
     /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search,
@@ -109,5 +176,157 @@ extension GatewayTransport {
     /// Needs `operator.read`.
     public func sessionsList(_ params: Gateway.SessionsListParams = .init()) async throws -> Gateway.SessionsListResult {
         try await call(.sessionsList, params)
+    }
+
+    /// `sessions.preview`: The last words of several conversations.
+    ///
+    /// Needs `operator.read`.
+    public func sessionsPreview(_ params: Gateway.SessionsPreviewParams) async throws -> Gateway.SessionsPreviewResult {
+        try await call(.sessionsPreview, params)
+    }
+
+    /// `sessions.resolve`: The full name of one conversation, found by a name, a session id or a label.
+    ///
+    /// It changes nothing, but no scope below admin has it.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsResolve(_ params: Gateway.SessionsResolveParams = .init()) async throws -> Gateway.SessionsResolveResult {
+        try await call(.sessionsResolve, params)
+    }
+
+    /// `sessions.patch`: Changes settings of a conversation; one that does not exist is made.
+    ///
+    /// Absent members stay, null clears. The first member that is refused ends it, and nothing is changed.
+    /// Level words are accepted in any case and with synonyms, and stored in one form: off clears
+    /// thinkingLevel, reasoningLevel and responseUsage, and is stored as off for verboseLevel and
+    /// elevatedLevel.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsPatch(_ params: Gateway.SessionsPatchParams) async throws -> Gateway.SessionsPatchResult {
+        try await call(.sessionsPatch, params)
+    }
+
+    /// `sessions.reset`: Begins a new transcript in a conversation, with the same settings.
+    ///
+    /// Kept: thinkingLevel, verboseLevel, reasoningLevel, responseUsage, model, contextTokens, sendPolicy,
+    /// label, origin, lastChannel, lastTo. Everything else is gone, chosen models and group names too. The
+    /// old transcript stays where it is, and a run that goes on is not stopped. A conversation that does not
+    /// exist is made.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsReset(_ params: Gateway.SessionsResetParams) async throws -> Gateway.SessionsResetResult {
+        try await call(.sessionsReset, params)
+    }
+
+    /// `sessions.delete`: Removes a conversation. Its run is stopped first, and that of its subagents.
+    ///
+    /// Waits up to limits.sessionDeleteWaitMs for the run to end. Only the default agent's main conversation
+    /// cannot be removed. One that does not exist is no error.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsDelete(_ params: Gateway.SessionsDeleteParams) async throws -> Gateway.SessionsDeleteResult {
+        try await call(.sessionsDelete, params)
+    }
+
+    /// `sessions.compact`: Cuts a transcript to its last lines. Nothing is summarised.
+    ///
+    /// The whole transcript is kept beside it. Token counts are cleared, since nobody knows them any more.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsCompact(_ params: Gateway.SessionsCompactParams) async throws -> Gateway.SessionsCompactResult {
+        try await call(.sessionsCompact, params)
+    }
+
+    /// `skills.status`: Skills that the default agent finds, with what each needs and what is missing.
+    ///
+    /// Needs `operator.read`.
+    public func skillsStatus(_ params: Gateway.SkillsStatusParams = .init()) async throws -> Gateway.SkillsStatusResult {
+        try await call(.skillsStatus, params)
+    }
+
+    /// `skills.bins`: Programs that the skills of all agents need, for a node to look for. Nodes only: an
+    /// operator is refused, admins too.
+    public func skillsBins(_ params: Gateway.SkillsBinsParams = .init()) async throws -> Gateway.SkillsBinsResult {
+        try await call(.skillsBins, params)
+    }
+
+    /// `skills.install`: Installs what a skill needs, and waits for it.
+    ///
+    /// Runs a package manager or downloads a file, as the chosen option of skills.status says. A failure
+    /// comes as an error with the same payload beside it.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.SkillsInstallResult`: see ``GatewayRefusal/payload(as:)``.
+    public func skillsInstall(_ params: Gateway.SkillsInstallParams) async throws -> Gateway.SkillsInstallResult {
+        try await call(.skillsInstall, params)
+    }
+
+    /// `skills.update`: Changes the settings of a skill in the config.
+    ///
+    /// Needs no base hash, and takes any key, known or not. The config file changes, with all that follows
+    /// from it.
+    ///
+    /// Needs `operator.admin`.
+    public func skillsUpdate(_ params: Gateway.SkillsUpdateParams) async throws -> Gateway.SkillsUpdateResult {
+        try await call(.skillsUpdate, params)
+    }
+
+    /// `cron.list`: Jobs, the next one first; those without a next run before all others.
+    ///
+    /// Needs `operator.read`.
+    public func cronList(_ params: Gateway.CronListParams = .init()) async throws -> Gateway.CronListResult {
+        try await call(.cronList, params)
+    }
+
+    /// `cron.status`: Whether jobs run at all, how many there are and when the next one is.
+    ///
+    /// Needs `operator.read`.
+    public func cronStatus(_ params: Gateway.CronStatusParams = .init()) async throws -> Gateway.CronStatusResult {
+        try await call(.cronStatus, params)
+    }
+
+    /// `cron.add`: Adds a job.
+    ///
+    /// The request is put into one form, then checked as CronAddParams, whose violations are those answered.
+    /// A job without enabled is enabled; the original keeps it as it is and never runs it. What the form
+    /// cannot say (target against payload, the cron expression, the time zone) is refused as UNAVAILABLE.
+    ///
+    /// Needs `operator.admin`.
+    public func cronAdd(_ params: JSONValue) async throws -> Gateway.CronJob {
+        try await call(.cronAdd, params)
+    }
+
+    /// `cron.update`: Changes a job.
+    ///
+    /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are
+    /// those answered. The next run is computed anew; disabling clears it and the running mark.
+    ///
+    /// Needs `operator.admin`.
+    public func cronUpdate(_ params: JSONValue) async throws -> Gateway.CronJob {
+        try await call(.cronUpdate, params)
+    }
+
+    /// `cron.remove`: Removes a job; its run log stays. One that does not exist is no error.
+    ///
+    /// Needs `operator.admin`.
+    public func cronRemove(_ params: Gateway.CronRemoveParams = .init()) async throws -> Gateway.CronRemoveResult {
+        try await call(.cronRemove, params)
+    }
+
+    /// `cron.run`: Runs a job now, if it is due or if it is forced, and waits until it is over.
+    ///
+    /// Forced, a disabled job runs too. A run of the agent may take minutes.
+    ///
+    /// Needs `operator.admin`.
+    public func cronRun(_ params: Gateway.CronRunParams = .init()) async throws -> Gateway.CronRunResult {
+        try await call(.cronRun, params)
+    }
+
+    /// `cron.runs`: The newest runs of a job, oldest first. A job that does not exist has none.
+    ///
+    /// Needs `operator.read`.
+    public func cronRuns(_ params: Gateway.CronRunsParams = .init()) async throws -> Gateway.CronRunsResult {
+        try await call(.cronRuns, params)
     }
 }

@@ -11,10 +11,18 @@ public enum GatewayMethod: String, CaseIterable, Codable, Sendable, Hashable {
     case status = "status"
     /// The last heartbeat's outcome, null before the first.
     case lastHeartbeat = "last-heartbeat"
+    /// Switches all heartbeats on or off until the gateway stops.
+    case setHeartbeats = "set-heartbeats"
+    /// Notes a text for the main conversation, and wakes the agent if it is urgent.
+    case wake = "wake"
     /// Who is here.
     case systemPresence = "system-presence"
     /// Notes a text for the main conversation, and the presence of whoever it is about.
     case systemEvent = "system-event"
+    /// Models by provider and name, whether there is a key for them or not.
+    case modelsList = "models.list"
+    /// Agents, the default one first, then by id.
+    case agentsList = "agents.list"
     /// Runs one turn of an agent: accepted at once, the outcome later under the same id.
     case agent = "agent"
     /// Waits for the end of a run.
@@ -27,37 +35,82 @@ public enum GatewayMethod: String, CaseIterable, Codable, Sendable, Hashable {
     case chatAbort = "chat.abort"
     /// Says something in a conversation; the reply comes as chat events.
     case chatSend = "chat.send"
+    /// Puts words into a conversation as if its agent had said them; no model is asked.
+    case chatInject = "chat.inject"
+    /// Sends a message through a channel and waits until the channel has taken it.
+    case send = "send"
+    /// Sends a poll through a channel that has polls.
+    case poll = "poll"
     /// Conversations, newest first.
     case sessionsList = "sessions.list"
+    /// The last words of several conversations.
+    case sessionsPreview = "sessions.preview"
+    /// The full name of one conversation, found by a name, a session id or a label.
+    case sessionsResolve = "sessions.resolve"
+    /// Changes settings of a conversation; one that does not exist is made.
+    case sessionsPatch = "sessions.patch"
+    /// Begins a new transcript in a conversation, with the same settings.
+    case sessionsReset = "sessions.reset"
+    /// Removes a conversation. Its run is stopped first, and that of its subagents.
+    case sessionsDelete = "sessions.delete"
+    /// Cuts a transcript to its last lines. Nothing is summarised.
+    case sessionsCompact = "sessions.compact"
+    /// Skills that the default agent finds, with what each needs and what is missing.
+    case skillsStatus = "skills.status"
+    /// Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is
+    /// refused, admins too.
+    case skillsBins = "skills.bins"
+    /// Installs what a skill needs, and waits for it.
+    case skillsInstall = "skills.install"
+    /// Changes the settings of a skill in the config.
+    case skillsUpdate = "skills.update"
+    /// Jobs, the next one first; those without a next run before all others.
+    case cronList = "cron.list"
+    /// Whether jobs run at all, how many there are and when the next one is.
+    case cronStatus = "cron.status"
+    /// Adds a job.
+    case cronAdd = "cron.add"
+    /// Changes a job.
+    case cronUpdate = "cron.update"
+    /// Removes a job; its run log stays. One that does not exist is no error.
+    case cronRemove = "cron.remove"
+    /// Runs a job now, if it is due or if it is forced, and waits until it is over.
+    case cronRun = "cron.run"
+    /// The newest runs of a job, oldest first. A job that does not exist has none.
+    case cronRuns = "cron.runs"
 }
 
 extension GatewayMethod {
     /// Role of the connections that may call it.
     public var role: GatewayProtocol.Role {
-        .operator
+        switch self {
+        case .connect, .health, .status, .lastHeartbeat, .setHeartbeats, .wake, .systemPresence, .systemEvent, .modelsList, .agentsList, .agent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatSend, .chatInject, .send, .poll, .sessionsList, .sessionsPreview, .sessionsResolve, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .skillsStatus, .skillsInstall, .skillsUpdate, .cronList, .cronStatus, .cronAdd, .cronUpdate, .cronRemove, .cronRun, .cronRuns: .operator
+        case .skillsBins: .node
+        }
     }
 
     /// Any one of these scopes is enough. Empty: the role is.
     public var scopes: [GatewayProtocol.Scope] {
         switch self {
-        case .connect, .systemEvent: [.operatorAdmin]
-        case .health, .status, .lastHeartbeat, .systemPresence, .agentIdentityGet, .chatHistory, .sessionsList: [.operatorRead]
-        case .agent, .agentWait, .chatAbort, .chatSend: [.operatorWrite]
+        case .connect, .setHeartbeats, .systemEvent, .chatInject, .poll, .sessionsResolve, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .skillsInstall, .skillsUpdate, .cronAdd, .cronUpdate, .cronRemove, .cronRun: [.operatorAdmin]
+        case .health, .status, .lastHeartbeat, .systemPresence, .modelsList, .agentsList, .agentIdentityGet, .chatHistory, .sessionsList, .sessionsPreview, .skillsStatus, .cronList, .cronStatus, .cronRuns: [.operatorRead]
+        case .wake, .agent, .agentWait, .chatAbort, .chatSend, .send: [.operatorWrite]
+        case .skillsBins: []
         }
     }
 
     /// Whether it changes something.
     public var isWrite: Bool {
         switch self {
-        case .connect, .systemEvent, .agent, .chatAbort, .chatSend: true
-        case .health, .status, .lastHeartbeat, .systemPresence, .agentWait, .agentIdentityGet, .chatHistory, .sessionsList: false
+        case .connect, .setHeartbeats, .wake, .systemEvent, .agent, .chatAbort, .chatSend, .chatInject, .send, .poll, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .skillsInstall, .skillsUpdate, .cronAdd, .cronUpdate, .cronRemove, .cronRun: true
+        case .health, .status, .lastHeartbeat, .systemPresence, .modelsList, .agentsList, .agentWait, .agentIdentityGet, .chatHistory, .sessionsList, .sessionsPreview, .sessionsResolve, .skillsStatus, .skillsBins, .cronList, .cronStatus, .cronRuns: false
         }
     }
 
     /// Whether it is answered twice under one id.
     public var isStaged: Bool {
         switch self {
-        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatSend, .sessionsList: false
+        case .connect, .health, .status, .lastHeartbeat, .setHeartbeats, .wake, .systemPresence, .systemEvent, .modelsList, .agentsList, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatSend, .chatInject, .send, .poll, .sessionsList, .sessionsPreview, .sessionsResolve, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .skillsStatus, .skillsBins, .skillsInstall, .skillsUpdate, .cronList, .cronStatus, .cronAdd, .cronUpdate, .cronRemove, .cronRun, .cronRuns: false
         case .agent: true
         }
     }
@@ -65,8 +118,8 @@ extension GatewayMethod {
     /// JSON pointer of the params member by which a retry is recognised.
     public var idempotencyKey: String? {
         switch self {
-        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .sessionsList: nil
-        case .agent, .chatSend: "/idempotencyKey"
+        case .connect, .health, .status, .lastHeartbeat, .setHeartbeats, .wake, .systemPresence, .systemEvent, .modelsList, .agentsList, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatInject, .sessionsList, .sessionsPreview, .sessionsResolve, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .skillsStatus, .skillsBins, .skillsInstall, .skillsUpdate, .cronList, .cronStatus, .cronAdd, .cronUpdate, .cronRemove, .cronRun, .cronRuns: nil
+        case .agent, .chatSend, .send, .poll: "/idempotencyKey"
         }
     }
 }

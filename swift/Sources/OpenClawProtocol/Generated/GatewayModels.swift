@@ -1092,6 +1092,64 @@ public struct StatusSessionRow: Codable, Sendable {
     }
 }
 
+/// How heartbeats are now.
+public struct SetHeartbeatsResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether heartbeats may run.
+    public let enabled: Bool
+
+    public init(
+        ok: Bool,
+        enabled: Bool
+    ) {
+        self.ok = ok
+        self.enabled = enabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case enabled
+    }
+}
+
+/// What to note, and how urgent it is.
+public struct WakeParams: Codable, Sendable {
+    /// How urgent it is.
+    public let mode: AnyCodable
+    /// The text. One of blanks is answered ok false.
+    public let text: String
+
+    public init(
+        mode: AnyCodable,
+        text: String
+    ) {
+        self.mode = mode
+        self.text = text
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case mode
+        case text
+    }
+}
+
+/// Whether anything was noted.
+public struct WakeResult: Codable, Sendable {
+    /// false for a text of blanks, which is not noted.
+    public let ok: Bool
+
+    public init(
+        ok: Bool
+    ) {
+        self.ok = ok
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+    }
+}
+
 /// One client, device or the gateway itself, as last heard of.
 public struct PresenceEntry: Codable, Sendable {
     /// Name of the machine or client.
@@ -1294,6 +1352,167 @@ public struct HeartbeatEvent: Codable, Sendable {
         case channel
         case silent
         case indicatortype = "indicatorType"
+    }
+}
+
+/// Nothing to choose.
+public struct ModelsListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The models.
+public struct ModelsListResult: Codable, Sendable {
+    /// By provider, then name.
+    public let models: [ModelChoice]
+
+    public init(
+        models: [ModelChoice]
+    ) {
+        self.models = models
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case models
+    }
+}
+
+/// A model that can be chosen.
+public struct ModelChoice: Codable, Sendable {
+    /// Its name at the provider; with the provider and a slash before it, what sessions.patch takes.
+    public let id: String
+    /// Its name for people.
+    public let name: String
+    /// Who serves it.
+    public let provider: String
+    /// Tokens it can read; absent when unknown.
+    public let contextwindow: Int?
+    /// Whether it can think before it answers.
+    public let reasoning: Bool?
+    /// What it can read. The original sends it too, though its schema does not know it.
+    public let input: [AnyCodable]?
+
+    public init(
+        id: String,
+        name: String,
+        provider: String,
+        contextwindow: Int?,
+        reasoning: Bool?,
+        input: [AnyCodable]?
+    ) {
+        self.id = id
+        self.name = name
+        self.provider = provider
+        self.contextwindow = contextwindow
+        self.reasoning = reasoning
+        self.input = input
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case name
+        case provider
+        case contextwindow = "contextWindow"
+        case reasoning
+        case input
+    }
+}
+
+/// Nothing to choose.
+public struct AgentsListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The agents, and how conversations are named.
+public struct AgentsListResult: Codable, Sendable {
+    /// The agent that is meant when none is named.
+    public let defaultid: String
+    /// Last part of the name of an agent's main conversation.
+    public let mainkey: String
+    /// Whether each sender has a conversation of its own.
+    public let scope: AnyCodable
+    /// The default agent first, then by id.
+    public let agents: [AgentSummary]
+
+    public init(
+        defaultid: String,
+        mainkey: String,
+        scope: AnyCodable,
+        agents: [AgentSummary]
+    ) {
+        self.defaultid = defaultid
+        self.mainkey = mainkey
+        self.scope = scope
+        self.agents = agents
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case defaultid = "defaultId"
+        case mainkey = "mainKey"
+        case scope
+        case agents
+    }
+}
+
+/// An agent that can be chosen.
+public struct AgentSummary: Codable, Sendable {
+    /// Its name in conversation keys.
+    public let id: String
+    /// Its name in the config.
+    public let name: String?
+    /// How it presents itself; absent when nothing is configured.
+    public let identity: [String: AnyCodable]?
+
+    public init(
+        id: String,
+        name: String?,
+        identity: [String: AnyCodable]?
+    ) {
+        self.id = id
+        self.name = name
+        self.identity = identity
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case name
+        case identity
+    }
+}
+
+/// How an agent presents itself, as configured. Unset members are absent.
+public struct AgentSummaryIdentity: Codable, Sendable {
+    /// Its name.
+    public let name: String?
+    /// Its character in a word or two.
+    public let theme: String?
+    /// Its sign.
+    public let emoji: String?
+    /// Its picture as configured: a path in its workspace or an address.
+    public let avatar: String?
+    /// Its picture as a client can load it: an http address, or a data URL of at most limits.agentAvatarBytes
+    /// of image.
+    public let avatarurl: String?
+
+    public init(
+        name: String?,
+        theme: String?,
+        emoji: String?,
+        avatar: String?,
+        avatarurl: String?
+    ) {
+        self.name = name
+        self.theme = theme
+        self.emoji = emoji
+        self.avatar = avatar
+        self.avatarurl = avatarurl
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case theme
+        case emoji
+        case avatar
+        case avatarurl = "avatarUrl"
     }
 }
 
@@ -2185,6 +2404,54 @@ public struct ChatSendFailure: Codable, Sendable {
     }
 }
 
+/// What is put in, and where.
+public struct ChatInjectParams: Codable, Sendable {
+    /// The conversation.
+    public let sessionkey: String
+    /// The words.
+    public let message: String
+    /// Where they come from, at most limits.chatInjectLabelChars; stands above them in brackets. None when
+    /// empty or absent.
+    public let label: String?
+
+    public init(
+        sessionkey: String,
+        message: String,
+        label: String?
+    ) {
+        self.sessionkey = sessionkey
+        self.message = message
+        self.label = label
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionkey = "sessionKey"
+        case message
+        case label
+    }
+}
+
+/// The words are in the transcript.
+public struct ChatInjectResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Names the message in its transcript; eight hexadecimal digits.
+    public let messageid: String
+
+    public init(
+        ok: Bool,
+        messageid: String
+    ) {
+        self.ok = ok
+        self.messageid = messageid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case messageid = "messageId"
+    }
+}
+
 /// The reply of a run at one moment.
 public struct ChatEvent: Codable, Sendable {
     /// The run.
@@ -2233,6 +2500,208 @@ public struct ChatEvent: Codable, Sendable {
         case errormessage = "errorMessage"
         case usage
         case stopreason = "stopReason"
+    }
+}
+
+/// What is sent, to whom, through what.
+public struct SendParams: Codable, Sendable {
+    /// Address, as the channel writes them.
+    public let to: String
+    /// The text.
+    public let message: String
+    /// One picture or file to send along.
+    public let mediaurl: String?
+    /// Several of them.
+    public let mediaurls: [String]?
+    /// Show a video as a moving picture, where the channel can.
+    public let gifplayback: Bool?
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    public let channel: String?
+    /// Account of ours that sends; the channel's default when absent.
+    public let accountid: String?
+    /// Conversation whose transcript notes what was sent, in lower case; the address's own when absent.
+    public let sessionkey: String?
+    /// Names the delivery; a repeat brings back its outcome.
+    public let idempotencykey: String
+
+    public init(
+        to: String,
+        message: String,
+        mediaurl: String?,
+        mediaurls: [String]?,
+        gifplayback: Bool?,
+        channel: String?,
+        accountid: String?,
+        sessionkey: String?,
+        idempotencykey: String
+    ) {
+        self.to = to
+        self.message = message
+        self.mediaurl = mediaurl
+        self.mediaurls = mediaurls
+        self.gifplayback = gifplayback
+        self.channel = channel
+        self.accountid = accountid
+        self.sessionkey = sessionkey
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case to
+        case message
+        case mediaurl = "mediaUrl"
+        case mediaurls = "mediaUrls"
+        case gifplayback = "gifPlayback"
+        case channel
+        case accountid = "accountId"
+        case sessionkey = "sessionKey"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The channel has taken the message. Which of chatId, channelId, toJid and conversationId there are depends
+/// on the channel.
+public struct SendResult: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// The message's name on its channel.
+    public let messageid: String
+    /// Channel it went through.
+    public let channel: String
+    /// Chat it is in.
+    public let chatid: String?
+    /// Room it is in.
+    public let channelid: String?
+    /// WhatsApp address it went to.
+    public let tojid: String?
+    /// Conversation it is in.
+    public let conversationid: String?
+
+    public init(
+        runid: String,
+        messageid: String,
+        channel: String,
+        chatid: String?,
+        channelid: String?,
+        tojid: String?,
+        conversationid: String?
+    ) {
+        self.runid = runid
+        self.messageid = messageid
+        self.channel = channel
+        self.chatid = chatid
+        self.channelid = channelid
+        self.tojid = tojid
+        self.conversationid = conversationid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case messageid = "messageId"
+        case channel
+        case chatid = "chatId"
+        case channelid = "channelId"
+        case tojid = "toJid"
+        case conversationid = "conversationId"
+    }
+}
+
+/// What is asked, of whom, through what.
+public struct PollParams: Codable, Sendable {
+    /// Address, as the channel writes them.
+    public let to: String
+    /// The question.
+    public let question: String
+    /// The answers, limits.pollOptionsMin to limits.pollOptionsMax of them.
+    public let options: [String]
+    /// Answers that one person may choose; limits.pollSelectionsDefault when absent, never more than there
+    /// are.
+    public let maxselections: Int?
+    /// How long it is open, in hours; the channel's default when absent.
+    public let durationhours: Int?
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    public let channel: String?
+    /// Account of ours that sends; the channel's default when absent.
+    public let accountid: String?
+    /// Names the delivery; a repeat brings back its outcome.
+    public let idempotencykey: String
+
+    public init(
+        to: String,
+        question: String,
+        options: [String],
+        maxselections: Int?,
+        durationhours: Int?,
+        channel: String?,
+        accountid: String?,
+        idempotencykey: String
+    ) {
+        self.to = to
+        self.question = question
+        self.options = options
+        self.maxselections = maxselections
+        self.durationhours = durationhours
+        self.channel = channel
+        self.accountid = accountid
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case to
+        case question
+        case options
+        case maxselections = "maxSelections"
+        case durationhours = "durationHours"
+        case channel
+        case accountid = "accountId"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The channel has taken the poll. Which of toJid, channelId, conversationId and pollId there are depends on
+/// the channel.
+public struct PollResult: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// The message's name on its channel.
+    public let messageid: String
+    /// Channel it went through.
+    public let channel: String
+    /// WhatsApp address it went to.
+    public let tojid: String?
+    /// Room it is in.
+    public let channelid: String?
+    /// Conversation it is in.
+    public let conversationid: String?
+    /// The poll's own name, where the channel gives one.
+    public let pollid: String?
+
+    public init(
+        runid: String,
+        messageid: String,
+        channel: String,
+        tojid: String?,
+        channelid: String?,
+        conversationid: String?,
+        pollid: String?
+    ) {
+        self.runid = runid
+        self.messageid = messageid
+        self.channel = channel
+        self.tojid = tojid
+        self.channelid = channelid
+        self.conversationid = conversationid
+        self.pollid = pollid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case messageid = "messageId"
+        case channel
+        case tojid = "toJid"
+        case channelid = "channelId"
+        case conversationid = "conversationId"
+        case pollid = "pollId"
     }
 }
 
@@ -2330,6 +2799,169 @@ public struct SessionsListResult: Codable, Sendable {
         case count
         case defaults
         case sessions
+    }
+}
+
+/// Which conversations, and how much of each.
+public struct SessionsPreviewParams: Codable, Sendable {
+    /// The conversations; those after limits.previewKeysMax are left out.
+    public let keys: [String]
+    /// Messages of each; limits.previewItemsDefault when absent, never more than limits.previewItemsMax.
+    public let limit: Int?
+    /// Cut of each message; limits.previewCharsDefault when absent, never more than limits.previewCharsMax.
+    public let maxchars: Int?
+
+    public init(
+        keys: [String],
+        limit: Int?,
+        maxchars: Int?
+    ) {
+        self.keys = keys
+        self.limit = limit
+        self.maxchars = maxchars
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case keys
+        case limit
+        case maxchars = "maxChars"
+    }
+}
+
+/// The previews.
+public struct SessionsPreviewResult: Codable, Sendable {
+    /// When they were read.
+    public let ts: Int
+    /// One for each key, in the order of the request; blank keys have none.
+    public let previews: [SessionsPreviewEntry]
+
+    public init(
+        ts: Int,
+        previews: [SessionsPreviewEntry]
+    ) {
+        self.ts = ts
+        self.previews = previews
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case previews
+    }
+}
+
+/// The last words of one conversation.
+public struct SessionsPreviewEntry: Codable, Sendable {
+    /// The conversation, as the request named it, trimmed.
+    public let key: String
+    /// Whether there is anything.
+    public let status: AnyCodable
+    /// Its last messages, oldest first; none unless the status is ok.
+    public let items: [SessionPreviewItem]
+
+    public init(
+        key: String,
+        status: AnyCodable,
+        items: [SessionPreviewItem]
+    ) {
+        self.key = key
+        self.status = status
+        self.items = items
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case status
+        case items
+    }
+}
+
+/// One message of a preview.
+public struct SessionPreviewItem: Codable, Sendable {
+    /// Whose it is.
+    public let role: AnyCodable
+    /// Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their names;
+    /// one of other parts, their type in brackets.
+    public let text: String
+
+    public init(
+        role: AnyCodable,
+        text: String
+    ) {
+        self.role = role
+        self.text = text
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case role
+        case text
+    }
+}
+
+/// What to look for: exactly one of key, sessionId and label. That rule is checked by hand, in words of its
+/// own, after blanks are taken for absent.
+public struct SessionsResolveParams: Codable, Sendable {
+    /// A name; the filters below do not apply to it.
+    public let key: String?
+    /// A transcript, or a full name.
+    public let sessionid: String?
+    /// A label, exactly.
+    public let label: String?
+    /// Only conversations of this agent.
+    public let agentid: String?
+    /// Only those that this conversation started.
+    public let spawnedby: String?
+    /// Also the one that all senders share.
+    public let includeglobal: Bool?
+    /// Also the one of unknown senders.
+    public let includeunknown: Bool?
+
+    public init(
+        key: String?,
+        sessionid: String?,
+        label: String?,
+        agentid: String?,
+        spawnedby: String?,
+        includeglobal: Bool?,
+        includeunknown: Bool?
+    ) {
+        self.key = key
+        self.sessionid = sessionid
+        self.label = label
+        self.agentid = agentid
+        self.spawnedby = spawnedby
+        self.includeglobal = includeglobal
+        self.includeunknown = includeunknown
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case sessionid = "sessionId"
+        case label
+        case agentid = "agentId"
+        case spawnedby = "spawnedBy"
+        case includeglobal = "includeGlobal"
+        case includeunknown = "includeUnknown"
+    }
+}
+
+/// The conversation found.
+public struct SessionsResolveResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+
+    public init(
+        ok: Bool,
+        key: String
+    ) {
+        self.ok = ok
+        self.key = key
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
     }
 }
 
@@ -2609,6 +3241,1526 @@ public struct DeliveryContext: Codable, Sendable {
         case to
         case accountid = "accountId"
         case threadid = "threadId"
+    }
+}
+
+/// Which conversation, and what changes: absent keeps, null clears. Words that are not listed here are
+/// checked by hand, in words of their own.
+public struct SessionsPatchParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+    /// A person's name for it, trimmed; no other conversation may have it.
+    public let label: AnyCodable?
+    /// off, minimal, low, medium, high; xhigh where the model has it.
+    public let thinkinglevel: AnyCodable?
+    /// off, on, full.
+    public let verboselevel: AnyCodable?
+    /// off, on, stream.
+    public let reasoninglevel: AnyCodable?
+    /// Whether replies show what they used.
+    public let responseusage: AnyCodable?
+    /// off, on, ask, full.
+    public let elevatedlevel: AnyCodable?
+    /// Where commands run: sandbox, gateway, node.
+    public let exechost: AnyCodable?
+    /// Which commands may run: deny, allowlist, full.
+    public let execsecurity: AnyCodable?
+    /// When a person is asked first: off, on-miss, always.
+    public let execask: AnyCodable?
+    /// Node that runs commands.
+    public let execnode: AnyCodable?
+    /// Provider and model with a slash between; null, or the configured one, for the configured one.
+    public let model: AnyCodable?
+    /// Conversation that started it. Only for subagents, once, and never cleared.
+    public let spawnedby: AnyCodable?
+    /// Whether anything may be sent to it.
+    public let sendpolicy: AnyCodable?
+    /// When it answers in a group.
+    public let groupactivation: AnyCodable?
+
+    public init(
+        key: String,
+        label: AnyCodable?,
+        thinkinglevel: AnyCodable?,
+        verboselevel: AnyCodable?,
+        reasoninglevel: AnyCodable?,
+        responseusage: AnyCodable?,
+        elevatedlevel: AnyCodable?,
+        exechost: AnyCodable?,
+        execsecurity: AnyCodable?,
+        execask: AnyCodable?,
+        execnode: AnyCodable?,
+        model: AnyCodable?,
+        spawnedby: AnyCodable?,
+        sendpolicy: AnyCodable?,
+        groupactivation: AnyCodable?
+    ) {
+        self.key = key
+        self.label = label
+        self.thinkinglevel = thinkinglevel
+        self.verboselevel = verboselevel
+        self.reasoninglevel = reasoninglevel
+        self.responseusage = responseusage
+        self.elevatedlevel = elevatedlevel
+        self.exechost = exechost
+        self.execsecurity = execsecurity
+        self.execask = execask
+        self.execnode = execnode
+        self.model = model
+        self.spawnedby = spawnedby
+        self.sendpolicy = sendpolicy
+        self.groupactivation = groupactivation
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case label
+        case thinkinglevel = "thinkingLevel"
+        case verboselevel = "verboseLevel"
+        case reasoninglevel = "reasoningLevel"
+        case responseusage = "responseUsage"
+        case elevatedlevel = "elevatedLevel"
+        case exechost = "execHost"
+        case execsecurity = "execSecurity"
+        case execask = "execAsk"
+        case execnode = "execNode"
+        case model
+        case spawnedby = "spawnedBy"
+        case sendpolicy = "sendPolicy"
+        case groupactivation = "groupActivation"
+    }
+}
+
+/// The conversation as it is now.
+public struct SessionsPatchResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Where it is stored.
+    public let path: String
+    /// Its full name.
+    public let key: String
+    /// What is stored.
+    public let entry: SessionEntry
+
+    public init(
+        ok: Bool,
+        path: String,
+        key: String,
+        entry: SessionEntry
+    ) {
+        self.ok = ok
+        self.path = path
+        self.key = key
+        self.entry = entry
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case path
+        case key
+        case entry
+    }
+}
+
+/// What is stored of a conversation. Unset members are absent. Open: entries that other releases wrote keep
+/// what they held (queue and speech settings, skill and prompt reports, memory marks), and it is handed
+/// through.
+public struct SessionEntry: Codable, Sendable {
+    /// Its present transcript.
+    public let sessionid: String
+    /// Last change; never goes backwards.
+    public let updatedat: Int
+    /// File of its transcript, where there is one.
+    public let sessionfile: String?
+    /// Conversation that started it.
+    public let spawnedby: String?
+    /// Whether the system prompt went out.
+    public let systemsent: Bool?
+    /// Whether the last run was aborted.
+    public let abortedlastrun: Bool?
+    /// What it is on its channel.
+    public let chattype: AnyCodable?
+    /// minimal, low, medium, high or xhigh; off is absent.
+    public let thinkinglevel: String?
+    /// off, on or full.
+    public let verboselevel: String?
+    /// on or stream; off is absent.
+    public let reasoninglevel: String?
+    /// off, on, ask or full.
+    public let elevatedlevel: String?
+    /// Where commands run: sandbox, gateway or node.
+    public let exechost: String?
+    /// Which commands may run: deny, allowlist or full.
+    public let execsecurity: String?
+    /// When a person is asked first: off, on-miss or always.
+    public let execask: String?
+    /// Node that runs commands.
+    public let execnode: String?
+    /// Whether replies show what they used: tokens or full; off is absent.
+    public let responseusage: String?
+    /// Provider chosen for it.
+    public let provideroverride: String?
+    /// Model chosen for it.
+    public let modeloverride: String?
+    /// When it answers in a group.
+    public let groupactivation: AnyCodable?
+    /// Whether anything may be sent to it.
+    public let sendpolicy: AnyCodable?
+    /// Tokens read in the last turn.
+    public let inputtokens: Int?
+    /// Tokens written in the last turn.
+    public let outputtokens: Int?
+    /// Tokens in the window.
+    public let totaltokens: Int?
+    /// Who served the last turn.
+    public let modelprovider: String?
+    /// Model of the last turn.
+    public let model: String?
+    /// Size of its window.
+    public let contexttokens: Int?
+    /// How often its transcript was made shorter.
+    public let compactioncount: Int?
+    /// A person's name for it.
+    public let label: String?
+    /// The name to show.
+    public let displayname: String?
+    /// Channel of its group.
+    public let channel: String?
+    /// Name of its group on the channel.
+    public let groupid: String?
+    /// Subject of the group.
+    public let subject: String?
+    /// Room within the group.
+    public let groupchannel: String?
+    /// Server or team of the group.
+    public let space: String?
+    /// Where its last message came from.
+    public let origin: [String: AnyCodable]?
+    /// Where replies go.
+    public let deliverycontext: [String: AnyCodable]?
+    /// Channel last used.
+    public let lastchannel: String?
+    /// Address last used.
+    public let lastto: String?
+    /// Account last used.
+    public let lastaccountid: String?
+    /// Thread last used.
+    public let lastthreadid: AnyCodable?
+
+    public init(
+        sessionid: String,
+        updatedat: Int,
+        sessionfile: String?,
+        spawnedby: String?,
+        systemsent: Bool?,
+        abortedlastrun: Bool?,
+        chattype: AnyCodable?,
+        thinkinglevel: String?,
+        verboselevel: String?,
+        reasoninglevel: String?,
+        elevatedlevel: String?,
+        exechost: String?,
+        execsecurity: String?,
+        execask: String?,
+        execnode: String?,
+        responseusage: String?,
+        provideroverride: String?,
+        modeloverride: String?,
+        groupactivation: AnyCodable?,
+        sendpolicy: AnyCodable?,
+        inputtokens: Int?,
+        outputtokens: Int?,
+        totaltokens: Int?,
+        modelprovider: String?,
+        model: String?,
+        contexttokens: Int?,
+        compactioncount: Int?,
+        label: String?,
+        displayname: String?,
+        channel: String?,
+        groupid: String?,
+        subject: String?,
+        groupchannel: String?,
+        space: String?,
+        origin: [String: AnyCodable]?,
+        deliverycontext: [String: AnyCodable]?,
+        lastchannel: String?,
+        lastto: String?,
+        lastaccountid: String?,
+        lastthreadid: AnyCodable?
+    ) {
+        self.sessionid = sessionid
+        self.updatedat = updatedat
+        self.sessionfile = sessionfile
+        self.spawnedby = spawnedby
+        self.systemsent = systemsent
+        self.abortedlastrun = abortedlastrun
+        self.chattype = chattype
+        self.thinkinglevel = thinkinglevel
+        self.verboselevel = verboselevel
+        self.reasoninglevel = reasoninglevel
+        self.elevatedlevel = elevatedlevel
+        self.exechost = exechost
+        self.execsecurity = execsecurity
+        self.execask = execask
+        self.execnode = execnode
+        self.responseusage = responseusage
+        self.provideroverride = provideroverride
+        self.modeloverride = modeloverride
+        self.groupactivation = groupactivation
+        self.sendpolicy = sendpolicy
+        self.inputtokens = inputtokens
+        self.outputtokens = outputtokens
+        self.totaltokens = totaltokens
+        self.modelprovider = modelprovider
+        self.model = model
+        self.contexttokens = contexttokens
+        self.compactioncount = compactioncount
+        self.label = label
+        self.displayname = displayname
+        self.channel = channel
+        self.groupid = groupid
+        self.subject = subject
+        self.groupchannel = groupchannel
+        self.space = space
+        self.origin = origin
+        self.deliverycontext = deliverycontext
+        self.lastchannel = lastchannel
+        self.lastto = lastto
+        self.lastaccountid = lastaccountid
+        self.lastthreadid = lastthreadid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+        case updatedat = "updatedAt"
+        case sessionfile = "sessionFile"
+        case spawnedby = "spawnedBy"
+        case systemsent = "systemSent"
+        case abortedlastrun = "abortedLastRun"
+        case chattype = "chatType"
+        case thinkinglevel = "thinkingLevel"
+        case verboselevel = "verboseLevel"
+        case reasoninglevel = "reasoningLevel"
+        case elevatedlevel = "elevatedLevel"
+        case exechost = "execHost"
+        case execsecurity = "execSecurity"
+        case execask = "execAsk"
+        case execnode = "execNode"
+        case responseusage = "responseUsage"
+        case provideroverride = "providerOverride"
+        case modeloverride = "modelOverride"
+        case groupactivation = "groupActivation"
+        case sendpolicy = "sendPolicy"
+        case inputtokens = "inputTokens"
+        case outputtokens = "outputTokens"
+        case totaltokens = "totalTokens"
+        case modelprovider = "modelProvider"
+        case model
+        case contexttokens = "contextTokens"
+        case compactioncount = "compactionCount"
+        case label
+        case displayname = "displayName"
+        case channel
+        case groupid = "groupId"
+        case subject
+        case groupchannel = "groupChannel"
+        case space
+        case origin
+        case deliverycontext = "deliveryContext"
+        case lastchannel = "lastChannel"
+        case lastto = "lastTo"
+        case lastaccountid = "lastAccountId"
+        case lastthreadid = "lastThreadId"
+    }
+}
+
+/// Which conversation.
+public struct SessionsResetParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+
+    public init(
+        key: String
+    ) {
+        self.key = key
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+    }
+}
+
+/// The conversation as it is now.
+public struct SessionsResetResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+    /// What is stored, with a new sessionId.
+    public let entry: SessionEntry
+
+    public init(
+        ok: Bool,
+        key: String,
+        entry: SessionEntry
+    ) {
+        self.ok = ok
+        self.key = key
+        self.entry = entry
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+        case entry
+    }
+}
+
+/// Which conversation, and what of it.
+public struct SessionsDeleteParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+    /// Whether its transcripts are put away too; true when absent.
+    public let deletetranscript: Bool?
+
+    public init(
+        key: String,
+        deletetranscript: Bool?
+    ) {
+        self.key = key
+        self.deletetranscript = deletetranscript
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case deletetranscript = "deleteTranscript"
+    }
+}
+
+/// What was removed.
+public struct SessionsDeleteResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+    /// Whether there was such a conversation.
+    public let deleted: Bool
+    /// Where its transcripts are now; the word deleted and the time are in their names.
+    public let archived: [String]
+
+    public init(
+        ok: Bool,
+        key: String,
+        deleted: Bool,
+        archived: [String]
+    ) {
+        self.ok = ok
+        self.key = key
+        self.deleted = deleted
+        self.archived = archived
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+        case deleted
+        case archived
+    }
+}
+
+/// Which conversation, and how much of it stays.
+public struct SessionsCompactParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+    /// Lines of its transcript that stay; limits.compactLinesDefault when absent.
+    public let maxlines: Int?
+
+    public init(
+        key: String,
+        maxlines: Int?
+    ) {
+        self.key = key
+        self.maxlines = maxlines
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case maxlines = "maxLines"
+    }
+}
+
+/// What became of the transcript.
+public struct SessionsCompactResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+    /// Whether anything was cut.
+    public let compacted: Bool
+    /// Why there was nothing to cut at all.
+    public let reason: AnyCodable?
+    /// Where the whole transcript is kept; only when it was cut.
+    public let archived: String?
+    /// Lines that it has now; absent when there is a reason.
+    public let kept: Int?
+
+    public init(
+        ok: Bool,
+        key: String,
+        compacted: Bool,
+        reason: AnyCodable?,
+        archived: String?,
+        kept: Int?
+    ) {
+        self.ok = ok
+        self.key = key
+        self.compacted = compacted
+        self.reason = reason
+        self.archived = archived
+        self.kept = kept
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+        case compacted
+        case reason
+        case archived
+        case kept
+    }
+}
+
+/// Nothing to choose.
+public struct SkillsStatusParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The skills, and where they are.
+public struct SkillsStatusResult: Codable, Sendable {
+    /// Workspace of the default agent.
+    public let workspacedir: String
+    /// Folder of skills that all agents share.
+    public let managedskillsdir: String
+    /// The skills.
+    public let skills: [SkillStatus]
+
+    public init(
+        workspacedir: String,
+        managedskillsdir: String,
+        skills: [SkillStatus]
+    ) {
+        self.workspacedir = workspacedir
+        self.managedskillsdir = managedskillsdir
+        self.skills = skills
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case workspacedir = "workspaceDir"
+        case managedskillsdir = "managedSkillsDir"
+        case skills
+    }
+}
+
+/// A skill: what it is, whether agents may use it, what it needs, how to get that.
+public struct SkillStatus: Codable, Sendable {
+    /// Its name.
+    public let name: String
+    /// What it is for.
+    public let description: String
+    /// Kind of folder it is from: openclaw-bundled, openclaw-managed, openclaw-workspace, openclaw-extra …
+    public let source: String
+    /// Its instructions.
+    public let filepath: String
+    /// Its folder.
+    public let basedir: String
+    /// Its name in the config, for skills.update.
+    public let skillkey: String
+    /// Environment variable that its apiKey setting fills.
+    public let primaryenv: String?
+    /// Its sign.
+    public let emoji: String?
+    /// Where to read more.
+    public let homepage: String?
+    /// Whether it is used whatever is missing.
+    public let always: Bool
+    /// Whether the config switches it off.
+    public let disabled: Bool
+    /// Whether the config's list of bundled skills leaves it out.
+    public let blockedbyallowlist: Bool
+    /// Whether agents see it.
+    public let eligible: Bool
+    /// What it needs.
+    public let requirements: SkillRequirements
+    /// What of that is not there; nothing when always.
+    public let missing: SkillRequirements
+    /// Its needs of the config, one by one.
+    public let configchecks: [SkillConfigCheck]
+    /// How to get what is missing: the preferred option, or all when all are downloads.
+    public let install: [SkillInstallOption]
+
+    public init(
+        name: String,
+        description: String,
+        source: String,
+        filepath: String,
+        basedir: String,
+        skillkey: String,
+        primaryenv: String?,
+        emoji: String?,
+        homepage: String?,
+        always: Bool,
+        disabled: Bool,
+        blockedbyallowlist: Bool,
+        eligible: Bool,
+        requirements: SkillRequirements,
+        missing: SkillRequirements,
+        configchecks: [SkillConfigCheck],
+        install: [SkillInstallOption]
+    ) {
+        self.name = name
+        self.description = description
+        self.source = source
+        self.filepath = filepath
+        self.basedir = basedir
+        self.skillkey = skillkey
+        self.primaryenv = primaryenv
+        self.emoji = emoji
+        self.homepage = homepage
+        self.always = always
+        self.disabled = disabled
+        self.blockedbyallowlist = blockedbyallowlist
+        self.eligible = eligible
+        self.requirements = requirements
+        self.missing = missing
+        self.configchecks = configchecks
+        self.install = install
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case description
+        case source
+        case filepath = "filePath"
+        case basedir = "baseDir"
+        case skillkey = "skillKey"
+        case primaryenv = "primaryEnv"
+        case emoji
+        case homepage
+        case always
+        case disabled
+        case blockedbyallowlist = "blockedByAllowlist"
+        case eligible
+        case requirements
+        case missing
+        case configchecks = "configChecks"
+        case install
+    }
+}
+
+/// What a skill needs, or what of it is missing.
+public struct SkillRequirements: Codable, Sendable {
+    /// Programs, all of them.
+    public let bins: [String]
+    /// Programs, one of them.
+    public let anybins: [String]
+    /// Environment variables.
+    public let env: [String]
+    /// Settings, as paths in the config.
+    public let config: [String]
+    /// Operating systems, one of them.
+    public let os: [String]
+
+    public init(
+        bins: [String],
+        anybins: [String],
+        env: [String],
+        config: [String],
+        os: [String]
+    ) {
+        self.bins = bins
+        self.anybins = anybins
+        self.env = env
+        self.config = config
+        self.os = os
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case bins
+        case anybins = "anyBins"
+        case env
+        case config
+        case os
+    }
+}
+
+/// One need of the config.
+public struct SkillConfigCheck: Codable, Sendable {
+    /// The setting, as a path in the config.
+    public let path: String
+    /// What is set there, if it is a plain value; a whole section, which may hold secrets, is never shown.
+    /// Absent when nothing is set.
+    public let value: AnyCodable?
+    /// Whether that will do.
+    public let satisfied: Bool
+
+    public init(
+        path: String,
+        value: AnyCodable?,
+        satisfied: Bool
+    ) {
+        self.path = path
+        self.value = value
+        self.satisfied = satisfied
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case value
+        case satisfied
+    }
+}
+
+/// A way to get what a skill needs.
+public struct SkillInstallOption: Codable, Sendable {
+    /// Names it in skills.install.
+    public let id: String
+    /// What does it.
+    public let kind: AnyCodable
+    /// Its name for people.
+    public let label: String
+    /// Programs it brings.
+    public let bins: [String]
+
+    public init(
+        id: String,
+        kind: AnyCodable,
+        label: String,
+        bins: [String]
+    ) {
+        self.id = id
+        self.kind = kind
+        self.label = label
+        self.bins = bins
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case kind
+        case label
+        case bins
+    }
+}
+
+/// Nothing to choose.
+public struct SkillsBinsParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The programs.
+public struct SkillsBinsResult: Codable, Sendable {
+    /// Names, each once, sorted.
+    public let bins: [String]
+
+    public init(
+        bins: [String]
+    ) {
+        self.bins = bins
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case bins
+    }
+}
+
+/// Which skill, and which of its ways.
+public struct SkillsInstallParams: Codable, Sendable {
+    /// The skill.
+    public let name: String
+    /// The option of skills.status.
+    public let installid: String
+    /// Longest it may take; limits.skillInstallDefaultMs when absent, never more than
+    /// limits.skillInstallMaxMs.
+    public let timeoutms: Int?
+
+    public init(
+        name: String,
+        installid: String,
+        timeoutms: Int?
+    ) {
+        self.name = name
+        self.installid = installid
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case installid = "installId"
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// What came of an installation; also beside the error of one that failed.
+public struct SkillsInstallResult: Codable, Sendable {
+    /// Whether it is installed.
+    public let ok: Bool
+    /// What came of it, in words.
+    public let message: String
+    /// What the installer printed; empty when none was run.
+    public let stdout: String
+    /// What it complained of.
+    public let stderr: String
+    /// Its exit code; null when none was run or it was ended by force.
+    public let code: AnyCodable
+
+    public init(
+        ok: Bool,
+        message: String,
+        stdout: String,
+        stderr: String,
+        code: AnyCodable
+    ) {
+        self.ok = ok
+        self.message = message
+        self.stdout = stdout
+        self.stderr = stderr
+        self.code = code
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case message
+        case stdout
+        case stderr
+        case code
+    }
+}
+
+/// Which skill, and what changes; absent members stay as they are.
+public struct SkillsUpdateParams: Codable, Sendable {
+    /// The skill's name in the config.
+    public let skillkey: String
+    /// Whether agents may use it.
+    public let enabled: Bool?
+    /// Its key, trimmed; a blank one removes it.
+    public let apikey: String?
+    /// Environment variables by name, trimmed; a blank value removes one, a blank name is ignored. Keys are
+    /// given this way too, so all are secret.
+    public let env: [String: AnyCodable]?
+
+    public init(
+        skillkey: String,
+        enabled: Bool?,
+        apikey: String?,
+        env: [String: AnyCodable]?
+    ) {
+        self.skillkey = skillkey
+        self.enabled = enabled
+        self.apikey = apikey
+        self.env = env
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case skillkey = "skillKey"
+        case enabled
+        case apikey = "apiKey"
+        case env
+    }
+}
+
+extension SkillsUpdateParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("skillkey", skillkey as Any),
+                ("enabled", enabled as Any),
+                ("apikey", "[redacted]"),
+                ("env", env as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// The settings are written.
+public struct SkillsUpdateResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The skill.
+    public let skillkey: String
+    /// Its settings now.
+    public let config: SkillConfig
+
+    public init(
+        ok: Bool,
+        skillkey: String,
+        config: SkillConfig
+    ) {
+        self.ok = ok
+        self.skillkey = skillkey
+        self.config = config
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case skillkey = "skillKey"
+        case config
+    }
+}
+
+/// Settings of a skill in the config. Open: skills have settings of their own.
+public struct SkillConfig: Codable, Sendable {
+    /// Whether agents may use it.
+    public let enabled: Bool?
+    /// Its key, in clear: the caller is an admin.
+    public let apikey: String?
+    /// Environment variables by name.
+    public let env: [String: AnyCodable]?
+
+    public init(
+        enabled: Bool?,
+        apikey: String?,
+        env: [String: AnyCodable]?
+    ) {
+        self.enabled = enabled
+        self.apikey = apikey
+        self.env = env
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case apikey = "apiKey"
+        case env
+    }
+}
+
+extension SkillConfig: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("enabled", enabled as Any),
+                ("apikey", "[redacted]"),
+                ("env", env as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// A job.
+public struct CronJob: Codable, Sendable {
+    /// Its name for programs; a UUID.
+    public let id: String
+    /// Agent that it is for; the default one when absent.
+    public let agentid: String?
+    /// Its name for people.
+    public let name: String
+    /// What it is for.
+    public let description: String?
+    /// Whether it runs.
+    public let enabled: Bool
+    /// Whether a job for one moment is removed after a run that went well.
+    public let deleteafterrun: Bool?
+    /// When it was added.
+    public let createdatms: Int
+    /// Last change; a run is one.
+    public let updatedatms: Int
+    /// When it runs.
+    public let schedule: AnyCodable
+    /// Where it runs.
+    public let sessiontarget: AnyCodable
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    public let wakemode: AnyCodable
+    /// What it does.
+    public let payload: AnyCodable
+    /// What an isolated job tells the main conversation.
+    public let isolation: [String: AnyCodable]?
+    /// What is known of its runs.
+    public let state: CronJobState
+
+    public init(
+        id: String,
+        agentid: String?,
+        name: String,
+        description: String?,
+        enabled: Bool,
+        deleteafterrun: Bool?,
+        createdatms: Int,
+        updatedatms: Int,
+        schedule: AnyCodable,
+        sessiontarget: AnyCodable,
+        wakemode: AnyCodable,
+        payload: AnyCodable,
+        isolation: [String: AnyCodable]?,
+        state: CronJobState
+    ) {
+        self.id = id
+        self.agentid = agentid
+        self.name = name
+        self.description = description
+        self.enabled = enabled
+        self.deleteafterrun = deleteafterrun
+        self.createdatms = createdatms
+        self.updatedatms = updatedatms
+        self.schedule = schedule
+        self.sessiontarget = sessiontarget
+        self.wakemode = wakemode
+        self.payload = payload
+        self.isolation = isolation
+        self.state = state
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case agentid = "agentId"
+        case name
+        case description
+        case enabled
+        case deleteafterrun = "deleteAfterRun"
+        case createdatms = "createdAtMs"
+        case updatedatms = "updatedAtMs"
+        case schedule
+        case sessiontarget = "sessionTarget"
+        case wakemode = "wakeMode"
+        case payload
+        case isolation
+        case state
+    }
+}
+
+/// What an isolated job tells the main conversation when it is over.
+public struct CronIsolation: Codable, Sendable {
+    /// Word before it; texts.cronPostPrefix when absent.
+    public let posttomainprefix: String?
+    /// How much it tells; summary when absent.
+    public let posttomainmode: AnyCodable?
+    /// full: cut of the reply in characters; limits.cronPostCharsDefault when absent.
+    public let posttomainmaxchars: Int?
+
+    public init(
+        posttomainprefix: String?,
+        posttomainmode: AnyCodable?,
+        posttomainmaxchars: Int?
+    ) {
+        self.posttomainprefix = posttomainprefix
+        self.posttomainmode = posttomainmode
+        self.posttomainmaxchars = posttomainmaxchars
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case posttomainprefix = "postToMainPrefix"
+        case posttomainmode = "postToMainMode"
+        case posttomainmaxchars = "postToMainMaxChars"
+    }
+}
+
+/// What is known of a job's runs. Absent members: not yet.
+public struct CronJobState: Codable, Sendable {
+    /// Next run; absent when disabled.
+    public let nextrunatms: Int?
+    /// Begin of the run that goes on.
+    public let runningatms: Int?
+    /// Begin of the last run.
+    public let lastrunatms: Int?
+    /// How it ended.
+    public let laststatus: AnyCodable?
+    /// What went wrong, or why it was skipped.
+    public let lasterror: String?
+    /// How long it took.
+    public let lastdurationms: Int?
+
+    public init(
+        nextrunatms: Int?,
+        runningatms: Int?,
+        lastrunatms: Int?,
+        laststatus: AnyCodable?,
+        lasterror: String?,
+        lastdurationms: Int?
+    ) {
+        self.nextrunatms = nextrunatms
+        self.runningatms = runningatms
+        self.lastrunatms = lastrunatms
+        self.laststatus = laststatus
+        self.lasterror = lasterror
+        self.lastdurationms = lastdurationms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nextrunatms = "nextRunAtMs"
+        case runningatms = "runningAtMs"
+        case lastrunatms = "lastRunAtMs"
+        case laststatus = "lastStatus"
+        case lasterror = "lastError"
+        case lastdurationms = "lastDurationMs"
+    }
+}
+
+/// What changes in a job; absent members stay. schedule and isolation are replaced, payload of the same kind
+/// and state are merged, payload of another kind must be complete.
+public struct CronJobPatch: Codable, Sendable {
+    /// Its name for people, trimmed.
+    public let name: String?
+    /// Agent that it is for; null for the default one.
+    public let agentid: AnyCodable?
+    /// What it is for; a blank text clears it.
+    public let description: String?
+    /// Whether it runs.
+    public let enabled: Bool?
+    /// Whether a job for one moment is removed after a run that went well.
+    public let deleteafterrun: Bool?
+    /// When it runs.
+    public let schedule: AnyCodable?
+    /// Where it runs.
+    public let sessiontarget: AnyCodable?
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    public let wakemode: AnyCodable?
+    /// What it does.
+    public let payload: AnyCodable?
+    /// What an isolated job tells the main conversation.
+    public let isolation: [String: AnyCodable]?
+    /// What is known of its runs.
+    public let state: [String: AnyCodable]?
+
+    public init(
+        name: String?,
+        agentid: AnyCodable?,
+        description: String?,
+        enabled: Bool?,
+        deleteafterrun: Bool?,
+        schedule: AnyCodable?,
+        sessiontarget: AnyCodable?,
+        wakemode: AnyCodable?,
+        payload: AnyCodable?,
+        isolation: [String: AnyCodable]?,
+        state: [String: AnyCodable]?
+    ) {
+        self.name = name
+        self.agentid = agentid
+        self.description = description
+        self.enabled = enabled
+        self.deleteafterrun = deleteafterrun
+        self.schedule = schedule
+        self.sessiontarget = sessiontarget
+        self.wakemode = wakemode
+        self.payload = payload
+        self.isolation = isolation
+        self.state = state
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case agentid = "agentId"
+        case description
+        case enabled
+        case deleteafterrun = "deleteAfterRun"
+        case schedule
+        case sessiontarget = "sessionTarget"
+        case wakemode = "wakeMode"
+        case payload
+        case isolation
+        case state
+    }
+}
+
+/// Which jobs.
+public struct CronListParams: Codable, Sendable {
+    /// Also those that are disabled.
+    public let includedisabled: Bool?
+
+    public init(
+        includedisabled: Bool?
+    ) {
+        self.includedisabled = includedisabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case includedisabled = "includeDisabled"
+    }
+}
+
+/// The jobs.
+public struct CronListResult: Codable, Sendable {
+    /// By next run; none counts as 0.
+    public let jobs: [CronJob]
+
+    public init(
+        jobs: [CronJob]
+    ) {
+        self.jobs = jobs
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case jobs
+    }
+}
+
+/// Nothing to choose.
+public struct CronStatusParams: Codable, Sendable {
+    public init() {}
+}
+
+/// How the scheduler is.
+public struct CronStatusResult: Codable, Sendable {
+    /// Whether jobs run at all.
+    public let enabled: Bool
+    /// Where jobs are stored.
+    public let storepath: String
+    /// How many there are, disabled ones too.
+    public let jobs: Int
+    /// Next run of any job; null when there is none.
+    public let nextwakeatms: AnyCodable
+
+    public init(
+        enabled: Bool,
+        storepath: String,
+        jobs: Int,
+        nextwakeatms: AnyCodable
+    ) {
+        self.enabled = enabled
+        self.storepath = storepath
+        self.jobs = jobs
+        self.nextwakeatms = nextwakeatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case storepath = "storePath"
+        case jobs
+        case nextwakeatms = "nextWakeAtMs"
+    }
+}
+
+/// A new job in the one form: what a CronAddRequest becomes, and what it is checked against. Clients that
+/// write this form need no other.
+public struct CronAddParams: Codable, Sendable {
+    /// Its name for people, trimmed.
+    public let name: String
+    /// Agent that it is for; the default one when null or absent.
+    public let agentid: AnyCodable?
+    /// What it is for; none when blank.
+    public let description: String?
+    /// Whether it runs; true when absent.
+    public let enabled: Bool?
+    /// Whether a job for one moment is removed after a run that went well; otherwise it is disabled.
+    public let deleteafterrun: Bool?
+    /// When it runs.
+    public let schedule: AnyCodable
+    /// Where it runs. main needs a systemEvent, isolated an agentTurn.
+    public let sessiontarget: AnyCodable
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    public let wakemode: AnyCodable
+    /// What it does.
+    public let payload: AnyCodable
+    /// What an isolated job tells the main conversation.
+    public let isolation: [String: AnyCodable]?
+
+    public init(
+        name: String,
+        agentid: AnyCodable?,
+        description: String?,
+        enabled: Bool?,
+        deleteafterrun: Bool?,
+        schedule: AnyCodable,
+        sessiontarget: AnyCodable,
+        wakemode: AnyCodable,
+        payload: AnyCodable,
+        isolation: [String: AnyCodable]?
+    ) {
+        self.name = name
+        self.agentid = agentid
+        self.description = description
+        self.enabled = enabled
+        self.deleteafterrun = deleteafterrun
+        self.schedule = schedule
+        self.sessiontarget = sessiontarget
+        self.wakemode = wakemode
+        self.payload = payload
+        self.isolation = isolation
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case agentid = "agentId"
+        case description
+        case enabled
+        case deleteafterrun = "deleteAfterRun"
+        case schedule
+        case sessiontarget = "sessionTarget"
+        case wakemode = "wakeMode"
+        case payload
+        case isolation
+    }
+}
+
+/// A change of a job in the one form. Exactly one of id and jobId names it: that rule is checked by hand
+/// (errors cronIdMissing and cronIdTwice), since the dialect has no alternatives without a tag in params.
+public struct CronUpdateParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+    /// What changes.
+    public let patch: CronJobPatch
+
+    public init(
+        id: String?,
+        jobid: String?,
+        patch: CronJobPatch
+    ) {
+        self.id = id
+        self.jobid = jobid
+        self.patch = patch
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+        case patch
+    }
+}
+
+/// Which job. Exactly one of id and jobId, as in CronUpdateParams.
+public struct CronRemoveParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+
+    public init(
+        id: String?,
+        jobid: String?
+    ) {
+        self.id = id
+        self.jobid = jobid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+    }
+}
+
+/// Whether a job was removed.
+public struct CronRemoveResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether there was such a job.
+    public let removed: Bool
+
+    public init(
+        ok: Bool,
+        removed: Bool
+    ) {
+        self.ok = ok
+        self.removed = removed
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case removed
+    }
+}
+
+/// Which job, and whether it must be due. Exactly one of id and jobId, as in CronUpdateParams.
+public struct CronRunParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+    /// Whether it must be due; due when absent.
+    public let mode: AnyCodable?
+
+    public init(
+        id: String?,
+        jobid: String?,
+        mode: AnyCodable?
+    ) {
+        self.id = id
+        self.jobid = jobid
+        self.mode = mode
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+        case mode
+    }
+}
+
+/// Whether the job ran; how it went is in its events and in cron.runs.
+public struct CronRunResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether it ran.
+    public let ran: Bool
+    /// Why it did not: it is not due.
+    public let reason: String?
+
+    public init(
+        ok: Bool,
+        ran: Bool,
+        reason: String?
+    ) {
+        self.ok = ok
+        self.ran = ran
+        self.reason = reason
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case ran
+        case reason
+    }
+}
+
+/// Which job, and how many runs. Exactly one of id and jobId, as in CronUpdateParams.
+public struct CronRunsParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+    /// At most so many; limits.cronRunsDefault when absent, limits.cronRunsMax at most.
+    public let limit: Int?
+
+    public init(
+        id: String?,
+        jobid: String?,
+        limit: Int?
+    ) {
+        self.id = id
+        self.jobid = jobid
+        self.limit = limit
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+        case limit
+    }
+}
+
+/// The runs.
+public struct CronRunsResult: Codable, Sendable {
+    /// The newest runs, oldest first.
+    public let entries: [CronRunLogEntry]
+
+    public init(
+        entries: [CronRunLogEntry]
+    ) {
+        self.entries = entries
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case entries
+    }
+}
+
+/// One run of a job.
+public struct CronRunLogEntry: Codable, Sendable {
+    /// When it was noted.
+    public let ts: Int
+    /// The job.
+    public let jobid: String
+    /// Only ended runs are noted.
+    public let action: String
+    /// How it ended.
+    public let status: AnyCodable?
+    /// What went wrong, or why it was skipped.
+    public let error: String?
+    /// What it said or noted, in short.
+    public let summary: String?
+    /// When it began.
+    public let runatms: Int?
+    /// How long it took.
+    public let durationms: Int?
+    /// Next run; absent when there is none.
+    public let nextrunatms: Int?
+
+    public init(
+        ts: Int,
+        jobid: String,
+        action: String,
+        status: AnyCodable?,
+        error: String?,
+        summary: String?,
+        runatms: Int?,
+        durationms: Int?,
+        nextrunatms: Int?
+    ) {
+        self.ts = ts
+        self.jobid = jobid
+        self.action = action
+        self.status = status
+        self.error = error
+        self.summary = summary
+        self.runatms = runatms
+        self.durationms = durationms
+        self.nextrunatms = nextrunatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case jobid = "jobId"
+        case action
+        case status
+        case error
+        case summary
+        case runatms = "runAtMs"
+        case durationms = "durationMs"
+        case nextrunatms = "nextRunAtMs"
+    }
+}
+
+/// What happened to a job.
+public struct CronEvent: Codable, Sendable {
+    /// The job.
+    public let jobid: String
+    /// What happened.
+    public let action: AnyCodable
+    /// started, finished: when the run began.
+    public let runatms: Int?
+    /// finished: how long it took.
+    public let durationms: Int?
+    /// finished: how it ended.
+    public let status: AnyCodable?
+    /// finished: what went wrong, or why it was skipped.
+    public let error: String?
+    /// finished: what it said or noted, in short.
+    public let summary: String?
+    /// added, updated, finished: next run; absent when there is none.
+    public let nextrunatms: Int?
+
+    public init(
+        jobid: String,
+        action: AnyCodable,
+        runatms: Int?,
+        durationms: Int?,
+        status: AnyCodable?,
+        error: String?,
+        summary: String?,
+        nextrunatms: Int?
+    ) {
+        self.jobid = jobid
+        self.action = action
+        self.runatms = runatms
+        self.durationms = durationms
+        self.status = status
+        self.error = error
+        self.summary = summary
+        self.nextrunatms = nextrunatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case jobid = "jobId"
+        case action
+        case runatms = "runAtMs"
+        case durationms = "durationMs"
+        case status
+        case error
+        case summary
+        case nextrunatms = "nextRunAtMs"
     }
 }
 
