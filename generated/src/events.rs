@@ -11,6 +11,8 @@ pub enum EventKind {
     ConnectChallenge,
     /// `health`: A new health summary.
     Health,
+    /// `heartbeat`: What came of a heartbeat.
+    Heartbeat,
     /// `presence`: The whole presence list after a change.
     Presence,
     /// `tick`: The gateway lives; sent at the interval announced in hello-ok.
@@ -21,28 +23,34 @@ pub enum EventKind {
     Agent,
     /// `chat`: The reply of a run as it grows, and how it ended.
     Chat,
+    /// `cron`: A job was added, changed or removed, or a run of it began or ended.
+    Cron,
 }
 impl EventKind {
     /// All events in group order.
-    pub const ALL: [EventKind; 7usize] = [
+    pub const ALL: [EventKind; 9usize] = [
         EventKind::ConnectChallenge,
         EventKind::Health,
+        EventKind::Heartbeat,
         EventKind::Presence,
         EventKind::Tick,
         EventKind::Shutdown,
         EventKind::Agent,
         EventKind::Chat,
+        EventKind::Cron,
     ];
     /// As on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             EventKind::ConnectChallenge => "connect.challenge",
             EventKind::Health => "health",
+            EventKind::Heartbeat => "heartbeat",
             EventKind::Presence => "presence",
             EventKind::Tick => "tick",
             EventKind::Shutdown => "shutdown",
             EventKind::Agent => "agent",
             EventKind::Chat => "chat",
+            EventKind::Cron => "cron",
         }
     }
     /// From the wire; `None` for a name that the protocol does not have.
@@ -50,11 +58,13 @@ impl EventKind {
         match name {
             "connect.challenge" => Some(EventKind::ConnectChallenge),
             "health" => Some(EventKind::Health),
+            "heartbeat" => Some(EventKind::Heartbeat),
             "presence" => Some(EventKind::Presence),
             "tick" => Some(EventKind::Tick),
             "shutdown" => Some(EventKind::Shutdown),
             "agent" => Some(EventKind::Agent),
             "chat" => Some(EventKind::Chat),
+            "cron" => Some(EventKind::Cron),
             _ => None,
         }
     }
@@ -83,7 +93,7 @@ pub struct EventSpec {
     pub payload: &'static Node,
 }
 /// All events in group order; indexed by `EventKind as usize`.
-pub static EVENTS: [EventSpec; 7usize] = [
+pub static EVENTS: [EventSpec; 9usize] = [
     EventSpec {
         kind: EventKind::ConnectChallenge,
         name: "connect.challenge",
@@ -103,6 +113,16 @@ pub static EVENTS: [EventSpec; 7usize] = [
         state_version: true,
         since: 3,
         payload: &tables::HEALTH_SUMMARY,
+    },
+    EventSpec {
+        kind: EventKind::Heartbeat,
+        name: "heartbeat",
+        broadcast: true,
+        roles: &[Role::Operator, Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::HEARTBEAT_EVENT,
     },
     EventSpec {
         kind: EventKind::Presence,
@@ -154,6 +174,16 @@ pub static EVENTS: [EventSpec; 7usize] = [
         since: 3,
         payload: &tables::CHAT_EVENT,
     },
+    EventSpec {
+        kind: EventKind::Cron,
+        name: "cron",
+        broadcast: true,
+        roles: &[Role::Operator, Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::CRON_EVENT,
+    },
 ];
 /// An event with its payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +192,8 @@ pub enum Event {
     ConnectChallenge(crate::types::ConnectChallenge),
     /// `health`: A new health summary.
     Health(crate::types::HealthSummary),
+    /// `heartbeat`: What came of a heartbeat.
+    Heartbeat(crate::types::HeartbeatEvent),
     /// `presence`: The whole presence list after a change.
     Presence(crate::types::PresenceEvent),
     /// `tick`: The gateway lives; sent at the interval announced in hello-ok.
@@ -172,6 +204,8 @@ pub enum Event {
     Agent(crate::types::AgentEvent),
     /// `chat`: The reply of a run as it grows, and how it ended.
     Chat(crate::types::ChatEvent),
+    /// `cron`: A job was added, changed or removed, or a run of it began or ended.
+    Cron(crate::types::CronEvent),
 }
 impl Event {
     /// Which event.
@@ -179,11 +213,13 @@ impl Event {
         match self {
             Event::ConnectChallenge(_) => EventKind::ConnectChallenge,
             Event::Health(_) => EventKind::Health,
+            Event::Heartbeat(_) => EventKind::Heartbeat,
             Event::Presence(_) => EventKind::Presence,
             Event::Tick(_) => EventKind::Tick,
             Event::Shutdown(_) => EventKind::Shutdown,
             Event::Agent(_) => EventKind::Agent,
             Event::Chat(_) => EventKind::Chat,
+            Event::Cron(_) => EventKind::Cron,
         }
     }
     /// May it be left out for a connection whose outbound buffer is full?
@@ -191,6 +227,7 @@ impl Event {
         match self {
             Event::ConnectChallenge(_) => false,
             Event::Health(_) => true,
+            Event::Heartbeat(_) => true,
             Event::Presence(_) => true,
             Event::Tick(_) => true,
             Event::Shutdown(_) => false,
@@ -198,6 +235,7 @@ impl Event {
             Event::Chat(payload) => {
                 matches!(payload.state, crate ::types::ChatState::Delta)
             }
+            Event::Cron(_) => true,
         }
     }
     /// The frame text up to the payload's end: `{"type":"event","event":…,"payload":…`.
@@ -213,6 +251,12 @@ impl Event {
             Event::Health(payload) => {
                 crate::rt::frame_start(
                     "{\"type\":\"event\",\"event\":\"health\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::Heartbeat(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"heartbeat\",\"payload\":",
                     payload,
                 )
             }
@@ -246,6 +290,12 @@ impl Event {
                     payload,
                 )
             }
+            Event::Cron(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"cron\",\"payload\":",
+                    payload,
+                )
+            }
         }
     }
     /// Decodes and checks a payload.
@@ -257,6 +307,10 @@ impl Event {
             }
             EventKind::Health => {
                 crate::rt::decode(&tables::HEALTH_SUMMARY, payload).map(Event::Health)
+            }
+            EventKind::Heartbeat => {
+                crate::rt::decode(&tables::HEARTBEAT_EVENT, payload)
+                    .map(Event::Heartbeat)
             }
             EventKind::Presence => {
                 crate::rt::decode(&tables::PRESENCE_EVENT, payload).map(Event::Presence)
@@ -273,6 +327,9 @@ impl Event {
             EventKind::Chat => {
                 crate::rt::decode(&tables::CHAT_EVENT, payload).map(Event::Chat)
             }
+            EventKind::Cron => {
+                crate::rt::decode(&tables::CRON_EVENT, payload).map(Event::Cron)
+            }
         }
     }
     /// Decodes a payload as a client should: members that a newer server adds are ignored.
@@ -282,11 +339,13 @@ impl Event {
                 serde_json::from_str(payload).map(Event::ConnectChallenge)
             }
             EventKind::Health => serde_json::from_str(payload).map(Event::Health),
+            EventKind::Heartbeat => serde_json::from_str(payload).map(Event::Heartbeat),
             EventKind::Presence => serde_json::from_str(payload).map(Event::Presence),
             EventKind::Tick => serde_json::from_str(payload).map(Event::Tick),
             EventKind::Shutdown => serde_json::from_str(payload).map(Event::Shutdown),
             EventKind::Agent => serde_json::from_str(payload).map(Event::Agent),
             EventKind::Chat => serde_json::from_str(payload).map(Event::Chat),
+            EventKind::Cron => serde_json::from_str(payload).map(Event::Cron),
         }
     }
 }

@@ -6,6 +6,8 @@ public enum EventPayload: Sendable, Hashable {
     case connectChallenge(Gateway.ConnectChallenge)
     /// `health`: A new health summary.
     case health(Gateway.HealthSummary)
+    /// `heartbeat`: What came of a heartbeat.
+    case heartbeat(Gateway.HeartbeatEvent)
     /// `presence`: The whole presence list after a change.
     case presence(Gateway.PresenceEvent)
     /// `tick`: The gateway lives; sent at the interval announced in hello-ok.
@@ -16,22 +18,26 @@ public enum EventPayload: Sendable, Hashable {
     case agent(Gateway.AgentEvent)
     /// `chat`: The reply of a run as it grows, and how it ended.
     case chat(Gateway.ChatEvent)
+    /// `cron`: A job was added, changed or removed, or a run of it began or ended.
+    case cron(Gateway.CronEvent)
     /// An event that this version does not know.
     case unknown(name: String, payload: JSONValue?)
 
     /// Names of all events that this version knows.
-    public static let names: [String] = ["connect.challenge", "health", "presence", "tick", "shutdown", "agent", "chat"]
+    public static let names: [String] = ["connect.challenge", "health", "heartbeat", "presence", "tick", "shutdown", "agent", "chat", "cron"]
 
     /// The event's name on the wire.
     public var name: String {
         switch self {
         case .connectChallenge: "connect.challenge"
         case .health: "health"
+        case .heartbeat: "heartbeat"
         case .presence: "presence"
         case .tick: "tick"
         case .shutdown: "shutdown"
         case .agent: "agent"
         case .chat: "chat"
+        case .cron: "cron"
         case .unknown(let name, _): name
         }
     }
@@ -45,6 +51,8 @@ extension EventPayload {
             self = .connectChallenge(try container.decode(Gateway.ConnectChallenge.self, forKey: key))
         case "health":
             self = .health(try container.decode(Gateway.HealthSummary.self, forKey: key))
+        case "heartbeat":
+            self = .heartbeat(try container.decode(Gateway.HeartbeatEvent.self, forKey: key))
         case "presence":
             self = .presence(try container.decode(Gateway.PresenceEvent.self, forKey: key))
         case "tick":
@@ -55,6 +63,8 @@ extension EventPayload {
             self = .agent(try container.decode(Gateway.AgentEvent.self, forKey: key))
         case "chat":
             self = .chat(try container.decode(Gateway.ChatEvent.self, forKey: key))
+        case "cron":
+            self = .cron(try container.decode(Gateway.CronEvent.self, forKey: key))
         default:
             let payload = try container.decodeIfPresent(JSONValue.self, forKey: key)
             self = .unknown(name: name, payload: payload)
@@ -66,11 +76,13 @@ extension EventPayload {
         switch self {
         case .connectChallenge(let payload): try container.encode(payload, forKey: key)
         case .health(let payload): try container.encode(payload, forKey: key)
+        case .heartbeat(let payload): try container.encode(payload, forKey: key)
         case .presence(let payload): try container.encode(payload, forKey: key)
         case .tick(let payload): try container.encode(payload, forKey: key)
         case .shutdown(let payload): try container.encode(payload, forKey: key)
         case .agent(let payload): try container.encode(payload, forKey: key)
         case .chat(let payload): try container.encode(payload, forKey: key)
+        case .cron(let payload): try container.encode(payload, forKey: key)
         case .unknown(_, let payload): try container.encodeIfPresent(payload, forKey: key)
         }
     }
