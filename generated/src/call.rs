@@ -35,6 +35,58 @@ pub enum Call {
     ChatSend(Box<types::ChatSendParams>),
     /// `sessions.list`
     SessionsList(Box<types::SessionsListParams>),
+    /// `device.pair.list`
+    DevicePairList(Box<types::DevicePairListParams>),
+    /// `device.pair.approve`
+    DevicePairApprove(Box<types::DevicePairApproveParams>),
+    /// `device.pair.reject`
+    DevicePairReject(Box<types::DevicePairRejectParams>),
+    /// `device.token.rotate`
+    DeviceTokenRotate(Box<types::DeviceTokenRotateParams>),
+    /// `device.token.revoke`
+    DeviceTokenRevoke(Box<types::DeviceTokenRevokeParams>),
+    /// `node.pair.request`
+    NodePairRequest(Box<types::NodePairRequestParams>),
+    /// `node.pair.list`
+    NodePairList(Box<types::NodePairListParams>),
+    /// `node.pair.approve`
+    NodePairApprove(Box<types::NodePairApproveParams>),
+    /// `node.pair.reject`
+    NodePairReject(Box<types::NodePairRejectParams>),
+    /// `node.pair.verify`
+    NodePairVerify(Box<types::NodePairVerifyParams>),
+    /// `node.rename`
+    NodeRename(Box<types::NodeRenameParams>),
+    /// `node.list`
+    NodeList(Box<types::NodeListParams>),
+    /// `node.describe`
+    NodeDescribe(Box<types::NodeDescribeParams>),
+    /// `node.invoke`
+    NodeInvoke(Box<types::NodeInvokeParams>),
+    /// `node.invoke.result`
+    NodeInvokeResult(Box<types::NodeInvokeResultParams>),
+    /// `node.event`
+    NodeEvent(Box<types::NodeEventParams>),
+    /// `exec.approvals.get`
+    ExecApprovalsGet(Box<types::ExecApprovalsGetParams>),
+    /// `exec.approvals.set`
+    ExecApprovalsSet(Box<types::ExecApprovalsSetParams>),
+    /// `exec.approvals.node.get`
+    ExecApprovalsNodeGet(Box<types::ExecApprovalsNodeGetParams>),
+    /// `exec.approvals.node.set`
+    ExecApprovalsNodeSet(Box<types::ExecApprovalsNodeSetParams>),
+    /// `exec.approval.request`
+    ExecApprovalRequest(Box<types::ExecApprovalRequestParams>),
+    /// `exec.approval.resolve`
+    ExecApprovalResolve(Box<types::ExecApprovalResolveParams>),
+    /// `talk.mode`
+    TalkMode(Box<types::TalkModeParams>),
+    /// `voicewake.get`
+    VoicewakeGet(Box<types::IgnoredParams>),
+    /// `voicewake.set`
+    VoicewakeSet(Box<types::VoiceWakeSetParams>),
+    /// `browser.request`
+    BrowserRequest(Box<types::BrowserRequestParams>),
 }
 impl Call {
     /// Which method.
@@ -53,6 +105,32 @@ impl Call {
             Call::ChatAbort(_) => Method::ChatAbort,
             Call::ChatSend(_) => Method::ChatSend,
             Call::SessionsList(_) => Method::SessionsList,
+            Call::DevicePairList(_) => Method::DevicePairList,
+            Call::DevicePairApprove(_) => Method::DevicePairApprove,
+            Call::DevicePairReject(_) => Method::DevicePairReject,
+            Call::DeviceTokenRotate(_) => Method::DeviceTokenRotate,
+            Call::DeviceTokenRevoke(_) => Method::DeviceTokenRevoke,
+            Call::NodePairRequest(_) => Method::NodePairRequest,
+            Call::NodePairList(_) => Method::NodePairList,
+            Call::NodePairApprove(_) => Method::NodePairApprove,
+            Call::NodePairReject(_) => Method::NodePairReject,
+            Call::NodePairVerify(_) => Method::NodePairVerify,
+            Call::NodeRename(_) => Method::NodeRename,
+            Call::NodeList(_) => Method::NodeList,
+            Call::NodeDescribe(_) => Method::NodeDescribe,
+            Call::NodeInvoke(_) => Method::NodeInvoke,
+            Call::NodeInvokeResult(_) => Method::NodeInvokeResult,
+            Call::NodeEvent(_) => Method::NodeEvent,
+            Call::ExecApprovalsGet(_) => Method::ExecApprovalsGet,
+            Call::ExecApprovalsSet(_) => Method::ExecApprovalsSet,
+            Call::ExecApprovalsNodeGet(_) => Method::ExecApprovalsNodeGet,
+            Call::ExecApprovalsNodeSet(_) => Method::ExecApprovalsNodeSet,
+            Call::ExecApprovalRequest(_) => Method::ExecApprovalRequest,
+            Call::ExecApprovalResolve(_) => Method::ExecApprovalResolve,
+            Call::TalkMode(_) => Method::TalkMode,
+            Call::VoicewakeGet(_) => Method::VoicewakeGet,
+            Call::VoicewakeSet(_) => Method::VoicewakeSet,
+            Call::BrowserRequest(_) => Method::BrowserRequest,
         }
     }
     /// Decodes params that stand alone.
@@ -95,6 +173,103 @@ impl Call {
             }
             Method::SessionsList => {
                 rt::decode(&tables::SESSIONS_LIST_PARAMS, params).map(Call::SessionsList)
+            }
+            Method::DevicePairList => {
+                rt::decode(&tables::DEVICE_PAIR_LIST_PARAMS, params)
+                    .map(Call::DevicePairList)
+            }
+            Method::DevicePairApprove => {
+                rt::decode(&tables::DEVICE_PAIR_APPROVE_PARAMS, params)
+                    .map(Call::DevicePairApprove)
+            }
+            Method::DevicePairReject => {
+                rt::decode(&tables::DEVICE_PAIR_REJECT_PARAMS, params)
+                    .map(Call::DevicePairReject)
+            }
+            Method::DeviceTokenRotate => {
+                rt::decode(&tables::DEVICE_TOKEN_ROTATE_PARAMS, params)
+                    .map(Call::DeviceTokenRotate)
+            }
+            Method::DeviceTokenRevoke => {
+                rt::decode(&tables::DEVICE_TOKEN_REVOKE_PARAMS, params)
+                    .map(Call::DeviceTokenRevoke)
+            }
+            Method::NodePairRequest => {
+                rt::decode(&tables::NODE_PAIR_REQUEST_PARAMS, params)
+                    .map(Call::NodePairRequest)
+            }
+            Method::NodePairList => {
+                rt::decode(&tables::NODE_PAIR_LIST_PARAMS, params)
+                    .map(Call::NodePairList)
+            }
+            Method::NodePairApprove => {
+                rt::decode(&tables::NODE_PAIR_APPROVE_PARAMS, params)
+                    .map(Call::NodePairApprove)
+            }
+            Method::NodePairReject => {
+                rt::decode(&tables::NODE_PAIR_REJECT_PARAMS, params)
+                    .map(Call::NodePairReject)
+            }
+            Method::NodePairVerify => {
+                rt::decode(&tables::NODE_PAIR_VERIFY_PARAMS, params)
+                    .map(Call::NodePairVerify)
+            }
+            Method::NodeRename => {
+                rt::decode(&tables::NODE_RENAME_PARAMS, params).map(Call::NodeRename)
+            }
+            Method::NodeList => {
+                rt::decode(&tables::NODE_LIST_PARAMS, params).map(Call::NodeList)
+            }
+            Method::NodeDescribe => {
+                rt::decode(&tables::NODE_DESCRIBE_PARAMS, params).map(Call::NodeDescribe)
+            }
+            Method::NodeInvoke => {
+                rt::decode(&tables::NODE_INVOKE_PARAMS, params).map(Call::NodeInvoke)
+            }
+            Method::NodeInvokeResult => {
+                rt::decode(&tables::NODE_INVOKE_RESULT_PARAMS, params)
+                    .map(Call::NodeInvokeResult)
+            }
+            Method::NodeEvent => {
+                rt::decode(&tables::NODE_EVENT_PARAMS, params).map(Call::NodeEvent)
+            }
+            Method::ExecApprovalsGet => {
+                rt::decode(&tables::EXEC_APPROVALS_GET_PARAMS, params)
+                    .map(Call::ExecApprovalsGet)
+            }
+            Method::ExecApprovalsSet => {
+                rt::decode(&tables::EXEC_APPROVALS_SET_PARAMS, params)
+                    .map(Call::ExecApprovalsSet)
+            }
+            Method::ExecApprovalsNodeGet => {
+                rt::decode(&tables::EXEC_APPROVALS_NODE_GET_PARAMS, params)
+                    .map(Call::ExecApprovalsNodeGet)
+            }
+            Method::ExecApprovalsNodeSet => {
+                rt::decode(&tables::EXEC_APPROVALS_NODE_SET_PARAMS, params)
+                    .map(Call::ExecApprovalsNodeSet)
+            }
+            Method::ExecApprovalRequest => {
+                rt::decode(&tables::EXEC_APPROVAL_REQUEST_PARAMS, params)
+                    .map(Call::ExecApprovalRequest)
+            }
+            Method::ExecApprovalResolve => {
+                rt::decode(&tables::EXEC_APPROVAL_RESOLVE_PARAMS, params)
+                    .map(Call::ExecApprovalResolve)
+            }
+            Method::TalkMode => {
+                rt::decode(&tables::TALK_MODE_PARAMS, params).map(Call::TalkMode)
+            }
+            Method::VoicewakeGet => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::VoicewakeGet)
+            }
+            Method::VoicewakeSet => {
+                rt::decode(&tables::VOICE_WAKE_SET_PARAMS, params)
+                    .map(Call::VoicewakeSet)
+            }
+            Method::BrowserRequest => {
+                rt::decode(&tables::BROWSER_REQUEST_PARAMS, params)
+                    .map(Call::BrowserRequest)
             }
         }
     }
@@ -205,6 +380,214 @@ impl rt::ParamsOf for Call {
                         >::new(&tables::SESSIONS_LIST_PARAMS),
                     )
                     .map(Call::SessionsList)
+            }
+            Method::DevicePairList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DevicePairListParams>,
+                        >::new(&tables::DEVICE_PAIR_LIST_PARAMS),
+                    )
+                    .map(Call::DevicePairList)
+            }
+            Method::DevicePairApprove => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DevicePairApproveParams>,
+                        >::new(&tables::DEVICE_PAIR_APPROVE_PARAMS),
+                    )
+                    .map(Call::DevicePairApprove)
+            }
+            Method::DevicePairReject => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DevicePairRejectParams>,
+                        >::new(&tables::DEVICE_PAIR_REJECT_PARAMS),
+                    )
+                    .map(Call::DevicePairReject)
+            }
+            Method::DeviceTokenRotate => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DeviceTokenRotateParams>,
+                        >::new(&tables::DEVICE_TOKEN_ROTATE_PARAMS),
+                    )
+                    .map(Call::DeviceTokenRotate)
+            }
+            Method::DeviceTokenRevoke => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DeviceTokenRevokeParams>,
+                        >::new(&tables::DEVICE_TOKEN_REVOKE_PARAMS),
+                    )
+                    .map(Call::DeviceTokenRevoke)
+            }
+            Method::NodePairRequest => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairRequestParams>,
+                        >::new(&tables::NODE_PAIR_REQUEST_PARAMS),
+                    )
+                    .map(Call::NodePairRequest)
+            }
+            Method::NodePairList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairListParams>,
+                        >::new(&tables::NODE_PAIR_LIST_PARAMS),
+                    )
+                    .map(Call::NodePairList)
+            }
+            Method::NodePairApprove => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairApproveParams>,
+                        >::new(&tables::NODE_PAIR_APPROVE_PARAMS),
+                    )
+                    .map(Call::NodePairApprove)
+            }
+            Method::NodePairReject => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairRejectParams>,
+                        >::new(&tables::NODE_PAIR_REJECT_PARAMS),
+                    )
+                    .map(Call::NodePairReject)
+            }
+            Method::NodePairVerify => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairVerifyParams>,
+                        >::new(&tables::NODE_PAIR_VERIFY_PARAMS),
+                    )
+                    .map(Call::NodePairVerify)
+            }
+            Method::NodeRename => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeRenameParams>,
+                        >::new(&tables::NODE_RENAME_PARAMS),
+                    )
+                    .map(Call::NodeRename)
+            }
+            Method::NodeList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeListParams>,
+                        >::new(&tables::NODE_LIST_PARAMS),
+                    )
+                    .map(Call::NodeList)
+            }
+            Method::NodeDescribe => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeDescribeParams>,
+                        >::new(&tables::NODE_DESCRIBE_PARAMS),
+                    )
+                    .map(Call::NodeDescribe)
+            }
+            Method::NodeInvoke => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeInvokeParams>,
+                        >::new(&tables::NODE_INVOKE_PARAMS),
+                    )
+                    .map(Call::NodeInvoke)
+            }
+            Method::NodeInvokeResult => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeInvokeResultParams>,
+                        >::new(&tables::NODE_INVOKE_RESULT_PARAMS),
+                    )
+                    .map(Call::NodeInvokeResult)
+            }
+            Method::NodeEvent => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeEventParams>,
+                        >::new(&tables::NODE_EVENT_PARAMS),
+                    )
+                    .map(Call::NodeEvent)
+            }
+            Method::ExecApprovalsGet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalsGetParams>,
+                        >::new(&tables::EXEC_APPROVALS_GET_PARAMS),
+                    )
+                    .map(Call::ExecApprovalsGet)
+            }
+            Method::ExecApprovalsSet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalsSetParams>,
+                        >::new(&tables::EXEC_APPROVALS_SET_PARAMS),
+                    )
+                    .map(Call::ExecApprovalsSet)
+            }
+            Method::ExecApprovalsNodeGet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalsNodeGetParams>,
+                        >::new(&tables::EXEC_APPROVALS_NODE_GET_PARAMS),
+                    )
+                    .map(Call::ExecApprovalsNodeGet)
+            }
+            Method::ExecApprovalsNodeSet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalsNodeSetParams>,
+                        >::new(&tables::EXEC_APPROVALS_NODE_SET_PARAMS),
+                    )
+                    .map(Call::ExecApprovalsNodeSet)
+            }
+            Method::ExecApprovalRequest => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalRequestParams>,
+                        >::new(&tables::EXEC_APPROVAL_REQUEST_PARAMS),
+                    )
+                    .map(Call::ExecApprovalRequest)
+            }
+            Method::ExecApprovalResolve => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalResolveParams>,
+                        >::new(&tables::EXEC_APPROVAL_RESOLVE_PARAMS),
+                    )
+                    .map(Call::ExecApprovalResolve)
+            }
+            Method::TalkMode => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::TalkModeParams>,
+                        >::new(&tables::TALK_MODE_PARAMS),
+                    )
+                    .map(Call::TalkMode)
+            }
+            Method::VoicewakeGet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::VoicewakeGet)
+            }
+            Method::VoicewakeSet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoiceWakeSetParams>,
+                        >::new(&tables::VOICE_WAKE_SET_PARAMS),
+                    )
+                    .map(Call::VoicewakeSet)
+            }
+            Method::BrowserRequest => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::BrowserRequestParams>,
+                        >::new(&tables::BROWSER_REQUEST_PARAMS),
+                    )
+                    .map(Call::BrowserRequest)
             }
         }
     }

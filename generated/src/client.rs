@@ -145,5 +145,239 @@ pub trait GatewayCalls: Transport {
     ) -> impl Future<Output = Result<types::SessionsListResult, Self::Error>> + Send {
         self.call(Method::SessionsList, params)
     }
+    /// `device.pair.list`: Devices that wait for a decision and devices that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. No token is shown.
+    fn device_pair_list(
+        &self,
+        params: &types::DevicePairListParams,
+    ) -> impl Future<Output = Result<types::DevicePairListResult, Self::Error>> + Send {
+        self.call(Method::DevicePairList, params)
+    }
+    /// `device.pair.approve`: Admits a waiting device with the role and scopes it asked for.
+    ///
+    /// They are added to what an earlier pairing granted. The role gets a new token, which the device receives with its next hello-ok; an older one of that role dies.
+    fn device_pair_approve(
+        &self,
+        params: &types::DevicePairApproveParams,
+    ) -> impl Future<
+        Output = Result<types::DevicePairApproveResult, Self::Error>,
+    > + Send {
+        self.call(Method::DevicePairApprove, params)
+    }
+    /// `device.pair.reject`: Refuses a waiting device; it may ask again.
+    fn device_pair_reject(
+        &self,
+        params: &types::DevicePairRejectParams,
+    ) -> impl Future<
+        Output = Result<types::DevicePairRejectResult, Self::Error>,
+    > + Send {
+        self.call(Method::DevicePairReject, params)
+    }
+    /// `device.token.rotate`: Gives a device a new token for a role; the old one dies, revoked or not.
+    ///
+    /// Role and scopes must be granted to the device, and scopes also to the caller: else deviceUnknownRole or missingScope. The record of the device stays as it is. (The original takes any role and lets the scopes replace those of the device.)
+    fn device_token_rotate(
+        &self,
+        params: &types::DeviceTokenRotateParams,
+    ) -> impl Future<
+        Output = Result<types::DeviceTokenRotateResult, Self::Error>,
+    > + Send {
+        self.call(Method::DeviceTokenRotate, params)
+    }
+    /// `device.token.revoke`: Makes a device's token for a role useless.
+    ///
+    /// The device stays paired: when it connects with the shared secret it gets a new token.
+    fn device_token_revoke(
+        &self,
+        params: &types::DeviceTokenRevokeParams,
+    ) -> impl Future<
+        Output = Result<types::DeviceTokenRevokeResult, Self::Error>,
+    > + Send {
+        self.call(Method::DeviceTokenRevoke, params)
+    }
+    /// `node.pair.request`: Asks for a node to be paired.
+    ///
+    /// One request a node: a repeat is answered with the first as it was. It waits limits.pairingTtlMs. Nothing is approved by itself.
+    fn node_pair_request(
+        &self,
+        params: &types::NodePairRequestParams,
+    ) -> impl Future<Output = Result<types::NodePairRequestResult, Self::Error>> + Send {
+        self.call(Method::NodePairRequest, params)
+    }
+    /// `node.pair.list`: Nodes that wait for a decision and nodes that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. (The original also shows the tokens.)
+    fn node_pair_list(
+        &self,
+        params: &types::NodePairListParams,
+    ) -> impl Future<Output = Result<types::NodePairListResult, Self::Error>> + Send {
+        self.call(Method::NodePairList, params)
+    }
+    /// `node.pair.approve`: Pairs a waiting node and makes its token; an older one dies.
+    fn node_pair_approve(
+        &self,
+        params: &types::NodePairApproveParams,
+    ) -> impl Future<Output = Result<types::NodePairApproveResult, Self::Error>> + Send {
+        self.call(Method::NodePairApprove, params)
+    }
+    /// `node.pair.reject`: Refuses a waiting node; it may ask again.
+    fn node_pair_reject(
+        &self,
+        params: &types::NodePairRejectParams,
+    ) -> impl Future<Output = Result<types::NodePairRejectResult, Self::Error>> + Send {
+        self.call(Method::NodePairReject, params)
+    }
+    /// `node.pair.verify`: Says whether a token is that of a paired node.
+    ///
+    /// A wrong token and an unknown node are answered alike, and are no error.
+    fn node_pair_verify(
+        &self,
+        params: &types::NodePairVerifyParams,
+    ) -> impl Future<Output = Result<types::NodePairVerifyResult, Self::Error>> + Send {
+        self.call(Method::NodePairVerify, params)
+    }
+    /// `node.rename`: Gives a node of this list another name.
+    ///
+    /// Only nodes paired here: one that is paired as a device is unknown.
+    fn node_rename(
+        &self,
+        params: &types::NodeRenameParams,
+    ) -> impl Future<Output = Result<types::NodeRenameResult, Self::Error>> + Send {
+        self.call(Method::NodeRename, params)
+    }
+    /// `node.list`: Nodes that are connected or paired.
+    ///
+    /// Connected ones first, then by name in any case (by id where there is none), then by id. Nodes paired by token alone (group node-pair) are not among them.
+    fn node_list(
+        &self,
+        params: &types::NodeListParams,
+    ) -> impl Future<Output = Result<types::NodeListResult, Self::Error>> + Send {
+        self.call(Method::NodeList, params)
+    }
+    /// `node.describe`: One node, as node.list shows it.
+    fn node_describe(
+        &self,
+        params: &types::NodeDescribeParams,
+    ) -> impl Future<Output = Result<types::NodeDescribeResult, Self::Error>> + Send {
+        self.call(Method::NodeDescribe, params)
+    }
+    /// `node.invoke`: Runs a command on a connected node and answers with what came of it.
+    ///
+    /// Allowed are commands that the node offers and that its platform may have, as the configuration changes that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none when the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the gateway itself recognises no retry.
+    fn node_invoke(
+        &self,
+        params: &types::NodeInvokeParams,
+    ) -> impl Future<Output = Result<types::NodeInvokeResult, Self::Error>> + Send {
+        self.call(Method::NodeInvoke, params)
+    }
+    /// `node.invoke.result`: A node tells what came of a command.
+    fn node_invoke_result(
+        &self,
+        params: &types::NodeInvokeResultParams,
+    ) -> impl Future<
+        Output = Result<types::NodeInvokeResultResult, Self::Error>,
+    > + Send {
+        self.call(Method::NodeInvokeResult, params)
+    }
+    /// `node.event`: A node tells that something happened to it.
+    ///
+    /// Known names are the nodeEvent texts; their payloads are NodeVoiceTranscript, NodeAgentRequest, NodeChatSubscription, NodeExecStarted, NodeExecFinished and NodeExecDenied. Other names, and payloads that cannot be used, are acknowledged like any other and have no effect.
+    fn node_event(
+        &self,
+        params: &types::NodeEventParams,
+    ) -> impl Future<Output = Result<types::OkResult, Self::Error>> + Send {
+        self.call(Method::NodeEvent, params)
+    }
+    /// `exec.approvals.get`: The standing rules of this machine.
+    ///
+    /// Missing rules are made, unreadable ones replaced by empty ones, entries get their ids; so they always exist. The token of the approval socket is never shown.
+    fn exec_approvals_get(
+        &self,
+        params: &types::ExecApprovalsGetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsSnapshot, Self::Error>> + Send {
+        self.call(Method::ExecApprovalsGet, params)
+    }
+    /// `exec.approvals.set`: Replaces the standing rules of this machine.
+    ///
+    /// Whoever writes proves by baseHash what they have read: execApprovalsHashRequired, execApprovalsHashUnavailable, execApprovalsChanged. Rules of the agent default are merged into those of main.
+    fn exec_approvals_set(
+        &self,
+        params: &types::ExecApprovalsSetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsSnapshot, Self::Error>> + Send {
+        self.call(Method::ExecApprovalsSet, params)
+    }
+    /// `exec.approvals.node.get`: The standing rules of a node.
+    ///
+    /// Runs system.execApprovals.get there, whatever commands are allowed to it, within limits.nodeInvokeTimeoutMs. Errors of the node carry NodeErrorDetails.
+    fn exec_approvals_node_get(
+        &self,
+        params: &types::ExecApprovalsNodeGetParams,
+    ) -> impl Future<
+        Output = Result<types::ExecApprovalsNodeResult, Self::Error>,
+    > + Send {
+        self.call(Method::ExecApprovalsNodeGet, params)
+    }
+    /// `exec.approvals.node.set`: Replaces the standing rules of a node.
+    ///
+    /// Runs system.execApprovals.set there with file and baseHash, whatever commands are allowed to it, within limits.nodeInvokeTimeoutMs. The node judges both. Errors of the node carry NodeErrorDetails.
+    fn exec_approvals_node_set(
+        &self,
+        params: &types::ExecApprovalsNodeSetParams,
+    ) -> impl Future<
+        Output = Result<types::ExecApprovalsNodeResult, Self::Error>,
+    > + Send {
+        self.call(Method::ExecApprovalsNodeSet, params)
+    }
+    /// `exec.approval.request`: Asks people whether a command may run; answered when one decides or the time is over.
+    ///
+    /// The connection stays free for other requests. A caller that leaves does not withdraw the question. Nobody is told when the time is over but the caller: clients drop the question at expiresAtMs.
+    fn exec_approval_request(
+        &self,
+        params: &types::ExecApprovalRequestParams,
+    ) -> impl Future<
+        Output = Result<types::ExecApprovalRequestResult, Self::Error>,
+    > + Send {
+        self.call(Method::ExecApprovalRequest, params)
+    }
+    /// `exec.approval.resolve`: Decides whether a command may run; the first decision counts.
+    fn exec_approval_resolve(
+        &self,
+        params: &types::ExecApprovalResolveParams,
+    ) -> impl Future<Output = Result<types::OkResult, Self::Error>> + Send {
+        self.call(Method::ExecApprovalResolve, params)
+    }
+    /// `talk.mode`: Tells everybody that talk mode goes on or off, or what it is doing.
+    ///
+    /// Nothing is kept. From a chat page it needs a connected phone or tablet: else talkNeedsMobileNode.
+    fn talk_mode(
+        &self,
+        params: &types::TalkModeParams,
+    ) -> impl Future<Output = Result<types::TalkModeState, Self::Error>> + Send {
+        self.call(Method::TalkMode, params)
+    }
+    /// `voicewake.get`: The words that wake a listening device.
+    fn voicewake_get(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::VoiceWakeTriggers, Self::Error>> + Send {
+        self.call(Method::VoicewakeGet, params)
+    }
+    /// `voicewake.set`: Sets the words that wake a listening device, and tells everybody.
+    fn voicewake_set(
+        &self,
+        params: &types::VoiceWakeSetParams,
+    ) -> impl Future<Output = Result<types::VoiceWakeTriggers, Self::Error>> + Send {
+        self.call(Method::VoicewakeSet, params)
+    }
+    /// `browser.request`: Hands an HTTP-like request to the browser control, here or on a node.
+    ///
+    /// It goes to a node when one is configured, or when exactly one that offers browser.proxy is connected; gateway.nodes.browser.mode off keeps it here. A status from 400 becomes INVALID_REQUEST, from 500 UNAVAILABLE, with the body's error as message and the body as details. Errors of a node carry NodeErrorDetails or NodeCommandRefusedDetails.
+    fn browser_request(
+        &self,
+        params: &types::BrowserRequestParams,
+    ) -> impl Future<Output = Result<types::BrowserRequestResult, Self::Error>> + Send {
+        self.call(Method::BrowserRequest, params)
+    }
 }
 impl<T: Transport> GatewayCalls for T {}

@@ -21,10 +21,28 @@ pub enum EventKind {
     Agent,
     /// `chat`: The reply of a run as it grows, and how it ended.
     Chat,
+    /// `device.pair.requested`: A device that is not here waits for a decision.
+    DevicePairRequested,
+    /// `device.pair.resolved`: A device was admitted or refused.
+    DevicePairResolved,
+    /// `node.pair.requested`: A node waits for a decision; once for each request.
+    NodePairRequested,
+    /// `node.pair.resolved`: A node was paired or refused; not when a request merely expires.
+    NodePairResolved,
+    /// `node.invoke.request`: A node is to run a command; it answers with node.invoke.result.
+    NodeInvokeRequest,
+    /// `exec.approval.requested`: Somebody has to decide whether a command may run.
+    ExecApprovalRequested,
+    /// `exec.approval.resolved`: Somebody decided; not sent when the time was over.
+    ExecApprovalResolved,
+    /// `talk.mode`: Talk mode went on or off, or does something else now.
+    TalkMode,
+    /// `voicewake.changed`: The words that wake a listening device.
+    VoicewakeChanged,
 }
 impl EventKind {
     /// All events in group order.
-    pub const ALL: [EventKind; 7usize] = [
+    pub const ALL: [EventKind; 16usize] = [
         EventKind::ConnectChallenge,
         EventKind::Health,
         EventKind::Presence,
@@ -32,6 +50,15 @@ impl EventKind {
         EventKind::Shutdown,
         EventKind::Agent,
         EventKind::Chat,
+        EventKind::DevicePairRequested,
+        EventKind::DevicePairResolved,
+        EventKind::NodePairRequested,
+        EventKind::NodePairResolved,
+        EventKind::NodeInvokeRequest,
+        EventKind::ExecApprovalRequested,
+        EventKind::ExecApprovalResolved,
+        EventKind::TalkMode,
+        EventKind::VoicewakeChanged,
     ];
     /// As on the wire.
     pub const fn name(self) -> &'static str {
@@ -43,6 +70,15 @@ impl EventKind {
             EventKind::Shutdown => "shutdown",
             EventKind::Agent => "agent",
             EventKind::Chat => "chat",
+            EventKind::DevicePairRequested => "device.pair.requested",
+            EventKind::DevicePairResolved => "device.pair.resolved",
+            EventKind::NodePairRequested => "node.pair.requested",
+            EventKind::NodePairResolved => "node.pair.resolved",
+            EventKind::NodeInvokeRequest => "node.invoke.request",
+            EventKind::ExecApprovalRequested => "exec.approval.requested",
+            EventKind::ExecApprovalResolved => "exec.approval.resolved",
+            EventKind::TalkMode => "talk.mode",
+            EventKind::VoicewakeChanged => "voicewake.changed",
         }
     }
     /// From the wire; `None` for a name that the protocol does not have.
@@ -55,6 +91,15 @@ impl EventKind {
             "shutdown" => Some(EventKind::Shutdown),
             "agent" => Some(EventKind::Agent),
             "chat" => Some(EventKind::Chat),
+            "device.pair.requested" => Some(EventKind::DevicePairRequested),
+            "device.pair.resolved" => Some(EventKind::DevicePairResolved),
+            "node.pair.requested" => Some(EventKind::NodePairRequested),
+            "node.pair.resolved" => Some(EventKind::NodePairResolved),
+            "node.invoke.request" => Some(EventKind::NodeInvokeRequest),
+            "exec.approval.requested" => Some(EventKind::ExecApprovalRequested),
+            "exec.approval.resolved" => Some(EventKind::ExecApprovalResolved),
+            "talk.mode" => Some(EventKind::TalkMode),
+            "voicewake.changed" => Some(EventKind::VoicewakeChanged),
             _ => None,
         }
     }
@@ -83,7 +128,7 @@ pub struct EventSpec {
     pub payload: &'static Node,
 }
 /// All events in group order; indexed by `EventKind as usize`.
-pub static EVENTS: [EventSpec; 7usize] = [
+pub static EVENTS: [EventSpec; 16usize] = [
     EventSpec {
         kind: EventKind::ConnectChallenge,
         name: "connect.challenge",
@@ -154,6 +199,96 @@ pub static EVENTS: [EventSpec; 7usize] = [
         since: 3,
         payload: &tables::CHAT_EVENT,
     },
+    EventSpec {
+        kind: EventKind::DevicePairRequested,
+        name: "device.pair.requested",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Pairing],
+        state_version: false,
+        since: 3,
+        payload: &tables::DEVICE_PAIR_REQUESTED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::DevicePairResolved,
+        name: "device.pair.resolved",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Pairing],
+        state_version: false,
+        since: 3,
+        payload: &tables::DEVICE_PAIR_RESOLVED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::NodePairRequested,
+        name: "node.pair.requested",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Pairing],
+        state_version: false,
+        since: 3,
+        payload: &tables::NODE_PAIR_PENDING,
+    },
+    EventSpec {
+        kind: EventKind::NodePairResolved,
+        name: "node.pair.resolved",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Pairing],
+        state_version: false,
+        since: 3,
+        payload: &tables::NODE_PAIR_RESOLVED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::NodeInvokeRequest,
+        name: "node.invoke.request",
+        broadcast: false,
+        roles: &[Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::NODE_INVOKE_REQUEST_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::ExecApprovalRequested,
+        name: "exec.approval.requested",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Approvals],
+        state_version: false,
+        since: 3,
+        payload: &tables::EXEC_APPROVAL_REQUESTED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::ExecApprovalResolved,
+        name: "exec.approval.resolved",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Approvals],
+        state_version: false,
+        since: 3,
+        payload: &tables::EXEC_APPROVAL_RESOLVED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::TalkMode,
+        name: "talk.mode",
+        broadcast: true,
+        roles: &[Role::Operator, Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::TALK_MODE_STATE,
+    },
+    EventSpec {
+        kind: EventKind::VoicewakeChanged,
+        name: "voicewake.changed",
+        broadcast: true,
+        roles: &[Role::Operator, Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::VOICE_WAKE_TRIGGERS,
+    },
 ];
 /// An event with its payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,6 +307,24 @@ pub enum Event {
     Agent(crate::types::AgentEvent),
     /// `chat`: The reply of a run as it grows, and how it ended.
     Chat(crate::types::ChatEvent),
+    /// `device.pair.requested`: A device that is not here waits for a decision.
+    DevicePairRequested(crate::types::DevicePairRequestedEvent),
+    /// `device.pair.resolved`: A device was admitted or refused.
+    DevicePairResolved(crate::types::DevicePairResolvedEvent),
+    /// `node.pair.requested`: A node waits for a decision; once for each request.
+    NodePairRequested(crate::types::NodePairPending),
+    /// `node.pair.resolved`: A node was paired or refused; not when a request merely expires.
+    NodePairResolved(crate::types::NodePairResolvedEvent),
+    /// `node.invoke.request`: A node is to run a command; it answers with node.invoke.result.
+    NodeInvokeRequest(crate::types::NodeInvokeRequestEvent),
+    /// `exec.approval.requested`: Somebody has to decide whether a command may run.
+    ExecApprovalRequested(crate::types::ExecApprovalRequestedEvent),
+    /// `exec.approval.resolved`: Somebody decided; not sent when the time was over.
+    ExecApprovalResolved(crate::types::ExecApprovalResolvedEvent),
+    /// `talk.mode`: Talk mode went on or off, or does something else now.
+    TalkMode(crate::types::TalkModeState),
+    /// `voicewake.changed`: The words that wake a listening device.
+    VoicewakeChanged(crate::types::VoiceWakeTriggers),
 }
 impl Event {
     /// Which event.
@@ -184,6 +337,15 @@ impl Event {
             Event::Shutdown(_) => EventKind::Shutdown,
             Event::Agent(_) => EventKind::Agent,
             Event::Chat(_) => EventKind::Chat,
+            Event::DevicePairRequested(_) => EventKind::DevicePairRequested,
+            Event::DevicePairResolved(_) => EventKind::DevicePairResolved,
+            Event::NodePairRequested(_) => EventKind::NodePairRequested,
+            Event::NodePairResolved(_) => EventKind::NodePairResolved,
+            Event::NodeInvokeRequest(_) => EventKind::NodeInvokeRequest,
+            Event::ExecApprovalRequested(_) => EventKind::ExecApprovalRequested,
+            Event::ExecApprovalResolved(_) => EventKind::ExecApprovalResolved,
+            Event::TalkMode(_) => EventKind::TalkMode,
+            Event::VoicewakeChanged(_) => EventKind::VoicewakeChanged,
         }
     }
     /// May it be left out for a connection whose outbound buffer is full?
@@ -198,6 +360,15 @@ impl Event {
             Event::Chat(payload) => {
                 matches!(payload.state, crate ::types::ChatState::Delta)
             }
+            Event::DevicePairRequested(_) => true,
+            Event::DevicePairResolved(_) => true,
+            Event::NodePairRequested(_) => true,
+            Event::NodePairResolved(_) => true,
+            Event::NodeInvokeRequest(_) => false,
+            Event::ExecApprovalRequested(_) => true,
+            Event::ExecApprovalResolved(_) => true,
+            Event::TalkMode(_) => true,
+            Event::VoicewakeChanged(_) => true,
         }
     }
     /// The frame text up to the payload's end: `{"type":"event","event":…,"payload":…`.
@@ -246,6 +417,60 @@ impl Event {
                     payload,
                 )
             }
+            Event::DevicePairRequested(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"device.pair.requested\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::DevicePairResolved(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"device.pair.resolved\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::NodePairRequested(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"node.pair.requested\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::NodePairResolved(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"node.pair.resolved\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::NodeInvokeRequest(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"node.invoke.request\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::ExecApprovalRequested(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"exec.approval.requested\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::ExecApprovalResolved(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"exec.approval.resolved\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::TalkMode(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"talk.mode\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::VoicewakeChanged(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"voicewake.changed\",\"payload\":",
+                    payload,
+                )
+            }
         }
     }
     /// Decodes and checks a payload.
@@ -273,6 +498,41 @@ impl Event {
             EventKind::Chat => {
                 crate::rt::decode(&tables::CHAT_EVENT, payload).map(Event::Chat)
             }
+            EventKind::DevicePairRequested => {
+                crate::rt::decode(&tables::DEVICE_PAIR_REQUESTED_EVENT, payload)
+                    .map(Event::DevicePairRequested)
+            }
+            EventKind::DevicePairResolved => {
+                crate::rt::decode(&tables::DEVICE_PAIR_RESOLVED_EVENT, payload)
+                    .map(Event::DevicePairResolved)
+            }
+            EventKind::NodePairRequested => {
+                crate::rt::decode(&tables::NODE_PAIR_PENDING, payload)
+                    .map(Event::NodePairRequested)
+            }
+            EventKind::NodePairResolved => {
+                crate::rt::decode(&tables::NODE_PAIR_RESOLVED_EVENT, payload)
+                    .map(Event::NodePairResolved)
+            }
+            EventKind::NodeInvokeRequest => {
+                crate::rt::decode(&tables::NODE_INVOKE_REQUEST_EVENT, payload)
+                    .map(Event::NodeInvokeRequest)
+            }
+            EventKind::ExecApprovalRequested => {
+                crate::rt::decode(&tables::EXEC_APPROVAL_REQUESTED_EVENT, payload)
+                    .map(Event::ExecApprovalRequested)
+            }
+            EventKind::ExecApprovalResolved => {
+                crate::rt::decode(&tables::EXEC_APPROVAL_RESOLVED_EVENT, payload)
+                    .map(Event::ExecApprovalResolved)
+            }
+            EventKind::TalkMode => {
+                crate::rt::decode(&tables::TALK_MODE_STATE, payload).map(Event::TalkMode)
+            }
+            EventKind::VoicewakeChanged => {
+                crate::rt::decode(&tables::VOICE_WAKE_TRIGGERS, payload)
+                    .map(Event::VoicewakeChanged)
+            }
         }
     }
     /// Decodes a payload as a client should: members that a newer server adds are ignored.
@@ -287,6 +547,31 @@ impl Event {
             EventKind::Shutdown => serde_json::from_str(payload).map(Event::Shutdown),
             EventKind::Agent => serde_json::from_str(payload).map(Event::Agent),
             EventKind::Chat => serde_json::from_str(payload).map(Event::Chat),
+            EventKind::DevicePairRequested => {
+                serde_json::from_str(payload).map(Event::DevicePairRequested)
+            }
+            EventKind::DevicePairResolved => {
+                serde_json::from_str(payload).map(Event::DevicePairResolved)
+            }
+            EventKind::NodePairRequested => {
+                serde_json::from_str(payload).map(Event::NodePairRequested)
+            }
+            EventKind::NodePairResolved => {
+                serde_json::from_str(payload).map(Event::NodePairResolved)
+            }
+            EventKind::NodeInvokeRequest => {
+                serde_json::from_str(payload).map(Event::NodeInvokeRequest)
+            }
+            EventKind::ExecApprovalRequested => {
+                serde_json::from_str(payload).map(Event::ExecApprovalRequested)
+            }
+            EventKind::ExecApprovalResolved => {
+                serde_json::from_str(payload).map(Event::ExecApprovalResolved)
+            }
+            EventKind::TalkMode => serde_json::from_str(payload).map(Event::TalkMode),
+            EventKind::VoicewakeChanged => {
+                serde_json::from_str(payload).map(Event::VoicewakeChanged)
+            }
         }
     }
 }

@@ -1432,4 +1432,1020 @@ pub static ALL: &[Examples] = &[
         valid: &["\"7\"", "7"],
         invalid: &[],
     },
+    Examples {
+        definition: "DevicePairListParams",
+        node: &crate::tables::DEVICE_PAIR_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "nothing to choose",
+                "{\"bad-param\":1}",
+                "at root: unexpected property 'bad-param'",
+            ),
+            ("a list", "[]", "must be object"),
+        ],
+    },
+    Examples {
+        definition: "DevicePairListResult",
+        node: &crate::tables::DEVICE_PAIR_LIST_RESULT,
+        valid: &[
+            "{\"pending\":[],\"paired\":[]}",
+            "{\"pending\":[{\"requestId\":\"r-1\",\"deviceId\":\"d-1\",\"publicKey\":\"k-1\",\"role\":\"operator\",\"roles\":[\"operator\"],\"scopes\":[\"operator.read\"],\"silent\":false,\"isRepair\":false,\"ts\":1769900000000}],\"paired\":[{\"deviceId\":\"d-2\",\"publicKey\":\"k-2\",\"role\":\"node\",\"roles\":[\"node\"],\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000,\"tokens\":[{\"role\":\"node\",\"scopes\":[],\"createdAtMs\":1769900000000}]}]}",
+        ],
+        invalid: &[
+            ("half of it", "{\"pending\":[]}", "must have required property 'paired'"),
+            (
+                "a device that nobody approved",
+                "{\"pending\":[],\"paired\":[{\"deviceId\":\"d-2\",\"publicKey\":\"k-2\",\"role\":\"node\",\"roles\":[\"node\"],\"createdAtMs\":1}]}",
+                "at /paired/0: must have required property 'approvedAtMs'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairRequestedEvent",
+        node: &crate::tables::DEVICE_PAIR_REQUESTED_EVENT,
+        valid: &[
+            "{\"requestId\":\"250ace5d-7df8-4ff4-aac2-c50c8aca386f\",\"deviceId\":\"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c\",\"publicKey\":\"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg\",\"displayName\":\"Phone\",\"platform\":\"iOS 18.1\",\"clientId\":\"openclaw-ios\",\"clientMode\":\"ui\",\"role\":\"operator\",\"roles\":[\"operator\"],\"scopes\":[\"operator.read\",\"operator.write\"],\"remoteIp\":\"192.0.2.7\",\"silent\":false,\"isRepair\":false,\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "no key, an empty name, a secret",
+                "{\"requestId\":\"r-1\",\"deviceId\":\"d-1\",\"displayName\":\"\",\"role\":\"operator\",\"roles\":[\"operator\"],\"silent\":false,\"isRepair\":false,\"ts\":1,\"token\":\"t\"}",
+                "must have required property 'publicKey'; at root: unexpected property 'token'; at /displayName: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePaired",
+        node: &crate::tables::DEVICE_PAIRED,
+        valid: &[
+            "{\"deviceId\":\"d-1\",\"publicKey\":\"k-1\",\"displayName\":\"Phone\",\"platform\":\"iOS 18.1\",\"clientId\":\"openclaw-ios\",\"clientMode\":\"node\",\"role\":\"node\",\"roles\":[\"operator\",\"node\"],\"scopes\":[\"operator.read\"],\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900100000,\"tokens\":[{\"role\":\"node\",\"scopes\":[],\"createdAtMs\":1769900100000},{\"role\":\"operator\",\"scopes\":[\"operator.read\"],\"createdAtMs\":1769900000000,\"lastUsedAtMs\":1769900200000}]}",
+        ],
+        invalid: &[
+            (
+                "a list of tokens by role",
+                "{\"deviceId\":\"d-1\",\"publicKey\":\"k-1\",\"role\":\"node\",\"roles\":[\"node\"],\"createdAtMs\":1,\"approvedAtMs\":1,\"tokens\":{}}",
+                "at /tokens: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenInfo",
+        node: &crate::tables::DEVICE_TOKEN_INFO,
+        valid: &[
+            "{\"role\":\"operator\",\"scopes\":[\"operator.read\"],\"createdAtMs\":1769900000000,\"rotatedAtMs\":1769900100000,\"revokedAtMs\":1769900200000}",
+        ],
+        invalid: &[
+            (
+                "the token itself",
+                "{\"role\":\"operator\",\"scopes\":[],\"createdAtMs\":1,\"token\":\"t\"}",
+                "at root: unexpected property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairApproveParams",
+        node: &crate::tables::DEVICE_PAIR_APPROVE_PARAMS,
+        valid: &["{\"requestId\":\"250ace5d-7df8-4ff4-aac2-c50c8aca386f\"}"],
+        invalid: &[("nothing named", "{}", "must have required property 'requestId'")],
+    },
+    Examples {
+        definition: "DevicePairApproveResult",
+        node: &crate::tables::DEVICE_PAIR_APPROVE_RESULT,
+        valid: &[
+            "{\"requestId\":\"r-1\",\"device\":{\"deviceId\":\"d-1\",\"publicKey\":\"k-1\",\"role\":\"node\",\"roles\":[\"node\"],\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}}",
+        ],
+        invalid: &[
+            (
+                "no device",
+                "{\"requestId\":\"r-1\",\"device\":null}",
+                "at /device: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairRejectParams",
+        node: &crate::tables::DEVICE_PAIR_REJECT_PARAMS,
+        valid: &["{\"requestId\":\"250ace5d-7df8-4ff4-aac2-c50c8aca386f\"}"],
+        invalid: &[
+            (
+                "empty",
+                "{\"requestId\":\"\"}",
+                "at /requestId: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairRejectResult",
+        node: &crate::tables::DEVICE_PAIR_REJECT_RESULT,
+        valid: &["{\"requestId\":\"r-1\",\"deviceId\":\"d-1\"}"],
+        invalid: &[
+            (
+                "whose it was is not said",
+                "{\"requestId\":\"r-1\"}",
+                "must have required property 'deviceId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairResolvedEvent",
+        node: &crate::tables::DEVICE_PAIR_RESOLVED_EVENT,
+        valid: &[
+            "{\"requestId\":\"r-1\",\"deviceId\":\"d-1\",\"decision\":\"approved\",\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "unknown decision",
+                "{\"requestId\":\"r-1\",\"deviceId\":\"d-1\",\"decision\":\"expired\",\"ts\":1}",
+                "at /decision: must be equal to constant; at /decision: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "PairDecision",
+        node: &crate::tables::PAIR_DECISION,
+        valid: &["\"approved\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"expired\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenRotateParams",
+        node: &crate::tables::DEVICE_TOKEN_ROTATE_PARAMS,
+        valid: &[
+            "{\"deviceId\":\"d-1\",\"role\":\"node\"}",
+            "{\"deviceId\":\"d-1\",\"role\":\"operator\",\"scopes\":[\"operator.read\"]}",
+        ],
+        invalid: &[
+            (
+                "an empty scope, no role",
+                "{\"deviceId\":\"d-1\",\"scopes\":[\"\"]}",
+                "must have required property 'role'; at /scopes/0: must NOT have fewer than 1 characters",
+            ),
+            (
+                "null is not absence",
+                "{\"deviceId\":\"d-1\",\"role\":\"node\",\"scopes\":null}",
+                "at /scopes: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenRotateResult",
+        node: &crate::tables::DEVICE_TOKEN_ROTATE_RESULT,
+        valid: &[
+            "{\"deviceId\":\"d-1\",\"role\":\"operator\",\"token\":\"059be96934724cb5a6518a2e90f75265\",\"scopes\":[\"operator.read\"],\"rotatedAtMs\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "no token",
+                "{\"deviceId\":\"d-1\",\"role\":\"operator\",\"scopes\":[],\"rotatedAtMs\":1}",
+                "must have required property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenRevokeParams",
+        node: &crate::tables::DEVICE_TOKEN_REVOKE_PARAMS,
+        valid: &["{\"deviceId\":\"d-1\",\"role\":\"operator\"}"],
+        invalid: &[
+            ("no role", "{\"deviceId\":\"d-1\"}", "must have required property 'role'"),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenRevokeResult",
+        node: &crate::tables::DEVICE_TOKEN_REVOKE_RESULT,
+        valid: &[
+            "{\"deviceId\":\"d-1\",\"role\":\"operator\",\"revokedAtMs\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "no time",
+                "{\"deviceId\":\"d-1\",\"role\":\"operator\"}",
+                "must have required property 'revokedAtMs'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairRequestParams",
+        node: &crate::tables::NODE_PAIR_REQUEST_PARAMS,
+        valid: &[
+            "{\"nodeId\":\"n-1\"}",
+            "{\"nodeId\":\"n-1\",\"displayName\":\"Phone\",\"platform\":\"ios\",\"caps\":[\"canvas\"],\"commands\":[\"canvas.present\"],\"silent\":true}",
+        ],
+        invalid: &[
+            (
+                "no node, an empty command, permissions",
+                "{\"commands\":[\"\"],\"permissions\":{}}",
+                "must have required property 'nodeId'; at root: unexpected property 'permissions'; at /commands/0: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairRequestResult",
+        node: &crate::tables::NODE_PAIR_REQUEST_RESULT,
+        valid: &[
+            "{\"status\":\"pending\",\"request\":{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"isRepair\":false,\"ts\":1769900000000},\"created\":true}",
+        ],
+        invalid: &[
+            (
+                "never approved by itself",
+                "{\"status\":\"approved\",\"request\":{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"isRepair\":false,\"ts\":1},\"created\":true}",
+                "at /status: must be equal to constant",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairPending",
+        node: &crate::tables::NODE_PAIR_PENDING,
+        valid: &[
+            "{\"requestId\":\"b1bb2553-f536-4235-9e76-b3b9d419468a\",\"nodeId\":\"n-1\",\"displayName\":\"Phone\",\"platform\":\"ios\",\"caps\":[\"canvas\"],\"commands\":[\"canvas.present\"],\"isRepair\":false,\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "whether it is a repair is always said",
+                "{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"ts\":1}",
+                "must have required property 'isRepair'",
+            ),
+            (
+                "a permission is yes or no",
+                "{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"permissions\":{\"camera\":\"ask\"},\"isRepair\":false,\"ts\":1}",
+                "at /permissions/camera: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairListParams",
+        node: &crate::tables::NODE_PAIR_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "nothing to choose",
+                "{\"bad-param\":1}",
+                "at root: unexpected property 'bad-param'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairListResult",
+        node: &crate::tables::NODE_PAIR_LIST_RESULT,
+        valid: &[
+            "{\"pending\":[],\"paired\":[{\"nodeId\":\"n-1\",\"displayName\":\"Phone\",\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}]}",
+        ],
+        invalid: &[
+            (
+                "a token",
+                "{\"pending\":[],\"paired\":[{\"nodeId\":\"n-1\",\"token\":\"t\",\"createdAtMs\":1,\"approvedAtMs\":1}]}",
+                "at /paired/0: unexpected property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairListed",
+        node: &crate::tables::NODE_PAIR_LISTED,
+        valid: &[
+            "{\"nodeId\":\"n-1\",\"displayName\":\"Phone\",\"platform\":\"ios\",\"caps\":[\"canvas\"],\"commands\":[\"canvas.present\"],\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "a token",
+                "{\"nodeId\":\"n-1\",\"token\":\"t\",\"createdAtMs\":1,\"approvedAtMs\":1}",
+                "at root: unexpected property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairPaired",
+        node: &crate::tables::NODE_PAIR_PAIRED,
+        valid: &[
+            "{\"nodeId\":\"n-1\",\"token\":\"0123456789abcdef0123456789abcdef\",\"displayName\":\"Phone\",\"platform\":\"ios\",\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "no token",
+                "{\"nodeId\":\"n-1\",\"createdAtMs\":1,\"approvedAtMs\":1}",
+                "must have required property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairApproveParams",
+        node: &crate::tables::NODE_PAIR_APPROVE_PARAMS,
+        valid: &["{\"requestId\":\"b1bb2553-f536-4235-9e76-b3b9d419468a\"}"],
+        invalid: &[
+            (
+                "the node is not the request",
+                "{\"nodeId\":\"n-1\"}",
+                "must have required property 'requestId'; at root: unexpected property 'nodeId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairApproveResult",
+        node: &crate::tables::NODE_PAIR_APPROVE_RESULT,
+        valid: &[
+            "{\"requestId\":\"r-1\",\"node\":{\"nodeId\":\"n-1\",\"token\":\"0123456789abcdef0123456789abcdef\",\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}}",
+        ],
+        invalid: &[
+            (
+                "no token",
+                "{\"requestId\":\"r-1\",\"node\":{\"nodeId\":\"n-1\",\"createdAtMs\":1,\"approvedAtMs\":1}}",
+                "at /node: must have required property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairRejectParams",
+        node: &crate::tables::NODE_PAIR_REJECT_PARAMS,
+        valid: &["{\"requestId\":\"b1bb2553-f536-4235-9e76-b3b9d419468a\"}"],
+        invalid: &[("nothing named", "{}", "must have required property 'requestId'")],
+    },
+    Examples {
+        definition: "NodePairRejectResult",
+        node: &crate::tables::NODE_PAIR_REJECT_RESULT,
+        valid: &["{\"requestId\":\"r-1\",\"nodeId\":\"n-1\"}"],
+        invalid: &[
+            (
+                "whose it was is not said",
+                "{\"requestId\":\"r-1\"}",
+                "must have required property 'nodeId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairVerifyParams",
+        node: &crate::tables::NODE_PAIR_VERIFY_PARAMS,
+        valid: &["{\"nodeId\":\"n-1\",\"token\":\"0123456789abcdef0123456789abcdef\"}"],
+        invalid: &[
+            (
+                "an empty token",
+                "{\"nodeId\":\"n-1\",\"token\":\"\"}",
+                "at /token: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairVerifyResult",
+        node: &crate::tables::NODE_PAIR_VERIFY_RESULT,
+        valid: &[
+            "{\"ok\":false}",
+            "{\"ok\":true,\"node\":{\"nodeId\":\"n-1\",\"token\":\"0123456789abcdef0123456789abcdef\",\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}}",
+        ],
+        invalid: &[
+            (
+                "null is not absence",
+                "{\"ok\":false,\"node\":null}",
+                "at /node: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairResolvedEvent",
+        node: &crate::tables::NODE_PAIR_RESOLVED_EVENT,
+        valid: &[
+            "{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"decision\":\"rejected\",\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "unknown decision",
+                "{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"decision\":\"no\",\"ts\":1}",
+                "at /decision: must be equal to constant; at /decision: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeRenameParams",
+        node: &crate::tables::NODE_RENAME_PARAMS,
+        valid: &["{\"nodeId\":\"n-1\",\"displayName\":\"My phone\"}"],
+        invalid: &[
+            (
+                "nothing said",
+                "{\"bad-param\":1}",
+                "must have required property 'nodeId'; must have required property 'displayName'; at root: unexpected property 'bad-param'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeRenameResult",
+        node: &crate::tables::NODE_RENAME_RESULT,
+        valid: &["{\"nodeId\":\"n-1\",\"displayName\":\"My phone\"}"],
+        invalid: &[
+            (
+                "no name",
+                "{\"nodeId\":\"n-1\"}",
+                "must have required property 'displayName'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeListParams",
+        node: &crate::tables::NODE_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            ("nothing to choose", "{\"x\":1}", "at root: unexpected property 'x'"),
+        ],
+    },
+    Examples {
+        definition: "NodeListResult",
+        node: &crate::tables::NODE_LIST_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"nodes\":[]}",
+            "{\"ts\":1769900000000,\"nodes\":[{\"nodeId\":\"d-1\",\"caps\":[],\"commands\":[],\"paired\":true,\"connected\":false}]}",
+        ],
+        invalid: &[
+            ("a bare list", "[]", "must be object"),
+            (
+                "whether it is connected is always said",
+                "{\"ts\":1,\"nodes\":[{\"nodeId\":\"d-1\",\"caps\":[],\"commands\":[],\"paired\":true}]}",
+                "at /nodes/0: must have required property 'connected'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeRow",
+        node: &crate::tables::NODE_ROW,
+        valid: &[
+            "{\"nodeId\":\"d-1\",\"displayName\":\"Workshop\",\"platform\":\"linux\",\"version\":\"1.0.0\",\"deviceFamily\":\"Linux\",\"modelIdentifier\":\"x64\",\"caps\":[\"browser\",\"system\"],\"commands\":[\"system.run\",\"system.which\"],\"pathEnv\":\"/usr/bin\",\"permissions\":{\"camera\":true},\"connectedAtMs\":1769900000000,\"paired\":true,\"connected\":true}",
+        ],
+        invalid: &[
+            (
+                "no commands is an empty list, a permission is yes or no",
+                "{\"nodeId\":\"d-1\",\"caps\":[],\"permissions\":{\"camera\":\"ask\"},\"paired\":true,\"connected\":false}",
+                "must have required property 'commands'; at /permissions/camera: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeDescribeParams",
+        node: &crate::tables::NODE_DESCRIBE_PARAMS,
+        valid: &["{\"nodeId\":\"d-1\"}"],
+        invalid: &[
+            (
+                "empty",
+                "{\"nodeId\":\"\"}",
+                "at /nodeId: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeDescribeResult",
+        node: &crate::tables::NODE_DESCRIBE_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"nodeId\":\"d-1\",\"displayName\":\"Workshop\",\"platform\":\"linux\",\"caps\":[],\"commands\":[],\"paired\":true,\"connected\":false}",
+        ],
+        invalid: &[
+            (
+                "no time",
+                "{\"nodeId\":\"d-1\",\"caps\":[],\"commands\":[],\"paired\":true,\"connected\":false}",
+                "must have required property 'ts'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeParams",
+        node: &crate::tables::NODE_INVOKE_PARAMS,
+        valid: &[
+            "{\"nodeId\":\"d-1\",\"command\":\"system.which\",\"idempotencyKey\":\"inv-1\"}",
+            "{\"nodeId\":\"d-1\",\"command\":\"system.which\",\"params\":{\"bins\":[\"ls\"]},\"timeoutMs\":15000,\"idempotencyKey\":\"inv-2\"}",
+        ],
+        invalid: &[
+            (
+                "no command, no key",
+                "{\"nodeId\":\"n\"}",
+                "must have required property 'command'; must have required property 'idempotencyKey'",
+            ),
+            (
+                "a negative time",
+                "{\"nodeId\":\"n\",\"command\":\"c\",\"timeoutMs\":-1,\"idempotencyKey\":\"k\"}",
+                "at /timeoutMs: must be >= 0",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeResult",
+        node: &crate::tables::NODE_INVOKE_RESULT,
+        valid: &[
+            "{\"ok\":true,\"nodeId\":\"d-1\",\"command\":\"system.which\",\"payload\":{\"bins\":[\"ls\"]},\"payloadJSON\":\"{\\\"bins\\\":[\\\"ls\\\"]}\"}",
+            "{\"ok\":true,\"nodeId\":\"d-1\",\"command\":\"system.notify\",\"payloadJSON\":null}",
+        ],
+        invalid: &[
+            (
+                "no text is null, not absent",
+                "{\"ok\":true,\"nodeId\":\"d-1\",\"command\":\"system.notify\"}",
+                "must have required property 'payloadJSON'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeRequestEvent",
+        node: &crate::tables::NODE_INVOKE_REQUEST_EVENT,
+        valid: &[
+            "{\"id\":\"bbc78106-f021-464b-9ae8-12ee9a2fa749\",\"nodeId\":\"d-1\",\"command\":\"system.which\",\"paramsJSON\":\"{\\\"bins\\\":[\\\"ls\\\"]}\",\"timeoutMs\":15000,\"idempotencyKey\":\"inv-1\"}",
+            "{\"id\":\"i-2\",\"nodeId\":\"d-1\",\"command\":\"system.notify\",\"paramsJSON\":null}",
+        ],
+        invalid: &[
+            (
+                "params are a text here",
+                "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"command\":\"system.which\",\"paramsJSON\":{\"bins\":[]}}",
+                "at /paramsJSON: must be string; at /paramsJSON: must be null; at /paramsJSON: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeResultParams",
+        node: &crate::tables::NODE_INVOKE_RESULT_PARAMS,
+        valid: &[
+            "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":true,\"payloadJSON\":\"{\\\"bins\\\":[\\\"ls\\\"]}\"}",
+            "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":true,\"payload\":[1,2],\"payloadJSON\":null,\"error\":null}",
+            "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":true,\"payloadJSON\":{\"obj\":1}}",
+            "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":false,\"error\":{\"code\":\"INVALID_REQUEST\",\"message\":\"no such program\"}}",
+        ],
+        invalid: &[
+            (
+                "whether it did it is not said",
+                "{\"id\":\"i-1\",\"nodeId\":\"\"}",
+                "must have required property 'ok'; at /nodeId: must NOT have fewer than 1 characters",
+            ),
+            (
+                "an empty code",
+                "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":false,\"error\":{\"code\":\"\"}}",
+                "at /error/code: must NOT have fewer than 1 characters; at /error: must be null; at /error: must match a schema in anyOf",
+            ),
+            (
+                "an error that is a text",
+                "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":false,\"error\":\"no\"}",
+                "at /error: must be object; at /error: must be null; at /error: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeError",
+        node: &crate::tables::NODE_INVOKE_ERROR,
+        valid: &["{\"code\":\"UNAVAILABLE\",\"message\":\"approval required\"}", "{}"],
+        invalid: &[("codes are texts", "{\"code\":7}", "at /code: must be string")],
+    },
+    Examples {
+        definition: "NodeInvokeResultResult",
+        node: &crate::tables::NODE_INVOKE_RESULT_RESULT,
+        valid: &["{\"ok\":true}", "{\"ok\":true,\"ignored\":true}"],
+        invalid: &[
+            ("nothing said", "{\"ignored\":true}", "must have required property 'ok'"),
+        ],
+    },
+    Examples {
+        definition: "NodeNotConnectedDetails",
+        node: &crate::tables::NODE_NOT_CONNECTED_DETAILS,
+        valid: &["{\"code\":\"NOT_CONNECTED\"}"],
+        invalid: &[
+            (
+                "another code",
+                "{\"code\":\"TIMEOUT\"}",
+                "at /code: must be equal to constant",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeCommandRefusedDetails",
+        node: &crate::tables::NODE_COMMAND_REFUSED_DETAILS,
+        valid: &["{\"reason\":\"command not allowlisted\",\"command\":\"camera.snap\"}"],
+        invalid: &[
+            (
+                "unknown reason",
+                "{\"reason\":\"no\",\"command\":\"camera.snap\"}",
+                "at /reason: must be equal to constant; at /reason: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeCommandRefusal",
+        node: &crate::tables::NODE_COMMAND_REFUSAL,
+        valid: &["\"command not allowlisted\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"denied\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeErrorDetails",
+        node: &crate::tables::NODE_ERROR_DETAILS,
+        valid: &[
+            "{\"nodeError\":{\"code\":\"TIMEOUT\",\"message\":\"node invoke timed out\"}}",
+            "{\"nodeError\":null}",
+        ],
+        invalid: &[
+            (
+                "no error is null, not absent",
+                "{}",
+                "must have required property 'nodeError'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeEventParams",
+        node: &crate::tables::NODE_EVENT_PARAMS,
+        valid: &[
+            "{\"event\":\"chat.subscribe\",\"payloadJSON\":\"{\\\"sessionKey\\\":\\\"main\\\"}\"}",
+            "{\"event\":\"exec.started\",\"payload\":{\"runId\":\"r-1\"},\"payloadJSON\":null}",
+        ],
+        invalid: &[
+            (
+                "no name, a value for a text",
+                "{\"event\":\"\",\"payloadJSON\":{}}",
+                "at /event: must NOT have fewer than 1 characters; at /payloadJSON: must be string; at /payloadJSON: must be null; at /payloadJSON: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeVoiceTranscript",
+        node: &crate::tables::NODE_VOICE_TRANSCRIPT,
+        valid: &["{\"text\":\"spoken words\",\"sessionKey\":\"main\"}", "{\"text\":5}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeAgentRequest",
+        node: &crate::tables::NODE_AGENT_REQUEST,
+        valid: &[
+            "{\"message\":\"from the node\",\"sessionKey\":\"agent:main:node-req\"}",
+            "{\"message\":\"hi\",\"deliver\":true,\"channel\":\"telegram\",\"to\":\"-1001\",\"timeoutSeconds\":60}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeChatSubscription",
+        node: &crate::tables::NODE_CHAT_SUBSCRIPTION,
+        valid: &["{\"sessionKey\":\"main\"}", "\"no object\""],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeExecStarted",
+        node: &crate::tables::NODE_EXEC_STARTED,
+        valid: &[
+            "{\"sessionKey\":\"main\",\"runId\":\"r-1\",\"host\":\"node\",\"command\":\"ls -la\"}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeExecFinished",
+        node: &crate::tables::NODE_EXEC_FINISHED,
+        valid: &[
+            "{\"sessionKey\":\"main\",\"runId\":\"r-1\",\"exitCode\":0,\"output\":\"done\"}",
+            "{\"runId\":\"r-2\",\"timedOut\":true}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeExecDenied",
+        node: &crate::tables::NODE_EXEC_DENIED,
+        valid: &[
+            "{\"sessionKey\":\"node\",\"runId\":\"r-1\",\"host\":\"node\",\"command\":\"ls -la\",\"reason\":\"approval-required\"}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "ExecApprovalsGetParams",
+        node: &crate::tables::EXEC_APPROVALS_GET_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "nothing to choose",
+                "{\"agentId\":\"main\"}",
+                "at root: unexpected property 'agentId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsSetParams",
+        node: &crate::tables::EXEC_APPROVALS_SET_PARAMS,
+        valid: &[
+            "{\"file\":{\"version\":1,\"defaults\":{\"security\":\"allowlist\",\"ask\":\"on-miss\"},\"agents\":{\"main\":{\"allowlist\":[{\"pattern\":\"/usr/bin/ls\"}]}}},\"baseHash\":\"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491\"}",
+        ],
+        invalid: &[
+            (
+                "no rules, an empty hash",
+                "{\"baseHash\":\"\"}",
+                "must have required property 'file'; at /baseHash: must NOT have fewer than 1 characters",
+            ),
+            (
+                "an entry without a pattern",
+                "{\"file\":{\"version\":1,\"agents\":{\"main\":{\"allowlist\":[{\"id\":\"\"}]}}}}",
+                "at /file/agents/main/allowlist/0: must have required property 'pattern'; at /file/agents/main/allowlist/0/id: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsNodeGetParams",
+        node: &crate::tables::EXEC_APPROVALS_NODE_GET_PARAMS,
+        valid: &["{\"nodeId\":\"d-1\"}"],
+        invalid: &[("nothing named", "{}", "must have required property 'nodeId'")],
+    },
+    Examples {
+        definition: "ExecApprovalsNodeSetParams",
+        node: &crate::tables::EXEC_APPROVALS_NODE_SET_PARAMS,
+        valid: &["{\"nodeId\":\"d-1\",\"file\":{\"version\":1},\"baseHash\":\"abc\"}"],
+        invalid: &[
+            ("no rules", "{\"nodeId\":\"d-1\"}", "must have required property 'file'"),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsFile",
+        node: &crate::tables::EXEC_APPROVALS_FILE,
+        valid: &[
+            "{\"version\":1}",
+            "{\"version\":1,\"socket\":{\"path\":\"/run/approvals.sock\",\"token\":\"s3cret\"},\"defaults\":{},\"agents\":{\"*\":{\"allowlist\":[]}}}",
+        ],
+        invalid: &[
+            ("another version", "{\"version\":2}", "at /version: must be <= 1"),
+            (
+                "agents are a map",
+                "{\"version\":1,\"agents\":[]}",
+                "at /agents: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsVersion",
+        node: &crate::tables::EXEC_APPROVALS_VERSION,
+        valid: &["1"],
+        invalid: &[
+            ("a later one", "2", "must be <= 1"),
+            ("a number in quotes", "\"1\"", "must be integer"),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsSocket",
+        node: &crate::tables::EXEC_APPROVALS_SOCKET,
+        valid: &["{\"path\":\"/run/approvals.sock\",\"token\":\"s3cret\"}", "{}"],
+        invalid: &[
+            ("null is not absence", "{\"token\":null}", "at /token: must be string"),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsDefaults",
+        node: &crate::tables::EXEC_APPROVALS_DEFAULTS,
+        valid: &[
+            "{\"security\":\"allowlist\",\"ask\":\"on-miss\",\"askFallback\":\"deny\",\"autoAllowSkills\":true}",
+            "{}",
+        ],
+        invalid: &[
+            (
+                "a word for yes, an unknown rule",
+                "{\"autoAllowSkills\":\"yes\",\"timeout\":1}",
+                "at root: unexpected property 'timeout'; at /autoAllowSkills: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsAgent",
+        node: &crate::tables::EXEC_APPROVALS_AGENT,
+        valid: &[
+            "{\"security\":\"deny\",\"allowlist\":[{\"pattern\":\"/usr/bin/ls\"}]}",
+            "{}",
+        ],
+        invalid: &[
+            (
+                "patterns alone",
+                "{\"allowlist\":[\"/usr/bin/ls\"]}",
+                "at /allowlist/0: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsEntry",
+        node: &crate::tables::EXEC_APPROVALS_ENTRY,
+        valid: &[
+            "{\"pattern\":\"/usr/bin/ls\"}",
+            "{\"id\":\"6eb4094b-04b2-4a34-88ba-18155898ad5c\",\"pattern\":\"~/bin/*\",\"lastUsedAt\":1769900000000,\"lastUsedCommand\":\"tool -x\",\"lastResolvedPath\":\"/home/user/bin/tool\"}",
+        ],
+        invalid: &[
+            (
+                "an empty id, a time as text",
+                "{\"id\":\"\",\"pattern\":\"x\",\"lastUsedAt\":\"today\"}",
+                "at /id: must NOT have fewer than 1 characters; at /lastUsedAt: must be integer",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsSnapshot",
+        node: &crate::tables::EXEC_APPROVALS_SNAPSHOT,
+        valid: &[
+            "{\"path\":\"/home/user/.openclaw/exec-approvals.json\",\"exists\":true,\"hash\":\"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491\",\"file\":{\"version\":1,\"socket\":{\"path\":\"/home/user/.openclaw/exec-approvals.sock\"},\"defaults\":{},\"agents\":{}}}",
+        ],
+        invalid: &[
+            (
+                "no hash",
+                "{\"path\":\"/x\",\"exists\":true,\"file\":{\"version\":1,\"defaults\":{},\"agents\":{}}}",
+                "must have required property 'hash'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsShownFile",
+        node: &crate::tables::EXEC_APPROVALS_SHOWN_FILE,
+        valid: &[
+            "{\"version\":1,\"defaults\":{},\"agents\":{\"main\":{\"allowlist\":[{\"id\":\"e-1\",\"pattern\":\"/usr/bin/ls\"}]}}}",
+        ],
+        invalid: &[
+            (
+                "none is an empty object",
+                "{\"version\":1}",
+                "must have required property 'defaults'; must have required property 'agents'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsShownSocket",
+        node: &crate::tables::EXEC_APPROVALS_SHOWN_SOCKET,
+        valid: &["{\"path\":\"/home/user/.openclaw/exec-approvals.sock\"}"],
+        invalid: &[
+            (
+                "the token",
+                "{\"path\":\"/x\",\"token\":\"t\"}",
+                "at root: unexpected property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsNodeResult",
+        node: &crate::tables::EXEC_APPROVALS_NODE_RESULT,
+        valid: &[
+            "{\"path\":\"/home/node/.openclaw/exec-approvals.json\",\"exists\":true,\"hash\":\"abc\",\"file\":{\"version\":1}}",
+            "null",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "ExecApprovalRequestParams",
+        node: &crate::tables::EXEC_APPROVAL_REQUEST_PARAMS,
+        valid: &[
+            "{\"command\":\"ls -la\"}",
+            "{\"id\":\"ap-1\",\"command\":\"ls -la\",\"cwd\":\"/srv\",\"host\":\"gateway\",\"security\":null,\"agentId\":\"main\",\"timeoutMs\":20000}",
+        ],
+        invalid: &[
+            (
+                "no command, unknown member",
+                "{\"bad-param\":1}",
+                "must have required property 'command'; at root: unexpected property 'bad-param'",
+            ),
+            (
+                "no id is absence, no time to decide",
+                "{\"id\":null,\"command\":\"ls\",\"cwd\":5,\"timeoutMs\":0}",
+                "at /id: must be string; at /cwd: must be string; at /cwd: must be null; at /cwd: must match a schema in anyOf; at /timeoutMs: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalRequestResult",
+        node: &crate::tables::EXEC_APPROVAL_REQUEST_RESULT,
+        valid: &[
+            "{\"id\":\"ap-1\",\"decision\":\"allow-once\",\"createdAtMs\":1769900000000,\"expiresAtMs\":1769900120000}",
+            "{\"id\":\"ap-2\",\"decision\":null,\"createdAtMs\":1769900000000,\"expiresAtMs\":1769900120000}",
+        ],
+        invalid: &[
+            (
+                "no decision is null, not absent",
+                "{\"id\":\"ap-1\",\"createdAtMs\":1,\"expiresAtMs\":2}",
+                "must have required property 'decision'",
+            ),
+            (
+                "unknown decision",
+                "{\"id\":\"ap-1\",\"decision\":\"maybe\",\"createdAtMs\":1,\"expiresAtMs\":2}",
+                "at /decision: must be equal to constant; at /decision: must be null; at /decision: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalDecision",
+        node: &crate::tables::EXEC_APPROVAL_DECISION,
+        valid: &["\"deny\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"maybe\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalRequestedEvent",
+        node: &crate::tables::EXEC_APPROVAL_REQUESTED_EVENT,
+        valid: &[
+            "{\"id\":\"ap-1\",\"request\":{\"command\":\"ls -la\",\"cwd\":\"/srv\",\"host\":\"gateway\",\"security\":null,\"ask\":null,\"agentId\":\"main\",\"resolvedPath\":null,\"sessionKey\":null},\"createdAtMs\":1769900000000,\"expiresAtMs\":1769900120000}",
+        ],
+        invalid: &[
+            (
+                "the command alone",
+                "{\"id\":\"ap-1\",\"request\":\"ls\",\"createdAtMs\":1,\"expiresAtMs\":2}",
+                "at /request: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalRequest",
+        node: &crate::tables::EXEC_APPROVAL_REQUEST,
+        valid: &[
+            "{\"command\":\"echo deny\",\"cwd\":\"/srv\",\"host\":\"gateway\",\"security\":\"allowlist\",\"ask\":\"always\",\"agentId\":\"main\",\"resolvedPath\":\"/bin/echo\",\"sessionKey\":\"agent:main:main\"}",
+        ],
+        invalid: &[
+            (
+                "not known is null, not absent",
+                "{\"command\":\"ls\",\"cwd\":null,\"host\":null,\"security\":null,\"ask\":null,\"agentId\":null,\"resolvedPath\":null}",
+                "must have required property 'sessionKey'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalResolveParams",
+        node: &crate::tables::EXEC_APPROVAL_RESOLVE_PARAMS,
+        valid: &["{\"id\":\"ap-1\",\"decision\":\"allow-once\"}"],
+        invalid: &[
+            ("no decision", "{\"id\":\"x\"}", "must have required property 'decision'"),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalResolvedEvent",
+        node: &crate::tables::EXEC_APPROVAL_RESOLVED_EVENT,
+        valid: &[
+            "{\"id\":\"ap-1\",\"decision\":\"allow-once\",\"resolvedBy\":\"Approver\",\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "over time is no decision",
+                "{\"id\":\"ap-1\",\"decision\":null,\"ts\":1}",
+                "at /decision: must be string; at /decision: must be equal to constant; at /decision: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TalkModeParams",
+        node: &crate::tables::TALK_MODE_PARAMS,
+        valid: &["{\"enabled\":true,\"phase\":\"listening\"}", "{\"enabled\":false}"],
+        invalid: &[
+            ("a word for yes", "{\"enabled\":\"on\"}", "at /enabled: must be boolean"),
+            (
+                "null is not absence",
+                "{\"enabled\":true,\"phase\":null,\"extra\":1}",
+                "at root: unexpected property 'extra'; at /phase: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TalkModeState",
+        node: &crate::tables::TALK_MODE_STATE,
+        valid: &[
+            "{\"enabled\":true,\"phase\":\"listening\",\"ts\":1769900000000}",
+            "{\"enabled\":false,\"phase\":null,\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "not said is null, not absent",
+                "{\"enabled\":false,\"ts\":1}",
+                "must have required property 'phase'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoiceWakeSetParams",
+        node: &crate::tables::VOICE_WAKE_SET_PARAMS,
+        valid: &["{\"triggers\":[\" hey \",\"\",5]}", "{\"triggers\":[]}", "{}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoiceWakeTriggers",
+        node: &crate::tables::VOICE_WAKE_TRIGGERS,
+        valid: &["{\"triggers\":[\"openclaw\",\"claude\",\"computer\"]}"],
+        invalid: &[
+            (
+                "none",
+                "{\"triggers\":[]}",
+                "at /triggers: must NOT have fewer than 1 items",
+            ),
+            (
+                "a blank one",
+                "{\"triggers\":[\"\"]}",
+                "at /triggers/0: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "BrowserRequestParams",
+        node: &crate::tables::BROWSER_REQUEST_PARAMS,
+        valid: &[
+            "{\"method\":\"get\",\"path\":\"/\"}",
+            "{\"method\":\"POST\",\"path\":\"/tabs/open\",\"query\":{\"profile\":\"openclaw\"},\"body\":{\"url\":\"https://example.org\"},\"timeoutMs\":5000.5}",
+            "{}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "BrowserRequestResult",
+        node: &crate::tables::BROWSER_REQUEST_RESULT,
+        valid: &["{\"profiles\":[]}", "null"],
+        invalid: &[],
+    },
 ];

@@ -307,6 +307,20 @@ pub mod limits {
     pub const LAST_MESSAGE_READ_BYTES: u64 = 16384;
     /// Messages at the end of a transcript that are searched for the last message. Unit: count.
     pub const LAST_MESSAGE_READ_LINES: u64 = 20;
+    /// How long a node may take over a command when the caller does not say: time for a photo, short enough to wait for. Unit: ms.
+    pub const NODE_INVOKE_TIMEOUT_MS: u64 = 30000;
+    /// How long a node may take to tell which programs it has; nobody waits for it. Unit: ms.
+    pub const NODE_PROBE_TIMEOUT_MS: u64 = 15000;
+    /// Rest after a change of skills before nodes are asked again, so that many changes cause one question. Unit: ms.
+    pub const NODE_PROBE_DELAY_MS: u64 = 30000;
+    /// Longest transcript or message that a node may send for a turn; longer ones have no effect. Unit: characters.
+    pub const NODE_TEXT_CHARS: u64 = 20000;
+    /// How long a question about a command waits when the caller does not say: time to find the phone. Unit: ms.
+    pub const EXEC_APPROVAL_TIMEOUT_MS: u64 = 120000;
+    /// Most words that wake a device; each costs the listener work all the time. Unit: count.
+    pub const VOICE_WAKE_TRIGGERS: u64 = 32;
+    /// Cut of a word that wakes a device. Unit: characters.
+    pub const VOICE_WAKE_TRIGGER_CHARS: u64 = 64;
     /// Announced in the shutdown event of a restart. Unit: ms.
     pub const RESTART_EXPECTED_MS: u64 = 1500;
     /// Longest orderly shutdown; then the process ends as it is. Unit: ms.
@@ -517,6 +531,156 @@ pub mod errors {
         code: ErrorCode::InvalidRequest,
         text: "runId does not match sessionKey",
     };
+    /// device.pair.* and node.pair.*: no such request, or it was decided or has expired.
+    pub const PAIRING_UNKNOWN_REQUEST: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unknown requestId",
+    };
+    /// device.token.*: no such device, it was not granted the role or the scopes, or (revoke) it has no token of the role.
+    pub const DEVICE_UNKNOWN_ROLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unknown deviceId/role",
+    };
+    /// node.describe and exec.approvals.node.*: a blank nodeId.
+    pub const NODE_ID_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "nodeId required",
+    };
+    /// node.describe and node.rename: no such node in their list.
+    pub const NODE_UNKNOWN: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unknown nodeId",
+    };
+    /// node.rename with a blank name.
+    pub const NODE_NAME_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "displayName required",
+    };
+    /// node.pair.request with a blank nodeId.
+    pub const NODE_PAIR_ID_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: nodeId required",
+    };
+    /// node.invoke with a blank nodeId or command.
+    pub const NODE_INVOKE_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "nodeId and command required",
+    };
+    /// The node is not connected. Details: NodeNotConnectedDetails from node.invoke, NodeErrorDetails from others.
+    pub const NODE_NOT_CONNECTED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "node not connected",
+    };
+    /// The node may not have, or does not offer, the command. Details: NodeCommandRefusedDetails.
+    pub const NODE_COMMAND_NOT_ALLOWED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "node command not allowed",
+    };
+    /// The connection to the node broke at that moment. Details: NodeErrorDetails.
+    pub const NODE_SEND_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "failed to send invoke to node",
+    };
+    /// The node did not answer in time. Details: NodeErrorDetails.
+    pub const NODE_INVOKE_TIMED_OUT: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "node invoke timed out",
+    };
+    /// The node refused without a message; with one, that is the message. Details: NodeErrorDetails.
+    pub const NODE_INVOKE_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "node invoke failed",
+    };
+    /// The node left before it answered. No details.
+    pub const NODE_DISCONNECTED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: node disconnected ({command})",
+    };
+    /// node.invoke.result in the name of another node.
+    pub const NODE_ID_MISMATCH: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "nodeId mismatch",
+    };
+    /// exec.approvals.set without baseHash.
+    pub const EXEC_APPROVALS_HASH_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "exec approvals base hash required; re-run exec.approvals.get and retry",
+    };
+    /// exec.approvals.set while the stored rules cannot be read.
+    pub const EXEC_APPROVALS_HASH_UNAVAILABLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "exec approvals base hash unavailable; re-run exec.approvals.get and retry",
+    };
+    /// exec.approvals.set with the hash of other rules than those stored.
+    pub const EXEC_APPROVALS_CHANGED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "exec approvals changed since last load; re-run exec.approvals.get and retry",
+    };
+    /// exec.approvals.set without rules. Validation comes first, so it is never answered.
+    pub const EXEC_APPROVALS_FILE_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "exec approvals file is required",
+    };
+    /// exec.approval.request with the id of a question that waits.
+    pub const EXEC_APPROVAL_PENDING: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "approval id already pending",
+    };
+    /// exec.approval.resolve with a decision that is none. Judged before the id.
+    pub const EXEC_APPROVAL_DECISION: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid decision",
+    };
+    /// exec.approval.resolve: no such question, or it was decided or its time is over.
+    pub const EXEC_APPROVAL_UNKNOWN: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unknown approval id",
+    };
+    /// talk.mode from a chat page while no phone or tablet is connected.
+    pub const TALK_NEEDS_MOBILE_NODE: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "talk disabled: no connected iOS/Android nodes",
+    };
+    /// voicewake.set without a list.
+    pub const VOICE_WAKE_TRIGGERS_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "voicewake.set requires triggers: string[]",
+    };
+    /// browser.request without method or path.
+    pub const BROWSER_REQUEST_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "method and path are required",
+    };
+    /// browser.request with another method.
+    pub const BROWSER_REQUEST_METHOD: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "method must be GET, POST, or DELETE",
+    };
+    /// No node serves the request, and the browser control here is off.
+    pub const BROWSER_DISABLED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "browser control is disabled",
+    };
+    /// A node answered browser.proxy with nothing that can be read.
+    pub const BROWSER_PROXY_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "browser proxy failed",
+    };
+    /// The configured name fits several connected nodes, which are listed.
+    pub const BROWSER_NODE_AMBIGUOUS: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: ambiguous node: {node} (matches: {matches})",
+    };
+    /// The configured node is not connected.
+    pub const BROWSER_NODE_NOT_CONNECTED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: Configured browser node not connected: {node}",
+    };
+    /// The configuration demands a node, and none is connected.
+    pub const BROWSER_NO_NODE: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: No connected browser-capable nodes.",
+    };
 }
 /// Other fixed texts.
 pub mod texts {
@@ -540,29 +704,100 @@ pub mod texts {
     pub const SHUTDOWN_STOPPING: &str = "gateway stopping";
     /// `gateway restarting`
     pub const SHUTDOWN_RESTARTING: &str = "gateway restarting";
+    /// `voice.transcript`
+    pub const NODE_EVENT_VOICE_TRANSCRIPT: &str = "voice.transcript";
+    /// `agent.request`
+    pub const NODE_EVENT_AGENT_REQUEST: &str = "agent.request";
+    /// `chat.subscribe`
+    pub const NODE_EVENT_CHAT_SUBSCRIBE: &str = "chat.subscribe";
+    /// `chat.unsubscribe`
+    pub const NODE_EVENT_CHAT_UNSUBSCRIBE: &str = "chat.unsubscribe";
+    /// `exec.started`
+    pub const NODE_EVENT_EXEC_STARTED: &str = "exec.started";
+    /// `exec.finished`
+    pub const NODE_EVENT_EXEC_FINISHED: &str = "exec.finished";
+    /// `exec.denied`
+    pub const NODE_EVENT_EXEC_DENIED: &str = "exec.denied";
+    /// `system.run`
+    pub const NODE_COMMAND_RUN: &str = "system.run";
+    /// `system.which`
+    pub const NODE_COMMAND_WHICH: &str = "system.which";
+    /// `system.execApprovals.get`
+    pub const NODE_COMMAND_EXEC_APPROVALS_GET: &str = "system.execApprovals.get";
+    /// `system.execApprovals.set`
+    pub const NODE_COMMAND_EXEC_APPROVALS_SET: &str = "system.execApprovals.set";
+    /// `browser.proxy`
+    pub const NODE_COMMAND_BROWSER_PROXY: &str = "browser.proxy";
+    /// `NOT_CONNECTED`
+    pub const NODE_CODE_NOT_CONNECTED: &str = "NOT_CONNECTED";
+    /// `TIMEOUT`
+    pub const NODE_CODE_TIMEOUT: &str = "TIMEOUT";
+    /// `UNAVAILABLE`
+    pub const NODE_CODE_UNAVAILABLE: &str = "UNAVAILABLE";
+    /// `openclaw`
+    pub const VOICE_WAKE_DEFAULT_FIRST: &str = "openclaw";
+    /// `claude`
+    pub const VOICE_WAKE_DEFAULT_SECOND: &str = "claude";
+    /// `computer`
+    pub const VOICE_WAKE_DEFAULT_THIRD: &str = "computer";
 }
 /// Method names of hello-ok that the schema has, in wire order.
-pub static FEATURE_METHODS: [&str; 12usize] = [
+pub static FEATURE_METHODS: [&str; 38usize] = [
     "health",
     "status",
+    "exec.approvals.get",
+    "exec.approvals.set",
+    "exec.approvals.node.get",
+    "exec.approvals.node.set",
+    "exec.approval.request",
+    "exec.approval.resolve",
+    "talk.mode",
+    "voicewake.get",
+    "voicewake.set",
     "sessions.list",
     "last-heartbeat",
+    "node.pair.request",
+    "node.pair.list",
+    "node.pair.approve",
+    "node.pair.reject",
+    "node.pair.verify",
+    "device.pair.list",
+    "device.pair.approve",
+    "device.pair.reject",
+    "device.token.rotate",
+    "device.token.revoke",
+    "node.rename",
+    "node.list",
+    "node.describe",
+    "node.invoke",
+    "node.invoke.result",
+    "node.event",
     "system-presence",
     "system-event",
     "agent",
     "agent.identity.get",
     "agent.wait",
+    "browser.request",
     "chat.history",
     "chat.abort",
     "chat.send",
 ];
 /// Event names of hello-ok that the schema has, in wire order.
-pub static FEATURE_EVENTS: [&str; 7usize] = [
+pub static FEATURE_EVENTS: [&str; 16usize] = [
     "connect.challenge",
     "agent",
     "chat",
     "presence",
     "tick",
+    "talk.mode",
     "shutdown",
     "health",
+    "node.pair.requested",
+    "node.pair.resolved",
+    "node.invoke.request",
+    "device.pair.requested",
+    "device.pair.resolved",
+    "voicewake.changed",
+    "exec.approval.requested",
+    "exec.approval.resolved",
 ];

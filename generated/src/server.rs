@@ -116,6 +116,218 @@ pub trait SessionsMethods<C>: Send + Sync + 'static {
         params: types::SessionsListParams,
     ) -> impl Future<Output = Result<types::SessionsListResult, ErrorShape>> + Send;
 }
+/// Methods of group `device`: Devices that may connect: who waits, who is admitted, which tokens they hold.
+pub trait DeviceMethods<C>: Send + Sync + 'static {
+    /// `device.pair.list`: Devices that wait for a decision and devices that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. No token is shown.
+    fn device_pair_list(
+        &self,
+        cx: &C,
+        params: types::DevicePairListParams,
+    ) -> impl Future<Output = Result<types::DevicePairListResult, ErrorShape>> + Send;
+    /// `device.pair.approve`: Admits a waiting device with the role and scopes it asked for.
+    ///
+    /// They are added to what an earlier pairing granted. The role gets a new token, which the device receives with its next hello-ok; an older one of that role dies.
+    fn device_pair_approve(
+        &self,
+        cx: &C,
+        params: types::DevicePairApproveParams,
+    ) -> impl Future<Output = Result<types::DevicePairApproveResult, ErrorShape>> + Send;
+    /// `device.pair.reject`: Refuses a waiting device; it may ask again.
+    fn device_pair_reject(
+        &self,
+        cx: &C,
+        params: types::DevicePairRejectParams,
+    ) -> impl Future<Output = Result<types::DevicePairRejectResult, ErrorShape>> + Send;
+    /// `device.token.rotate`: Gives a device a new token for a role; the old one dies, revoked or not.
+    ///
+    /// Role and scopes must be granted to the device, and scopes also to the caller: else deviceUnknownRole or missingScope. The record of the device stays as it is. (The original takes any role and lets the scopes replace those of the device.)
+    fn device_token_rotate(
+        &self,
+        cx: &C,
+        params: types::DeviceTokenRotateParams,
+    ) -> impl Future<Output = Result<types::DeviceTokenRotateResult, ErrorShape>> + Send;
+    /// `device.token.revoke`: Makes a device's token for a role useless.
+    ///
+    /// The device stays paired: when it connects with the shared secret it gets a new token.
+    fn device_token_revoke(
+        &self,
+        cx: &C,
+        params: types::DeviceTokenRevokeParams,
+    ) -> impl Future<Output = Result<types::DeviceTokenRevokeResult, ErrorShape>> + Send;
+}
+/// Methods of group `node-pair`: The older pairing of nodes by token. It admits no connection and is not what node.list shows: devices are (group device). Kept for the clients that still keep their list here.
+pub trait NodePairMethods<C>: Send + Sync + 'static {
+    /// `node.pair.request`: Asks for a node to be paired.
+    ///
+    /// One request a node: a repeat is answered with the first as it was. It waits limits.pairingTtlMs. Nothing is approved by itself.
+    fn node_pair_request(
+        &self,
+        cx: &C,
+        params: types::NodePairRequestParams,
+    ) -> impl Future<Output = Result<types::NodePairRequestResult, ErrorShape>> + Send;
+    /// `node.pair.list`: Nodes that wait for a decision and nodes that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. (The original also shows the tokens.)
+    fn node_pair_list(
+        &self,
+        cx: &C,
+        params: types::NodePairListParams,
+    ) -> impl Future<Output = Result<types::NodePairListResult, ErrorShape>> + Send;
+    /// `node.pair.approve`: Pairs a waiting node and makes its token; an older one dies.
+    fn node_pair_approve(
+        &self,
+        cx: &C,
+        params: types::NodePairApproveParams,
+    ) -> impl Future<Output = Result<types::NodePairApproveResult, ErrorShape>> + Send;
+    /// `node.pair.reject`: Refuses a waiting node; it may ask again.
+    fn node_pair_reject(
+        &self,
+        cx: &C,
+        params: types::NodePairRejectParams,
+    ) -> impl Future<Output = Result<types::NodePairRejectResult, ErrorShape>> + Send;
+    /// `node.pair.verify`: Says whether a token is that of a paired node.
+    ///
+    /// A wrong token and an unknown node are answered alike, and are no error.
+    fn node_pair_verify(
+        &self,
+        cx: &C,
+        params: types::NodePairVerifyParams,
+    ) -> impl Future<Output = Result<types::NodePairVerifyResult, ErrorShape>> + Send;
+    /// `node.rename`: Gives a node of this list another name.
+    ///
+    /// Only nodes paired here: one that is paired as a device is unknown.
+    fn node_rename(
+        &self,
+        cx: &C,
+        params: types::NodeRenameParams,
+    ) -> impl Future<Output = Result<types::NodeRenameResult, ErrorShape>> + Send;
+}
+/// Methods of group `node`: Devices that offer commands: which there are, running a command on one, and what they tell of their own accord.
+pub trait NodeMethods<C>: Send + Sync + 'static {
+    /// `node.list`: Nodes that are connected or paired.
+    ///
+    /// Connected ones first, then by name in any case (by id where there is none), then by id. Nodes paired by token alone (group node-pair) are not among them.
+    fn node_list(
+        &self,
+        cx: &C,
+        params: types::NodeListParams,
+    ) -> impl Future<Output = Result<types::NodeListResult, ErrorShape>> + Send;
+    /// `node.describe`: One node, as node.list shows it.
+    fn node_describe(
+        &self,
+        cx: &C,
+        params: types::NodeDescribeParams,
+    ) -> impl Future<Output = Result<types::NodeDescribeResult, ErrorShape>> + Send;
+    /// `node.invoke`: Runs a command on a connected node and answers with what came of it.
+    ///
+    /// Allowed are commands that the node offers and that its platform may have, as the configuration changes that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none when the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the gateway itself recognises no retry.
+    fn node_invoke(
+        &self,
+        cx: &C,
+        params: types::NodeInvokeParams,
+    ) -> impl Future<Output = Result<types::NodeInvokeResult, ErrorShape>> + Send;
+    /// `node.invoke.result`: A node tells what came of a command.
+    fn node_invoke_result(
+        &self,
+        cx: &C,
+        params: types::NodeInvokeResultParams,
+    ) -> impl Future<Output = Result<types::NodeInvokeResultResult, ErrorShape>> + Send;
+    /// `node.event`: A node tells that something happened to it.
+    ///
+    /// Known names are the nodeEvent texts; their payloads are NodeVoiceTranscript, NodeAgentRequest, NodeChatSubscription, NodeExecStarted, NodeExecFinished and NodeExecDenied. Other names, and payloads that cannot be used, are acknowledged like any other and have no effect.
+    fn node_event(
+        &self,
+        cx: &C,
+        params: types::NodeEventParams,
+    ) -> impl Future<Output = Result<types::OkResult, ErrorShape>> + Send;
+}
+/// Methods of group `exec`: Which programs may run: the standing rules of this machine and of nodes, and asking a person about one command.
+pub trait ExecMethods<C>: Send + Sync + 'static {
+    /// `exec.approvals.get`: The standing rules of this machine.
+    ///
+    /// Missing rules are made, unreadable ones replaced by empty ones, entries get their ids; so they always exist. The token of the approval socket is never shown.
+    fn exec_approvals_get(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalsGetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsSnapshot, ErrorShape>> + Send;
+    /// `exec.approvals.set`: Replaces the standing rules of this machine.
+    ///
+    /// Whoever writes proves by baseHash what they have read: execApprovalsHashRequired, execApprovalsHashUnavailable, execApprovalsChanged. Rules of the agent default are merged into those of main.
+    fn exec_approvals_set(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalsSetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsSnapshot, ErrorShape>> + Send;
+    /// `exec.approvals.node.get`: The standing rules of a node.
+    ///
+    /// Runs system.execApprovals.get there, whatever commands are allowed to it, within limits.nodeInvokeTimeoutMs. Errors of the node carry NodeErrorDetails.
+    fn exec_approvals_node_get(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalsNodeGetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsNodeResult, ErrorShape>> + Send;
+    /// `exec.approvals.node.set`: Replaces the standing rules of a node.
+    ///
+    /// Runs system.execApprovals.set there with file and baseHash, whatever commands are allowed to it, within limits.nodeInvokeTimeoutMs. The node judges both. Errors of the node carry NodeErrorDetails.
+    fn exec_approvals_node_set(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalsNodeSetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsNodeResult, ErrorShape>> + Send;
+    /// `exec.approval.request`: Asks people whether a command may run; answered when one decides or the time is over.
+    ///
+    /// The connection stays free for other requests. A caller that leaves does not withdraw the question. Nobody is told when the time is over but the caller: clients drop the question at expiresAtMs.
+    fn exec_approval_request(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalRequestParams,
+    ) -> impl Future<
+        Output = Result<types::ExecApprovalRequestResult, ErrorShape>,
+    > + Send;
+    /// `exec.approval.resolve`: Decides whether a command may run; the first decision counts.
+    fn exec_approval_resolve(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalResolveParams,
+    ) -> impl Future<Output = Result<types::OkResult, ErrorShape>> + Send;
+}
+/// Methods of group `voice`: Talking instead of typing: talk mode, and the words that wake a listening device.
+pub trait VoiceMethods<C>: Send + Sync + 'static {
+    /// `talk.mode`: Tells everybody that talk mode goes on or off, or what it is doing.
+    ///
+    /// Nothing is kept. From a chat page it needs a connected phone or tablet: else talkNeedsMobileNode.
+    fn talk_mode(
+        &self,
+        cx: &C,
+        params: types::TalkModeParams,
+    ) -> impl Future<Output = Result<types::TalkModeState, ErrorShape>> + Send;
+    /// `voicewake.get`: The words that wake a listening device.
+    fn voicewake_get(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::VoiceWakeTriggers, ErrorShape>> + Send;
+    /// `voicewake.set`: Sets the words that wake a listening device, and tells everybody.
+    fn voicewake_set(
+        &self,
+        cx: &C,
+        params: types::VoiceWakeSetParams,
+    ) -> impl Future<Output = Result<types::VoiceWakeTriggers, ErrorShape>> + Send;
+}
+/// Methods of group `browser`: A browser that agents use, here or on a node.
+pub trait BrowserMethods<C>: Send + Sync + 'static {
+    /// `browser.request`: Hands an HTTP-like request to the browser control, here or on a node.
+    ///
+    /// It goes to a node when one is configured, or when exactly one that offers browser.proxy is connected; gateway.nodes.browser.mode off keeps it here. A status from 400 becomes INVALID_REQUEST, from 500 UNAVAILABLE, with the body's error as message and the body as details. Errors of a node carry NodeErrorDetails or NodeCommandRefusedDetails.
+    fn browser_request(
+        &self,
+        cx: &C,
+        params: types::BrowserRequestParams,
+    ) -> impl Future<Output = Result<types::BrowserRequestResult, ErrorShape>> + Send;
+}
 /// The call belongs to the handshake and has no handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeOnly;
@@ -131,7 +343,8 @@ pub fn dispatch<H, C>(
 ) -> Result<BoxFuture<'static, Answer>, HandshakeOnly>
 where
     H: HealthMethods<C> + SystemMethods<C> + AgentMethods<C> + ChatMethods<C>
-        + SessionsMethods<C>,
+        + SessionsMethods<C> + DeviceMethods<C> + NodePairMethods<C> + NodeMethods<C>
+        + ExecMethods<C> + VoiceMethods<C> + BrowserMethods<C>,
     C: Send + Sync + 'static,
 {
     Ok(
@@ -206,6 +419,162 @@ where
             Call::SessionsList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.sessions_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DevicePairList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_pair_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DevicePairApprove(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_pair_approve(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DevicePairReject(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_pair_reject(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DeviceTokenRotate(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_token_rotate(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DeviceTokenRevoke(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_token_revoke(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairRequest(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_request(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairApprove(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_approve(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairReject(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_reject(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairVerify(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_verify(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeRename(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_rename(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeDescribe(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_describe(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeInvoke(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_invoke(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeInvokeResult(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_invoke_result(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeEvent(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_event(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalsGet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approvals_get(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalsSet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approvals_set(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalsNodeGet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approvals_node_get(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalsNodeSet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approvals_node_set(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalRequest(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approval_request(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalResolve(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approval_resolve(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TalkMode(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.talk_mode(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::VoicewakeGet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicewake_get(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::VoicewakeSet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicewake_set(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::BrowserRequest(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.browser_request(&cx, *params).await;
                     rt::answer(&id, outcome)
                 })
             }

@@ -3293,3 +3293,2310 @@ pub static DELIVERY_CONTEXT: Node = Node::Obj(
 );
 /// Constraints of [`ThreadId`](crate::types).
 pub static THREAD_ID: Node = Node::Any;
+/// Constraints of [`DevicePairListParams`](crate::types).
+pub static DEVICE_PAIR_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairListResult`](crate::types).
+pub static DEVICE_PAIR_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "pending",
+                node: &Node::Arr {
+                    items: &DEVICE_PAIR_REQUESTED_EVENT,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "paired",
+                node: &Node::Arr {
+                    items: &DEVICE_PAIRED,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["pending", "paired"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairRequestedEvent`](crate::types).
+pub static DEVICE_PAIR_REQUESTED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "publicKey",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "clientId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "clientMode",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 8,
+            },
+            Prop {
+                name: "roles",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 16,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "silent",
+                node: &Node::Bool,
+                required: 32,
+            },
+            Prop {
+                name: "isRepair",
+                node: &Node::Bool,
+                required: 64,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 128,
+            },
+        ],
+        required: &[
+            "requestId",
+            "deviceId",
+            "publicKey",
+            "role",
+            "roles",
+            "silent",
+            "isRepair",
+            "ts",
+        ],
+        mask: 255,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePaired`](crate::types).
+pub static DEVICE_PAIRED: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "publicKey",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "clientId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "clientMode",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "roles",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 16,
+            },
+            Prop {
+                name: "approvedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 32,
+            },
+            Prop {
+                name: "tokens",
+                node: &Node::Arr {
+                    items: &DEVICE_TOKEN_INFO,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &[
+            "deviceId",
+            "publicKey",
+            "role",
+            "roles",
+            "createdAtMs",
+            "approvedAtMs",
+        ],
+        mask: 63,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DeviceTokenInfo`](crate::types).
+pub static DEVICE_TOKEN_INFO: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "rotatedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "revokedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "lastUsedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["role", "scopes", "createdAtMs"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairApproveParams`](crate::types).
+pub static DEVICE_PAIR_APPROVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["requestId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairApproveResult`](crate::types).
+pub static DEVICE_PAIR_APPROVE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "device",
+                node: &DEVICE_PAIRED,
+                required: 2,
+            },
+        ],
+        required: &["requestId", "device"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairRejectParams`](crate::types).
+pub static DEVICE_PAIR_REJECT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["requestId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairRejectResult`](crate::types).
+pub static DEVICE_PAIR_REJECT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["requestId", "deviceId"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairResolvedEvent`](crate::types).
+pub static DEVICE_PAIR_RESOLVED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "decision",
+                node: &PAIR_DECISION,
+                required: 4,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["requestId", "deviceId", "decision", "ts"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`PairDecision`](crate::types).
+pub static PAIR_DECISION: Node = Node::Enum {
+    values: &["approved", "rejected"],
+};
+/// Constraints of [`DeviceTokenRotateParams`](crate::types).
+pub static DEVICE_TOKEN_ROTATE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &["deviceId", "role"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DeviceTokenRotateResult`](crate::types).
+pub static DEVICE_TOKEN_ROTATE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "token",
+                node: &Node::Str { min: 1, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "rotatedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 16,
+            },
+        ],
+        required: &["deviceId", "role", "token", "scopes", "rotatedAtMs"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DeviceTokenRevokeParams`](crate::types).
+pub static DEVICE_TOKEN_REVOKE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["deviceId", "role"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DeviceTokenRevokeResult`](crate::types).
+pub static DEVICE_TOKEN_REVOKE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "revokedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+        ],
+        required: &["deviceId", "role", "revokedAtMs"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairRequestParams`](crate::types).
+pub static NODE_PAIR_REQUEST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "silent",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["nodeId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairRequestResult`](crate::types).
+pub static NODE_PAIR_REQUEST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "status",
+                node: &Node::Enum { values: &["pending"] },
+                required: 1,
+            },
+            Prop {
+                name: "request",
+                node: &NODE_PAIR_PENDING,
+                required: 2,
+            },
+            Prop {
+                name: "created",
+                node: &Node::Bool,
+                required: 4,
+            },
+        ],
+        required: &["status", "request", "created"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairPending`](crate::types).
+pub static NODE_PAIR_PENDING: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "silent",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "isRepair",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["requestId", "nodeId", "isRepair", "ts"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairListParams`](crate::types).
+pub static NODE_PAIR_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairListResult`](crate::types).
+pub static NODE_PAIR_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "pending",
+                node: &Node::Arr {
+                    items: &NODE_PAIR_PENDING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "paired",
+                node: &Node::Arr {
+                    items: &NODE_PAIR_LISTED,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["pending", "paired"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairListed`](crate::types).
+pub static NODE_PAIR_LISTED: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 2,
+            },
+            Prop {
+                name: "approvedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "lastConnectedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["nodeId", "createdAtMs", "approvedAtMs"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairPaired`](crate::types).
+pub static NODE_PAIR_PAIRED: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "token",
+                node: &Node::Str { min: 1, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "approvedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+            Prop {
+                name: "lastConnectedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["nodeId", "token", "createdAtMs", "approvedAtMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairApproveParams`](crate::types).
+pub static NODE_PAIR_APPROVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["requestId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairApproveResult`](crate::types).
+pub static NODE_PAIR_APPROVE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "node",
+                node: &NODE_PAIR_PAIRED,
+                required: 2,
+            },
+        ],
+        required: &["requestId", "node"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairRejectParams`](crate::types).
+pub static NODE_PAIR_REJECT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["requestId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairRejectResult`](crate::types).
+pub static NODE_PAIR_REJECT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["requestId", "nodeId"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairVerifyParams`](crate::types).
+pub static NODE_PAIR_VERIFY_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "token",
+                node: &Node::Str { min: 1, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["nodeId", "token"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairVerifyResult`](crate::types).
+pub static NODE_PAIR_VERIFY_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "node",
+                node: &NODE_PAIR_PAIRED,
+                required: 0,
+            },
+        ],
+        required: &["ok"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairResolvedEvent`](crate::types).
+pub static NODE_PAIR_RESOLVED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "decision",
+                node: &PAIR_DECISION,
+                required: 4,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["requestId", "nodeId", "decision", "ts"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeRenameParams`](crate::types).
+pub static NODE_RENAME_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["nodeId", "displayName"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeRenameResult`](crate::types).
+pub static NODE_RENAME_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["nodeId", "displayName"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeListParams`](crate::types).
+pub static NODE_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeListResult`](crate::types).
+pub static NODE_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "nodes",
+                node: &Node::Arr {
+                    items: &NODE_ROW,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["ts", "nodes"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeRow`](crate::types).
+pub static NODE_ROW: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "pathEnv",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "connectedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "paired",
+                node: &Node::Bool,
+                required: 8,
+            },
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 16,
+            },
+        ],
+        required: &["nodeId", "caps", "commands", "paired", "connected"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeDescribeParams`](crate::types).
+pub static NODE_DESCRIBE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["nodeId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeDescribeResult`](crate::types).
+pub static NODE_DESCRIBE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "pathEnv",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "connectedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "paired",
+                node: &Node::Bool,
+                required: 16,
+            },
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 32,
+            },
+        ],
+        required: &["ts", "nodeId", "caps", "commands", "paired", "connected"],
+        mask: 63,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeParams`](crate::types).
+pub static NODE_INVOKE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "params",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "idempotencyKey",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+        ],
+        required: &["nodeId", "command", "idempotencyKey"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeResult`](crate::types).
+pub static NODE_INVOKE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "payload",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "payloadJSON",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 8,
+            },
+        ],
+        required: &["ok", "nodeId", "command", "payloadJSON"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeRequestEvent`](crate::types).
+pub static NODE_INVOKE_REQUEST_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "paramsJSON",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 8,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "idempotencyKey",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &["id", "nodeId", "command", "paramsJSON"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeResultParams`](crate::types).
+pub static NODE_INVOKE_RESULT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "payload",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "payloadJSON",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Nullable(&NODE_INVOKE_ERROR),
+                required: 0,
+            },
+        ],
+        required: &["id", "nodeId", "ok"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeError`](crate::types).
+pub static NODE_INVOKE_ERROR: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "code",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "message",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeResultResult`](crate::types).
+pub static NODE_INVOKE_RESULT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "ignored",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["ok"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeNotConnectedDetails`](crate::types).
+pub static NODE_NOT_CONNECTED_DETAILS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "code",
+                node: &Node::Enum {
+                    values: &["NOT_CONNECTED"],
+                },
+                required: 1,
+            },
+        ],
+        required: &["code"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeCommandRefusedDetails`](crate::types).
+pub static NODE_COMMAND_REFUSED_DETAILS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "reason",
+                node: &NODE_COMMAND_REFUSAL,
+                required: 1,
+            },
+            Prop {
+                name: "command",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["reason", "command"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeCommandRefusal`](crate::types).
+pub static NODE_COMMAND_REFUSAL: Node = Node::Enum {
+    values: &[
+        "command required",
+        "command not allowlisted",
+        "command not declared by node",
+        "node did not declare commands",
+    ],
+};
+/// Constraints of [`NodeErrorDetails`](crate::types).
+pub static NODE_ERROR_DETAILS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeError",
+                node: &Node::Nullable(&NODE_INVOKE_ERROR),
+                required: 1,
+            },
+        ],
+        required: &["nodeError"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeEventParams`](crate::types).
+pub static NODE_EVENT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "event",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "payload",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "payloadJSON",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+        ],
+        required: &["event"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeVoiceTranscript`](crate::types).
+pub static NODE_VOICE_TRANSCRIPT: Node = Node::Any;
+/// Constraints of [`NodeAgentRequest`](crate::types).
+pub static NODE_AGENT_REQUEST: Node = Node::Any;
+/// Constraints of [`NodeChatSubscription`](crate::types).
+pub static NODE_CHAT_SUBSCRIPTION: Node = Node::Any;
+/// Constraints of [`NodeExecStarted`](crate::types).
+pub static NODE_EXEC_STARTED: Node = Node::Any;
+/// Constraints of [`NodeExecFinished`](crate::types).
+pub static NODE_EXEC_FINISHED: Node = Node::Any;
+/// Constraints of [`NodeExecDenied`](crate::types).
+pub static NODE_EXEC_DENIED: Node = Node::Any;
+/// Constraints of [`ExecApprovalsGetParams`](crate::types).
+pub static EXEC_APPROVALS_GET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsSetParams`](crate::types).
+pub static EXEC_APPROVALS_SET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "file",
+                node: &EXEC_APPROVALS_FILE,
+                required: 1,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &["file"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsNodeGetParams`](crate::types).
+pub static EXEC_APPROVALS_NODE_GET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["nodeId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsNodeSetParams`](crate::types).
+pub static EXEC_APPROVALS_NODE_SET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "file",
+                node: &EXEC_APPROVALS_FILE,
+                required: 2,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &["nodeId", "file"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsFile`](crate::types).
+pub static EXEC_APPROVALS_FILE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "version",
+                node: &EXEC_APPROVALS_VERSION,
+                required: 1,
+            },
+            Prop {
+                name: "socket",
+                node: &EXEC_APPROVALS_SOCKET,
+                required: 0,
+            },
+            Prop {
+                name: "defaults",
+                node: &EXEC_APPROVALS_DEFAULTS,
+                required: 0,
+            },
+            Prop {
+                name: "agents",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&EXEC_APPROVALS_AGENT),
+                    },
+                ),
+                required: 0,
+            },
+        ],
+        required: &["version"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsVersion`](crate::types).
+pub static EXEC_APPROVALS_VERSION: Node = Node::Int { min: 1, max: 1 };
+/// Constraints of [`ExecApprovalsSocket`](crate::types).
+pub static EXEC_APPROVALS_SOCKET: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "token",
+                node: &SECRET_STRING,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsDefaults`](crate::types).
+pub static EXEC_APPROVALS_DEFAULTS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "security",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "ask",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "askFallback",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "autoAllowSkills",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsAgent`](crate::types).
+pub static EXEC_APPROVALS_AGENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "security",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "ask",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "askFallback",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "autoAllowSkills",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "allowlist",
+                node: &Node::Arr {
+                    items: &EXEC_APPROVALS_ENTRY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsEntry`](crate::types).
+pub static EXEC_APPROVALS_ENTRY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "pattern",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "lastUsedAt",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "lastUsedCommand",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastResolvedPath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["pattern"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsSnapshot`](crate::types).
+pub static EXEC_APPROVALS_SNAPSHOT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "exists",
+                node: &Node::Bool,
+                required: 2,
+            },
+            Prop {
+                name: "hash",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "file",
+                node: &EXEC_APPROVALS_SHOWN_FILE,
+                required: 8,
+            },
+        ],
+        required: &["path", "exists", "hash", "file"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsShownFile`](crate::types).
+pub static EXEC_APPROVALS_SHOWN_FILE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "version",
+                node: &EXEC_APPROVALS_VERSION,
+                required: 1,
+            },
+            Prop {
+                name: "socket",
+                node: &EXEC_APPROVALS_SHOWN_SOCKET,
+                required: 0,
+            },
+            Prop {
+                name: "defaults",
+                node: &EXEC_APPROVALS_DEFAULTS,
+                required: 2,
+            },
+            Prop {
+                name: "agents",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&EXEC_APPROVALS_AGENT),
+                    },
+                ),
+                required: 4,
+            },
+        ],
+        required: &["version", "defaults", "agents"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsShownSocket`](crate::types).
+pub static EXEC_APPROVALS_SHOWN_SOCKET: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+        ],
+        required: &["path"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsNodeResult`](crate::types).
+pub static EXEC_APPROVALS_NODE_RESULT: Node = Node::Any;
+/// Constraints of [`ExecApprovalRequestParams`](crate::types).
+pub static EXEC_APPROVAL_REQUEST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "cwd",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "host",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "security",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "ask",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "agentId",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "resolvedPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+        ],
+        required: &["command"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalRequestResult`](crate::types).
+pub static EXEC_APPROVAL_REQUEST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "decision",
+                node: &Node::Nullable(&EXEC_APPROVAL_DECISION),
+                required: 2,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "expiresAtMs",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["id", "decision", "createdAtMs", "expiresAtMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalDecision`](crate::types).
+pub static EXEC_APPROVAL_DECISION: Node = Node::Enum {
+    values: &["allow-once", "allow-always", "deny"],
+};
+/// Constraints of [`ExecApprovalRequestedEvent`](crate::types).
+pub static EXEC_APPROVAL_REQUESTED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "request",
+                node: &EXEC_APPROVAL_REQUEST,
+                required: 2,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "expiresAtMs",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["id", "request", "createdAtMs", "expiresAtMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalRequest`](crate::types).
+pub static EXEC_APPROVAL_REQUEST: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "cwd",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 2,
+            },
+            Prop {
+                name: "host",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 4,
+            },
+            Prop {
+                name: "security",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 8,
+            },
+            Prop {
+                name: "ask",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 16,
+            },
+            Prop {
+                name: "agentId",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 32,
+            },
+            Prop {
+                name: "resolvedPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 64,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 128,
+            },
+        ],
+        required: &[
+            "command",
+            "cwd",
+            "host",
+            "security",
+            "ask",
+            "agentId",
+            "resolvedPath",
+            "sessionKey",
+        ],
+        mask: 255,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalResolveParams`](crate::types).
+pub static EXEC_APPROVAL_RESOLVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "decision",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["id", "decision"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalResolvedEvent`](crate::types).
+pub static EXEC_APPROVAL_RESOLVED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "decision",
+                node: &EXEC_APPROVAL_DECISION,
+                required: 2,
+            },
+            Prop {
+                name: "resolvedBy",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+        ],
+        required: &["id", "decision", "ts"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TalkModeParams`](crate::types).
+pub static TALK_MODE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "phase",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["enabled"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TalkModeState`](crate::types).
+pub static TALK_MODE_STATE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "phase",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 2,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+        ],
+        required: &["enabled", "phase", "ts"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`VoiceWakeSetParams`](crate::types).
+pub static VOICE_WAKE_SET_PARAMS: Node = Node::Any;
+/// Constraints of [`VoiceWakeTriggers`](crate::types).
+pub static VOICE_WAKE_TRIGGERS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "triggers",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 1,
+                    max: 32,
+                },
+                required: 1,
+            },
+        ],
+        required: &["triggers"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`BrowserRequestParams`](crate::types).
+pub static BROWSER_REQUEST_PARAMS: Node = Node::Any;
+/// Constraints of [`BrowserRequestResult`](crate::types).
+pub static BROWSER_REQUEST_RESULT: Node = Node::Any;

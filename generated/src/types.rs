@@ -21,6 +21,12 @@ pub type SessionLabel = NonEmptyString;
 pub type JsonValue = ::serde_json::Value;
 /// A text or a number, as the channel counts its threads. Not constrained: clients only hand it back.
 pub type ThreadId = ::serde_json::Value;
+/// Version of the form of the rules; there is one.
+pub type ExecApprovalsVersion = u64;
+/// What the node answered, as a rule its ExecApprovalsSnapshot. Not constrained: the node is handed through as it is, and null stands for an answer without content.
+pub type ExecApprovalsNodeResult = ::serde_json::Value;
+/// The body of the answer. Not constrained: what it holds is between the path and its caller.
+pub type BrowserRequestResult = ::serde_json::Value;
 /// The run is queued. First answer of agent.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct AgentAccepted {
@@ -1151,6 +1157,39 @@ impl<'de> ::serde::Deserialize<'de> for Attachment {
             mime_type: members.take("mimeType"),
             file_name: members.take("fileName"),
             content: members.take("content"),
+        })
+    }
+}
+/// The request. Members of a wrong type count as absent, others are ignored; method and path must be there: else browserRequestRequired.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct BrowserRequestParams {
+    /// GET, POST or DELETE in any case, trimmed; others are refused with browserRequestMethod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<::std::string::String>,
+    /// Path of the browser control, trimmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<::std::string::String>,
+    /// Parameters by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<::serde_json::Map<::std::string::String, ::serde_json::Value>>,
+    /// What is sent; whatever the path takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<::serde_json::Value>,
+    /// How long it may take, in milliseconds; a fraction is cut off, less than 1 counts as 1.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<f64>,
+}
+impl<'de> ::serde::Deserialize<'de> for BrowserRequestParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            method: members.take("method"),
+            path: members.take("path"),
+            query: members.take("query"),
+            body: members.take("body"),
+            timeout_ms: members.take("timeoutMs"),
         })
     }
 }
@@ -2362,6 +2401,416 @@ impl DeliveryContext {
         }
     }
 }
+/// Which request.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairApproveParams {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+}
+impl DevicePairApproveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString) -> Self {
+        Self { request_id }
+    }
+}
+/// The device as it is now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairApproveResult {
+    /// The request that was decided.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The device, admitted.
+    pub device: DevicePaired,
+}
+impl DevicePairApproveResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString, device: DevicePaired) -> Self {
+        Self { request_id, device }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct DevicePairListParams {}
+impl DevicePairListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// All devices that are known.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairListResult {
+    /// Those that wait, newest first.
+    pub pending: ::std::vec::Vec<DevicePairRequestedEvent>,
+    /// Those that are admitted, latest approval first.
+    pub paired: ::std::vec::Vec<DevicePaired>,
+}
+impl DevicePairListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        pending: ::std::vec::Vec<DevicePairRequestedEvent>,
+        paired: ::std::vec::Vec<DevicePaired>,
+    ) -> Self {
+        Self { pending, paired }
+    }
+}
+/// Which request.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairRejectParams {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+}
+impl DevicePairRejectParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString) -> Self {
+        Self { request_id }
+    }
+}
+/// What was refused.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairRejectResult {
+    /// The request that was decided.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The device that asked.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+}
+impl DevicePairRejectResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        device_id: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { request_id, device_id }
+    }
+}
+/// A device that waits for a decision, and what it asks for. It waits limits.pairingTtlMs from when it last asked.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairRequestedEvent {
+    /// The request. It stands for these very terms: a device that asks for others gets another.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The device: SHA-256 of its key.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Its key, base64url.
+    #[serde(rename = "publicKey")]
+    pub public_key: crate::rt::NonEmptyString,
+    /// Name that it gives itself.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Program that asked.
+    #[serde(rename = "clientId", default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<crate::rt::NonEmptyString>,
+    /// How that program is used.
+    #[serde(rename = "clientMode", default, skip_serializing_if = "Option::is_none")]
+    pub client_mode: Option<crate::rt::NonEmptyString>,
+    /// Role that it asks for.
+    pub role: crate::rt::NonEmptyString,
+    /// The same as a list.
+    pub roles: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Scopes that it asks for; absent or empty when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Address that it connected from; absent when it is not to be told.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// Whether nobody needs to be asked. Always false here: such devices are admitted at once.
+    pub silent: bool,
+    /// Whether the device is paired already and asks for more.
+    #[serde(rename = "isRepair")]
+    pub is_repair: bool,
+    /// When it first asked.
+    pub ts: u64,
+}
+impl DevicePairRequestedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        device_id: crate::rt::NonEmptyString,
+        public_key: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+        roles: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        silent: bool,
+        is_repair: bool,
+        ts: u64,
+    ) -> Self {
+        Self {
+            request_id,
+            device_id,
+            public_key,
+            display_name: Default::default(),
+            platform: Default::default(),
+            client_id: Default::default(),
+            client_mode: Default::default(),
+            role,
+            roles,
+            scopes: Default::default(),
+            remote_ip: Default::default(),
+            silent,
+            is_repair,
+            ts,
+        }
+    }
+}
+/// How a request was decided.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairResolvedEvent {
+    /// The request; a fresh id when the device was admitted without one.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The device that asked.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// What was decided.
+    pub decision: PairDecision,
+    /// When.
+    pub ts: u64,
+}
+impl DevicePairResolvedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        device_id: crate::rt::NonEmptyString,
+        decision: PairDecision,
+        ts: u64,
+    ) -> Self {
+        Self {
+            request_id,
+            device_id,
+            decision,
+            ts,
+        }
+    }
+}
+/// A device that may connect. Tokens are described, never shown.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePaired {
+    /// The device: SHA-256 of its key.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Its key, base64url.
+    #[serde(rename = "publicKey")]
+    pub public_key: crate::rt::NonEmptyString,
+    /// Name that it gives itself.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Program that last connected.
+    #[serde(rename = "clientId", default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<crate::rt::NonEmptyString>,
+    /// How that program is used.
+    #[serde(rename = "clientMode", default, skip_serializing_if = "Option::is_none")]
+    pub client_mode: Option<crate::rt::NonEmptyString>,
+    /// Role of its latest connection.
+    pub role: crate::rt::NonEmptyString,
+    /// Roles that it was granted.
+    pub roles: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Scopes that it was granted; absent when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Address that it last connected from; absent when it is not to be told.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// First approval.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// Latest approval.
+    #[serde(rename = "approvedAtMs")]
+    pub approved_at_ms: u64,
+    /// Its tokens, at most one a role, sorted by role; absent when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<::std::vec::Vec<DeviceTokenInfo>>,
+}
+impl DevicePaired {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        public_key: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+        roles: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        created_at_ms: u64,
+        approved_at_ms: u64,
+    ) -> Self {
+        Self {
+            device_id,
+            public_key,
+            display_name: Default::default(),
+            platform: Default::default(),
+            client_id: Default::default(),
+            client_mode: Default::default(),
+            role,
+            roles,
+            scopes: Default::default(),
+            remote_ip: Default::default(),
+            created_at_ms,
+            approved_at_ms,
+            tokens: Default::default(),
+        }
+    }
+}
+/// What may be told of a token: all but the token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenInfo {
+    /// The role that it opens.
+    pub role: crate::rt::NonEmptyString,
+    /// Scopes that it opens, sorted; may be none.
+    pub scopes: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// When the role got its first token.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// When it replaced another, or was made on request; absent for a first one.
+    #[serde(rename = "rotatedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at_ms: Option<u64>,
+    /// When it was revoked; absent while it is good.
+    #[serde(rename = "revokedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at_ms: Option<u64>,
+    /// Latest connect that it opened; absent before the first.
+    #[serde(rename = "lastUsedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at_ms: Option<u64>,
+}
+impl DeviceTokenInfo {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        role: crate::rt::NonEmptyString,
+        scopes: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        created_at_ms: u64,
+    ) -> Self {
+        Self {
+            role,
+            scopes,
+            created_at_ms,
+            rotated_at_ms: Default::default(),
+            revoked_at_ms: Default::default(),
+            last_used_at_ms: Default::default(),
+        }
+    }
+}
+/// Whose token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenRevokeParams {
+    /// The device.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Role that the token opens; a device without such a token is refused with deviceUnknownRole.
+    pub role: crate::rt::NonEmptyString,
+}
+impl DeviceTokenRevokeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { device_id, role }
+    }
+}
+/// The token is useless.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenRevokeResult {
+    /// The device.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Role that it opened.
+    pub role: crate::rt::NonEmptyString,
+    /// When it was revoked.
+    #[serde(rename = "revokedAtMs")]
+    pub revoked_at_ms: u64,
+}
+impl DeviceTokenRevokeResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+        revoked_at_ms: u64,
+    ) -> Self {
+        Self {
+            device_id,
+            role,
+            revoked_at_ms,
+        }
+    }
+}
+/// Whose token, and what the new one opens.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenRotateParams {
+    /// The device.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Role that the token opens.
+    pub role: crate::rt::NonEmptyString,
+    /// Scopes that it opens; when absent those of the present token, else all of the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+}
+impl DeviceTokenRotateParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            device_id,
+            role,
+            scopes: Default::default(),
+        }
+    }
+}
+/// The new token, shown this once.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenRotateResult {
+    /// The device.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Role that it opens.
+    pub role: crate::rt::NonEmptyString,
+    /// To be brought to the device, which sends it as auth.token.
+    pub token: crate::rt::SecretString,
+    /// Scopes that it opens, sorted.
+    pub scopes: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// When it was made.
+    #[serde(rename = "rotatedAtMs")]
+    pub rotated_at_ms: u64,
+}
+impl DeviceTokenRotateResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+        token: crate::rt::SecretString,
+        scopes: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        rotated_at_ms: u64,
+    ) -> Self {
+        Self {
+            device_id,
+            role,
+            token,
+            scopes,
+            rotated_at_ms,
+        }
+    }
+}
 /// Why a request was not served.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct ErrorShape {
@@ -2484,6 +2933,574 @@ impl ::std::convert::TryFrom<::std::string::String> for EventFrameType {
         value: ::std::string::String,
     ) -> ::std::result::Result<Self, self::error::ConversionError> {
         value.parse()
+    }
+}
+/// Yes for this command, yes from now on, no.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum ExecApprovalDecision {
+    /// `allow-once`
+    #[serde(rename = "allow-once")]
+    AllowOnce,
+    /// `allow-always`
+    #[serde(rename = "allow-always")]
+    AllowAlways,
+    /// `deny`
+    #[serde(rename = "deny")]
+    Deny,
+}
+impl ExecApprovalDecision {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllowOnce => "allow-once",
+            Self::AllowAlways => "allow-always",
+            Self::Deny => "deny",
+        }
+    }
+}
+impl ::std::fmt::Display for ExecApprovalDecision {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::AllowOnce => f.write_str("allow-once"),
+            Self::AllowAlways => f.write_str("allow-always"),
+            Self::Deny => f.write_str("deny"),
+        }
+    }
+}
+impl ::std::str::FromStr for ExecApprovalDecision {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "allow-once" => Ok(Self::AllowOnce),
+            "allow-always" => Ok(Self::AllowAlways),
+            "deny" => Ok(Self::Deny),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for ExecApprovalDecision {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for ExecApprovalDecision {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// The command, and all that is known of it, in the words of whoever asked. What is not known is null.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalRequest {
+    /// The command, as a line.
+    pub command: crate::rt::NonEmptyString,
+    /// Directory in which it runs.
+    pub cwd: Option<::std::string::String>,
+    /// Where it runs.
+    pub host: Option<::std::string::String>,
+    /// The rule that holds.
+    pub security: Option<::std::string::String>,
+    /// When people are asked.
+    pub ask: Option<::std::string::String>,
+    /// The agent that wants it.
+    #[serde(rename = "agentId")]
+    pub agent_id: Option<::std::string::String>,
+    /// The program that would run.
+    #[serde(rename = "resolvedPath")]
+    pub resolved_path: Option<::std::string::String>,
+    /// The conversation that it is for.
+    #[serde(rename = "sessionKey")]
+    pub session_key: Option<::std::string::String>,
+}
+impl ExecApprovalRequest {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        command: crate::rt::NonEmptyString,
+        cwd: Option<::std::string::String>,
+        host: Option<::std::string::String>,
+        security: Option<::std::string::String>,
+        ask: Option<::std::string::String>,
+        agent_id: Option<::std::string::String>,
+        resolved_path: Option<::std::string::String>,
+        session_key: Option<::std::string::String>,
+    ) -> Self {
+        Self {
+            command,
+            cwd,
+            host,
+            security,
+            ask,
+            agent_id,
+            resolved_path,
+            session_key,
+        }
+    }
+}
+/// The command, and all that may help a person to decide. null and absence mean the same: not known.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalRequestParams {
+    /// Names the question; the gateway chooses when absent. One that still waits is refused with execApprovalPending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The command, as a line.
+    pub command: crate::rt::NonEmptyString,
+    /// Directory in which it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<::std::string::String>,
+    /// Where it runs: sandbox, gateway or node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<::std::string::String>,
+    /// The rule that holds: deny, allowlist or full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<::std::string::String>,
+    /// When people are asked: off, on-miss or always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<::std::string::String>,
+    /// The agent that wants it.
+    #[serde(rename = "agentId", default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<::std::string::String>,
+    /// The program that would run.
+    #[serde(rename = "resolvedPath", default, skip_serializing_if = "Option::is_none")]
+    pub resolved_path: Option<::std::string::String>,
+    /// The conversation that it is for.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+impl ExecApprovalRequestParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(command: crate::rt::NonEmptyString) -> Self {
+        Self {
+            id: Default::default(),
+            command,
+            cwd: Default::default(),
+            host: Default::default(),
+            security: Default::default(),
+            ask: Default::default(),
+            agent_id: Default::default(),
+            resolved_path: Default::default(),
+            session_key: Default::default(),
+            timeout_ms: Default::default(),
+        }
+    }
+}
+/// How it was decided, if it was.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalRequestResult {
+    /// The question.
+    pub id: crate::rt::NonEmptyString,
+    /// The decision; null when the time was over.
+    pub decision: Option<ExecApprovalDecision>,
+    /// When it was asked.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// When its time was, or would have been, over.
+    #[serde(rename = "expiresAtMs")]
+    pub expires_at_ms: u64,
+}
+impl ExecApprovalRequestResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        decision: Option<ExecApprovalDecision>,
+        created_at_ms: u64,
+        expires_at_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            decision,
+            created_at_ms,
+            expires_at_ms,
+        }
+    }
+}
+/// A question that waits for a decision.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalRequestedEvent {
+    /// The question.
+    pub id: crate::rt::NonEmptyString,
+    /// What is asked.
+    pub request: ExecApprovalRequest,
+    /// When it was asked.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// When its time is over; nobody is told then.
+    #[serde(rename = "expiresAtMs")]
+    pub expires_at_ms: u64,
+}
+impl ExecApprovalRequestedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        request: ExecApprovalRequest,
+        created_at_ms: u64,
+        expires_at_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            request,
+            created_at_ms,
+            expires_at_ms,
+        }
+    }
+}
+/// Which question, and the decision.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalResolveParams {
+    /// The question; one that does not wait is refused with execApprovalUnknown.
+    pub id: crate::rt::NonEmptyString,
+    /// allow-once, allow-always or deny; others are refused with execApprovalDecision.
+    pub decision: crate::rt::NonEmptyString,
+}
+impl ExecApprovalResolveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        decision: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { id, decision }
+    }
+}
+/// A question that is decided.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalResolvedEvent {
+    /// The question.
+    pub id: crate::rt::NonEmptyString,
+    /// The decision.
+    pub decision: ExecApprovalDecision,
+    /// Who decided: name of the client, else its id; absent when neither is known.
+    #[serde(rename = "resolvedBy", default, skip_serializing_if = "Option::is_none")]
+    pub resolved_by: Option<crate::rt::NonEmptyString>,
+    /// When.
+    pub ts: u64,
+}
+impl ExecApprovalResolvedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        decision: ExecApprovalDecision,
+        ts: u64,
+    ) -> Self {
+        Self {
+            id,
+            decision,
+            resolved_by: Default::default(),
+            ts,
+        }
+    }
+}
+/// Rules of one agent; what is absent comes from the defaults.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ExecApprovalsAgent {
+    /// deny, allowlist or full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<::std::string::String>,
+    /// When a person is asked: off, on-miss or always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<::std::string::String>,
+    /// What holds when nobody answers: deny, allowlist or full.
+    #[serde(rename = "askFallback", default, skip_serializing_if = "Option::is_none")]
+    pub ask_fallback: Option<::std::string::String>,
+    /// Whether programs that skills need are allowed by themselves.
+    #[serde(
+        rename = "autoAllowSkills",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub auto_allow_skills: Option<bool>,
+    /// Programs that are allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowlist: Option<::std::vec::Vec<ExecApprovalsEntry>>,
+}
+impl ExecApprovalsAgent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            security: Default::default(),
+            ask: Default::default(),
+            ask_fallback: Default::default(),
+            auto_allow_skills: Default::default(),
+            allowlist: Default::default(),
+        }
+    }
+}
+/// Rules that hold unless an agent has its own. Words that are not known are kept, and count as the strictest.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ExecApprovalsDefaults {
+    /// deny, allowlist or full; deny when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<::std::string::String>,
+    /// When a person is asked: off, on-miss or always; on-miss when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<::std::string::String>,
+    /// What holds when nobody answers: deny, allowlist or full; deny when absent.
+    #[serde(rename = "askFallback", default, skip_serializing_if = "Option::is_none")]
+    pub ask_fallback: Option<::std::string::String>,
+    /// Whether programs that skills need are allowed by themselves; false when absent.
+    #[serde(
+        rename = "autoAllowSkills",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub auto_allow_skills: Option<bool>,
+}
+impl ExecApprovalsDefaults {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            security: Default::default(),
+            ask: Default::default(),
+            ask_fallback: Default::default(),
+            auto_allow_skills: Default::default(),
+        }
+    }
+}
+/// A program that is allowed, and when it last was.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsEntry {
+    /// Names the entry; given by the gateway when absent, so always there in answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// Path of the program, or a pattern of paths.
+    pub pattern: ::std::string::String,
+    /// When it was last used.
+    #[serde(rename = "lastUsedAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<u64>,
+    /// The command that used it.
+    #[serde(
+        rename = "lastUsedCommand",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_used_command: Option<::std::string::String>,
+    /// The program that it was found to be.
+    #[serde(
+        rename = "lastResolvedPath",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_resolved_path: Option<::std::string::String>,
+}
+impl ExecApprovalsEntry {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(pattern: ::std::string::String) -> Self {
+        Self {
+            id: Default::default(),
+            pattern,
+            last_used_at: Default::default(),
+            last_used_command: Default::default(),
+            last_resolved_path: Default::default(),
+        }
+    }
+}
+/// Rules as a writer gives them.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsFile {
+    /// Version of the form.
+    pub version: u64,
+    /// Where programs on the machine ask; what is left out stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<ExecApprovalsSocket>,
+    /// Rules of every agent that has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<ExecApprovalsDefaults>,
+    /// Rules by agent; * is for all, and its entries come first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<
+        ::std::collections::BTreeMap<::std::string::String, ExecApprovalsAgent>,
+    >,
+}
+impl ExecApprovalsFile {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(version: u64) -> Self {
+        Self {
+            version,
+            socket: Default::default(),
+            defaults: Default::default(),
+            agents: Default::default(),
+        }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ExecApprovalsGetParams {}
+impl ExecApprovalsGetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// Which node.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsNodeGetParams {
+    /// The node; a blank one is refused with nodeIdRequired.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+}
+impl ExecApprovalsNodeGetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_id: crate::rt::NonEmptyString) -> Self {
+        Self { node_id }
+    }
+}
+/// Which node, its new rules, and which ones they replace.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsNodeSetParams {
+    /// The node; a blank one is refused with nodeIdRequired.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// All rules.
+    pub file: ExecApprovalsFile,
+    /// Hash of the rules that were read; the node may require it.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+}
+impl ExecApprovalsNodeSetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_id: crate::rt::NonEmptyString, file: ExecApprovalsFile) -> Self {
+        Self {
+            node_id,
+            file,
+            base_hash: Default::default(),
+        }
+    }
+}
+/// New rules, and which ones they replace.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsSetParams {
+    /// All rules.
+    pub file: ExecApprovalsFile,
+    /// Hash of the rules that were read. Not required here, but refused without.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+}
+impl ExecApprovalsSetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(file: ExecApprovalsFile) -> Self {
+        Self {
+            file,
+            base_hash: Default::default(),
+        }
+    }
+}
+/// Rules as they are answered: complete, without secrets. May be given back as a file.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsShownFile {
+    /// Version of the form.
+    pub version: u64,
+    /// Where programs on the machine ask; absent when there is no such place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<ExecApprovalsShownSocket>,
+    /// Rules of every agent that has none of its own.
+    pub defaults: ExecApprovalsDefaults,
+    /// Rules by agent; * is for all.
+    pub agents: ::std::collections::BTreeMap<::std::string::String, ExecApprovalsAgent>,
+}
+impl ExecApprovalsShownFile {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        version: u64,
+        defaults: ExecApprovalsDefaults,
+        agents: ::std::collections::BTreeMap<::std::string::String, ExecApprovalsAgent>,
+    ) -> Self {
+        Self {
+            version,
+            socket: Default::default(),
+            defaults,
+            agents,
+        }
+    }
+}
+/// Socket on which programs of the machine ask for approval, without its token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsShownSocket {
+    /// Where it is.
+    pub path: ::std::string::String,
+}
+impl ExecApprovalsShownSocket {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(path: ::std::string::String) -> Self {
+        Self { path }
+    }
+}
+/// The rules of this machine as they are stored.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsSnapshot {
+    /// Where they are stored.
+    pub path: crate::rt::NonEmptyString,
+    /// Always true.
+    pub exists: bool,
+    /// SHA-256 of what is stored, hex; the baseHash of the next change.
+    pub hash: crate::rt::NonEmptyString,
+    /// The rules.
+    pub file: ExecApprovalsShownFile,
+}
+impl ExecApprovalsSnapshot {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        path: crate::rt::NonEmptyString,
+        exists: bool,
+        hash: crate::rt::NonEmptyString,
+        file: ExecApprovalsShownFile,
+    ) -> Self {
+        Self { path, exists, hash, file }
+    }
+}
+/// Socket on which programs of the machine ask for approval.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ExecApprovalsSocket {
+    /// Where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<::std::string::String>,
+    /// What a program must know to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<crate::rt::SecretString>,
+}
+impl ExecApprovalsSocket {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            path: Default::default(),
+            token: Default::default(),
+        }
     }
 }
 /// One agent in a health summary.
@@ -3240,6 +4257,1402 @@ impl InvalidParamsIssue {
         Self { path, keyword, message }
     }
 }
+/// Payload of agent.request: a node wants a turn of an agent. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeAgentRequest {
+    /// What the agent is told, trimmed; without effect when blank or longer than limits.nodeTextChars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+    /// Conversation; that of the node (node- and its id) when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Thinking level of this turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<::std::string::String>,
+    /// Send the reply through channel; without effect unless that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver: Option<bool>,
+    /// Address of a delivered reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<::std::string::String>,
+    /// Channel of a delivered reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+    /// Time that the run may take, in seconds.
+    #[serde(rename = "timeoutSeconds", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<f64>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeAgentRequest {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            message: members.take("message"),
+            session_key: members.take("sessionKey"),
+            thinking: members.take("thinking"),
+            deliver: members.take("deliver"),
+            to: members.take("to"),
+            channel: members.take("channel"),
+            timeout_seconds: members.take("timeoutSeconds"),
+        })
+    }
+}
+/// Payload of chat.subscribe and chat.unsubscribe: from now on a node gets, or no longer gets, copies of a conversation's chat and agent events, and tick and health while it has any subscription. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeChatSubscription {
+    /// Conversation, as its events spell it: no other spelling is matched. Without effect when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeChatSubscription {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            session_key: members.take("sessionKey"),
+        })
+    }
+}
+/// No command was named, its platform or the configuration forbids it, the node does not offer it, the node offers none at all.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum NodeCommandRefusal {
+    /// `command required`
+    #[serde(rename = "command required")]
+    CommandRequired,
+    /// `command not allowlisted`
+    #[serde(rename = "command not allowlisted")]
+    CommandNotAllowlisted,
+    /// `command not declared by node`
+    #[serde(rename = "command not declared by node")]
+    CommandNotDeclaredByNode,
+    /// `node did not declare commands`
+    #[serde(rename = "node did not declare commands")]
+    NodeDidNotDeclareCommands,
+}
+impl NodeCommandRefusal {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CommandRequired => "command required",
+            Self::CommandNotAllowlisted => "command not allowlisted",
+            Self::CommandNotDeclaredByNode => "command not declared by node",
+            Self::NodeDidNotDeclareCommands => "node did not declare commands",
+        }
+    }
+}
+impl ::std::fmt::Display for NodeCommandRefusal {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::CommandRequired => f.write_str("command required"),
+            Self::CommandNotAllowlisted => f.write_str("command not allowlisted"),
+            Self::CommandNotDeclaredByNode => f.write_str("command not declared by node"),
+            Self::NodeDidNotDeclareCommands => {
+                f.write_str("node did not declare commands")
+            }
+        }
+    }
+}
+impl ::std::str::FromStr for NodeCommandRefusal {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "command required" => Ok(Self::CommandRequired),
+            "command not allowlisted" => Ok(Self::CommandNotAllowlisted),
+            "command not declared by node" => Ok(Self::CommandNotDeclaredByNode),
+            "node did not declare commands" => Ok(Self::NodeDidNotDeclareCommands),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for NodeCommandRefusal {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for NodeCommandRefusal {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Details of nodeCommandNotAllowed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeCommandRefusedDetails {
+    /// Why.
+    pub reason: NodeCommandRefusal,
+    /// The command.
+    pub command: ::std::string::String,
+}
+impl NodeCommandRefusedDetails {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(reason: NodeCommandRefusal, command: ::std::string::String) -> Self {
+        Self { reason, command }
+    }
+}
+/// Which node.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeDescribeParams {
+    /// The node. A blank one is refused with nodeIdRequired, one that does not exist with nodeUnknown.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+}
+impl NodeDescribeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_id: crate::rt::NonEmptyString) -> Self {
+        Self { node_id }
+    }
+}
+/// A node and when it was read; the other members are those of NodeRow.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeDescribeResult {
+    /// When it was read.
+    pub ts: u64,
+    /// Id of its device; of a node without a device the id of its program.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program; only while connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device; only while connected.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device; only while connected.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Its address; absent when it is local.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers, sorted; none when not connected.
+    pub caps: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Commands that it offers and may have, sorted; none when not connected.
+    pub commands: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// The PATH that its commands run with; absent when not said.
+    #[serde(rename = "pathEnv", default, skip_serializing_if = "Option::is_none")]
+    pub path_env: Option<::std::string::String>,
+    /// What its operating system grants it, by name; absent when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// When it connected; only while connected.
+    #[serde(rename = "connectedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub connected_at_ms: Option<u64>,
+    /// Whether it is a paired device.
+    pub paired: bool,
+    /// Whether it is connected.
+    pub connected: bool,
+}
+impl NodeDescribeResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ts: u64,
+        node_id: crate::rt::NonEmptyString,
+        caps: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        commands: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        paired: bool,
+        connected: bool,
+    ) -> Self {
+        Self {
+            ts,
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            remote_ip: Default::default(),
+            caps,
+            commands,
+            path_env: Default::default(),
+            permissions: Default::default(),
+            connected_at_ms: Default::default(),
+            paired,
+            connected,
+        }
+    }
+}
+/// Details of an error that a node caused: it refused, did not answer in time, or could not be reached.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeErrorDetails {
+    /// Its error; null when it gave none.
+    #[serde(rename = "nodeError")]
+    pub node_error: Option<NodeInvokeError>,
+}
+impl NodeErrorDetails {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_error: Option<NodeInvokeError>) -> Self {
+        Self { node_error }
+    }
+}
+/// What happened.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeEventParams {
+    /// Name of what happened.
+    pub event: crate::rt::NonEmptyString,
+    /// More about it, as a value; by name of the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<::serde_json::Value>,
+    /// The same as JSON text, which goes before payload; null counts as absent. (The original refuses null, though its own nodes send it.)
+    #[serde(rename = "payloadJSON", default, skip_serializing_if = "Option::is_none")]
+    pub payload_json: Option<::std::string::String>,
+}
+impl NodeEventParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(event: crate::rt::NonEmptyString) -> Self {
+        Self {
+            event,
+            payload: Default::default(),
+            payload_json: Default::default(),
+        }
+    }
+}
+/// Payload of exec.denied: a node did not begin a program; noted for the conversation's next turn. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeExecDenied {
+    /// Conversation that is told; that of the node (node- and its id) when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Names the run that would have been.
+    #[serde(rename = "runId", default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<::std::string::String>,
+    /// Where it would have run, such as node; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<::std::string::String>,
+    /// The program and its arguments, as a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<::std::string::String>,
+    /// Why not, such as approval-required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeExecDenied {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            session_key: members.take("sessionKey"),
+            run_id: members.take("runId"),
+            host: members.take("host"),
+            command: members.take("command"),
+            reason: members.take("reason"),
+        })
+    }
+}
+/// Payload of exec.finished: a program ended on a node; noted for the conversation's next turn. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeExecFinished {
+    /// Conversation that is told; that of the node (node- and its id) when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Names the run of the program.
+    #[serde(rename = "runId", default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<::std::string::String>,
+    /// Where it ran, such as node; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<::std::string::String>,
+    /// The program and its arguments, as a line; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<::std::string::String>,
+    /// Its exit code, of any system.
+    #[serde(rename = "exitCode", default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Whether it was ended by the clock.
+    #[serde(rename = "timedOut", default, skip_serializing_if = "Option::is_none")]
+    pub timed_out: Option<bool>,
+    /// Whether it ended well; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<bool>,
+    /// What it printed, perhaps cut by the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeExecFinished {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            session_key: members.take("sessionKey"),
+            run_id: members.take("runId"),
+            host: members.take("host"),
+            command: members.take("command"),
+            exit_code: members.take("exitCode"),
+            timed_out: members.take("timedOut"),
+            success: members.take("success"),
+            output: members.take("output"),
+        })
+    }
+}
+/// Payload of exec.started: a program begins on a node; noted for the conversation's next turn. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeExecStarted {
+    /// Conversation that is told; that of the node (node- and its id) when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Names the run of the program.
+    #[serde(rename = "runId", default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<::std::string::String>,
+    /// Where it runs, such as node; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<::std::string::String>,
+    /// The program and its arguments, as a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeExecStarted {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            session_key: members.take("sessionKey"),
+            run_id: members.take("runId"),
+            host: members.take("host"),
+            command: members.take("command"),
+        })
+    }
+}
+/// Why a node did not do it, in its own words, or in the gateway's when the node could not be asked.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeInvokeError {
+    /// For programs; the node's own, or one of the nodeCode texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<crate::rt::NonEmptyString>,
+    /// For people; becomes the message of the caller's error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<crate::rt::NonEmptyString>,
+}
+impl NodeInvokeError {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            code: Default::default(),
+            message: Default::default(),
+        }
+    }
+}
+/// Which node is to do what.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeParams {
+    /// The node; a blank one is refused with nodeInvokeRequired.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The command; a blank one is refused with nodeInvokeRequired.
+    pub command: crate::rt::NonEmptyString,
+    /// What the command takes; the node judges it. null counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<::serde_json::Value>,
+    /// How long to wait for the node; limits.nodeInvokeTimeoutMs when absent. 0 expires at once.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Handed to the node, which may recognise a retry by it.
+    #[serde(rename = "idempotencyKey")]
+    pub idempotency_key: crate::rt::NonEmptyString,
+}
+impl NodeInvokeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        command: crate::rt::NonEmptyString,
+        idempotency_key: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            node_id,
+            command,
+            params: Default::default(),
+            timeout_ms: Default::default(),
+            idempotency_key,
+        }
+    }
+}
+/// What a node is to do.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeRequestEvent {
+    /// Names this request; the node returns it in node.invoke.result.
+    pub id: crate::rt::NonEmptyString,
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The command.
+    pub command: crate::rt::NonEmptyString,
+    /// What the command takes, as JSON text; null when it was given nothing.
+    #[serde(rename = "paramsJSON")]
+    pub params_json: Option<::std::string::String>,
+    /// How long the asker waits, if it said so.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The asker's key, if it gave one.
+    #[serde(rename = "idempotencyKey", default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<crate::rt::NonEmptyString>,
+}
+impl NodeInvokeRequestEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+        command: crate::rt::NonEmptyString,
+        params_json: Option<::std::string::String>,
+    ) -> Self {
+        Self {
+            id,
+            node_id,
+            command,
+            params_json,
+            timeout_ms: Default::default(),
+            idempotency_key: Default::default(),
+        }
+    }
+}
+/// The node did it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeResult {
+    /// Always true.
+    pub ok: bool,
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The command.
+    pub command: crate::rt::NonEmptyString,
+    /// What the node gave: payloadJSON as a value, or an object with payloadJSON when that is no JSON; else what the node gave as a value. Whatever the command gives; absent when nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<::serde_json::Value>,
+    /// What the node gave as JSON text; null when it gave none.
+    #[serde(rename = "payloadJSON")]
+    pub payload_json: Option<::std::string::String>,
+}
+impl NodeInvokeResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        node_id: crate::rt::NonEmptyString,
+        command: crate::rt::NonEmptyString,
+        payload_json: Option<::std::string::String>,
+    ) -> Self {
+        Self {
+            ok,
+            node_id,
+            command,
+            payload: Default::default(),
+            payload_json,
+        }
+    }
+}
+/// What came of a command. Nodes differ in how they write nothing, so more is accepted than is meant: a payloadJSON that is null counts as absent, one that is no text counts as payload if there is none; an error that is null counts as absent.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeResultParams {
+    /// The id of node.invoke.request.
+    pub id: crate::rt::NonEmptyString,
+    /// The node itself; another is refused with nodeIdMismatch.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Whether it did it.
+    pub ok: bool,
+    /// What the command gives, as a value. null counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<::serde_json::Value>,
+    /// What the command gives, as JSON text; goes before payload unless empty.
+    #[serde(rename = "payloadJSON", default, skip_serializing_if = "Option::is_none")]
+    pub payload_json: Option<::serde_json::Value>,
+    /// Why it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<NodeInvokeError>,
+}
+impl NodeInvokeResultParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+        ok: bool,
+    ) -> Self {
+        Self {
+            id,
+            node_id,
+            ok,
+            payload: Default::default(),
+            payload_json: Default::default(),
+            error: Default::default(),
+        }
+    }
+}
+/// The result was taken, or nobody waits for it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeResultResult {
+    /// Always true.
+    pub ok: bool,
+    /// True when nobody waits: late, unknown, or asked of another node. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<bool>,
+}
+impl NodeInvokeResultResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool) -> Self {
+        Self {
+            ok,
+            ignored: Default::default(),
+        }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeListParams {}
+impl NodeListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The nodes.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeListResult {
+    /// When they were read.
+    pub ts: u64,
+    /// The nodes, connected ones first.
+    pub nodes: ::std::vec::Vec<NodeRow>,
+}
+impl NodeListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ts: u64, nodes: ::std::vec::Vec<NodeRow>) -> Self {
+        Self { ts, nodes }
+    }
+}
+/// Details of nodeNotConnected when node.invoke answers it; other methods give NodeErrorDetails.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeNotConnectedDetails {
+    /// Says the same for programs.
+    pub code: NodeNotConnectedDetailsCode,
+}
+impl NodeNotConnectedDetails {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            code: NodeNotConnectedDetailsCode::NotConnected,
+        }
+    }
+}
+/// Says the same for programs.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum NodeNotConnectedDetailsCode {
+    /// `NOT_CONNECTED`
+    #[serde(rename = "NOT_CONNECTED")]
+    NotConnected,
+}
+impl NodeNotConnectedDetailsCode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConnected => "NOT_CONNECTED",
+        }
+    }
+}
+impl ::std::fmt::Display for NodeNotConnectedDetailsCode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::NotConnected => f.write_str("NOT_CONNECTED"),
+        }
+    }
+}
+impl ::std::str::FromStr for NodeNotConnectedDetailsCode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "NOT_CONNECTED" => Ok(Self::NotConnected),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for NodeNotConnectedDetailsCode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for NodeNotConnectedDetailsCode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which request.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairApproveParams {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+}
+impl NodePairApproveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString) -> Self {
+        Self { request_id }
+    }
+}
+/// The node as it is now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairApproveResult {
+    /// The request that was decided.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The node, paired.
+    pub node: NodePairPaired,
+}
+impl NodePairApproveResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString, node: NodePairPaired) -> Self {
+        Self { request_id, node }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodePairListParams {}
+impl NodePairListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// All nodes of this list.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairListResult {
+    /// Those that wait, newest first.
+    pub pending: ::std::vec::Vec<NodePairPending>,
+    /// Those that are paired, latest approval first.
+    pub paired: ::std::vec::Vec<NodePairListed>,
+}
+impl NodePairListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        pending: ::std::vec::Vec<NodePairPending>,
+        paired: ::std::vec::Vec<NodePairListed>,
+    ) -> Self {
+        Self { pending, paired }
+    }
+}
+/// A paired node as lists show it: all but the token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairListed {
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's core.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's surface.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Programs found on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bins: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// Its address.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// First approval.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// Latest approval.
+    #[serde(rename = "approvedAtMs")]
+    pub approved_at_ms: u64,
+    /// When a node of this id last connected; absent before the first time.
+    #[serde(
+        rename = "lastConnectedAtMs",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_connected_at_ms: Option<u64>,
+}
+impl NodePairListed {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        created_at_ms: u64,
+        approved_at_ms: u64,
+    ) -> Self {
+        Self {
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            caps: Default::default(),
+            commands: Default::default(),
+            bins: Default::default(),
+            permissions: Default::default(),
+            remote_ip: Default::default(),
+            created_at_ms,
+            approved_at_ms,
+            last_connected_at_ms: Default::default(),
+        }
+    }
+}
+/// A paired node with its token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairPaired {
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// To be brought to the node.
+    pub token: crate::rt::SecretString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's core.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's surface.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Programs found on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bins: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// Its address.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// First approval.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// Latest approval.
+    #[serde(rename = "approvedAtMs")]
+    pub approved_at_ms: u64,
+    /// When a node of this id last connected; absent before the first time.
+    #[serde(
+        rename = "lastConnectedAtMs",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_connected_at_ms: Option<u64>,
+}
+impl NodePairPaired {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        token: crate::rt::SecretString,
+        created_at_ms: u64,
+        approved_at_ms: u64,
+    ) -> Self {
+        Self {
+            node_id,
+            token,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            caps: Default::default(),
+            commands: Default::default(),
+            bins: Default::default(),
+            permissions: Default::default(),
+            remote_ip: Default::default(),
+            created_at_ms,
+            approved_at_ms,
+            last_connected_at_ms: Default::default(),
+        }
+    }
+}
+/// A node that waits for a decision.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairPending {
+    /// The request.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's core.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's surface.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// Its address.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// As asked; absent when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<bool>,
+    /// Whether the node is paired already.
+    #[serde(rename = "isRepair")]
+    pub is_repair: bool,
+    /// When it asked.
+    pub ts: u64,
+}
+impl NodePairPending {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+        is_repair: bool,
+        ts: u64,
+    ) -> Self {
+        Self {
+            request_id,
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            caps: Default::default(),
+            commands: Default::default(),
+            permissions: Default::default(),
+            remote_ip: Default::default(),
+            silent: Default::default(),
+            is_repair,
+            ts,
+        }
+    }
+}
+/// Which request.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairRejectParams {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+}
+impl NodePairRejectParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString) -> Self {
+        Self { request_id }
+    }
+}
+/// What was refused.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairRejectResult {
+    /// The request that was decided.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The node that asked.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+}
+impl NodePairRejectResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { request_id, node_id }
+    }
+}
+/// The node and what is known of it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairRequestParams {
+    /// The node; a blank one is refused with nodePairIdRequired.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's core.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's surface.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Its address.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// Kept and shown; without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<bool>,
+}
+impl NodePairRequestParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            caps: Default::default(),
+            commands: Default::default(),
+            remote_ip: Default::default(),
+            silent: Default::default(),
+        }
+    }
+}
+/// The request that waits.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairRequestResult {
+    /// It waits.
+    pub status: NodePairRequestResultStatus,
+    /// The request.
+    pub request: NodePairPending,
+    /// Whether it is new; false for the repeat of one that waits.
+    pub created: bool,
+}
+impl NodePairRequestResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request: NodePairPending, created: bool) -> Self {
+        Self {
+            status: NodePairRequestResultStatus::Pending,
+            request,
+            created,
+        }
+    }
+}
+/// It waits.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum NodePairRequestResultStatus {
+    /// `pending`
+    #[serde(rename = "pending")]
+    Pending,
+}
+impl NodePairRequestResultStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+        }
+    }
+}
+impl ::std::fmt::Display for NodePairRequestResultStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Pending => f.write_str("pending"),
+        }
+    }
+}
+impl ::std::str::FromStr for NodePairRequestResultStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "pending" => Ok(Self::Pending),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for NodePairRequestResultStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for NodePairRequestResultStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// How a request was decided.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairResolvedEvent {
+    /// The request.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The node that asked.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// What was decided.
+    pub decision: PairDecision,
+    /// When.
+    pub ts: u64,
+}
+impl NodePairResolvedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+        decision: PairDecision,
+        ts: u64,
+    ) -> Self {
+        Self {
+            request_id,
+            node_id,
+            decision,
+            ts,
+        }
+    }
+}
+/// A node and the token it shows.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairVerifyParams {
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The token to judge.
+    pub token: crate::rt::SecretString,
+}
+impl NodePairVerifyParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        token: crate::rt::SecretString,
+    ) -> Self {
+        Self { node_id, token }
+    }
+}
+/// Whether the token is right.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairVerifyResult {
+    /// Whether the token is that of the node.
+    pub ok: bool,
+    /// The node; absent unless ok.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodePairPaired>,
+}
+impl NodePairVerifyResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool) -> Self {
+        Self {
+            ok,
+            node: Default::default(),
+        }
+    }
+}
+/// Which node, and its new name.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeRenameParams {
+    /// The node; one that is not in this list is refused with nodeUnknown.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The name, trimmed; a blank one is refused with nodeNameRequired.
+    #[serde(rename = "displayName")]
+    pub display_name: crate::rt::NonEmptyString,
+}
+impl NodeRenameParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        display_name: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { node_id, display_name }
+    }
+}
+/// The node and its name.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeRenameResult {
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name from now on.
+    #[serde(rename = "displayName")]
+    pub display_name: crate::rt::NonEmptyString,
+}
+impl NodeRenameResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        display_name: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { node_id, display_name }
+    }
+}
+/// A node, connected or merely paired. Of one that is not connected only what pairing kept is known.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeRow {
+    /// Id of its device; of a node without a device the id of its program.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program; only while connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device; only while connected.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device; only while connected.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Its address; absent when it is local.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers, sorted; none when not connected.
+    pub caps: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Commands that it offers and may have, sorted; none when not connected.
+    pub commands: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// The PATH that its commands run with; absent when not said.
+    #[serde(rename = "pathEnv", default, skip_serializing_if = "Option::is_none")]
+    pub path_env: Option<::std::string::String>,
+    /// What its operating system grants it, by name; absent when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// When it connected; only while connected.
+    #[serde(rename = "connectedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub connected_at_ms: Option<u64>,
+    /// Whether it is a paired device.
+    pub paired: bool,
+    /// Whether it is connected.
+    pub connected: bool,
+}
+impl NodeRow {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        caps: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        commands: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        paired: bool,
+        connected: bool,
+    ) -> Self {
+        Self {
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            remote_ip: Default::default(),
+            caps,
+            commands,
+            path_env: Default::default(),
+            permissions: Default::default(),
+            connected_at_ms: Default::default(),
+            paired,
+            connected,
+        }
+    }
+}
+/// Payload of voice.transcript: words were spoken to a node; they become a turn of a conversation. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeVoiceTranscript {
+    /// The words, trimmed; without effect when blank or longer than limits.nodeTextChars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<::std::string::String>,
+    /// Conversation; the main one when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeVoiceTranscript {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            text: members.take("text"),
+            session_key: members.take("sessionKey"),
+        })
+    }
+}
 /// The answer of methods that have nothing to tell but success.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct OkResult {
@@ -3251,6 +5664,72 @@ impl OkResult {
     #[allow(clippy::too_many_arguments)]
     pub fn new(ok: bool) -> Self {
         Self { ok }
+    }
+}
+/// Admitted or refused.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum PairDecision {
+    /// `approved`
+    #[serde(rename = "approved")]
+    Approved,
+    /// `rejected`
+    #[serde(rename = "rejected")]
+    Rejected,
+}
+impl PairDecision {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+impl ::std::fmt::Display for PairDecision {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Approved => f.write_str("approved"),
+            Self::Rejected => f.write_str("rejected"),
+        }
+    }
+}
+impl ::std::str::FromStr for PairDecision {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "approved" => Ok(Self::Approved),
+            "rejected" => Ok(Self::Rejected),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for PairDecision {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for PairDecision {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
     }
 }
 /// Details of the error pairingRequired.
@@ -4642,6 +7121,42 @@ impl<'de> ::serde::Deserialize<'de> for SystemEventParams {
         })
     }
 }
+/// On or off.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TalkModeParams {
+    /// Whether talk mode is on.
+    pub enabled: bool,
+    /// What it is doing, such as listening; clients choose the words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<::std::string::String>,
+}
+impl TalkModeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(enabled: bool) -> Self {
+        Self {
+            enabled,
+            phase: Default::default(),
+        }
+    }
+}
+/// Talk mode as it was just set.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TalkModeState {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// What it is doing; null when not said.
+    pub phase: Option<::std::string::String>,
+    /// When it was set.
+    pub ts: u64,
+}
+impl TalkModeState {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(enabled: bool, phase: Option<::std::string::String>, ts: u64) -> Self {
+        Self { enabled, phase, ts }
+    }
+}
 /// A sign of life.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct TickEvent {
@@ -4653,6 +7168,36 @@ impl TickEvent {
     #[allow(clippy::too_many_arguments)]
     pub fn new(ts: u64) -> Self {
         Self { ts }
+    }
+}
+/// The words. Not validated but for triggers, which must be a list: else voiceWakeTriggersRequired.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoiceWakeSetParams {
+    /// The words. Trimmed; what is blank or no text is left out; the first limits.voiceWakeTriggers are kept, each cut to limits.voiceWakeTriggerChars. None left: the defaults return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggers: Option<::std::vec::Vec<::serde_json::Value>>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoiceWakeSetParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            triggers: members.take("triggers"),
+        })
+    }
+}
+/// The words that wake a listening device, at most limits.voiceWakeTriggers.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoiceWakeTriggers {
+    /// The words as they were given, perhaps one twice; never none.
+    pub triggers: ::std::vec::Vec<crate::rt::NonEmptyString>,
+}
+impl VoiceWakeTriggers {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(triggers: ::std::vec::Vec<crate::rt::NonEmptyString>) -> Self {
+        Self { triggers }
     }
 }
 /// Error types.

@@ -110,4 +110,238 @@ extension GatewayTransport {
     public func sessionsList(_ params: Gateway.SessionsListParams = .init()) async throws -> Gateway.SessionsListResult {
         try await call(.sessionsList, params)
     }
+
+    /// `device.pair.list`: Devices that wait for a decision and devices that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. No token is shown.
+    ///
+    /// Needs `operator.pairing`.
+    public func devicePairList(_ params: Gateway.DevicePairListParams = .init()) async throws -> Gateway.DevicePairListResult {
+        try await call(.devicePairList, params)
+    }
+
+    /// `device.pair.approve`: Admits a waiting device with the role and scopes it asked for.
+    ///
+    /// They are added to what an earlier pairing granted. The role gets a new token, which the device
+    /// receives with its next hello-ok; an older one of that role dies.
+    ///
+    /// Needs `operator.pairing`.
+    public func devicePairApprove(_ params: Gateway.DevicePairApproveParams) async throws -> Gateway.DevicePairApproveResult {
+        try await call(.devicePairApprove, params)
+    }
+
+    /// `device.pair.reject`: Refuses a waiting device; it may ask again.
+    ///
+    /// Needs `operator.pairing`.
+    public func devicePairReject(_ params: Gateway.DevicePairRejectParams) async throws -> Gateway.DevicePairRejectResult {
+        try await call(.devicePairReject, params)
+    }
+
+    /// `device.token.rotate`: Gives a device a new token for a role; the old one dies, revoked or not.
+    ///
+    /// Role and scopes must be granted to the device, and scopes also to the caller: else deviceUnknownRole
+    /// or missingScope. The record of the device stays as it is. (The original takes any role and lets the
+    /// scopes replace those of the device.)
+    ///
+    /// Needs `operator.pairing`.
+    public func deviceTokenRotate(_ params: Gateway.DeviceTokenRotateParams) async throws -> Gateway.DeviceTokenRotateResult {
+        try await call(.deviceTokenRotate, params)
+    }
+
+    /// `device.token.revoke`: Makes a device's token for a role useless.
+    ///
+    /// The device stays paired: when it connects with the shared secret it gets a new token.
+    ///
+    /// Needs `operator.pairing`.
+    public func deviceTokenRevoke(_ params: Gateway.DeviceTokenRevokeParams) async throws -> Gateway.DeviceTokenRevokeResult {
+        try await call(.deviceTokenRevoke, params)
+    }
+
+    /// `node.pair.request`: Asks for a node to be paired.
+    ///
+    /// One request a node: a repeat is answered with the first as it was. It waits limits.pairingTtlMs.
+    /// Nothing is approved by itself.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairRequest(_ params: Gateway.NodePairRequestParams) async throws -> Gateway.NodePairRequestResult {
+        try await call(.nodePairRequest, params)
+    }
+
+    /// `node.pair.list`: Nodes that wait for a decision and nodes that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. (The original also shows the tokens.)
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairList(_ params: Gateway.NodePairListParams = .init()) async throws -> Gateway.NodePairListResult {
+        try await call(.nodePairList, params)
+    }
+
+    /// `node.pair.approve`: Pairs a waiting node and makes its token; an older one dies.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairApprove(_ params: Gateway.NodePairApproveParams) async throws -> Gateway.NodePairApproveResult {
+        try await call(.nodePairApprove, params)
+    }
+
+    /// `node.pair.reject`: Refuses a waiting node; it may ask again.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairReject(_ params: Gateway.NodePairRejectParams) async throws -> Gateway.NodePairRejectResult {
+        try await call(.nodePairReject, params)
+    }
+
+    /// `node.pair.verify`: Says whether a token is that of a paired node.
+    ///
+    /// A wrong token and an unknown node are answered alike, and are no error.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairVerify(_ params: Gateway.NodePairVerifyParams) async throws -> Gateway.NodePairVerifyResult {
+        try await call(.nodePairVerify, params)
+    }
+
+    /// `node.rename`: Gives a node of this list another name.
+    ///
+    /// Only nodes paired here: one that is paired as a device is unknown.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodeRename(_ params: Gateway.NodeRenameParams) async throws -> Gateway.NodeRenameResult {
+        try await call(.nodeRename, params)
+    }
+
+    /// `node.list`: Nodes that are connected or paired.
+    ///
+    /// Connected ones first, then by name in any case (by id where there is none), then by id. Nodes paired
+    /// by token alone (group node-pair) are not among them.
+    ///
+    /// Needs `operator.read`.
+    public func nodeList(_ params: Gateway.NodeListParams = .init()) async throws -> Gateway.NodeListResult {
+        try await call(.nodeList, params)
+    }
+
+    /// `node.describe`: One node, as node.list shows it.
+    ///
+    /// Needs `operator.read`.
+    public func nodeDescribe(_ params: Gateway.NodeDescribeParams) async throws -> Gateway.NodeDescribeResult {
+        try await call(.nodeDescribe, params)
+    }
+
+    /// `node.invoke`: Runs a command on a connected node and answers with what came of it.
+    ///
+    /// Allowed are commands that the node offers and that its platform may have, as the configuration changes
+    /// that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none
+    /// when the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the
+    /// gateway itself recognises no retry.
+    ///
+    /// Needs `operator.write`.
+    public func nodeInvoke(_ params: Gateway.NodeInvokeParams) async throws -> Gateway.NodeInvokeResult {
+        try await call(.nodeInvoke, params)
+    }
+
+    /// `node.invoke.result`: A node tells what came of a command.
+    public func nodeInvokeResult(_ params: Gateway.NodeInvokeResultParams) async throws -> Gateway.NodeInvokeResultResult {
+        try await call(.nodeInvokeResult, params)
+    }
+
+    /// `node.event`: A node tells that something happened to it.
+    ///
+    /// Known names are the nodeEvent texts; their payloads are NodeVoiceTranscript, NodeAgentRequest,
+    /// NodeChatSubscription, NodeExecStarted, NodeExecFinished and NodeExecDenied. Other names, and payloads
+    /// that cannot be used, are acknowledged like any other and have no effect.
+    public func nodeEvent(_ params: Gateway.NodeEventParams) async throws -> Gateway.OkResult {
+        try await call(.nodeEvent, params)
+    }
+
+    /// `exec.approvals.get`: The standing rules of this machine.
+    ///
+    /// Missing rules are made, unreadable ones replaced by empty ones, entries get their ids; so they always
+    /// exist. The token of the approval socket is never shown.
+    ///
+    /// Needs `operator.admin`.
+    public func execApprovalsGet(_ params: Gateway.ExecApprovalsGetParams = .init()) async throws -> Gateway.ExecApprovalsSnapshot {
+        try await call(.execApprovalsGet, params)
+    }
+
+    /// `exec.approvals.set`: Replaces the standing rules of this machine.
+    ///
+    /// Whoever writes proves by baseHash what they have read: execApprovalsHashRequired,
+    /// execApprovalsHashUnavailable, execApprovalsChanged. Rules of the agent default are merged into those
+    /// of main.
+    ///
+    /// Needs `operator.admin`.
+    public func execApprovalsSet(_ params: Gateway.ExecApprovalsSetParams) async throws -> Gateway.ExecApprovalsSnapshot {
+        try await call(.execApprovalsSet, params)
+    }
+
+    /// `exec.approvals.node.get`: The standing rules of a node.
+    ///
+    /// Runs system.execApprovals.get there, whatever commands are allowed to it, within
+    /// limits.nodeInvokeTimeoutMs. Errors of the node carry NodeErrorDetails.
+    ///
+    /// Needs `operator.admin`.
+    public func execApprovalsNodeGet(_ params: Gateway.ExecApprovalsNodeGetParams) async throws -> JSONValue {
+        try await call(.execApprovalsNodeGet, params)
+    }
+
+    /// `exec.approvals.node.set`: Replaces the standing rules of a node.
+    ///
+    /// Runs system.execApprovals.set there with file and baseHash, whatever commands are allowed to it,
+    /// within limits.nodeInvokeTimeoutMs. The node judges both. Errors of the node carry NodeErrorDetails.
+    ///
+    /// Needs `operator.admin`.
+    public func execApprovalsNodeSet(_ params: Gateway.ExecApprovalsNodeSetParams) async throws -> JSONValue {
+        try await call(.execApprovalsNodeSet, params)
+    }
+
+    /// `exec.approval.request`: Asks people whether a command may run; answered when one decides or the time
+    /// is over.
+    ///
+    /// The connection stays free for other requests. A caller that leaves does not withdraw the question.
+    /// Nobody is told when the time is over but the caller: clients drop the question at expiresAtMs.
+    ///
+    /// Needs `operator.approvals`.
+    public func execApprovalRequest(_ params: Gateway.ExecApprovalRequestParams) async throws -> Gateway.ExecApprovalRequestResult {
+        try await call(.execApprovalRequest, params)
+    }
+
+    /// `exec.approval.resolve`: Decides whether a command may run; the first decision counts.
+    ///
+    /// Needs `operator.approvals`.
+    public func execApprovalResolve(_ params: Gateway.ExecApprovalResolveParams) async throws -> Gateway.OkResult {
+        try await call(.execApprovalResolve, params)
+    }
+
+    /// `talk.mode`: Tells everybody that talk mode goes on or off, or what it is doing.
+    ///
+    /// Nothing is kept. From a chat page it needs a connected phone or tablet: else talkNeedsMobileNode.
+    ///
+    /// Needs `operator.write`.
+    public func talkMode(_ params: Gateway.TalkModeParams) async throws -> Gateway.TalkModeState {
+        try await call(.talkMode, params)
+    }
+
+    /// `voicewake.get`: The words that wake a listening device.
+    ///
+    /// Needs `operator.read`.
+    public func voicewakeGet(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.VoiceWakeTriggers {
+        try await call(.voicewakeGet, params)
+    }
+
+    /// `voicewake.set`: Sets the words that wake a listening device, and tells everybody.
+    ///
+    /// Needs `operator.write`.
+    public func voicewakeSet(_ params: Gateway.VoiceWakeSetParams = .init()) async throws -> Gateway.VoiceWakeTriggers {
+        try await call(.voicewakeSet, params)
+    }
+
+    /// `browser.request`: Hands an HTTP-like request to the browser control, here or on a node.
+    ///
+    /// It goes to a node when one is configured, or when exactly one that offers browser.proxy is connected;
+    /// gateway.nodes.browser.mode off keeps it here. A status from 400 becomes INVALID_REQUEST, from 500
+    /// UNAVAILABLE, with the body's error as message and the body as details. Errors of a node carry
+    /// NodeErrorDetails or NodeCommandRefusedDetails.
+    ///
+    /// Needs `operator.write`.
+    public func browserRequest(_ params: Gateway.BrowserRequestParams = .init()) async throws -> JSONValue {
+        try await call(.browserRequest, params)
+    }
 }

@@ -29,35 +29,93 @@ public enum GatewayMethod: String, CaseIterable, Codable, Sendable, Hashable {
     case chatSend = "chat.send"
     /// Conversations, newest first.
     case sessionsList = "sessions.list"
+    /// Devices that wait for a decision and devices that are paired.
+    case devicePairList = "device.pair.list"
+    /// Admits a waiting device with the role and scopes it asked for.
+    case devicePairApprove = "device.pair.approve"
+    /// Refuses a waiting device; it may ask again.
+    case devicePairReject = "device.pair.reject"
+    /// Gives a device a new token for a role; the old one dies, revoked or not.
+    case deviceTokenRotate = "device.token.rotate"
+    /// Makes a device's token for a role useless.
+    case deviceTokenRevoke = "device.token.revoke"
+    /// Asks for a node to be paired.
+    case nodePairRequest = "node.pair.request"
+    /// Nodes that wait for a decision and nodes that are paired.
+    case nodePairList = "node.pair.list"
+    /// Pairs a waiting node and makes its token; an older one dies.
+    case nodePairApprove = "node.pair.approve"
+    /// Refuses a waiting node; it may ask again.
+    case nodePairReject = "node.pair.reject"
+    /// Says whether a token is that of a paired node.
+    case nodePairVerify = "node.pair.verify"
+    /// Gives a node of this list another name.
+    case nodeRename = "node.rename"
+    /// Nodes that are connected or paired.
+    case nodeList = "node.list"
+    /// One node, as node.list shows it.
+    case nodeDescribe = "node.describe"
+    /// Runs a command on a connected node and answers with what came of it.
+    case nodeInvoke = "node.invoke"
+    /// A node tells what came of a command.
+    case nodeInvokeResult = "node.invoke.result"
+    /// A node tells that something happened to it.
+    case nodeEvent = "node.event"
+    /// The standing rules of this machine.
+    case execApprovalsGet = "exec.approvals.get"
+    /// Replaces the standing rules of this machine.
+    case execApprovalsSet = "exec.approvals.set"
+    /// The standing rules of a node.
+    case execApprovalsNodeGet = "exec.approvals.node.get"
+    /// Replaces the standing rules of a node.
+    case execApprovalsNodeSet = "exec.approvals.node.set"
+    /// Asks people whether a command may run; answered when one decides or the time is over.
+    case execApprovalRequest = "exec.approval.request"
+    /// Decides whether a command may run; the first decision counts.
+    case execApprovalResolve = "exec.approval.resolve"
+    /// Tells everybody that talk mode goes on or off, or what it is doing.
+    case talkMode = "talk.mode"
+    /// The words that wake a listening device.
+    case voicewakeGet = "voicewake.get"
+    /// Sets the words that wake a listening device, and tells everybody.
+    case voicewakeSet = "voicewake.set"
+    /// Hands an HTTP-like request to the browser control, here or on a node.
+    case browserRequest = "browser.request"
 }
 
 extension GatewayMethod {
     /// Role of the connections that may call it.
     public var role: GatewayProtocol.Role {
-        .operator
+        switch self {
+        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatSend, .sessionsList, .devicePairList, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodePairRequest, .nodePairList, .nodePairApprove, .nodePairReject, .nodePairVerify, .nodeRename, .nodeList, .nodeDescribe, .nodeInvoke, .execApprovalsGet, .execApprovalsSet, .execApprovalsNodeGet, .execApprovalsNodeSet, .execApprovalRequest, .execApprovalResolve, .talkMode, .voicewakeGet, .voicewakeSet, .browserRequest: .operator
+        case .nodeInvokeResult, .nodeEvent: .node
+        }
     }
 
     /// Any one of these scopes is enough. Empty: the role is.
     public var scopes: [GatewayProtocol.Scope] {
         switch self {
-        case .connect, .systemEvent: [.operatorAdmin]
-        case .health, .status, .lastHeartbeat, .systemPresence, .agentIdentityGet, .chatHistory, .sessionsList: [.operatorRead]
-        case .agent, .agentWait, .chatAbort, .chatSend: [.operatorWrite]
+        case .connect, .systemEvent, .execApprovalsGet, .execApprovalsSet, .execApprovalsNodeGet, .execApprovalsNodeSet: [.operatorAdmin]
+        case .health, .status, .lastHeartbeat, .systemPresence, .agentIdentityGet, .chatHistory, .sessionsList, .nodeList, .nodeDescribe, .voicewakeGet: [.operatorRead]
+        case .agent, .agentWait, .chatAbort, .chatSend, .nodeInvoke, .talkMode, .voicewakeSet, .browserRequest: [.operatorWrite]
+        case .devicePairList, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodePairRequest, .nodePairList, .nodePairApprove, .nodePairReject, .nodePairVerify, .nodeRename: [.operatorPairing]
+        case .nodeInvokeResult, .nodeEvent: []
+        case .execApprovalRequest, .execApprovalResolve: [.operatorApprovals]
         }
     }
 
     /// Whether it changes something.
     public var isWrite: Bool {
         switch self {
-        case .connect, .systemEvent, .agent, .chatAbort, .chatSend: true
-        case .health, .status, .lastHeartbeat, .systemPresence, .agentWait, .agentIdentityGet, .chatHistory, .sessionsList: false
+        case .connect, .systemEvent, .agent, .chatAbort, .chatSend, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodePairRequest, .nodePairApprove, .nodePairReject, .nodeRename, .nodeInvoke, .nodeInvokeResult, .nodeEvent, .execApprovalsSet, .execApprovalsNodeSet, .execApprovalRequest, .execApprovalResolve, .talkMode, .voicewakeSet, .browserRequest: true
+        case .health, .status, .lastHeartbeat, .systemPresence, .agentWait, .agentIdentityGet, .chatHistory, .sessionsList, .devicePairList, .nodePairList, .nodePairVerify, .nodeList, .nodeDescribe, .execApprovalsGet, .execApprovalsNodeGet, .voicewakeGet: false
         }
     }
 
     /// Whether it is answered twice under one id.
     public var isStaged: Bool {
         switch self {
-        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatSend, .sessionsList: false
+        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatSend, .sessionsList, .devicePairList, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodePairRequest, .nodePairList, .nodePairApprove, .nodePairReject, .nodePairVerify, .nodeRename, .nodeList, .nodeDescribe, .nodeInvoke, .nodeInvokeResult, .nodeEvent, .execApprovalsGet, .execApprovalsSet, .execApprovalsNodeGet, .execApprovalsNodeSet, .execApprovalRequest, .execApprovalResolve, .talkMode, .voicewakeGet, .voicewakeSet, .browserRequest: false
         case .agent: true
         }
     }
@@ -65,7 +123,7 @@ extension GatewayMethod {
     /// JSON pointer of the params member by which a retry is recognised.
     public var idempotencyKey: String? {
         switch self {
-        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .sessionsList: nil
+        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .sessionsList, .devicePairList, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodePairRequest, .nodePairList, .nodePairApprove, .nodePairReject, .nodePairVerify, .nodeRename, .nodeList, .nodeDescribe, .nodeInvoke, .nodeInvokeResult, .nodeEvent, .execApprovalsGet, .execApprovalsSet, .execApprovalsNodeGet, .execApprovalsNodeSet, .execApprovalRequest, .execApprovalResolve, .talkMode, .voicewakeGet, .voicewakeSet, .browserRequest: nil
         case .agent, .chatSend: "/idempotencyKey"
         }
     }

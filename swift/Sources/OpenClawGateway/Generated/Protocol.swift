@@ -212,6 +212,24 @@ public enum GatewayProtocol {
         public static let lastMessageReadBytes = 16384
         /// Messages at the end of a transcript that are searched for the last message. Unit: count.
         public static let lastMessageReadLines = 20
+        /// How long a node may take over a command when the caller does not say: time for a photo, short
+        /// enough to wait for. Unit: ms.
+        public static let nodeInvokeTimeoutMs = 30000
+        /// How long a node may take to tell which programs it has; nobody waits for it. Unit: ms.
+        public static let nodeProbeTimeoutMs = 15000
+        /// Rest after a change of skills before nodes are asked again, so that many changes cause one
+        /// question. Unit: ms.
+        public static let nodeProbeDelayMs = 30000
+        /// Longest transcript or message that a node may send for a turn; longer ones have no effect. Unit:
+        /// characters.
+        public static let nodeTextChars = 20000
+        /// How long a question about a command waits when the caller does not say: time to find the phone.
+        /// Unit: ms.
+        public static let execApprovalTimeoutMs = 120000
+        /// Most words that wake a device; each costs the listener work all the time. Unit: count.
+        public static let voiceWakeTriggers = 32
+        /// Cut of a word that wakes a device. Unit: characters.
+        public static let voiceWakeTriggerChars = 64
         /// Announced in the shutdown event of a restart. Unit: ms.
         public static let restartExpectedMs = 1500
         /// Longest orderly shutdown; then the process ends as it is. Unit: ms.

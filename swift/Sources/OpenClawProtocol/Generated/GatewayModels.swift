@@ -2612,6 +2612,2205 @@ public struct DeliveryContext: Codable, Sendable {
     }
 }
 
+/// Nothing to choose.
+public struct DevicePairListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// All devices that are known.
+public struct DevicePairListResult: Codable, Sendable {
+    /// Those that wait, newest first.
+    public let pending: [DevicePairRequestedEvent]
+    /// Those that are admitted, latest approval first.
+    public let paired: [DevicePaired]
+
+    public init(
+        pending: [DevicePairRequestedEvent],
+        paired: [DevicePaired]
+    ) {
+        self.pending = pending
+        self.paired = paired
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case pending
+        case paired
+    }
+}
+
+/// A device that waits for a decision, and what it asks for. It waits limits.pairingTtlMs from when it last
+/// asked.
+public struct DevicePairRequestedEvent: Codable, Sendable {
+    /// The request. It stands for these very terms: a device that asks for others gets another.
+    public let requestid: String
+    /// The device: SHA-256 of its key.
+    public let deviceid: String
+    /// Its key, base64url.
+    public let publickey: String
+    /// Name that it gives itself.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Program that asked.
+    public let clientid: String?
+    /// How that program is used.
+    public let clientmode: String?
+    /// Role that it asks for.
+    public let role: String
+    /// The same as a list.
+    public let roles: [String]
+    /// Scopes that it asks for; absent or empty when none.
+    public let scopes: [String]?
+    /// Address that it connected from; absent when it is not to be told.
+    public let remoteip: String?
+    /// Whether nobody needs to be asked. Always false here: such devices are admitted at once.
+    public let silent: Bool
+    /// Whether the device is paired already and asks for more.
+    public let isrepair: Bool
+    /// When it first asked.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        deviceid: String,
+        publickey: String,
+        displayname: String?,
+        platform: String?,
+        clientid: String?,
+        clientmode: String?,
+        role: String,
+        roles: [String],
+        scopes: [String]?,
+        remoteip: String?,
+        silent: Bool,
+        isrepair: Bool,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.deviceid = deviceid
+        self.publickey = publickey
+        self.displayname = displayname
+        self.platform = platform
+        self.clientid = clientid
+        self.clientmode = clientmode
+        self.role = role
+        self.roles = roles
+        self.scopes = scopes
+        self.remoteip = remoteip
+        self.silent = silent
+        self.isrepair = isrepair
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case deviceid = "deviceId"
+        case publickey = "publicKey"
+        case displayname = "displayName"
+        case platform
+        case clientid = "clientId"
+        case clientmode = "clientMode"
+        case role
+        case roles
+        case scopes
+        case remoteip = "remoteIp"
+        case silent
+        case isrepair = "isRepair"
+        case ts
+    }
+}
+
+/// A device that may connect. Tokens are described, never shown.
+public struct DevicePaired: Codable, Sendable {
+    /// The device: SHA-256 of its key.
+    public let deviceid: String
+    /// Its key, base64url.
+    public let publickey: String
+    /// Name that it gives itself.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Program that last connected.
+    public let clientid: String?
+    /// How that program is used.
+    public let clientmode: String?
+    /// Role of its latest connection.
+    public let role: String
+    /// Roles that it was granted.
+    public let roles: [String]
+    /// Scopes that it was granted; absent when none.
+    public let scopes: [String]?
+    /// Address that it last connected from; absent when it is not to be told.
+    public let remoteip: String?
+    /// First approval.
+    public let createdatms: Int
+    /// Latest approval.
+    public let approvedatms: Int
+    /// Its tokens, at most one a role, sorted by role; absent when it has none.
+    public let tokens: [DeviceTokenInfo]?
+
+    public init(
+        deviceid: String,
+        publickey: String,
+        displayname: String?,
+        platform: String?,
+        clientid: String?,
+        clientmode: String?,
+        role: String,
+        roles: [String],
+        scopes: [String]?,
+        remoteip: String?,
+        createdatms: Int,
+        approvedatms: Int,
+        tokens: [DeviceTokenInfo]?
+    ) {
+        self.deviceid = deviceid
+        self.publickey = publickey
+        self.displayname = displayname
+        self.platform = platform
+        self.clientid = clientid
+        self.clientmode = clientmode
+        self.role = role
+        self.roles = roles
+        self.scopes = scopes
+        self.remoteip = remoteip
+        self.createdatms = createdatms
+        self.approvedatms = approvedatms
+        self.tokens = tokens
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case publickey = "publicKey"
+        case displayname = "displayName"
+        case platform
+        case clientid = "clientId"
+        case clientmode = "clientMode"
+        case role
+        case roles
+        case scopes
+        case remoteip = "remoteIp"
+        case createdatms = "createdAtMs"
+        case approvedatms = "approvedAtMs"
+        case tokens
+    }
+}
+
+/// What may be told of a token: all but the token.
+public struct DeviceTokenInfo: Codable, Sendable {
+    /// The role that it opens.
+    public let role: String
+    /// Scopes that it opens, sorted; may be none.
+    public let scopes: [String]
+    /// When the role got its first token.
+    public let createdatms: Int
+    /// When it replaced another, or was made on request; absent for a first one.
+    public let rotatedatms: Int?
+    /// When it was revoked; absent while it is good.
+    public let revokedatms: Int?
+    /// Latest connect that it opened; absent before the first.
+    public let lastusedatms: Int?
+
+    public init(
+        role: String,
+        scopes: [String],
+        createdatms: Int,
+        rotatedatms: Int?,
+        revokedatms: Int?,
+        lastusedatms: Int?
+    ) {
+        self.role = role
+        self.scopes = scopes
+        self.createdatms = createdatms
+        self.rotatedatms = rotatedatms
+        self.revokedatms = revokedatms
+        self.lastusedatms = lastusedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case role
+        case scopes
+        case createdatms = "createdAtMs"
+        case rotatedatms = "rotatedAtMs"
+        case revokedatms = "revokedAtMs"
+        case lastusedatms = "lastUsedAtMs"
+    }
+}
+
+/// Which request.
+public struct DevicePairApproveParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// The device as it is now.
+public struct DevicePairApproveResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The device, admitted.
+    public let device: DevicePaired
+
+    public init(
+        requestid: String,
+        device: DevicePaired
+    ) {
+        self.requestid = requestid
+        self.device = device
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case device
+    }
+}
+
+/// Which request.
+public struct DevicePairRejectParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// What was refused.
+public struct DevicePairRejectResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The device that asked.
+    public let deviceid: String
+
+    public init(
+        requestid: String,
+        deviceid: String
+    ) {
+        self.requestid = requestid
+        self.deviceid = deviceid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case deviceid = "deviceId"
+    }
+}
+
+/// How a request was decided.
+public struct DevicePairResolvedEvent: Codable, Sendable {
+    /// The request; a fresh id when the device was admitted without one.
+    public let requestid: String
+    /// The device that asked.
+    public let deviceid: String
+    /// What was decided.
+    public let decision: AnyCodable
+    /// When.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        deviceid: String,
+        decision: AnyCodable,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.deviceid = deviceid
+        self.decision = decision
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case deviceid = "deviceId"
+        case decision
+        case ts
+    }
+}
+
+/// Whose token, and what the new one opens.
+public struct DeviceTokenRotateParams: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that the token opens.
+    public let role: String
+    /// Scopes that it opens; when absent those of the present token, else all of the device.
+    public let scopes: [String]?
+
+    public init(
+        deviceid: String,
+        role: String,
+        scopes: [String]?
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+        self.scopes = scopes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+        case scopes
+    }
+}
+
+/// The new token, shown this once.
+public struct DeviceTokenRotateResult: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that it opens.
+    public let role: String
+    /// To be brought to the device, which sends it as auth.token.
+    public let token: String
+    /// Scopes that it opens, sorted.
+    public let scopes: [String]
+    /// When it was made.
+    public let rotatedatms: Int
+
+    public init(
+        deviceid: String,
+        role: String,
+        token: String,
+        scopes: [String],
+        rotatedatms: Int
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+        self.token = token
+        self.scopes = scopes
+        self.rotatedatms = rotatedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+        case token
+        case scopes
+        case rotatedatms = "rotatedAtMs"
+    }
+}
+
+extension DeviceTokenRotateResult: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("deviceid", deviceid as Any),
+                ("role", role as Any),
+                ("token", "[redacted]"),
+                ("scopes", scopes as Any),
+                ("rotatedatms", rotatedatms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Whose token.
+public struct DeviceTokenRevokeParams: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that the token opens; a device without such a token is refused with deviceUnknownRole.
+    public let role: String
+
+    public init(
+        deviceid: String,
+        role: String
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+    }
+}
+
+/// The token is useless.
+public struct DeviceTokenRevokeResult: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that it opened.
+    public let role: String
+    /// When it was revoked.
+    public let revokedatms: Int
+
+    public init(
+        deviceid: String,
+        role: String,
+        revokedatms: Int
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+        self.revokedatms = revokedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+        case revokedatms = "revokedAtMs"
+    }
+}
+
+/// The node and what is known of it.
+public struct NodePairRequestParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodePairIdRequired.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// Its address.
+    public let remoteip: String?
+    /// Kept and shown; without effect.
+    public let silent: Bool?
+
+    public init(
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        remoteip: String?,
+        silent: Bool?
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.remoteip = remoteip
+        self.silent = silent
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case remoteip = "remoteIp"
+        case silent
+    }
+}
+
+/// The request that waits.
+public struct NodePairRequestResult: Codable, Sendable {
+    /// It waits.
+    public let status: String
+    /// The request.
+    public let request: NodePairPending
+    /// Whether it is new; false for the repeat of one that waits.
+    public let created: Bool
+
+    public init(
+        status: String,
+        request: NodePairPending,
+        created: Bool
+    ) {
+        self.status = status
+        self.request = request
+        self.created = created
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case status
+        case request
+        case created
+    }
+}
+
+/// A node that waits for a decision.
+public struct NodePairPending: Codable, Sendable {
+    /// The request.
+    public let requestid: String
+    /// The node.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    public let permissions: [String: AnyCodable]?
+    /// Its address.
+    public let remoteip: String?
+    /// As asked; absent when not said.
+    public let silent: Bool?
+    /// Whether the node is paired already.
+    public let isrepair: Bool
+    /// When it asked.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        permissions: [String: AnyCodable]?,
+        remoteip: String?,
+        silent: Bool?,
+        isrepair: Bool,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.permissions = permissions
+        self.remoteip = remoteip
+        self.silent = silent
+        self.isrepair = isrepair
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case permissions
+        case remoteip = "remoteIp"
+        case silent
+        case isrepair = "isRepair"
+        case ts
+    }
+}
+
+/// Nothing to choose.
+public struct NodePairListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// All nodes of this list.
+public struct NodePairListResult: Codable, Sendable {
+    /// Those that wait, newest first.
+    public let pending: [NodePairPending]
+    /// Those that are paired, latest approval first.
+    public let paired: [NodePairListed]
+
+    public init(
+        pending: [NodePairPending],
+        paired: [NodePairListed]
+    ) {
+        self.pending = pending
+        self.paired = paired
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case pending
+        case paired
+    }
+}
+
+/// A paired node as lists show it: all but the token.
+public struct NodePairListed: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// Programs found on it.
+    public let bins: [String]?
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    public let permissions: [String: AnyCodable]?
+    /// Its address.
+    public let remoteip: String?
+    /// First approval.
+    public let createdatms: Int
+    /// Latest approval.
+    public let approvedatms: Int
+    /// When a node of this id last connected; absent before the first time.
+    public let lastconnectedatms: Int?
+
+    public init(
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        bins: [String]?,
+        permissions: [String: AnyCodable]?,
+        remoteip: String?,
+        createdatms: Int,
+        approvedatms: Int,
+        lastconnectedatms: Int?
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.bins = bins
+        self.permissions = permissions
+        self.remoteip = remoteip
+        self.createdatms = createdatms
+        self.approvedatms = approvedatms
+        self.lastconnectedatms = lastconnectedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case bins
+        case permissions
+        case remoteip = "remoteIp"
+        case createdatms = "createdAtMs"
+        case approvedatms = "approvedAtMs"
+        case lastconnectedatms = "lastConnectedAtMs"
+    }
+}
+
+/// A paired node with its token.
+public struct NodePairPaired: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// To be brought to the node.
+    public let token: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// Programs found on it.
+    public let bins: [String]?
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    public let permissions: [String: AnyCodable]?
+    /// Its address.
+    public let remoteip: String?
+    /// First approval.
+    public let createdatms: Int
+    /// Latest approval.
+    public let approvedatms: Int
+    /// When a node of this id last connected; absent before the first time.
+    public let lastconnectedatms: Int?
+
+    public init(
+        nodeid: String,
+        token: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        bins: [String]?,
+        permissions: [String: AnyCodable]?,
+        remoteip: String?,
+        createdatms: Int,
+        approvedatms: Int,
+        lastconnectedatms: Int?
+    ) {
+        self.nodeid = nodeid
+        self.token = token
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.bins = bins
+        self.permissions = permissions
+        self.remoteip = remoteip
+        self.createdatms = createdatms
+        self.approvedatms = approvedatms
+        self.lastconnectedatms = lastconnectedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case token
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case bins
+        case permissions
+        case remoteip = "remoteIp"
+        case createdatms = "createdAtMs"
+        case approvedatms = "approvedAtMs"
+        case lastconnectedatms = "lastConnectedAtMs"
+    }
+}
+
+extension NodePairPaired: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("nodeid", nodeid as Any),
+                ("token", "[redacted]"),
+                ("displayname", displayname as Any),
+                ("platform", platform as Any),
+                ("version", version as Any),
+                ("coreversion", coreversion as Any),
+                ("uiversion", uiversion as Any),
+                ("devicefamily", devicefamily as Any),
+                ("modelidentifier", modelidentifier as Any),
+                ("caps", caps as Any),
+                ("commands", commands as Any),
+                ("bins", bins as Any),
+                ("permissions", permissions as Any),
+                ("remoteip", remoteip as Any),
+                ("createdatms", createdatms as Any),
+                ("approvedatms", approvedatms as Any),
+                ("lastconnectedatms", lastconnectedatms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Which request.
+public struct NodePairApproveParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// The node as it is now.
+public struct NodePairApproveResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The node, paired.
+    public let node: NodePairPaired
+
+    public init(
+        requestid: String,
+        node: NodePairPaired
+    ) {
+        self.requestid = requestid
+        self.node = node
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case node
+    }
+}
+
+/// Which request.
+public struct NodePairRejectParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// What was refused.
+public struct NodePairRejectResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The node that asked.
+    public let nodeid: String
+
+    public init(
+        requestid: String,
+        nodeid: String
+    ) {
+        self.requestid = requestid
+        self.nodeid = nodeid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case nodeid = "nodeId"
+    }
+}
+
+/// A node and the token it shows.
+public struct NodePairVerifyParams: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// The token to judge.
+    public let token: String
+
+    public init(
+        nodeid: String,
+        token: String
+    ) {
+        self.nodeid = nodeid
+        self.token = token
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case token
+    }
+}
+
+extension NodePairVerifyParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("nodeid", nodeid as Any),
+                ("token", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Whether the token is right.
+public struct NodePairVerifyResult: Codable, Sendable {
+    /// Whether the token is that of the node.
+    public let ok: Bool
+    /// The node; absent unless ok.
+    public let node: [String: AnyCodable]?
+
+    public init(
+        ok: Bool,
+        node: [String: AnyCodable]?
+    ) {
+        self.ok = ok
+        self.node = node
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case node
+    }
+}
+
+/// How a request was decided.
+public struct NodePairResolvedEvent: Codable, Sendable {
+    /// The request.
+    public let requestid: String
+    /// The node that asked.
+    public let nodeid: String
+    /// What was decided.
+    public let decision: AnyCodable
+    /// When.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        nodeid: String,
+        decision: AnyCodable,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.nodeid = nodeid
+        self.decision = decision
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case nodeid = "nodeId"
+        case decision
+        case ts
+    }
+}
+
+/// Which node, and its new name.
+public struct NodeRenameParams: Codable, Sendable {
+    /// The node; one that is not in this list is refused with nodeUnknown.
+    public let nodeid: String
+    /// The name, trimmed; a blank one is refused with nodeNameRequired.
+    public let displayname: String
+
+    public init(
+        nodeid: String,
+        displayname: String
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+    }
+}
+
+/// The node and its name.
+public struct NodeRenameResult: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// Its name from now on.
+    public let displayname: String
+
+    public init(
+        nodeid: String,
+        displayname: String
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+    }
+}
+
+/// Nothing to choose.
+public struct NodeListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The nodes.
+public struct NodeListResult: Codable, Sendable {
+    /// When they were read.
+    public let ts: Int
+    /// The nodes, connected ones first.
+    public let nodes: [NodeRow]
+
+    public init(
+        ts: Int,
+        nodes: [NodeRow]
+    ) {
+        self.ts = ts
+        self.nodes = nodes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case nodes
+    }
+}
+
+/// A node, connected or merely paired. Of one that is not connected only what pairing kept is known.
+public struct NodeRow: Codable, Sendable {
+    /// Id of its device; of a node without a device the id of its program.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Version of its program; only while connected.
+    public let version: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let coreversion: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let uiversion: String?
+    /// Kind of device; only while connected.
+    public let devicefamily: String?
+    /// Model of the device; only while connected.
+    public let modelidentifier: String?
+    /// Its address; absent when it is local.
+    public let remoteip: String?
+    /// Groups of commands that it offers, sorted; none when not connected.
+    public let caps: [String]
+    /// Commands that it offers and may have, sorted; none when not connected.
+    public let commands: [String]
+    /// The PATH that its commands run with; absent when not said.
+    public let pathenv: String?
+    /// What its operating system grants it, by name; absent when not said.
+    public let permissions: [String: AnyCodable]?
+    /// When it connected; only while connected.
+    public let connectedatms: Int?
+    /// Whether it is a paired device.
+    public let paired: Bool
+    /// Whether it is connected.
+    public let connected: Bool
+
+    public init(
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        remoteip: String?,
+        caps: [String],
+        commands: [String],
+        pathenv: String?,
+        permissions: [String: AnyCodable]?,
+        connectedatms: Int?,
+        paired: Bool,
+        connected: Bool
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.remoteip = remoteip
+        self.caps = caps
+        self.commands = commands
+        self.pathenv = pathenv
+        self.permissions = permissions
+        self.connectedatms = connectedatms
+        self.paired = paired
+        self.connected = connected
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case remoteip = "remoteIp"
+        case caps
+        case commands
+        case pathenv = "pathEnv"
+        case permissions
+        case connectedatms = "connectedAtMs"
+        case paired
+        case connected
+    }
+}
+
+/// Which node.
+public struct NodeDescribeParams: Codable, Sendable {
+    /// The node. A blank one is refused with nodeIdRequired, one that does not exist with nodeUnknown.
+    public let nodeid: String
+
+    public init(
+        nodeid: String
+    ) {
+        self.nodeid = nodeid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+    }
+}
+
+/// A node and when it was read; the other members are those of NodeRow.
+public struct NodeDescribeResult: Codable, Sendable {
+    /// When it was read.
+    public let ts: Int
+    /// Id of its device; of a node without a device the id of its program.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Version of its program; only while connected.
+    public let version: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let coreversion: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let uiversion: String?
+    /// Kind of device; only while connected.
+    public let devicefamily: String?
+    /// Model of the device; only while connected.
+    public let modelidentifier: String?
+    /// Its address; absent when it is local.
+    public let remoteip: String?
+    /// Groups of commands that it offers, sorted; none when not connected.
+    public let caps: [String]
+    /// Commands that it offers and may have, sorted; none when not connected.
+    public let commands: [String]
+    /// The PATH that its commands run with; absent when not said.
+    public let pathenv: String?
+    /// What its operating system grants it, by name; absent when not said.
+    public let permissions: [String: AnyCodable]?
+    /// When it connected; only while connected.
+    public let connectedatms: Int?
+    /// Whether it is a paired device.
+    public let paired: Bool
+    /// Whether it is connected.
+    public let connected: Bool
+
+    public init(
+        ts: Int,
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        remoteip: String?,
+        caps: [String],
+        commands: [String],
+        pathenv: String?,
+        permissions: [String: AnyCodable]?,
+        connectedatms: Int?,
+        paired: Bool,
+        connected: Bool
+    ) {
+        self.ts = ts
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.remoteip = remoteip
+        self.caps = caps
+        self.commands = commands
+        self.pathenv = pathenv
+        self.permissions = permissions
+        self.connectedatms = connectedatms
+        self.paired = paired
+        self.connected = connected
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case remoteip = "remoteIp"
+        case caps
+        case commands
+        case pathenv = "pathEnv"
+        case permissions
+        case connectedatms = "connectedAtMs"
+        case paired
+        case connected
+    }
+}
+
+/// Which node is to do what.
+public struct NodeInvokeParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodeInvokeRequired.
+    public let nodeid: String
+    /// The command; a blank one is refused with nodeInvokeRequired.
+    public let command: String
+    /// What the command takes; the node judges it. null counts as absent.
+    public let params: AnyCodable?
+    /// How long to wait for the node; limits.nodeInvokeTimeoutMs when absent. 0 expires at once.
+    public let timeoutms: Int?
+    /// Handed to the node, which may recognise a retry by it.
+    public let idempotencykey: String
+
+    public init(
+        nodeid: String,
+        command: String,
+        params: AnyCodable?,
+        timeoutms: Int?,
+        idempotencykey: String
+    ) {
+        self.nodeid = nodeid
+        self.command = command
+        self.params = params
+        self.timeoutms = timeoutms
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case command
+        case params
+        case timeoutms = "timeoutMs"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The node did it.
+public struct NodeInvokeResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The node.
+    public let nodeid: String
+    /// The command.
+    public let command: String
+    /// What the node gave: payloadJSON as a value, or an object with payloadJSON when that is no JSON; else
+    /// what the node gave as a value. Whatever the command gives; absent when nothing.
+    public let payload: AnyCodable?
+    /// What the node gave as JSON text; null when it gave none.
+    public let payloadjson: AnyCodable
+
+    public init(
+        ok: Bool,
+        nodeid: String,
+        command: String,
+        payload: AnyCodable?,
+        payloadjson: AnyCodable
+    ) {
+        self.ok = ok
+        self.nodeid = nodeid
+        self.command = command
+        self.payload = payload
+        self.payloadjson = payloadjson
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case nodeid = "nodeId"
+        case command
+        case payload
+        case payloadjson = "payloadJSON"
+    }
+}
+
+/// What a node is to do.
+public struct NodeInvokeRequestEvent: Codable, Sendable {
+    /// Names this request; the node returns it in node.invoke.result.
+    public let id: String
+    /// The node.
+    public let nodeid: String
+    /// The command.
+    public let command: String
+    /// What the command takes, as JSON text; null when it was given nothing.
+    public let paramsjson: AnyCodable
+    /// How long the asker waits, if it said so.
+    public let timeoutms: Int?
+    /// The asker's key, if it gave one.
+    public let idempotencykey: String?
+
+    public init(
+        id: String,
+        nodeid: String,
+        command: String,
+        paramsjson: AnyCodable,
+        timeoutms: Int?,
+        idempotencykey: String?
+    ) {
+        self.id = id
+        self.nodeid = nodeid
+        self.command = command
+        self.paramsjson = paramsjson
+        self.timeoutms = timeoutms
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case nodeid = "nodeId"
+        case command
+        case paramsjson = "paramsJSON"
+        case timeoutms = "timeoutMs"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// What came of a command. Nodes differ in how they write nothing, so more is accepted than is meant: a
+/// payloadJSON that is null counts as absent, one that is no text counts as payload if there is none; an
+/// error that is null counts as absent.
+public struct NodeInvokeResultParams: Codable, Sendable {
+    /// The id of node.invoke.request.
+    public let id: String
+    /// The node itself; another is refused with nodeIdMismatch.
+    public let nodeid: String
+    /// Whether it did it.
+    public let ok: Bool
+    /// What the command gives, as a value. null counts as absent.
+    public let payload: AnyCodable?
+    /// What the command gives, as JSON text; goes before payload unless empty.
+    public let payloadjson: AnyCodable?
+    /// Why it did not.
+    public let error: AnyCodable?
+
+    public init(
+        id: String,
+        nodeid: String,
+        ok: Bool,
+        payload: AnyCodable?,
+        payloadjson: AnyCodable?,
+        error: AnyCodable?
+    ) {
+        self.id = id
+        self.nodeid = nodeid
+        self.ok = ok
+        self.payload = payload
+        self.payloadjson = payloadjson
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case nodeid = "nodeId"
+        case ok
+        case payload
+        case payloadjson = "payloadJSON"
+        case error
+    }
+}
+
+/// Why a node did not do it, in its own words, or in the gateway's when the node could not be asked.
+public struct NodeInvokeError: Codable, Sendable {
+    /// For programs; the node's own, or one of the nodeCode texts.
+    public let code: String?
+    /// For people; becomes the message of the caller's error.
+    public let message: String?
+
+    public init(
+        code: String?,
+        message: String?
+    ) {
+        self.code = code
+        self.message = message
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case code
+        case message
+    }
+}
+
+/// The result was taken, or nobody waits for it.
+public struct NodeInvokeResultResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// True when nobody waits: late, unknown, or asked of another node. Absent otherwise.
+    public let ignored: Bool?
+
+    public init(
+        ok: Bool,
+        ignored: Bool?
+    ) {
+        self.ok = ok
+        self.ignored = ignored
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case ignored
+    }
+}
+
+/// Details of nodeNotConnected when node.invoke answers it; other methods give NodeErrorDetails.
+public struct NodeNotConnectedDetails: Codable, Sendable {
+    /// Says the same for programs.
+    public let code: String
+
+    public init(
+        code: String
+    ) {
+        self.code = code
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case code
+    }
+}
+
+/// Details of nodeCommandNotAllowed.
+public struct NodeCommandRefusedDetails: Codable, Sendable {
+    /// Why.
+    public let reason: AnyCodable
+    /// The command.
+    public let command: String
+
+    public init(
+        reason: AnyCodable,
+        command: String
+    ) {
+        self.reason = reason
+        self.command = command
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case reason
+        case command
+    }
+}
+
+/// Details of an error that a node caused: it refused, did not answer in time, or could not be reached.
+public struct NodeErrorDetails: Codable, Sendable {
+    /// Its error; null when it gave none.
+    public let nodeerror: AnyCodable
+
+    public init(
+        nodeerror: AnyCodable
+    ) {
+        self.nodeerror = nodeerror
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeerror = "nodeError"
+    }
+}
+
+/// What happened.
+public struct NodeEventParams: Codable, Sendable {
+    /// Name of what happened.
+    public let event: String
+    /// More about it, as a value; by name of the event.
+    public let payload: AnyCodable?
+    /// The same as JSON text, which goes before payload; null counts as absent. (The original refuses null,
+    /// though its own nodes send it.)
+    public let payloadjson: AnyCodable?
+
+    public init(
+        event: String,
+        payload: AnyCodable?,
+        payloadjson: AnyCodable?
+    ) {
+        self.event = event
+        self.payload = payload
+        self.payloadjson = payloadjson
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case event
+        case payload
+        case payloadjson = "payloadJSON"
+    }
+}
+
+/// Nothing to choose.
+public struct ExecApprovalsGetParams: Codable, Sendable {
+    public init() {}
+}
+
+/// New rules, and which ones they replace.
+public struct ExecApprovalsSetParams: Codable, Sendable {
+    /// All rules.
+    public let file: ExecApprovalsFile
+    /// Hash of the rules that were read. Not required here, but refused without.
+    public let basehash: String?
+
+    public init(
+        file: ExecApprovalsFile,
+        basehash: String?
+    ) {
+        self.file = file
+        self.basehash = basehash
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case file
+        case basehash = "baseHash"
+    }
+}
+
+/// Which node.
+public struct ExecApprovalsNodeGetParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodeIdRequired.
+    public let nodeid: String
+
+    public init(
+        nodeid: String
+    ) {
+        self.nodeid = nodeid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+    }
+}
+
+/// Which node, its new rules, and which ones they replace.
+public struct ExecApprovalsNodeSetParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodeIdRequired.
+    public let nodeid: String
+    /// All rules.
+    public let file: ExecApprovalsFile
+    /// Hash of the rules that were read; the node may require it.
+    public let basehash: String?
+
+    public init(
+        nodeid: String,
+        file: ExecApprovalsFile,
+        basehash: String?
+    ) {
+        self.nodeid = nodeid
+        self.file = file
+        self.basehash = basehash
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case file
+        case basehash = "baseHash"
+    }
+}
+
+/// Rules as a writer gives them.
+public struct ExecApprovalsFile: Codable, Sendable {
+    /// Version of the form.
+    public let version: Int
+    /// Where programs on the machine ask; what is left out stays as it is.
+    public let socket: [String: AnyCodable]?
+    /// Rules of every agent that has none of its own.
+    public let defaults: [String: AnyCodable]?
+    /// Rules by agent; * is for all, and its entries come first.
+    public let agents: [String: AnyCodable]?
+
+    public init(
+        version: Int,
+        socket: [String: AnyCodable]?,
+        defaults: [String: AnyCodable]?,
+        agents: [String: AnyCodable]?
+    ) {
+        self.version = version
+        self.socket = socket
+        self.defaults = defaults
+        self.agents = agents
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version
+        case socket
+        case defaults
+        case agents
+    }
+}
+
+/// Socket on which programs of the machine ask for approval.
+public struct ExecApprovalsSocket: Codable, Sendable {
+    /// Where it is.
+    public let path: String?
+    /// What a program must know to ask.
+    public let token: String?
+
+    public init(
+        path: String?,
+        token: String?
+    ) {
+        self.path = path
+        self.token = token
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case token
+    }
+}
+
+extension ExecApprovalsSocket: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("path", path as Any),
+                ("token", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Rules that hold unless an agent has its own. Words that are not known are kept, and count as the
+/// strictest.
+public struct ExecApprovalsDefaults: Codable, Sendable {
+    /// deny, allowlist or full; deny when absent.
+    public let security: String?
+    /// When a person is asked: off, on-miss or always; on-miss when absent.
+    public let ask: String?
+    /// What holds when nobody answers: deny, allowlist or full; deny when absent.
+    public let askfallback: String?
+    /// Whether programs that skills need are allowed by themselves; false when absent.
+    public let autoallowskills: Bool?
+
+    public init(
+        security: String?,
+        ask: String?,
+        askfallback: String?,
+        autoallowskills: Bool?
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askfallback = askfallback
+        self.autoallowskills = autoallowskills
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case security
+        case ask
+        case askfallback = "askFallback"
+        case autoallowskills = "autoAllowSkills"
+    }
+}
+
+/// Rules of one agent; what is absent comes from the defaults.
+public struct ExecApprovalsAgent: Codable, Sendable {
+    /// deny, allowlist or full.
+    public let security: String?
+    /// When a person is asked: off, on-miss or always.
+    public let ask: String?
+    /// What holds when nobody answers: deny, allowlist or full.
+    public let askfallback: String?
+    /// Whether programs that skills need are allowed by themselves.
+    public let autoallowskills: Bool?
+    /// Programs that are allowed.
+    public let allowlist: [ExecApprovalsEntry]?
+
+    public init(
+        security: String?,
+        ask: String?,
+        askfallback: String?,
+        autoallowskills: Bool?,
+        allowlist: [ExecApprovalsEntry]?
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askfallback = askfallback
+        self.autoallowskills = autoallowskills
+        self.allowlist = allowlist
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case security
+        case ask
+        case askfallback = "askFallback"
+        case autoallowskills = "autoAllowSkills"
+        case allowlist
+    }
+}
+
+/// A program that is allowed, and when it last was.
+public struct ExecApprovalsEntry: Codable, Sendable {
+    /// Names the entry; given by the gateway when absent, so always there in answers.
+    public let id: String?
+    /// Path of the program, or a pattern of paths.
+    public let pattern: String
+    /// When it was last used.
+    public let lastusedat: Int?
+    /// The command that used it.
+    public let lastusedcommand: String?
+    /// The program that it was found to be.
+    public let lastresolvedpath: String?
+
+    public init(
+        id: String?,
+        pattern: String,
+        lastusedat: Int?,
+        lastusedcommand: String?,
+        lastresolvedpath: String?
+    ) {
+        self.id = id
+        self.pattern = pattern
+        self.lastusedat = lastusedat
+        self.lastusedcommand = lastusedcommand
+        self.lastresolvedpath = lastresolvedpath
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case pattern
+        case lastusedat = "lastUsedAt"
+        case lastusedcommand = "lastUsedCommand"
+        case lastresolvedpath = "lastResolvedPath"
+    }
+}
+
+/// The rules of this machine as they are stored.
+public struct ExecApprovalsSnapshot: Codable, Sendable {
+    /// Where they are stored.
+    public let path: String
+    /// Always true.
+    public let exists: Bool
+    /// SHA-256 of what is stored, hex; the baseHash of the next change.
+    public let hash: String
+    /// The rules.
+    public let file: ExecApprovalsShownFile
+
+    public init(
+        path: String,
+        exists: Bool,
+        hash: String,
+        file: ExecApprovalsShownFile
+    ) {
+        self.path = path
+        self.exists = exists
+        self.hash = hash
+        self.file = file
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case exists
+        case hash
+        case file
+    }
+}
+
+/// Rules as they are answered: complete, without secrets. May be given back as a file.
+public struct ExecApprovalsShownFile: Codable, Sendable {
+    /// Version of the form.
+    public let version: Int
+    /// Where programs on the machine ask; absent when there is no such place.
+    public let socket: [String: AnyCodable]?
+    /// Rules of every agent that has none of its own.
+    public let defaults: ExecApprovalsDefaults
+    /// Rules by agent; * is for all.
+    public let agents: [String: AnyCodable]
+
+    public init(
+        version: Int,
+        socket: [String: AnyCodable]?,
+        defaults: ExecApprovalsDefaults,
+        agents: [String: AnyCodable]
+    ) {
+        self.version = version
+        self.socket = socket
+        self.defaults = defaults
+        self.agents = agents
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version
+        case socket
+        case defaults
+        case agents
+    }
+}
+
+/// Socket on which programs of the machine ask for approval, without its token.
+public struct ExecApprovalsShownSocket: Codable, Sendable {
+    /// Where it is.
+    public let path: String
+
+    public init(
+        path: String
+    ) {
+        self.path = path
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+    }
+}
+
+/// The command, and all that may help a person to decide. null and absence mean the same: not known.
+public struct ExecApprovalRequestParams: Codable, Sendable {
+    /// Names the question; the gateway chooses when absent. One that still waits is refused with
+    /// execApprovalPending.
+    public let id: String?
+    /// The command, as a line.
+    public let command: String
+    /// Directory in which it runs.
+    public let cwd: AnyCodable?
+    /// Where it runs: sandbox, gateway or node.
+    public let host: AnyCodable?
+    /// The rule that holds: deny, allowlist or full.
+    public let security: AnyCodable?
+    /// When people are asked: off, on-miss or always.
+    public let ask: AnyCodable?
+    /// The agent that wants it.
+    public let agentid: AnyCodable?
+    /// The program that would run.
+    public let resolvedpath: AnyCodable?
+    /// The conversation that it is for.
+    public let sessionkey: AnyCodable?
+    /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+    public let timeoutms: Int?
+
+    public init(
+        id: String?,
+        command: String,
+        cwd: AnyCodable?,
+        host: AnyCodable?,
+        security: AnyCodable?,
+        ask: AnyCodable?,
+        agentid: AnyCodable?,
+        resolvedpath: AnyCodable?,
+        sessionkey: AnyCodable?,
+        timeoutms: Int?
+    ) {
+        self.id = id
+        self.command = command
+        self.cwd = cwd
+        self.host = host
+        self.security = security
+        self.ask = ask
+        self.agentid = agentid
+        self.resolvedpath = resolvedpath
+        self.sessionkey = sessionkey
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case command
+        case cwd
+        case host
+        case security
+        case ask
+        case agentid = "agentId"
+        case resolvedpath = "resolvedPath"
+        case sessionkey = "sessionKey"
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// How it was decided, if it was.
+public struct ExecApprovalRequestResult: Codable, Sendable {
+    /// The question.
+    public let id: String
+    /// The decision; null when the time was over.
+    public let decision: AnyCodable
+    /// When it was asked.
+    public let createdatms: Int
+    /// When its time was, or would have been, over.
+    public let expiresatms: Int
+
+    public init(
+        id: String,
+        decision: AnyCodable,
+        createdatms: Int,
+        expiresatms: Int
+    ) {
+        self.id = id
+        self.decision = decision
+        self.createdatms = createdatms
+        self.expiresatms = expiresatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case decision
+        case createdatms = "createdAtMs"
+        case expiresatms = "expiresAtMs"
+    }
+}
+
+/// A question that waits for a decision.
+public struct ExecApprovalRequestedEvent: Codable, Sendable {
+    /// The question.
+    public let id: String
+    /// What is asked.
+    public let request: ExecApprovalRequest
+    /// When it was asked.
+    public let createdatms: Int
+    /// When its time is over; nobody is told then.
+    public let expiresatms: Int
+
+    public init(
+        id: String,
+        request: ExecApprovalRequest,
+        createdatms: Int,
+        expiresatms: Int
+    ) {
+        self.id = id
+        self.request = request
+        self.createdatms = createdatms
+        self.expiresatms = expiresatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case request
+        case createdatms = "createdAtMs"
+        case expiresatms = "expiresAtMs"
+    }
+}
+
+/// The command, and all that is known of it, in the words of whoever asked. What is not known is null.
+public struct ExecApprovalRequest: Codable, Sendable {
+    /// The command, as a line.
+    public let command: String
+    /// Directory in which it runs.
+    public let cwd: AnyCodable
+    /// Where it runs.
+    public let host: AnyCodable
+    /// The rule that holds.
+    public let security: AnyCodable
+    /// When people are asked.
+    public let ask: AnyCodable
+    /// The agent that wants it.
+    public let agentid: AnyCodable
+    /// The program that would run.
+    public let resolvedpath: AnyCodable
+    /// The conversation that it is for.
+    public let sessionkey: AnyCodable
+
+    public init(
+        command: String,
+        cwd: AnyCodable,
+        host: AnyCodable,
+        security: AnyCodable,
+        ask: AnyCodable,
+        agentid: AnyCodable,
+        resolvedpath: AnyCodable,
+        sessionkey: AnyCodable
+    ) {
+        self.command = command
+        self.cwd = cwd
+        self.host = host
+        self.security = security
+        self.ask = ask
+        self.agentid = agentid
+        self.resolvedpath = resolvedpath
+        self.sessionkey = sessionkey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case command
+        case cwd
+        case host
+        case security
+        case ask
+        case agentid = "agentId"
+        case resolvedpath = "resolvedPath"
+        case sessionkey = "sessionKey"
+    }
+}
+
+/// Which question, and the decision.
+public struct ExecApprovalResolveParams: Codable, Sendable {
+    /// The question; one that does not wait is refused with execApprovalUnknown.
+    public let id: String
+    /// allow-once, allow-always or deny; others are refused with execApprovalDecision.
+    public let decision: String
+
+    public init(
+        id: String,
+        decision: String
+    ) {
+        self.id = id
+        self.decision = decision
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case decision
+    }
+}
+
+/// A question that is decided.
+public struct ExecApprovalResolvedEvent: Codable, Sendable {
+    /// The question.
+    public let id: String
+    /// The decision.
+    public let decision: AnyCodable
+    /// Who decided: name of the client, else its id; absent when neither is known.
+    public let resolvedby: String?
+    /// When.
+    public let ts: Int
+
+    public init(
+        id: String,
+        decision: AnyCodable,
+        resolvedby: String?,
+        ts: Int
+    ) {
+        self.id = id
+        self.decision = decision
+        self.resolvedby = resolvedby
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case decision
+        case resolvedby = "resolvedBy"
+        case ts
+    }
+}
+
+/// On or off.
+public struct TalkModeParams: Codable, Sendable {
+    /// Whether talk mode is on.
+    public let enabled: Bool
+    /// What it is doing, such as listening; clients choose the words.
+    public let phase: String?
+
+    public init(
+        enabled: Bool,
+        phase: String?
+    ) {
+        self.enabled = enabled
+        self.phase = phase
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case phase
+    }
+}
+
+/// Talk mode as it was just set.
+public struct TalkModeState: Codable, Sendable {
+    /// Whether it is on.
+    public let enabled: Bool
+    /// What it is doing; null when not said.
+    public let phase: AnyCodable
+    /// When it was set.
+    public let ts: Int
+
+    public init(
+        enabled: Bool,
+        phase: AnyCodable,
+        ts: Int
+    ) {
+        self.enabled = enabled
+        self.phase = phase
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case phase
+        case ts
+    }
+}
+
+/// The words that wake a listening device, at most limits.voiceWakeTriggers.
+public struct VoiceWakeTriggers: Codable, Sendable {
+    /// The words as they were given, perhaps one twice; never none.
+    public let triggers: [String]
+
+    public init(
+        triggers: [String]
+    ) {
+        self.triggers = triggers
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case triggers
+    }
+}
+
 /// Any message of the connection, told apart by `type`.
 public enum GatewayFrame: Codable, Sendable {
     /// A call. Clients send nothing else.
