@@ -265,6 +265,90 @@ public enum GatewayProtocol {
         public static let updateStepMinMs = 1000
         /// End of a step's output that is kept. Unit: characters.
         public static let updateLogChars = 8000
+        /// Largest image of an agent's workspace that agents.list carries as a data URL; larger ones are left
+        /// out. Unit: bytes.
+        public static let agentAvatarBytes = 2097152
+        /// Longest label of chat.inject; it stands in brackets above the words. Unit: characters.
+        public static let chatInjectLabelChars = 100
+        /// Fewest answers of a poll; with one there is nothing to choose. Unit: count.
+        public static let pollOptionsMin = 2
+        /// Most answers of a poll, which is what the most generous channel allows; a channel may allow fewer.
+        /// Unit: count.
+        public static let pollOptionsMax = 12
+        /// Answers one person may choose when a poll does not say. Unit: count.
+        public static let pollSelectionsDefault = 1
+        /// Conversations that one sessions.preview looks at; further keys are left out without a word. Unit:
+        /// count.
+        public static let previewKeysMax = 64
+        /// sessions.preview without limit. Unit: count.
+        public static let previewItemsDefault = 12
+        /// Most messages of one conversation in a preview; a larger limit counts as this. Unit: count.
+        public static let previewItemsMax = 50
+        /// sessions.preview without maxChars. Unit: characters.
+        public static let previewCharsDefault = 240
+        /// Smallest maxChars; less would show nothing but the dots of the cut. Unit: characters.
+        public static let previewCharsMin = 20
+        /// Cut of one message in a preview; a larger maxChars counts as this. Unit: characters.
+        public static let previewCharsMax = 2000
+        /// End of a transcript that is searched for a preview first; mostly enough. Unit: bytes.
+        public static let previewReadBytes = 65536
+        /// End that is searched when the first held no message. Unit: bytes.
+        public static let previewReadMoreBytes = 262144
+        /// Most that is read of one transcript for a preview. Unit: bytes.
+        public static let previewReadMostBytes = 1048576
+        /// Most lines of a transcript that are looked at for a preview. Unit: count.
+        public static let previewReadLines = 200
+        /// Newest conversations whose text contains a session id that are compared with it exactly. Unit:
+        /// count.
+        public static let sessionIdMatches = 8
+        /// How long sessions.delete waits for an aborted run to end. Unit: ms.
+        public static let sessionDeleteWaitMs = 15000
+        /// sessions.compact without maxLines. Unit: count.
+        public static let compactLinesDefault = 400
+        /// skills.install without timeoutMs: package managers download and build. Unit: ms.
+        public static let skillInstallDefaultMs = 300000
+        /// Smallest timeoutMs of skills.install; nothing installs faster. Unit: ms.
+        public static let skillInstallMinMs = 1000
+        /// Longest installation of a skill; a larger timeoutMs counts as this. Unit: ms.
+        public static let skillInstallMaxMs = 900000
+        /// cron.runs without limit. Unit: count.
+        public static let cronRunsDefault = 200
+        /// Largest limit of cron.runs. Unit: count.
+        public static let cronRunsMax = 5000
+        /// Size of a job's run log above which it is pruned. Unit: bytes.
+        public static let cronLogBytes = 2000000
+        /// Newest lines that pruning a run log keeps. Unit: count.
+        public static let cronLogLines = 2000
+        /// Longest sleep of the scheduler; it looks again then. The original's timers break above it. Unit:
+        /// ms.
+        public static let cronTimerMaxMs = 2147483647
+        /// Age at which a job's running mark is taken for a leftover of a crash. Unit: ms.
+        public static let cronStaleRunMs = 7200000
+        /// How often a job that wakes at once tries again while the main conversation is busy. Unit: ms.
+        public static let cronWakeRetryMs = 250
+        /// How long it keeps trying. Unit: ms.
+        public static let cronWakeWaitMs = 120000
+        /// Cut of a whole reply that a job posts to the main conversation, when the job does not say. Unit:
+        /// characters.
+        public static let cronPostCharsDefault = 8000
+        /// How long a node may take over a command when the caller does not say: time for a photo, short
+        /// enough to wait for. Unit: ms.
+        public static let nodeInvokeTimeoutMs = 30000
+        /// How long a node may take to tell which programs it has; nobody waits for it. Unit: ms.
+        public static let nodeProbeTimeoutMs = 15000
+        /// Rest after a change of skills before nodes are asked again, so that many changes cause one
+        /// question. Unit: ms.
+        public static let nodeProbeDelayMs = 30000
+        /// Longest transcript or message that a node may send for a turn; longer ones have no effect. Unit:
+        /// characters.
+        public static let nodeTextChars = 20000
+        /// How long a question about a command waits when the caller does not say: time to find the phone.
+        /// Unit: ms.
+        public static let execApprovalTimeoutMs = 120000
+        /// Most words that wake a device; each costs the listener work all the time. Unit: count.
+        public static let voiceWakeTriggers = 32
+        /// Cut of a word that wakes a device. Unit: characters.
+        public static let voiceWakeTriggerChars = 64
         /// Announced in the shutdown event of a restart. Unit: ms.
         public static let restartExpectedMs = 1500
         /// Longest orderly shutdown; then the process ends as it is. Unit: ms.

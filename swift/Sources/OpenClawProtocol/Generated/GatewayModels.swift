@@ -1092,1526 +1092,6 @@ public struct StatusSessionRow: Codable, Sendable {
     }
 }
 
-/// One client, device or the gateway itself, as last heard of.
-public struct PresenceEntry: Codable, Sendable {
-    /// Name of the machine or client.
-    public let host: String?
-    /// Its address; never of a local client.
-    public let ip: String?
-    /// Version of the client.
-    public let version: String?
-    /// Operating system.
-    public let platform: String?
-    /// Kind of device.
-    public let devicefamily: String?
-    /// Model of the device.
-    public let modelidentifier: String?
-    /// How the client is used; gateway for the gateway itself.
-    public let mode: String?
-    /// Seconds since a person last touched it, when it said so.
-    public let lastinputseconds: Int?
-    /// Why the entry is as it is: self, connect, disconnect, launch, periodic …
-    public let reason: String?
-    /// Free marks.
-    public let tags: [String]?
-    /// The entry as a line for people.
-    public let text: String?
-    /// When it was last heard of.
-    public let ts: Int
-    /// Device, if it proved one.
-    public let deviceid: String?
-    /// Roles of its connections.
-    public let roles: [String]?
-    /// Scopes of its connections; absent when they have none.
-    public let scopes: [String]?
-    /// Installation.
-    public let instanceid: String?
-
-    public init(
-        host: String?,
-        ip: String?,
-        version: String?,
-        platform: String?,
-        devicefamily: String?,
-        modelidentifier: String?,
-        mode: String?,
-        lastinputseconds: Int?,
-        reason: String?,
-        tags: [String]?,
-        text: String?,
-        ts: Int,
-        deviceid: String?,
-        roles: [String]?,
-        scopes: [String]?,
-        instanceid: String?
-    ) {
-        self.host = host
-        self.ip = ip
-        self.version = version
-        self.platform = platform
-        self.devicefamily = devicefamily
-        self.modelidentifier = modelidentifier
-        self.mode = mode
-        self.lastinputseconds = lastinputseconds
-        self.reason = reason
-        self.tags = tags
-        self.text = text
-        self.ts = ts
-        self.deviceid = deviceid
-        self.roles = roles
-        self.scopes = scopes
-        self.instanceid = instanceid
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case host
-        case ip
-        case version
-        case platform
-        case devicefamily = "deviceFamily"
-        case modelidentifier = "modelIdentifier"
-        case mode
-        case lastinputseconds = "lastInputSeconds"
-        case reason
-        case tags
-        case text
-        case ts
-        case deviceid = "deviceId"
-        case roles
-        case scopes
-        case instanceid = "instanceId"
-    }
-}
-
-/// The presence list after a change.
-public struct PresenceEvent: Codable, Sendable {
-    /// All entries, newest first.
-    public let presence: [PresenceEntry]
-
-    public init(
-        presence: [PresenceEntry]
-    ) {
-        self.presence = presence
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case presence
-    }
-}
-
-/// A sign of life.
-public struct TickEvent: Codable, Sendable {
-    /// The gateway's clock.
-    public let ts: Int
-
-    public init(
-        ts: Int
-    ) {
-        self.ts = ts
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case ts
-    }
-}
-
-/// The gateway goes, and whether it comes back.
-public struct ShutdownEvent: Codable, Sendable {
-    /// Why, in words: gateway stopping or gateway restarting.
-    public let reason: String
-    /// When it expects to be back; absent when it does not. (The original sends null there.)
-    public let restartexpectedms: Int?
-
-    public init(
-        reason: String,
-        restartexpectedms: Int?
-    ) {
-        self.reason = reason
-        self.restartexpectedms = restartexpectedms
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case reason
-        case restartexpectedms = "restartExpectedMs"
-    }
-}
-
-/// What came of a heartbeat.
-public struct HeartbeatEvent: Codable, Sendable {
-    /// When it ended.
-    public let ts: Int
-    /// Its outcome.
-    public let status: AnyCodable
-    /// Whom its words were for.
-    public let to: String?
-    /// Beginning of its words, cut to limits.heartbeatPreviewChars.
-    public let preview: String?
-    /// How long it took.
-    public let durationms: Int?
-    /// Whether it carried more than text.
-    public let hasmedia: Bool?
-    /// Why it was skipped or failed.
-    public let reason: String?
-    /// Channel its words went to.
-    public let channel: String?
-    /// Whether nobody was told.
-    public let silent: Bool?
-    /// How a client may show it.
-    public let indicatortype: AnyCodable?
-
-    public init(
-        ts: Int,
-        status: AnyCodable,
-        to: String?,
-        preview: String?,
-        durationms: Int?,
-        hasmedia: Bool?,
-        reason: String?,
-        channel: String?,
-        silent: Bool?,
-        indicatortype: AnyCodable?
-    ) {
-        self.ts = ts
-        self.status = status
-        self.to = to
-        self.preview = preview
-        self.durationms = durationms
-        self.hasmedia = hasmedia
-        self.reason = reason
-        self.channel = channel
-        self.silent = silent
-        self.indicatortype = indicatortype
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case ts
-        case status
-        case to
-        case preview
-        case durationms = "durationMs"
-        case hasmedia = "hasMedia"
-        case reason
-        case channel
-        case silent
-        case indicatortype = "indicatorType"
-    }
-}
-
-/// What the agent is told, in which conversation, and where its words go.
-public struct AgentParams: Codable, Sendable {
-    /// What the agent is told.
-    public let message: String
-    /// Which agent; without sessionKey its main conversation.
-    public let agentid: String?
-    /// Address that chooses the conversation, and where a delivered reply goes.
-    public let to: String?
-    /// Address of a delivered reply, if another.
-    public let replyto: String?
-    /// Conversation by its transcript.
-    public let sessionid: String?
-    /// Conversation by name.
-    public let sessionkey: String?
-    /// Thinking level of this run.
-    public let thinking: String?
-    /// Send the reply through the channel.
-    public let deliver: Bool?
-    /// Images for the agent; items that are none are dropped, never refused.
-    public let attachments: [AnyCodable]?
-    /// Channel of the conversation; must be known.
-    public let channel: String?
-    /// Channel of a delivered reply, if another.
-    public let replychannel: String?
-    /// Account of ours on the channel.
-    public let accountid: String?
-    /// Account of a delivered reply, if another.
-    public let replyaccountid: String?
-    /// Thread within the conversation.
-    public let threadid: String?
-    /// Group that the turn belongs to.
-    public let groupid: String?
-    /// Room within the group.
-    public let groupchannel: String?
-    /// Server or team of the group.
-    public let groupspace: String?
-    /// Seconds after which the run is given up; 0 is accepted here and fails the run.
-    public let timeout: Int?
-    /// Queue in which the run waits its turn.
-    public let lane: String?
-    /// Added to the system prompt of this run.
-    public let extrasystemprompt: String?
-    /// Names the run; a repeat brings back the first outcome.
-    public let idempotencykey: String
-    /// Label for the conversation.
-    public let label: String?
-    /// Conversation that started this one.
-    public let spawnedby: String?
-
-    public init(
-        message: String,
-        agentid: String?,
-        to: String?,
-        replyto: String?,
-        sessionid: String?,
-        sessionkey: String?,
-        thinking: String?,
-        deliver: Bool?,
-        attachments: [AnyCodable]?,
-        channel: String?,
-        replychannel: String?,
-        accountid: String?,
-        replyaccountid: String?,
-        threadid: String?,
-        groupid: String? = nil,
-        groupchannel: String? = nil,
-        groupspace: String? = nil,
-        timeout: Int?,
-        lane: String?,
-        extrasystemprompt: String?,
-        idempotencykey: String,
-        label: String?,
-        spawnedby: String?
-    ) {
-        self.message = message
-        self.agentid = agentid
-        self.to = to
-        self.replyto = replyto
-        self.sessionid = sessionid
-        self.sessionkey = sessionkey
-        self.thinking = thinking
-        self.deliver = deliver
-        self.attachments = attachments
-        self.channel = channel
-        self.replychannel = replychannel
-        self.accountid = accountid
-        self.replyaccountid = replyaccountid
-        self.threadid = threadid
-        self.groupid = groupid
-        self.groupchannel = groupchannel
-        self.groupspace = groupspace
-        self.timeout = timeout
-        self.lane = lane
-        self.extrasystemprompt = extrasystemprompt
-        self.idempotencykey = idempotencykey
-        self.label = label
-        self.spawnedby = spawnedby
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case message
-        case agentid = "agentId"
-        case to
-        case replyto = "replyTo"
-        case sessionid = "sessionId"
-        case sessionkey = "sessionKey"
-        case thinking
-        case deliver
-        case attachments
-        case channel
-        case replychannel = "replyChannel"
-        case accountid = "accountId"
-        case replyaccountid = "replyAccountId"
-        case threadid = "threadId"
-        case groupid = "groupId"
-        case groupchannel = "groupChannel"
-        case groupspace = "groupSpace"
-        case timeout
-        case lane
-        case extrasystemprompt = "extraSystemPrompt"
-        case idempotencykey = "idempotencyKey"
-        case label
-        case spawnedby = "spawnedBy"
-    }
-}
-
-/// The run is queued. First answer of agent.
-public struct AgentAccepted: Codable, Sendable {
-    /// The idempotency key.
-    public let runid: String
-    /// Marks the first answer.
-    public let status: String
-    /// When it was accepted; a repeat shows the same time.
-    public let acceptedat: Int
-
-    public init(
-        runid: String,
-        status: String,
-        acceptedat: Int
-    ) {
-        self.runid = runid
-        self.status = status
-        self.acceptedat = acceptedat
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case runid = "runId"
-        case status
-        case acceptedat = "acceptedAt"
-    }
-}
-
-/// The run ended well. Second answer of agent.
-public struct AgentFinal: Codable, Sendable {
-    /// The idempotency key.
-    public let runid: String
-    /// Marks success.
-    public let status: String
-    /// The word completed.
-    public let summary: String
-    /// What the agent said, and how the run went.
-    public let result: AgentRunResult
-
-    public init(
-        runid: String,
-        status: String,
-        summary: String,
-        result: AgentRunResult
-    ) {
-        self.runid = runid
-        self.status = status
-        self.summary = summary
-        self.result = result
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case runid = "runId"
-        case status
-        case summary
-        case result
-    }
-}
-
-/// The run failed. Second answer of agent, beside an error with the same words.
-public struct AgentFailure: Codable, Sendable {
-    /// The idempotency key.
-    public let runid: String
-    /// Marks failure.
-    public let status: String
-    /// What went wrong.
-    public let summary: String
-
-    public init(
-        runid: String,
-        status: String,
-        summary: String
-    ) {
-        self.runid = runid
-        self.status = status
-        self.summary = summary
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case runid = "runId"
-        case status
-        case summary
-    }
-}
-
-/// What an agent said, and how the run went.
-public struct AgentRunResult: Codable, Sendable {
-    /// Its replies in order.
-    public let payloads: [AgentRunPayload]
-    /// How the run went.
-    public let meta: AgentRunMeta
-
-    public init(
-        payloads: [AgentRunPayload],
-        meta: AgentRunMeta
-    ) {
-        self.payloads = payloads
-        self.meta = meta
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case payloads
-        case meta
-    }
-}
-
-/// One reply.
-public struct AgentRunPayload: Codable, Sendable {
-    /// Its words; empty for media alone.
-    public let text: String
-    /// Its first media; null for words alone.
-    public let mediaurl: AnyCodable
-    /// All its media.
-    public let mediaurls: [String]?
-    /// What only one channel understands.
-    public let channeldata: [String: AnyCodable]?
-
-    public init(
-        text: String,
-        mediaurl: AnyCodable,
-        mediaurls: [String]?,
-        channeldata: [String: AnyCodable]?
-    ) {
-        self.text = text
-        self.mediaurl = mediaurl
-        self.mediaurls = mediaurls
-        self.channeldata = channeldata
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case text
-        case mediaurl = "mediaUrl"
-        case mediaurls = "mediaUrls"
-        case channeldata = "channelData"
-    }
-}
-
-/// How a run went.
-public struct AgentRunMeta: Codable, Sendable {
-    /// How long it took.
-    public let durationms: Int
-    /// Who answered.
-    public let agentmeta: [String: AnyCodable]?
-    /// Whether it was stopped before its end.
-    public let aborted: Bool?
-    /// Sizes of what the model was told, for diagnosis; free in shape.
-    public let systempromptreport: [String: AnyCodable]?
-    /// A trouble that the run survived with a reply.
-    public let error: [String: AnyCodable]?
-    /// Why the model stopped, where it is not the usual end.
-    public let stopreason: String?
-    /// Calls that the caller has to make, where the tools are the caller's.
-    public let pendingtoolcalls: [AgentPendingToolCall]?
-
-    public init(
-        durationms: Int,
-        agentmeta: [String: AnyCodable]?,
-        aborted: Bool?,
-        systempromptreport: [String: AnyCodable]?,
-        error: [String: AnyCodable]?,
-        stopreason: String?,
-        pendingtoolcalls: [AgentPendingToolCall]?
-    ) {
-        self.durationms = durationms
-        self.agentmeta = agentmeta
-        self.aborted = aborted
-        self.systempromptreport = systempromptreport
-        self.error = error
-        self.stopreason = stopreason
-        self.pendingtoolcalls = pendingtoolcalls
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case durationms = "durationMs"
-        case agentmeta = "agentMeta"
-        case aborted
-        case systempromptreport = "systemPromptReport"
-        case error
-        case stopreason = "stopReason"
-        case pendingtoolcalls = "pendingToolCalls"
-    }
-}
-
-/// Who answered in a run, and what it used.
-public struct AgentRunModel: Codable, Sendable {
-    /// Transcript of the run.
-    public let sessionid: String
-    /// Who serves the model.
-    public let provider: String
-    /// Model that answered.
-    public let model: String
-    /// Tokens of the whole run.
-    public let usage: [String: AnyCodable]?
-
-    public init(
-        sessionid: String,
-        provider: String,
-        model: String,
-        usage: [String: AnyCodable]?
-    ) {
-        self.sessionid = sessionid
-        self.provider = provider
-        self.model = model
-        self.usage = usage
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case sessionid = "sessionId"
-        case provider
-        case model
-        case usage
-    }
-}
-
-/// Tokens of a run, as far as the model tells.
-public struct AgentRunUsage: Codable, Sendable {
-    /// Tokens read.
-    public let input: Int?
-    /// Tokens written.
-    public let output: Int?
-    /// Tokens read from the provider's cache.
-    public let cacheread: Int?
-    /// Tokens written to the provider's cache.
-    public let cachewrite: Int?
-    /// All of them.
-    public let total: Int?
-
-    public init(
-        input: Int?,
-        output: Int?,
-        cacheread: Int?,
-        cachewrite: Int?,
-        total: Int?
-    ) {
-        self.input = input
-        self.output = output
-        self.cacheread = cacheread
-        self.cachewrite = cachewrite
-        self.total = total
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case input
-        case output
-        case cacheread = "cacheRead"
-        case cachewrite = "cacheWrite"
-        case total
-    }
-}
-
-/// A trouble that a run survived with a reply.
-public struct AgentRunError: Codable, Sendable {
-    /// What kind of trouble.
-    public let kind: AnyCodable
-    /// What went wrong.
-    public let message: String
-
-    public init(
-        kind: AnyCodable,
-        message: String
-    ) {
-        self.kind = kind
-        self.message = message
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case kind
-        case message
-    }
-}
-
-/// A call that the caller has to make.
-public struct AgentPendingToolCall: Codable, Sendable {
-    /// Names the call in the answer to it.
-    public let id: String
-    /// Name of the tool.
-    public let name: String
-    /// Its arguments as JSON text.
-    public let arguments: String
-
-    public init(
-        id: String,
-        name: String,
-        arguments: String
-    ) {
-        self.id = id
-        self.name = name
-        self.arguments = arguments
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case id
-        case name
-        case arguments
-    }
-}
-
-/// Which run to wait for, and how long.
-public struct AgentWaitParams: Codable, Sendable {
-    /// The run.
-    public let runid: String
-    /// How long to wait; limits.agentWaitDefaultMs when absent, 0 for not at all.
-    public let timeoutms: Int?
-
-    public init(
-        runid: String,
-        timeoutms: Int?
-    ) {
-        self.runid = runid
-        self.timeoutms = timeoutms
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case runid = "runId"
-        case timeoutms = "timeoutMs"
-    }
-}
-
-/// How a run ended, or that it has not.
-public struct AgentWaitResult: Codable, Sendable {
-    /// The run.
-    public let runid: String
-    /// How it ended; timeout if it has not, and then nothing else is told.
-    public let status: AnyCodable
-    /// When it began.
-    public let startedat: Int?
-    /// When it ended.
-    public let endedat: Int?
-    /// What went wrong.
-    public let error: String?
-
-    public init(
-        runid: String,
-        status: AnyCodable,
-        startedat: Int?,
-        endedat: Int?,
-        error: String?
-    ) {
-        self.runid = runid
-        self.status = status
-        self.startedat = startedat
-        self.endedat = endedat
-        self.error = error
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case runid = "runId"
-        case status
-        case startedat = "startedAt"
-        case endedat = "endedAt"
-        case error
-    }
-}
-
-/// Which agent; the default one when nothing is named.
-public struct AgentIdentityParams: Codable, Sendable {
-    /// The agent; need not be configured.
-    public let agentid: String?
-    /// A conversation whose agent is meant; must agree with agentId.
-    public let sessionkey: String?
-
-    public init(
-        agentid: String?,
-        sessionkey: String?
-    ) {
-        self.agentid = agentid
-        self.sessionkey = sessionkey
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case agentid = "agentId"
-        case sessionkey = "sessionKey"
-    }
-}
-
-/// How an agent appears.
-public struct AgentIdentityResult: Codable, Sendable {
-    /// The agent.
-    public let agentid: String
-    /// Its name, cut to limits.agentNameChars.
-    public let name: String
-    /// Its picture: a URL, a path on the gateway, or a few characters.
-    public let avatar: String
-
-    public init(
-        agentid: String,
-        name: String,
-        avatar: String
-    ) {
-        self.agentid = agentid
-        self.name = name
-        self.avatar = avatar
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case agentid = "agentId"
-        case name
-        case avatar
-    }
-}
-
-/// Something that happened in a run.
-public struct AgentEvent: Codable, Sendable {
-    /// The run.
-    public let runid: String
-    /// Counts the run's events from 1 over all streams, held-back ones included. Absent only on a notice that
-    /// numbers were skipped.
-    public let seq: Int
-    /// What kind of thing; decides the members of data.
-    public let stream: String
-    /// When.
-    public let ts: Int
-    /// What.
-    public let data: [String: AnyCodable]
-    /// The conversation, as the request named it; absent when unknown.
-    public let sessionkey: String?
-
-    public init(
-        runid: String,
-        seq: Int,
-        stream: String,
-        ts: Int,
-        data: [String: AnyCodable],
-        sessionkey: String? = nil
-    ) {
-        self.runid = runid
-        self.seq = seq
-        self.stream = stream
-        self.ts = ts
-        self.data = data
-        self.sessionkey = sessionkey
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case runid = "runId"
-        case seq
-        case stream
-        case ts
-        case data
-        case sessionkey = "sessionKey"
-    }
-}
-
-/// Which conversation, and how much of it.
-public struct ChatHistoryParams: Codable, Sendable {
-    /// The conversation.
-    public let sessionkey: String
-    /// At most so many messages; limits.historyDefault when absent.
-    public let limit: Int?
-
-    public init(
-        sessionkey: String,
-        limit: Int?
-    ) {
-        self.sessionkey = sessionkey
-        self.limit = limit
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case sessionkey = "sessionKey"
-        case limit
-    }
-}
-
-/// The newest messages of a conversation.
-public struct ChatHistoryResult: Codable, Sendable {
-    /// The conversation, as the request named it.
-    public let sessionkey: String
-    /// Its transcript; absent when there is none yet.
-    public let sessionid: String?
-    /// The messages, oldest first.
-    public let messages: [AnyCodable]
-    /// Thinking level of its next turn.
-    public let thinkinglevel: String
-
-    public init(
-        sessionkey: String,
-        sessionid: String?,
-        messages: [AnyCodable],
-        thinkinglevel: String
-    ) {
-        self.sessionkey = sessionkey
-        self.sessionid = sessionid
-        self.messages = messages
-        self.thinkinglevel = thinkinglevel
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case sessionkey = "sessionKey"
-        case sessionid = "sessionId"
-        case messages
-        case thinkinglevel = "thinkingLevel"
-    }
-}
-
-/// A part of a message. text: text. thinking: thinking. toolCall: id, name, arguments. image: data, mimeType.
-/// Open: models sign their parts, and transcripts may hold other types.
-public struct ChatPart: Codable, Sendable {
-    /// text, thinking, toolCall or image; transcripts may hold others.
-    public let type: String
-    /// The words.
-    public let text: String?
-    /// The model's thoughts.
-    public let thinking: String?
-    /// Names the call.
-    public let id: String?
-    /// The tool that is called.
-    public let name: String?
-    /// What it is called with; whatever the tool takes.
-    public let arguments: AnyCodable?
-    /// The image, base64.
-    public let data: String?
-    /// Its media type.
-    public let mimetype: String?
-
-    public init(
-        type: String,
-        text: String?,
-        thinking: String?,
-        id: String?,
-        name: String?,
-        arguments: AnyCodable?,
-        data: String?,
-        mimetype: String?
-    ) {
-        self.type = type
-        self.text = text
-        self.thinking = thinking
-        self.id = id
-        self.name = name
-        self.arguments = arguments
-        self.data = data
-        self.mimetype = mimetype
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case type
-        case text
-        case thinking
-        case id
-        case name
-        case arguments
-        case data
-        case mimetype = "mimeType"
-    }
-}
-
-/// Tokens of one message. Open: transcripts are handed through.
-public struct ChatUsage: Codable, Sendable {
-    /// Tokens read.
-    public let input: Int
-    /// Tokens written.
-    public let output: Int
-    /// Tokens read from the provider's cache.
-    public let cacheread: Int?
-    /// Tokens written to the provider's cache.
-    public let cachewrite: Int?
-    /// All of them.
-    public let totaltokens: Int
-    /// What they cost.
-    public let cost: [String: AnyCodable]?
-
-    public init(
-        input: Int,
-        output: Int,
-        cacheread: Int?,
-        cachewrite: Int?,
-        totaltokens: Int,
-        cost: [String: AnyCodable]?
-    ) {
-        self.input = input
-        self.output = output
-        self.cacheread = cacheread
-        self.cachewrite = cachewrite
-        self.totaltokens = totaltokens
-        self.cost = cost
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case input
-        case output
-        case cacheread = "cacheRead"
-        case cachewrite = "cacheWrite"
-        case totaltokens = "totalTokens"
-        case cost
-    }
-}
-
-/// What a message cost, in US dollars. Open: transcripts are handed through.
-public struct ChatCost: Codable, Sendable {
-    /// Tokens read.
-    public let input: Double
-    /// Tokens written.
-    public let output: Double
-    /// Tokens read from the provider's cache.
-    public let cacheread: Double
-    /// Tokens written to the provider's cache.
-    public let cachewrite: Double
-    /// All of them.
-    public let total: Double
-
-    public init(
-        input: Double,
-        output: Double,
-        cacheread: Double,
-        cachewrite: Double,
-        total: Double
-    ) {
-        self.input = input
-        self.output = output
-        self.cacheread = cacheread
-        self.cachewrite = cachewrite
-        self.total = total
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case input
-        case output
-        case cacheread = "cacheRead"
-        case cachewrite = "cacheWrite"
-        case total
-    }
-}
-
-/// Which conversation, and which of its runs.
-public struct ChatAbortParams: Codable, Sendable {
-    /// The conversation.
-    public let sessionkey: String
-    /// One run; all of the conversation when absent.
-    public let runid: String?
-
-    public init(
-        sessionkey: String,
-        runid: String?
-    ) {
-        self.sessionkey = sessionkey
-        self.runid = runid
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case sessionkey = "sessionKey"
-        case runid = "runId"
-    }
-}
-
-/// What was stopped. Also the answer of chat.send to a stop word.
-public struct ChatAbortResult: Codable, Sendable {
-    /// Always true.
-    public let ok: Bool
-    /// Whether anything was stopped.
-    public let aborted: Bool
-    /// The runs that were stopped.
-    public let runids: [String]
-
-    public init(
-        ok: Bool,
-        aborted: Bool,
-        runids: [String]
-    ) {
-        self.ok = ok
-        self.aborted = aborted
-        self.runids = runids
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case ok
-        case aborted
-        case runids = "runIds"
-    }
-}
-
-/// What is said, and in which conversation.
-public struct ChatSendParams: Codable, Sendable {
-    /// The conversation.
-    public let sessionkey: String
-    /// What is said; may be empty beside an attachment.
-    public let message: String
-    /// Thinking level of this turn; not for slash commands.
-    public let thinking: String?
-    /// Accepted, without effect.
-    public let deliver: Bool?
-    /// Images; items that are none are dropped, never refused.
-    public let attachments: [AnyCodable]?
-    /// Time the run may take before the clock aborts it; 0 or absent for the default.
-    public let timeoutms: Int?
-    /// Names the run; a repeat brings back the first outcome.
-    public let idempotencykey: String
-
-    public init(
-        sessionkey: String,
-        message: String,
-        thinking: String?,
-        deliver: Bool?,
-        attachments: [AnyCodable]?,
-        timeoutms: Int?,
-        idempotencykey: String
-    ) {
-        self.sessionkey = sessionkey
-        self.message = message
-        self.thinking = thinking
-        self.deliver = deliver
-        self.attachments = attachments
-        self.timeoutms = timeoutms
-        self.idempotencykey = idempotencykey
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case sessionkey = "sessionKey"
-        case message
-        case thinking
-        case deliver
-        case attachments
-        case timeoutms = "timeoutMs"
-        case idempotencykey = "idempotencyKey"
-    }
-}
-
-/// The state of the run.
-public struct ChatSendAck: Codable, Sendable {
-    /// The idempotency key.
-    public let runid: String
-    /// Whether it was just started, goes on, or is over.
-    public let status: AnyCodable
-
-    public init(
-        runid: String,
-        status: AnyCodable
-    ) {
-        self.runid = runid
-        self.status = status
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case runid = "runId"
-        case status
-    }
-}
-
-/// The run failed; beside an error with the same words.
-public struct ChatSendFailure: Codable, Sendable {
-    /// The idempotency key.
-    public let runid: String
-    /// Marks failure.
-    public let status: String
-    /// What went wrong.
-    public let summary: String
-
-    public init(
-        runid: String,
-        status: String,
-        summary: String
-    ) {
-        self.runid = runid
-        self.status = status
-        self.summary = summary
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case runid = "runId"
-        case status
-        case summary
-    }
-}
-
-/// The reply of a run at one moment.
-public struct ChatEvent: Codable, Sendable {
-    /// The run.
-    public let runid: String
-    /// The conversation, as the request named it.
-    public let sessionkey: String
-    /// Number of the run's event that caused this one; numbers are skipped.
-    public let seq: Int
-    /// Whether the reply grows, or how it ended.
-    public let state: AnyCodable
-    /// delta: all words so far. final: the whole reply, absent when there was none.
-    public let message: AnyCodable?
-    /// error: what went wrong, cut to limits.errorTextChars.
-    public let errormessage: String?
-    /// Part of the protocol, never sent.
-    public let usage: AnyCodable?
-    /// aborted: who stopped it, rpc, stop or timeout.
-    public let stopreason: String?
-
-    public init(
-        runid: String,
-        sessionkey: String,
-        seq: Int,
-        state: AnyCodable,
-        message: AnyCodable?,
-        errormessage: String?,
-        usage: AnyCodable?,
-        stopreason: String?
-    ) {
-        self.runid = runid
-        self.sessionkey = sessionkey
-        self.seq = seq
-        self.state = state
-        self.message = message
-        self.errormessage = errormessage
-        self.usage = usage
-        self.stopreason = stopreason
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case runid = "runId"
-        case sessionkey = "sessionKey"
-        case seq
-        case state
-        case message
-        case errormessage = "errorMessage"
-        case usage
-        case stopreason = "stopReason"
-    }
-}
-
-/// Which conversations, and what about them.
-public struct SessionsListParams: Codable, Sendable {
-    /// At most so many; all when absent.
-    public let limit: Int?
-    /// Only those that changed within so many minutes.
-    public let activeminutes: Int?
-    /// Also the one that all senders share.
-    public let includeglobal: Bool?
-    /// Also the one of unknown senders.
-    public let includeunknown: Bool?
-    /// Add derivedTitle to each row.
-    public let includederivedtitles: Bool?
-    /// Add lastMessagePreview to each row.
-    public let includelastmessage: Bool?
-    /// Only with this label, exactly.
-    public let label: String?
-    /// Only those that this conversation started.
-    public let spawnedby: String?
-    /// Only of this agent; leaves out global and unknown.
-    public let agentid: String?
-    /// Only those whose name, label, subject, id or key contains it, in any case.
-    public let search: String?
-
-    public init(
-        limit: Int?,
-        activeminutes: Int?,
-        includeglobal: Bool?,
-        includeunknown: Bool?,
-        includederivedtitles: Bool?,
-        includelastmessage: Bool?,
-        label: String?,
-        spawnedby: String?,
-        agentid: String?,
-        search: String?
-    ) {
-        self.limit = limit
-        self.activeminutes = activeminutes
-        self.includeglobal = includeglobal
-        self.includeunknown = includeunknown
-        self.includederivedtitles = includederivedtitles
-        self.includelastmessage = includelastmessage
-        self.label = label
-        self.spawnedby = spawnedby
-        self.agentid = agentid
-        self.search = search
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case limit
-        case activeminutes = "activeMinutes"
-        case includeglobal = "includeGlobal"
-        case includeunknown = "includeUnknown"
-        case includederivedtitles = "includeDerivedTitles"
-        case includelastmessage = "includeLastMessage"
-        case label
-        case spawnedby = "spawnedBy"
-        case agentid = "agentId"
-        case search
-    }
-}
-
-/// The conversations found.
-public struct SessionsListResult: Codable, Sendable {
-    /// When they were read.
-    public let ts: Int
-    /// Where they are stored; (multiple) when each agent has a store of its own.
-    public let path: String
-    /// Number of rows here.
-    public let count: Int
-    /// Model of a new conversation.
-    public let defaults: SessionsDefaults
-    /// The rows, newest first.
-    public let sessions: [SessionRow]
-
-    public init(
-        ts: Int,
-        path: String,
-        count: Int,
-        defaults: SessionsDefaults,
-        sessions: [SessionRow]
-    ) {
-        self.ts = ts
-        self.path = path
-        self.count = count
-        self.defaults = defaults
-        self.sessions = sessions
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case ts
-        case path
-        case count
-        case defaults
-        case sessions
-    }
-}
-
-/// Model of a new conversation.
-public struct SessionsDefaults: Codable, Sendable {
-    /// Who serves it; null when none is configured.
-    public let modelprovider: AnyCodable
-    /// Model; null when none is configured.
-    public let model: AnyCodable
-    /// Size of its window; null when unknown.
-    public let contexttokens: AnyCodable
-
-    public init(
-        modelprovider: AnyCodable,
-        model: AnyCodable,
-        contexttokens: AnyCodable
-    ) {
-        self.modelprovider = modelprovider
-        self.model = model
-        self.contexttokens = contexttokens
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case modelprovider = "modelProvider"
-        case model
-        case contexttokens = "contextTokens"
-    }
-}
-
-/// One conversation: what it is, where it came from, how it is set, what it used. Unset members are absent.
-public struct SessionRow: Codable, Sendable {
-    /// Its full name.
-    public let key: String
-    /// What kind of conversation.
-    public let kind: AnyCodable
-    /// A person's name for it.
-    public let label: String?
-    /// The name to show.
-    public let displayname: String?
-    /// A title made from its beginning; only when asked for.
-    public let derivedtitle: String?
-    /// Its last message as text; only when asked for.
-    public let lastmessagepreview: String?
-    /// Channel it belongs to.
-    public let channel: String?
-    /// Subject of the group.
-    public let subject: String?
-    /// Room within the group.
-    public let groupchannel: String?
-    /// Server or team of the group.
-    public let space: String?
-    /// What it is on its channel.
-    public let chattype: AnyCodable?
-    /// Where its last message came from.
-    public let origin: [String: AnyCodable]?
-    /// Last change; null when unknown.
-    public let updatedat: AnyCodable
-    /// Its present transcript.
-    public let sessionid: String?
-    /// Whether the system prompt went out.
-    public let systemsent: Bool?
-    /// Whether the last run was aborted.
-    public let abortedlastrun: Bool?
-    /// Thinking level.
-    public let thinkinglevel: String?
-    /// Verbose level.
-    public let verboselevel: String?
-    /// Reasoning level.
-    public let reasoninglevel: String?
-    /// Elevated level.
-    public let elevatedlevel: String?
-    /// Whether anything may be sent to it.
-    public let sendpolicy: AnyCodable?
-    /// Tokens read in the last turn.
-    public let inputtokens: Int?
-    /// Tokens written in the last turn.
-    public let outputtokens: Int?
-    /// Tokens in the window; input plus output when not known better.
-    public let totaltokens: Int
-    /// Whether replies show what they used.
-    public let responseusage: String?
-    /// Who served the last turn.
-    public let modelprovider: String?
-    /// Model of the last turn.
-    public let model: String?
-    /// Size of its window.
-    public let contexttokens: Int?
-    /// Where replies go.
-    public let deliverycontext: [String: AnyCodable]?
-    /// Channel last used.
-    public let lastchannel: String?
-    /// Address last used.
-    public let lastto: String?
-    /// Account last used.
-    public let lastaccountid: String?
-
-    public init(
-        key: String,
-        kind: AnyCodable,
-        label: String?,
-        displayname: String?,
-        derivedtitle: String?,
-        lastmessagepreview: String?,
-        channel: String?,
-        subject: String?,
-        groupchannel: String?,
-        space: String?,
-        chattype: AnyCodable?,
-        origin: [String: AnyCodable]?,
-        updatedat: AnyCodable,
-        sessionid: String?,
-        systemsent: Bool?,
-        abortedlastrun: Bool?,
-        thinkinglevel: String?,
-        verboselevel: String?,
-        reasoninglevel: String?,
-        elevatedlevel: String?,
-        sendpolicy: AnyCodable?,
-        inputtokens: Int?,
-        outputtokens: Int?,
-        totaltokens: Int,
-        responseusage: String?,
-        modelprovider: String?,
-        model: String?,
-        contexttokens: Int?,
-        deliverycontext: [String: AnyCodable]?,
-        lastchannel: String?,
-        lastto: String?,
-        lastaccountid: String?
-    ) {
-        self.key = key
-        self.kind = kind
-        self.label = label
-        self.displayname = displayname
-        self.derivedtitle = derivedtitle
-        self.lastmessagepreview = lastmessagepreview
-        self.channel = channel
-        self.subject = subject
-        self.groupchannel = groupchannel
-        self.space = space
-        self.chattype = chattype
-        self.origin = origin
-        self.updatedat = updatedat
-        self.sessionid = sessionid
-        self.systemsent = systemsent
-        self.abortedlastrun = abortedlastrun
-        self.thinkinglevel = thinkinglevel
-        self.verboselevel = verboselevel
-        self.reasoninglevel = reasoninglevel
-        self.elevatedlevel = elevatedlevel
-        self.sendpolicy = sendpolicy
-        self.inputtokens = inputtokens
-        self.outputtokens = outputtokens
-        self.totaltokens = totaltokens
-        self.responseusage = responseusage
-        self.modelprovider = modelprovider
-        self.model = model
-        self.contexttokens = contexttokens
-        self.deliverycontext = deliverycontext
-        self.lastchannel = lastchannel
-        self.lastto = lastto
-        self.lastaccountid = lastaccountid
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case key
-        case kind
-        case label
-        case displayname = "displayName"
-        case derivedtitle = "derivedTitle"
-        case lastmessagepreview = "lastMessagePreview"
-        case channel
-        case subject
-        case groupchannel = "groupChannel"
-        case space
-        case chattype = "chatType"
-        case origin
-        case updatedat = "updatedAt"
-        case sessionid = "sessionId"
-        case systemsent = "systemSent"
-        case abortedlastrun = "abortedLastRun"
-        case thinkinglevel = "thinkingLevel"
-        case verboselevel = "verboseLevel"
-        case reasoninglevel = "reasoningLevel"
-        case elevatedlevel = "elevatedLevel"
-        case sendpolicy = "sendPolicy"
-        case inputtokens = "inputTokens"
-        case outputtokens = "outputTokens"
-        case totaltokens = "totalTokens"
-        case responseusage = "responseUsage"
-        case modelprovider = "modelProvider"
-        case model
-        case contexttokens = "contextTokens"
-        case deliverycontext = "deliveryContext"
-        case lastchannel = "lastChannel"
-        case lastto = "lastTo"
-        case lastaccountid = "lastAccountId"
-    }
-}
-
-/// Where the last message of a conversation came from.
-public struct SessionOrigin: Codable, Sendable {
-    /// Name of the sender or group.
-    public let label: String?
-    /// Channel it came through.
-    public let provider: String?
-    /// Part of the channel.
-    public let surface: String?
-    /// What it is on its channel.
-    public let chattype: AnyCodable?
-    /// Address of the sender.
-    public let from: String?
-    /// Address it was sent to.
-    public let to: String?
-    /// Account of ours that received it.
-    public let accountid: String?
-    /// Thread within the conversation.
-    public let threadid: AnyCodable?
-
-    public init(
-        label: String?,
-        provider: String?,
-        surface: String?,
-        chattype: AnyCodable?,
-        from: String?,
-        to: String?,
-        accountid: String?,
-        threadid: AnyCodable?
-    ) {
-        self.label = label
-        self.provider = provider
-        self.surface = surface
-        self.chattype = chattype
-        self.from = from
-        self.to = to
-        self.accountid = accountid
-        self.threadid = threadid
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case label
-        case provider
-        case surface
-        case chattype = "chatType"
-        case from
-        case to
-        case accountid = "accountId"
-        case threadid = "threadId"
-    }
-}
-
-/// Where the replies of a conversation go.
-public struct DeliveryContext: Codable, Sendable {
-    /// Channel.
-    public let channel: String?
-    /// Address.
-    public let to: String?
-    /// Account of ours that sends.
-    public let accountid: String?
-    /// Thread within the conversation.
-    public let threadid: AnyCodable?
-
-    public init(
-        channel: String?,
-        to: String?,
-        accountid: String?,
-        threadid: AnyCodable?
-    ) {
-        self.channel = channel
-        self.to = to
-        self.accountid = accountid
-        self.threadid = threadid
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case channel
-        case to
-        case accountid = "accountId"
-        case threadid = "threadId"
-    }
-}
-
 /// Where to read from, and how much.
 public struct LogsTailParams: Codable, Sendable {
     /// Byte of the file to read from: the cursor of the last answer.
@@ -4317,6 +2797,548 @@ public struct RestartSentinelLog: Codable, Sendable {
     }
 }
 
+/// Nothing to choose.
+public struct ExecApprovalsGetParams: Codable, Sendable {
+    public init() {}
+}
+
+/// New rules, and which ones they replace.
+public struct ExecApprovalsSetParams: Codable, Sendable {
+    /// All rules.
+    public let file: ExecApprovalsFile
+    /// Hash of the rules that were read. Not required here, but refused without.
+    public let basehash: String?
+
+    public init(
+        file: ExecApprovalsFile,
+        basehash: String?
+    ) {
+        self.file = file
+        self.basehash = basehash
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case file
+        case basehash = "baseHash"
+    }
+}
+
+/// Which node.
+public struct ExecApprovalsNodeGetParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodeIdRequired.
+    public let nodeid: String
+
+    public init(
+        nodeid: String
+    ) {
+        self.nodeid = nodeid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+    }
+}
+
+/// Which node, its new rules, and which ones they replace.
+public struct ExecApprovalsNodeSetParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodeIdRequired.
+    public let nodeid: String
+    /// All rules.
+    public let file: ExecApprovalsFile
+    /// Hash of the rules that were read; the node may require it.
+    public let basehash: String?
+
+    public init(
+        nodeid: String,
+        file: ExecApprovalsFile,
+        basehash: String?
+    ) {
+        self.nodeid = nodeid
+        self.file = file
+        self.basehash = basehash
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case file
+        case basehash = "baseHash"
+    }
+}
+
+/// Rules as a writer gives them.
+public struct ExecApprovalsFile: Codable, Sendable {
+    /// Version of the form.
+    public let version: Int
+    /// Where programs on the machine ask; what is left out stays as it is.
+    public let socket: [String: AnyCodable]?
+    /// Rules of every agent that has none of its own.
+    public let defaults: [String: AnyCodable]?
+    /// Rules by agent; * is for all, and its entries come first.
+    public let agents: [String: AnyCodable]?
+
+    public init(
+        version: Int,
+        socket: [String: AnyCodable]?,
+        defaults: [String: AnyCodable]?,
+        agents: [String: AnyCodable]?
+    ) {
+        self.version = version
+        self.socket = socket
+        self.defaults = defaults
+        self.agents = agents
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version
+        case socket
+        case defaults
+        case agents
+    }
+}
+
+/// Socket on which programs of the machine ask for approval.
+public struct ExecApprovalsSocket: Codable, Sendable {
+    /// Where it is.
+    public let path: String?
+    /// What a program must know to ask.
+    public let token: String?
+
+    public init(
+        path: String?,
+        token: String?
+    ) {
+        self.path = path
+        self.token = token
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case token
+    }
+}
+
+extension ExecApprovalsSocket: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("path", path as Any),
+                ("token", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Rules that hold unless an agent has its own. Words that are not known are kept, and count as the
+/// strictest.
+public struct ExecApprovalsDefaults: Codable, Sendable {
+    /// deny, allowlist or full; deny when absent.
+    public let security: String?
+    /// When a person is asked: off, on-miss or always; on-miss when absent.
+    public let ask: String?
+    /// What holds when nobody answers: deny, allowlist or full; deny when absent.
+    public let askfallback: String?
+    /// Whether programs that skills need are allowed by themselves; false when absent.
+    public let autoallowskills: Bool?
+
+    public init(
+        security: String?,
+        ask: String?,
+        askfallback: String?,
+        autoallowskills: Bool?
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askfallback = askfallback
+        self.autoallowskills = autoallowskills
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case security
+        case ask
+        case askfallback = "askFallback"
+        case autoallowskills = "autoAllowSkills"
+    }
+}
+
+/// Rules of one agent; what is absent comes from the defaults.
+public struct ExecApprovalsAgent: Codable, Sendable {
+    /// deny, allowlist or full.
+    public let security: String?
+    /// When a person is asked: off, on-miss or always.
+    public let ask: String?
+    /// What holds when nobody answers: deny, allowlist or full.
+    public let askfallback: String?
+    /// Whether programs that skills need are allowed by themselves.
+    public let autoallowskills: Bool?
+    /// Programs that are allowed.
+    public let allowlist: [ExecApprovalsEntry]?
+
+    public init(
+        security: String?,
+        ask: String?,
+        askfallback: String?,
+        autoallowskills: Bool?,
+        allowlist: [ExecApprovalsEntry]?
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askfallback = askfallback
+        self.autoallowskills = autoallowskills
+        self.allowlist = allowlist
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case security
+        case ask
+        case askfallback = "askFallback"
+        case autoallowskills = "autoAllowSkills"
+        case allowlist
+    }
+}
+
+/// A program that is allowed, and when it last was.
+public struct ExecApprovalsEntry: Codable, Sendable {
+    /// Names the entry; given by the gateway when absent, so always there in answers.
+    public let id: String?
+    /// Path of the program, or a pattern of paths.
+    public let pattern: String
+    /// When it was last used.
+    public let lastusedat: Int?
+    /// The command that used it.
+    public let lastusedcommand: String?
+    /// The program that it was found to be.
+    public let lastresolvedpath: String?
+
+    public init(
+        id: String?,
+        pattern: String,
+        lastusedat: Int?,
+        lastusedcommand: String?,
+        lastresolvedpath: String?
+    ) {
+        self.id = id
+        self.pattern = pattern
+        self.lastusedat = lastusedat
+        self.lastusedcommand = lastusedcommand
+        self.lastresolvedpath = lastresolvedpath
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case pattern
+        case lastusedat = "lastUsedAt"
+        case lastusedcommand = "lastUsedCommand"
+        case lastresolvedpath = "lastResolvedPath"
+    }
+}
+
+/// The rules of this machine as they are stored.
+public struct ExecApprovalsSnapshot: Codable, Sendable {
+    /// Where they are stored.
+    public let path: String
+    /// Always true.
+    public let exists: Bool
+    /// SHA-256 of what is stored, hex; the baseHash of the next change.
+    public let hash: String
+    /// The rules.
+    public let file: ExecApprovalsShownFile
+
+    public init(
+        path: String,
+        exists: Bool,
+        hash: String,
+        file: ExecApprovalsShownFile
+    ) {
+        self.path = path
+        self.exists = exists
+        self.hash = hash
+        self.file = file
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case exists
+        case hash
+        case file
+    }
+}
+
+/// Rules as they are answered: complete, without secrets. May be given back as a file.
+public struct ExecApprovalsShownFile: Codable, Sendable {
+    /// Version of the form.
+    public let version: Int
+    /// Where programs on the machine ask; absent when there is no such place.
+    public let socket: [String: AnyCodable]?
+    /// Rules of every agent that has none of its own.
+    public let defaults: ExecApprovalsDefaults
+    /// Rules by agent; * is for all.
+    public let agents: [String: AnyCodable]
+
+    public init(
+        version: Int,
+        socket: [String: AnyCodable]?,
+        defaults: ExecApprovalsDefaults,
+        agents: [String: AnyCodable]
+    ) {
+        self.version = version
+        self.socket = socket
+        self.defaults = defaults
+        self.agents = agents
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version
+        case socket
+        case defaults
+        case agents
+    }
+}
+
+/// Socket on which programs of the machine ask for approval, without its token.
+public struct ExecApprovalsShownSocket: Codable, Sendable {
+    /// Where it is.
+    public let path: String
+
+    public init(
+        path: String
+    ) {
+        self.path = path
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+    }
+}
+
+/// The command, and all that may help a person to decide. null and absence mean the same: not known.
+public struct ExecApprovalRequestParams: Codable, Sendable {
+    /// Names the question; the gateway chooses when absent. One that still waits is refused with
+    /// execApprovalPending.
+    public let id: String?
+    /// The command, as a line.
+    public let command: String
+    /// Directory in which it runs.
+    public let cwd: AnyCodable?
+    /// Where it runs: sandbox, gateway or node.
+    public let host: AnyCodable?
+    /// The rule that holds: deny, allowlist or full.
+    public let security: AnyCodable?
+    /// When people are asked: off, on-miss or always.
+    public let ask: AnyCodable?
+    /// The agent that wants it.
+    public let agentid: AnyCodable?
+    /// The program that would run.
+    public let resolvedpath: AnyCodable?
+    /// The conversation that it is for.
+    public let sessionkey: AnyCodable?
+    /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+    public let timeoutms: Int?
+
+    public init(
+        id: String?,
+        command: String,
+        cwd: AnyCodable?,
+        host: AnyCodable?,
+        security: AnyCodable?,
+        ask: AnyCodable?,
+        agentid: AnyCodable?,
+        resolvedpath: AnyCodable?,
+        sessionkey: AnyCodable?,
+        timeoutms: Int?
+    ) {
+        self.id = id
+        self.command = command
+        self.cwd = cwd
+        self.host = host
+        self.security = security
+        self.ask = ask
+        self.agentid = agentid
+        self.resolvedpath = resolvedpath
+        self.sessionkey = sessionkey
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case command
+        case cwd
+        case host
+        case security
+        case ask
+        case agentid = "agentId"
+        case resolvedpath = "resolvedPath"
+        case sessionkey = "sessionKey"
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// How it was decided, if it was.
+public struct ExecApprovalRequestResult: Codable, Sendable {
+    /// The question.
+    public let id: String
+    /// The decision; null when the time was over.
+    public let decision: AnyCodable
+    /// When it was asked.
+    public let createdatms: Int
+    /// When its time was, or would have been, over.
+    public let expiresatms: Int
+
+    public init(
+        id: String,
+        decision: AnyCodable,
+        createdatms: Int,
+        expiresatms: Int
+    ) {
+        self.id = id
+        self.decision = decision
+        self.createdatms = createdatms
+        self.expiresatms = expiresatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case decision
+        case createdatms = "createdAtMs"
+        case expiresatms = "expiresAtMs"
+    }
+}
+
+/// A question that waits for a decision.
+public struct ExecApprovalRequestedEvent: Codable, Sendable {
+    /// The question.
+    public let id: String
+    /// What is asked.
+    public let request: ExecApprovalRequest
+    /// When it was asked.
+    public let createdatms: Int
+    /// When its time is over; nobody is told then.
+    public let expiresatms: Int
+
+    public init(
+        id: String,
+        request: ExecApprovalRequest,
+        createdatms: Int,
+        expiresatms: Int
+    ) {
+        self.id = id
+        self.request = request
+        self.createdatms = createdatms
+        self.expiresatms = expiresatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case request
+        case createdatms = "createdAtMs"
+        case expiresatms = "expiresAtMs"
+    }
+}
+
+/// The command, and all that is known of it, in the words of whoever asked. What is not known is null.
+public struct ExecApprovalRequest: Codable, Sendable {
+    /// The command, as a line.
+    public let command: String
+    /// Directory in which it runs.
+    public let cwd: AnyCodable
+    /// Where it runs.
+    public let host: AnyCodable
+    /// The rule that holds.
+    public let security: AnyCodable
+    /// When people are asked.
+    public let ask: AnyCodable
+    /// The agent that wants it.
+    public let agentid: AnyCodable
+    /// The program that would run.
+    public let resolvedpath: AnyCodable
+    /// The conversation that it is for.
+    public let sessionkey: AnyCodable
+
+    public init(
+        command: String,
+        cwd: AnyCodable,
+        host: AnyCodable,
+        security: AnyCodable,
+        ask: AnyCodable,
+        agentid: AnyCodable,
+        resolvedpath: AnyCodable,
+        sessionkey: AnyCodable
+    ) {
+        self.command = command
+        self.cwd = cwd
+        self.host = host
+        self.security = security
+        self.ask = ask
+        self.agentid = agentid
+        self.resolvedpath = resolvedpath
+        self.sessionkey = sessionkey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case command
+        case cwd
+        case host
+        case security
+        case ask
+        case agentid = "agentId"
+        case resolvedpath = "resolvedPath"
+        case sessionkey = "sessionKey"
+    }
+}
+
+/// Which question, and the decision.
+public struct ExecApprovalResolveParams: Codable, Sendable {
+    /// The question; one that does not wait is refused with execApprovalUnknown.
+    public let id: String
+    /// allow-once, allow-always or deny; others are refused with execApprovalDecision.
+    public let decision: String
+
+    public init(
+        id: String,
+        decision: String
+    ) {
+        self.id = id
+        self.decision = decision
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case decision
+    }
+}
+
+/// A question that is decided.
+public struct ExecApprovalResolvedEvent: Codable, Sendable {
+    /// The question.
+    public let id: String
+    /// The decision.
+    public let decision: AnyCodable
+    /// Who decided: name of the client, else its id; absent when neither is known.
+    public let resolvedby: String?
+    /// When.
+    public let ts: Int
+
+    public init(
+        id: String,
+        decision: AnyCodable,
+        resolvedby: String?,
+        ts: Int
+    ) {
+        self.id = id
+        self.decision = decision
+        self.resolvedby = resolvedby
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case decision
+        case resolvedby = "resolvedBy"
+        case ts
+    }
+}
+
 /// What is known beforehand.
 public struct WizardStartParams: Codable, Sendable {
     /// Where the gateway is.
@@ -4584,6 +3606,648 @@ public struct WizardStatusResult: Codable, Sendable {
     }
 }
 
+/// On or off.
+public struct TalkModeParams: Codable, Sendable {
+    /// Whether talk mode is on.
+    public let enabled: Bool
+    /// What it is doing, such as listening; clients choose the words.
+    public let phase: String?
+
+    public init(
+        enabled: Bool,
+        phase: String?
+    ) {
+        self.enabled = enabled
+        self.phase = phase
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case phase
+    }
+}
+
+/// Talk mode as it was just set.
+public struct TalkModeState: Codable, Sendable {
+    /// Whether it is on.
+    public let enabled: Bool
+    /// What it is doing; null when not said.
+    public let phase: AnyCodable
+    /// When it was set.
+    public let ts: Int
+
+    public init(
+        enabled: Bool,
+        phase: AnyCodable,
+        ts: Int
+    ) {
+        self.enabled = enabled
+        self.phase = phase
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case phase
+        case ts
+    }
+}
+
+/// The words that wake a listening device, at most limits.voiceWakeTriggers.
+public struct VoiceWakeTriggers: Codable, Sendable {
+    /// The words as they were given, perhaps one twice; never none.
+    public let triggers: [String]
+
+    public init(
+        triggers: [String]
+    ) {
+        self.triggers = triggers
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case triggers
+    }
+}
+
+/// Nothing to choose.
+public struct ModelsListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The models.
+public struct ModelsListResult: Codable, Sendable {
+    /// By provider, then name.
+    public let models: [ModelChoice]
+
+    public init(
+        models: [ModelChoice]
+    ) {
+        self.models = models
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case models
+    }
+}
+
+/// A model that can be chosen.
+public struct ModelChoice: Codable, Sendable {
+    /// Its name at the provider; with the provider and a slash before it, what sessions.patch takes.
+    public let id: String
+    /// Its name for people.
+    public let name: String
+    /// Who serves it.
+    public let provider: String
+    /// Tokens it can read; absent when unknown.
+    public let contextwindow: Int?
+    /// Whether it can think before it answers.
+    public let reasoning: Bool?
+    /// What it can read. The original sends it too, though its schema does not know it.
+    public let input: [AnyCodable]?
+
+    public init(
+        id: String,
+        name: String,
+        provider: String,
+        contextwindow: Int?,
+        reasoning: Bool?,
+        input: [AnyCodable]?
+    ) {
+        self.id = id
+        self.name = name
+        self.provider = provider
+        self.contextwindow = contextwindow
+        self.reasoning = reasoning
+        self.input = input
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case name
+        case provider
+        case contextwindow = "contextWindow"
+        case reasoning
+        case input
+    }
+}
+
+/// Nothing to choose.
+public struct AgentsListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The agents, and how conversations are named.
+public struct AgentsListResult: Codable, Sendable {
+    /// The agent that is meant when none is named.
+    public let defaultid: String
+    /// Last part of the name of an agent's main conversation.
+    public let mainkey: String
+    /// Whether each sender has a conversation of its own.
+    public let scope: AnyCodable
+    /// The default agent first, then by id.
+    public let agents: [AgentSummary]
+
+    public init(
+        defaultid: String,
+        mainkey: String,
+        scope: AnyCodable,
+        agents: [AgentSummary]
+    ) {
+        self.defaultid = defaultid
+        self.mainkey = mainkey
+        self.scope = scope
+        self.agents = agents
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case defaultid = "defaultId"
+        case mainkey = "mainKey"
+        case scope
+        case agents
+    }
+}
+
+/// An agent that can be chosen.
+public struct AgentSummary: Codable, Sendable {
+    /// Its name in conversation keys.
+    public let id: String
+    /// Its name in the config.
+    public let name: String?
+    /// How it presents itself; absent when nothing is configured.
+    public let identity: [String: AnyCodable]?
+
+    public init(
+        id: String,
+        name: String?,
+        identity: [String: AnyCodable]?
+    ) {
+        self.id = id
+        self.name = name
+        self.identity = identity
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case name
+        case identity
+    }
+}
+
+/// How an agent presents itself, as configured. Unset members are absent.
+public struct AgentSummaryIdentity: Codable, Sendable {
+    /// Its name.
+    public let name: String?
+    /// Its character in a word or two.
+    public let theme: String?
+    /// Its sign.
+    public let emoji: String?
+    /// Its picture as configured: a path in its workspace or an address.
+    public let avatar: String?
+    /// Its picture as a client can load it: an http address, or a data URL of at most limits.agentAvatarBytes
+    /// of image.
+    public let avatarurl: String?
+
+    public init(
+        name: String?,
+        theme: String?,
+        emoji: String?,
+        avatar: String?,
+        avatarurl: String?
+    ) {
+        self.name = name
+        self.theme = theme
+        self.emoji = emoji
+        self.avatar = avatar
+        self.avatarurl = avatarurl
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case theme
+        case emoji
+        case avatar
+        case avatarurl = "avatarUrl"
+    }
+}
+
+/// Nothing to choose.
+public struct SkillsStatusParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The skills, and where they are.
+public struct SkillsStatusResult: Codable, Sendable {
+    /// Workspace of the default agent.
+    public let workspacedir: String
+    /// Folder of skills that all agents share.
+    public let managedskillsdir: String
+    /// The skills.
+    public let skills: [SkillStatus]
+
+    public init(
+        workspacedir: String,
+        managedskillsdir: String,
+        skills: [SkillStatus]
+    ) {
+        self.workspacedir = workspacedir
+        self.managedskillsdir = managedskillsdir
+        self.skills = skills
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case workspacedir = "workspaceDir"
+        case managedskillsdir = "managedSkillsDir"
+        case skills
+    }
+}
+
+/// A skill: what it is, whether agents may use it, what it needs, how to get that.
+public struct SkillStatus: Codable, Sendable {
+    /// Its name.
+    public let name: String
+    /// What it is for.
+    public let description: String
+    /// Kind of folder it is from: openclaw-bundled, openclaw-managed, openclaw-workspace, openclaw-extra …
+    public let source: String
+    /// Its instructions.
+    public let filepath: String
+    /// Its folder.
+    public let basedir: String
+    /// Its name in the config, for skills.update.
+    public let skillkey: String
+    /// Environment variable that its apiKey setting fills.
+    public let primaryenv: String?
+    /// Its sign.
+    public let emoji: String?
+    /// Where to read more.
+    public let homepage: String?
+    /// Whether it is used whatever is missing.
+    public let always: Bool
+    /// Whether the config switches it off.
+    public let disabled: Bool
+    /// Whether the config's list of bundled skills leaves it out.
+    public let blockedbyallowlist: Bool
+    /// Whether agents see it.
+    public let eligible: Bool
+    /// What it needs.
+    public let requirements: SkillRequirements
+    /// What of that is not there; nothing when always.
+    public let missing: SkillRequirements
+    /// Its needs of the config, one by one.
+    public let configchecks: [SkillConfigCheck]
+    /// How to get what is missing: the preferred option, or all when all are downloads.
+    public let install: [SkillInstallOption]
+
+    public init(
+        name: String,
+        description: String,
+        source: String,
+        filepath: String,
+        basedir: String,
+        skillkey: String,
+        primaryenv: String?,
+        emoji: String?,
+        homepage: String?,
+        always: Bool,
+        disabled: Bool,
+        blockedbyallowlist: Bool,
+        eligible: Bool,
+        requirements: SkillRequirements,
+        missing: SkillRequirements,
+        configchecks: [SkillConfigCheck],
+        install: [SkillInstallOption]
+    ) {
+        self.name = name
+        self.description = description
+        self.source = source
+        self.filepath = filepath
+        self.basedir = basedir
+        self.skillkey = skillkey
+        self.primaryenv = primaryenv
+        self.emoji = emoji
+        self.homepage = homepage
+        self.always = always
+        self.disabled = disabled
+        self.blockedbyallowlist = blockedbyallowlist
+        self.eligible = eligible
+        self.requirements = requirements
+        self.missing = missing
+        self.configchecks = configchecks
+        self.install = install
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case description
+        case source
+        case filepath = "filePath"
+        case basedir = "baseDir"
+        case skillkey = "skillKey"
+        case primaryenv = "primaryEnv"
+        case emoji
+        case homepage
+        case always
+        case disabled
+        case blockedbyallowlist = "blockedByAllowlist"
+        case eligible
+        case requirements
+        case missing
+        case configchecks = "configChecks"
+        case install
+    }
+}
+
+/// What a skill needs, or what of it is missing.
+public struct SkillRequirements: Codable, Sendable {
+    /// Programs, all of them.
+    public let bins: [String]
+    /// Programs, one of them.
+    public let anybins: [String]
+    /// Environment variables.
+    public let env: [String]
+    /// Settings, as paths in the config.
+    public let config: [String]
+    /// Operating systems, one of them.
+    public let os: [String]
+
+    public init(
+        bins: [String],
+        anybins: [String],
+        env: [String],
+        config: [String],
+        os: [String]
+    ) {
+        self.bins = bins
+        self.anybins = anybins
+        self.env = env
+        self.config = config
+        self.os = os
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case bins
+        case anybins = "anyBins"
+        case env
+        case config
+        case os
+    }
+}
+
+/// One need of the config.
+public struct SkillConfigCheck: Codable, Sendable {
+    /// The setting, as a path in the config.
+    public let path: String
+    /// What is set there, if it is a plain value; a whole section, which may hold secrets, is never shown.
+    /// Absent when nothing is set.
+    public let value: AnyCodable?
+    /// Whether that will do.
+    public let satisfied: Bool
+
+    public init(
+        path: String,
+        value: AnyCodable?,
+        satisfied: Bool
+    ) {
+        self.path = path
+        self.value = value
+        self.satisfied = satisfied
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case value
+        case satisfied
+    }
+}
+
+/// A way to get what a skill needs.
+public struct SkillInstallOption: Codable, Sendable {
+    /// Names it in skills.install.
+    public let id: String
+    /// What does it.
+    public let kind: AnyCodable
+    /// Its name for people.
+    public let label: String
+    /// Programs it brings.
+    public let bins: [String]
+
+    public init(
+        id: String,
+        kind: AnyCodable,
+        label: String,
+        bins: [String]
+    ) {
+        self.id = id
+        self.kind = kind
+        self.label = label
+        self.bins = bins
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case kind
+        case label
+        case bins
+    }
+}
+
+/// Nothing to choose.
+public struct SkillsBinsParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The programs.
+public struct SkillsBinsResult: Codable, Sendable {
+    /// Names, each once, sorted.
+    public let bins: [String]
+
+    public init(
+        bins: [String]
+    ) {
+        self.bins = bins
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case bins
+    }
+}
+
+/// Which skill, and which of its ways.
+public struct SkillsInstallParams: Codable, Sendable {
+    /// The skill.
+    public let name: String
+    /// The option of skills.status.
+    public let installid: String
+    /// Longest it may take; limits.skillInstallDefaultMs when absent, never more than
+    /// limits.skillInstallMaxMs.
+    public let timeoutms: Int?
+
+    public init(
+        name: String,
+        installid: String,
+        timeoutms: Int?
+    ) {
+        self.name = name
+        self.installid = installid
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case installid = "installId"
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// What came of an installation; also beside the error of one that failed.
+public struct SkillsInstallResult: Codable, Sendable {
+    /// Whether it is installed.
+    public let ok: Bool
+    /// What came of it, in words.
+    public let message: String
+    /// What the installer printed; empty when none was run.
+    public let stdout: String
+    /// What it complained of.
+    public let stderr: String
+    /// Its exit code; null when none was run or it was ended by force.
+    public let code: AnyCodable
+
+    public init(
+        ok: Bool,
+        message: String,
+        stdout: String,
+        stderr: String,
+        code: AnyCodable
+    ) {
+        self.ok = ok
+        self.message = message
+        self.stdout = stdout
+        self.stderr = stderr
+        self.code = code
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case message
+        case stdout
+        case stderr
+        case code
+    }
+}
+
+/// Which skill, and what changes; absent members stay as they are.
+public struct SkillsUpdateParams: Codable, Sendable {
+    /// The skill's name in the config.
+    public let skillkey: String
+    /// Whether agents may use it.
+    public let enabled: Bool?
+    /// Its key, trimmed; a blank one removes it.
+    public let apikey: String?
+    /// Environment variables by name, trimmed; a blank value removes one, a blank name is ignored. Keys are
+    /// given this way too, so all are secret.
+    public let env: [String: AnyCodable]?
+
+    public init(
+        skillkey: String,
+        enabled: Bool?,
+        apikey: String?,
+        env: [String: AnyCodable]?
+    ) {
+        self.skillkey = skillkey
+        self.enabled = enabled
+        self.apikey = apikey
+        self.env = env
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case skillkey = "skillKey"
+        case enabled
+        case apikey = "apiKey"
+        case env
+    }
+}
+
+extension SkillsUpdateParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("skillkey", skillkey as Any),
+                ("enabled", enabled as Any),
+                ("apikey", "[redacted]"),
+                ("env", env as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// The settings are written.
+public struct SkillsUpdateResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The skill.
+    public let skillkey: String
+    /// Its settings now.
+    public let config: SkillConfig
+
+    public init(
+        ok: Bool,
+        skillkey: String,
+        config: SkillConfig
+    ) {
+        self.ok = ok
+        self.skillkey = skillkey
+        self.config = config
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case skillkey = "skillKey"
+        case config
+    }
+}
+
+/// Settings of a skill in the config. Open: skills have settings of their own.
+public struct SkillConfig: Codable, Sendable {
+    /// Whether agents may use it.
+    public let enabled: Bool?
+    /// Its key, in clear: the caller is an admin.
+    public let apikey: String?
+    /// Environment variables by name.
+    public let env: [String: AnyCodable]?
+
+    public init(
+        enabled: Bool?,
+        apikey: String?,
+        env: [String: AnyCodable]?
+    ) {
+        self.enabled = enabled
+        self.apikey = apikey
+        self.env = env
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case apikey = "apiKey"
+        case env
+    }
+}
+
+extension SkillConfig: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("enabled", enabled as Any),
+                ("apikey", "[redacted]"),
+                ("env", env as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
 /// What to tell after the restart, and how long things may take.
 public struct UpdateRunParams: Codable, Sendable {
     /// Conversation that is told after the restart; the main one when blank or absent.
@@ -4762,6 +4426,4693 @@ public struct UpdateStep: Codable, Sendable {
         case exitcode = "exitCode"
         case stdouttail = "stdoutTail"
         case stderrtail = "stderrTail"
+    }
+}
+
+/// Which conversations, and what about them.
+public struct SessionsListParams: Codable, Sendable {
+    /// At most so many; all when absent.
+    public let limit: Int?
+    /// Only those that changed within so many minutes.
+    public let activeminutes: Int?
+    /// Also the one that all senders share.
+    public let includeglobal: Bool?
+    /// Also the one of unknown senders.
+    public let includeunknown: Bool?
+    /// Add derivedTitle to each row.
+    public let includederivedtitles: Bool?
+    /// Add lastMessagePreview to each row.
+    public let includelastmessage: Bool?
+    /// Only with this label, exactly.
+    public let label: String?
+    /// Only those that this conversation started.
+    public let spawnedby: String?
+    /// Only of this agent; leaves out global and unknown.
+    public let agentid: String?
+    /// Only those whose name, label, subject, id or key contains it, in any case.
+    public let search: String?
+
+    public init(
+        limit: Int?,
+        activeminutes: Int?,
+        includeglobal: Bool?,
+        includeunknown: Bool?,
+        includederivedtitles: Bool?,
+        includelastmessage: Bool?,
+        label: String?,
+        spawnedby: String?,
+        agentid: String?,
+        search: String?
+    ) {
+        self.limit = limit
+        self.activeminutes = activeminutes
+        self.includeglobal = includeglobal
+        self.includeunknown = includeunknown
+        self.includederivedtitles = includederivedtitles
+        self.includelastmessage = includelastmessage
+        self.label = label
+        self.spawnedby = spawnedby
+        self.agentid = agentid
+        self.search = search
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case limit
+        case activeminutes = "activeMinutes"
+        case includeglobal = "includeGlobal"
+        case includeunknown = "includeUnknown"
+        case includederivedtitles = "includeDerivedTitles"
+        case includelastmessage = "includeLastMessage"
+        case label
+        case spawnedby = "spawnedBy"
+        case agentid = "agentId"
+        case search
+    }
+}
+
+/// The conversations found.
+public struct SessionsListResult: Codable, Sendable {
+    /// When they were read.
+    public let ts: Int
+    /// Where they are stored; (multiple) when each agent has a store of its own.
+    public let path: String
+    /// Number of rows here.
+    public let count: Int
+    /// Model of a new conversation.
+    public let defaults: SessionsDefaults
+    /// The rows, newest first.
+    public let sessions: [SessionRow]
+
+    public init(
+        ts: Int,
+        path: String,
+        count: Int,
+        defaults: SessionsDefaults,
+        sessions: [SessionRow]
+    ) {
+        self.ts = ts
+        self.path = path
+        self.count = count
+        self.defaults = defaults
+        self.sessions = sessions
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case path
+        case count
+        case defaults
+        case sessions
+    }
+}
+
+/// Which conversations, and how much of each.
+public struct SessionsPreviewParams: Codable, Sendable {
+    /// The conversations; those after limits.previewKeysMax are left out.
+    public let keys: [String]
+    /// Messages of each; limits.previewItemsDefault when absent, never more than limits.previewItemsMax.
+    public let limit: Int?
+    /// Cut of each message; limits.previewCharsDefault when absent, never more than limits.previewCharsMax.
+    public let maxchars: Int?
+
+    public init(
+        keys: [String],
+        limit: Int?,
+        maxchars: Int?
+    ) {
+        self.keys = keys
+        self.limit = limit
+        self.maxchars = maxchars
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case keys
+        case limit
+        case maxchars = "maxChars"
+    }
+}
+
+/// The previews.
+public struct SessionsPreviewResult: Codable, Sendable {
+    /// When they were read.
+    public let ts: Int
+    /// One for each key, in the order of the request; blank keys have none.
+    public let previews: [SessionsPreviewEntry]
+
+    public init(
+        ts: Int,
+        previews: [SessionsPreviewEntry]
+    ) {
+        self.ts = ts
+        self.previews = previews
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case previews
+    }
+}
+
+/// The last words of one conversation.
+public struct SessionsPreviewEntry: Codable, Sendable {
+    /// The conversation, as the request named it, trimmed.
+    public let key: String
+    /// Whether there is anything.
+    public let status: AnyCodable
+    /// Its last messages, oldest first; none unless the status is ok.
+    public let items: [SessionPreviewItem]
+
+    public init(
+        key: String,
+        status: AnyCodable,
+        items: [SessionPreviewItem]
+    ) {
+        self.key = key
+        self.status = status
+        self.items = items
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case status
+        case items
+    }
+}
+
+/// One message of a preview.
+public struct SessionPreviewItem: Codable, Sendable {
+    /// Whose it is.
+    public let role: AnyCodable
+    /// Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their names;
+    /// one of other parts, their type in brackets.
+    public let text: String
+
+    public init(
+        role: AnyCodable,
+        text: String
+    ) {
+        self.role = role
+        self.text = text
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case role
+        case text
+    }
+}
+
+/// What to look for: exactly one of key, sessionId and label. That rule is checked by hand, in words of its
+/// own, after blanks are taken for absent.
+public struct SessionsResolveParams: Codable, Sendable {
+    /// A name; the filters below do not apply to it.
+    public let key: String?
+    /// A transcript, or a full name.
+    public let sessionid: String?
+    /// A label, exactly.
+    public let label: String?
+    /// Only conversations of this agent.
+    public let agentid: String?
+    /// Only those that this conversation started.
+    public let spawnedby: String?
+    /// Also the one that all senders share.
+    public let includeglobal: Bool?
+    /// Also the one of unknown senders.
+    public let includeunknown: Bool?
+
+    public init(
+        key: String?,
+        sessionid: String?,
+        label: String?,
+        agentid: String?,
+        spawnedby: String?,
+        includeglobal: Bool?,
+        includeunknown: Bool?
+    ) {
+        self.key = key
+        self.sessionid = sessionid
+        self.label = label
+        self.agentid = agentid
+        self.spawnedby = spawnedby
+        self.includeglobal = includeglobal
+        self.includeunknown = includeunknown
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case sessionid = "sessionId"
+        case label
+        case agentid = "agentId"
+        case spawnedby = "spawnedBy"
+        case includeglobal = "includeGlobal"
+        case includeunknown = "includeUnknown"
+    }
+}
+
+/// The conversation found.
+public struct SessionsResolveResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+
+    public init(
+        ok: Bool,
+        key: String
+    ) {
+        self.ok = ok
+        self.key = key
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+    }
+}
+
+/// Model of a new conversation.
+public struct SessionsDefaults: Codable, Sendable {
+    /// Who serves it; null when none is configured.
+    public let modelprovider: AnyCodable
+    /// Model; null when none is configured.
+    public let model: AnyCodable
+    /// Size of its window; null when unknown.
+    public let contexttokens: AnyCodable
+
+    public init(
+        modelprovider: AnyCodable,
+        model: AnyCodable,
+        contexttokens: AnyCodable
+    ) {
+        self.modelprovider = modelprovider
+        self.model = model
+        self.contexttokens = contexttokens
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case modelprovider = "modelProvider"
+        case model
+        case contexttokens = "contextTokens"
+    }
+}
+
+/// One conversation: what it is, where it came from, how it is set, what it used. Unset members are absent.
+public struct SessionRow: Codable, Sendable {
+    /// Its full name.
+    public let key: String
+    /// What kind of conversation.
+    public let kind: AnyCodable
+    /// A person's name for it.
+    public let label: String?
+    /// The name to show.
+    public let displayname: String?
+    /// A title made from its beginning; only when asked for.
+    public let derivedtitle: String?
+    /// Its last message as text; only when asked for.
+    public let lastmessagepreview: String?
+    /// Channel it belongs to.
+    public let channel: String?
+    /// Subject of the group.
+    public let subject: String?
+    /// Room within the group.
+    public let groupchannel: String?
+    /// Server or team of the group.
+    public let space: String?
+    /// What it is on its channel.
+    public let chattype: AnyCodable?
+    /// Where its last message came from.
+    public let origin: [String: AnyCodable]?
+    /// Last change; null when unknown.
+    public let updatedat: AnyCodable
+    /// Its present transcript.
+    public let sessionid: String?
+    /// Whether the system prompt went out.
+    public let systemsent: Bool?
+    /// Whether the last run was aborted.
+    public let abortedlastrun: Bool?
+    /// Thinking level.
+    public let thinkinglevel: String?
+    /// Verbose level.
+    public let verboselevel: String?
+    /// Reasoning level.
+    public let reasoninglevel: String?
+    /// Elevated level.
+    public let elevatedlevel: String?
+    /// Whether anything may be sent to it.
+    public let sendpolicy: AnyCodable?
+    /// Tokens read in the last turn.
+    public let inputtokens: Int?
+    /// Tokens written in the last turn.
+    public let outputtokens: Int?
+    /// Tokens in the window; input plus output when not known better.
+    public let totaltokens: Int
+    /// Whether replies show what they used.
+    public let responseusage: String?
+    /// Who served the last turn.
+    public let modelprovider: String?
+    /// Model of the last turn.
+    public let model: String?
+    /// Size of its window.
+    public let contexttokens: Int?
+    /// Where replies go.
+    public let deliverycontext: [String: AnyCodable]?
+    /// Channel last used.
+    public let lastchannel: String?
+    /// Address last used.
+    public let lastto: String?
+    /// Account last used.
+    public let lastaccountid: String?
+
+    public init(
+        key: String,
+        kind: AnyCodable,
+        label: String?,
+        displayname: String?,
+        derivedtitle: String?,
+        lastmessagepreview: String?,
+        channel: String?,
+        subject: String?,
+        groupchannel: String?,
+        space: String?,
+        chattype: AnyCodable?,
+        origin: [String: AnyCodable]?,
+        updatedat: AnyCodable,
+        sessionid: String?,
+        systemsent: Bool?,
+        abortedlastrun: Bool?,
+        thinkinglevel: String?,
+        verboselevel: String?,
+        reasoninglevel: String?,
+        elevatedlevel: String?,
+        sendpolicy: AnyCodable?,
+        inputtokens: Int?,
+        outputtokens: Int?,
+        totaltokens: Int,
+        responseusage: String?,
+        modelprovider: String?,
+        model: String?,
+        contexttokens: Int?,
+        deliverycontext: [String: AnyCodable]?,
+        lastchannel: String?,
+        lastto: String?,
+        lastaccountid: String?
+    ) {
+        self.key = key
+        self.kind = kind
+        self.label = label
+        self.displayname = displayname
+        self.derivedtitle = derivedtitle
+        self.lastmessagepreview = lastmessagepreview
+        self.channel = channel
+        self.subject = subject
+        self.groupchannel = groupchannel
+        self.space = space
+        self.chattype = chattype
+        self.origin = origin
+        self.updatedat = updatedat
+        self.sessionid = sessionid
+        self.systemsent = systemsent
+        self.abortedlastrun = abortedlastrun
+        self.thinkinglevel = thinkinglevel
+        self.verboselevel = verboselevel
+        self.reasoninglevel = reasoninglevel
+        self.elevatedlevel = elevatedlevel
+        self.sendpolicy = sendpolicy
+        self.inputtokens = inputtokens
+        self.outputtokens = outputtokens
+        self.totaltokens = totaltokens
+        self.responseusage = responseusage
+        self.modelprovider = modelprovider
+        self.model = model
+        self.contexttokens = contexttokens
+        self.deliverycontext = deliverycontext
+        self.lastchannel = lastchannel
+        self.lastto = lastto
+        self.lastaccountid = lastaccountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case kind
+        case label
+        case displayname = "displayName"
+        case derivedtitle = "derivedTitle"
+        case lastmessagepreview = "lastMessagePreview"
+        case channel
+        case subject
+        case groupchannel = "groupChannel"
+        case space
+        case chattype = "chatType"
+        case origin
+        case updatedat = "updatedAt"
+        case sessionid = "sessionId"
+        case systemsent = "systemSent"
+        case abortedlastrun = "abortedLastRun"
+        case thinkinglevel = "thinkingLevel"
+        case verboselevel = "verboseLevel"
+        case reasoninglevel = "reasoningLevel"
+        case elevatedlevel = "elevatedLevel"
+        case sendpolicy = "sendPolicy"
+        case inputtokens = "inputTokens"
+        case outputtokens = "outputTokens"
+        case totaltokens = "totalTokens"
+        case responseusage = "responseUsage"
+        case modelprovider = "modelProvider"
+        case model
+        case contexttokens = "contextTokens"
+        case deliverycontext = "deliveryContext"
+        case lastchannel = "lastChannel"
+        case lastto = "lastTo"
+        case lastaccountid = "lastAccountId"
+    }
+}
+
+/// Where the last message of a conversation came from.
+public struct SessionOrigin: Codable, Sendable {
+    /// Name of the sender or group.
+    public let label: String?
+    /// Channel it came through.
+    public let provider: String?
+    /// Part of the channel.
+    public let surface: String?
+    /// What it is on its channel.
+    public let chattype: AnyCodable?
+    /// Address of the sender.
+    public let from: String?
+    /// Address it was sent to.
+    public let to: String?
+    /// Account of ours that received it.
+    public let accountid: String?
+    /// Thread within the conversation.
+    public let threadid: AnyCodable?
+
+    public init(
+        label: String?,
+        provider: String?,
+        surface: String?,
+        chattype: AnyCodable?,
+        from: String?,
+        to: String?,
+        accountid: String?,
+        threadid: AnyCodable?
+    ) {
+        self.label = label
+        self.provider = provider
+        self.surface = surface
+        self.chattype = chattype
+        self.from = from
+        self.to = to
+        self.accountid = accountid
+        self.threadid = threadid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case label
+        case provider
+        case surface
+        case chattype = "chatType"
+        case from
+        case to
+        case accountid = "accountId"
+        case threadid = "threadId"
+    }
+}
+
+/// Where the replies of a conversation go.
+public struct DeliveryContext: Codable, Sendable {
+    /// Channel.
+    public let channel: String?
+    /// Address.
+    public let to: String?
+    /// Account of ours that sends.
+    public let accountid: String?
+    /// Thread within the conversation.
+    public let threadid: AnyCodable?
+
+    public init(
+        channel: String?,
+        to: String?,
+        accountid: String?,
+        threadid: AnyCodable?
+    ) {
+        self.channel = channel
+        self.to = to
+        self.accountid = accountid
+        self.threadid = threadid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case channel
+        case to
+        case accountid = "accountId"
+        case threadid = "threadId"
+    }
+}
+
+/// Which conversation, and what changes: absent keeps, null clears. Words that are not listed here are
+/// checked by hand, in words of their own.
+public struct SessionsPatchParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+    /// A person's name for it, trimmed; no other conversation may have it.
+    public let label: AnyCodable?
+    /// off, minimal, low, medium, high; xhigh where the model has it.
+    public let thinkinglevel: AnyCodable?
+    /// off, on, full.
+    public let verboselevel: AnyCodable?
+    /// off, on, stream.
+    public let reasoninglevel: AnyCodable?
+    /// Whether replies show what they used.
+    public let responseusage: AnyCodable?
+    /// off, on, ask, full.
+    public let elevatedlevel: AnyCodable?
+    /// Where commands run: sandbox, gateway, node.
+    public let exechost: AnyCodable?
+    /// Which commands may run: deny, allowlist, full.
+    public let execsecurity: AnyCodable?
+    /// When a person is asked first: off, on-miss, always.
+    public let execask: AnyCodable?
+    /// Node that runs commands.
+    public let execnode: AnyCodable?
+    /// Provider and model with a slash between; null, or the configured one, for the configured one.
+    public let model: AnyCodable?
+    /// Conversation that started it. Only for subagents, once, and never cleared.
+    public let spawnedby: AnyCodable?
+    /// Whether anything may be sent to it.
+    public let sendpolicy: AnyCodable?
+    /// When it answers in a group.
+    public let groupactivation: AnyCodable?
+
+    public init(
+        key: String,
+        label: AnyCodable?,
+        thinkinglevel: AnyCodable?,
+        verboselevel: AnyCodable?,
+        reasoninglevel: AnyCodable?,
+        responseusage: AnyCodable?,
+        elevatedlevel: AnyCodable?,
+        exechost: AnyCodable?,
+        execsecurity: AnyCodable?,
+        execask: AnyCodable?,
+        execnode: AnyCodable?,
+        model: AnyCodable?,
+        spawnedby: AnyCodable?,
+        sendpolicy: AnyCodable?,
+        groupactivation: AnyCodable?
+    ) {
+        self.key = key
+        self.label = label
+        self.thinkinglevel = thinkinglevel
+        self.verboselevel = verboselevel
+        self.reasoninglevel = reasoninglevel
+        self.responseusage = responseusage
+        self.elevatedlevel = elevatedlevel
+        self.exechost = exechost
+        self.execsecurity = execsecurity
+        self.execask = execask
+        self.execnode = execnode
+        self.model = model
+        self.spawnedby = spawnedby
+        self.sendpolicy = sendpolicy
+        self.groupactivation = groupactivation
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case label
+        case thinkinglevel = "thinkingLevel"
+        case verboselevel = "verboseLevel"
+        case reasoninglevel = "reasoningLevel"
+        case responseusage = "responseUsage"
+        case elevatedlevel = "elevatedLevel"
+        case exechost = "execHost"
+        case execsecurity = "execSecurity"
+        case execask = "execAsk"
+        case execnode = "execNode"
+        case model
+        case spawnedby = "spawnedBy"
+        case sendpolicy = "sendPolicy"
+        case groupactivation = "groupActivation"
+    }
+}
+
+/// The conversation as it is now.
+public struct SessionsPatchResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Where it is stored.
+    public let path: String
+    /// Its full name.
+    public let key: String
+    /// What is stored.
+    public let entry: SessionEntry
+
+    public init(
+        ok: Bool,
+        path: String,
+        key: String,
+        entry: SessionEntry
+    ) {
+        self.ok = ok
+        self.path = path
+        self.key = key
+        self.entry = entry
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case path
+        case key
+        case entry
+    }
+}
+
+/// What is stored of a conversation. Unset members are absent. Open: entries that other releases wrote keep
+/// what they held (queue and speech settings, skill and prompt reports, memory marks), and it is handed
+/// through.
+public struct SessionEntry: Codable, Sendable {
+    /// Its present transcript.
+    public let sessionid: String
+    /// Last change; never goes backwards.
+    public let updatedat: Int
+    /// File of its transcript, where there is one.
+    public let sessionfile: String?
+    /// Conversation that started it.
+    public let spawnedby: String?
+    /// Whether the system prompt went out.
+    public let systemsent: Bool?
+    /// Whether the last run was aborted.
+    public let abortedlastrun: Bool?
+    /// What it is on its channel.
+    public let chattype: AnyCodable?
+    /// minimal, low, medium, high or xhigh; off is absent.
+    public let thinkinglevel: String?
+    /// off, on or full.
+    public let verboselevel: String?
+    /// on or stream; off is absent.
+    public let reasoninglevel: String?
+    /// off, on, ask or full.
+    public let elevatedlevel: String?
+    /// Where commands run: sandbox, gateway or node.
+    public let exechost: String?
+    /// Which commands may run: deny, allowlist or full.
+    public let execsecurity: String?
+    /// When a person is asked first: off, on-miss or always.
+    public let execask: String?
+    /// Node that runs commands.
+    public let execnode: String?
+    /// Whether replies show what they used: tokens or full; off is absent.
+    public let responseusage: String?
+    /// Provider chosen for it.
+    public let provideroverride: String?
+    /// Model chosen for it.
+    public let modeloverride: String?
+    /// When it answers in a group.
+    public let groupactivation: AnyCodable?
+    /// Whether anything may be sent to it.
+    public let sendpolicy: AnyCodable?
+    /// Tokens read in the last turn.
+    public let inputtokens: Int?
+    /// Tokens written in the last turn.
+    public let outputtokens: Int?
+    /// Tokens in the window.
+    public let totaltokens: Int?
+    /// Who served the last turn.
+    public let modelprovider: String?
+    /// Model of the last turn.
+    public let model: String?
+    /// Size of its window.
+    public let contexttokens: Int?
+    /// How often its transcript was made shorter.
+    public let compactioncount: Int?
+    /// A person's name for it.
+    public let label: String?
+    /// The name to show.
+    public let displayname: String?
+    /// Channel of its group.
+    public let channel: String?
+    /// Name of its group on the channel.
+    public let groupid: String?
+    /// Subject of the group.
+    public let subject: String?
+    /// Room within the group.
+    public let groupchannel: String?
+    /// Server or team of the group.
+    public let space: String?
+    /// Where its last message came from.
+    public let origin: [String: AnyCodable]?
+    /// Where replies go.
+    public let deliverycontext: [String: AnyCodable]?
+    /// Channel last used.
+    public let lastchannel: String?
+    /// Address last used.
+    public let lastto: String?
+    /// Account last used.
+    public let lastaccountid: String?
+    /// Thread last used.
+    public let lastthreadid: AnyCodable?
+
+    public init(
+        sessionid: String,
+        updatedat: Int,
+        sessionfile: String?,
+        spawnedby: String?,
+        systemsent: Bool?,
+        abortedlastrun: Bool?,
+        chattype: AnyCodable?,
+        thinkinglevel: String?,
+        verboselevel: String?,
+        reasoninglevel: String?,
+        elevatedlevel: String?,
+        exechost: String?,
+        execsecurity: String?,
+        execask: String?,
+        execnode: String?,
+        responseusage: String?,
+        provideroverride: String?,
+        modeloverride: String?,
+        groupactivation: AnyCodable?,
+        sendpolicy: AnyCodable?,
+        inputtokens: Int?,
+        outputtokens: Int?,
+        totaltokens: Int?,
+        modelprovider: String?,
+        model: String?,
+        contexttokens: Int?,
+        compactioncount: Int?,
+        label: String?,
+        displayname: String?,
+        channel: String?,
+        groupid: String?,
+        subject: String?,
+        groupchannel: String?,
+        space: String?,
+        origin: [String: AnyCodable]?,
+        deliverycontext: [String: AnyCodable]?,
+        lastchannel: String?,
+        lastto: String?,
+        lastaccountid: String?,
+        lastthreadid: AnyCodable?
+    ) {
+        self.sessionid = sessionid
+        self.updatedat = updatedat
+        self.sessionfile = sessionfile
+        self.spawnedby = spawnedby
+        self.systemsent = systemsent
+        self.abortedlastrun = abortedlastrun
+        self.chattype = chattype
+        self.thinkinglevel = thinkinglevel
+        self.verboselevel = verboselevel
+        self.reasoninglevel = reasoninglevel
+        self.elevatedlevel = elevatedlevel
+        self.exechost = exechost
+        self.execsecurity = execsecurity
+        self.execask = execask
+        self.execnode = execnode
+        self.responseusage = responseusage
+        self.provideroverride = provideroverride
+        self.modeloverride = modeloverride
+        self.groupactivation = groupactivation
+        self.sendpolicy = sendpolicy
+        self.inputtokens = inputtokens
+        self.outputtokens = outputtokens
+        self.totaltokens = totaltokens
+        self.modelprovider = modelprovider
+        self.model = model
+        self.contexttokens = contexttokens
+        self.compactioncount = compactioncount
+        self.label = label
+        self.displayname = displayname
+        self.channel = channel
+        self.groupid = groupid
+        self.subject = subject
+        self.groupchannel = groupchannel
+        self.space = space
+        self.origin = origin
+        self.deliverycontext = deliverycontext
+        self.lastchannel = lastchannel
+        self.lastto = lastto
+        self.lastaccountid = lastaccountid
+        self.lastthreadid = lastthreadid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+        case updatedat = "updatedAt"
+        case sessionfile = "sessionFile"
+        case spawnedby = "spawnedBy"
+        case systemsent = "systemSent"
+        case abortedlastrun = "abortedLastRun"
+        case chattype = "chatType"
+        case thinkinglevel = "thinkingLevel"
+        case verboselevel = "verboseLevel"
+        case reasoninglevel = "reasoningLevel"
+        case elevatedlevel = "elevatedLevel"
+        case exechost = "execHost"
+        case execsecurity = "execSecurity"
+        case execask = "execAsk"
+        case execnode = "execNode"
+        case responseusage = "responseUsage"
+        case provideroverride = "providerOverride"
+        case modeloverride = "modelOverride"
+        case groupactivation = "groupActivation"
+        case sendpolicy = "sendPolicy"
+        case inputtokens = "inputTokens"
+        case outputtokens = "outputTokens"
+        case totaltokens = "totalTokens"
+        case modelprovider = "modelProvider"
+        case model
+        case contexttokens = "contextTokens"
+        case compactioncount = "compactionCount"
+        case label
+        case displayname = "displayName"
+        case channel
+        case groupid = "groupId"
+        case subject
+        case groupchannel = "groupChannel"
+        case space
+        case origin
+        case deliverycontext = "deliveryContext"
+        case lastchannel = "lastChannel"
+        case lastto = "lastTo"
+        case lastaccountid = "lastAccountId"
+        case lastthreadid = "lastThreadId"
+    }
+}
+
+/// Which conversation.
+public struct SessionsResetParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+
+    public init(
+        key: String
+    ) {
+        self.key = key
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+    }
+}
+
+/// The conversation as it is now.
+public struct SessionsResetResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+    /// What is stored, with a new sessionId.
+    public let entry: SessionEntry
+
+    public init(
+        ok: Bool,
+        key: String,
+        entry: SessionEntry
+    ) {
+        self.ok = ok
+        self.key = key
+        self.entry = entry
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+        case entry
+    }
+}
+
+/// Which conversation, and what of it.
+public struct SessionsDeleteParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+    /// Whether its transcripts are put away too; true when absent.
+    public let deletetranscript: Bool?
+
+    public init(
+        key: String,
+        deletetranscript: Bool?
+    ) {
+        self.key = key
+        self.deletetranscript = deletetranscript
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case deletetranscript = "deleteTranscript"
+    }
+}
+
+/// What was removed.
+public struct SessionsDeleteResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+    /// Whether there was such a conversation.
+    public let deleted: Bool
+    /// Where its transcripts are now; the word deleted and the time are in their names.
+    public let archived: [String]
+
+    public init(
+        ok: Bool,
+        key: String,
+        deleted: Bool,
+        archived: [String]
+    ) {
+        self.ok = ok
+        self.key = key
+        self.deleted = deleted
+        self.archived = archived
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+        case deleted
+        case archived
+    }
+}
+
+/// Which conversation, and how much of it stays.
+public struct SessionsCompactParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+    /// Lines of its transcript that stay; limits.compactLinesDefault when absent.
+    public let maxlines: Int?
+
+    public init(
+        key: String,
+        maxlines: Int?
+    ) {
+        self.key = key
+        self.maxlines = maxlines
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case maxlines = "maxLines"
+    }
+}
+
+/// What became of the transcript.
+public struct SessionsCompactResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+    /// Whether anything was cut.
+    public let compacted: Bool
+    /// Why there was nothing to cut at all.
+    public let reason: AnyCodable?
+    /// Where the whole transcript is kept; only when it was cut.
+    public let archived: String?
+    /// Lines that it has now; absent when there is a reason.
+    public let kept: Int?
+
+    public init(
+        ok: Bool,
+        key: String,
+        compacted: Bool,
+        reason: AnyCodable?,
+        archived: String?,
+        kept: Int?
+    ) {
+        self.ok = ok
+        self.key = key
+        self.compacted = compacted
+        self.reason = reason
+        self.archived = archived
+        self.kept = kept
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+        case compacted
+        case reason
+        case archived
+        case kept
+    }
+}
+
+/// How heartbeats are now.
+public struct SetHeartbeatsResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether heartbeats may run.
+    public let enabled: Bool
+
+    public init(
+        ok: Bool,
+        enabled: Bool
+    ) {
+        self.ok = ok
+        self.enabled = enabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case enabled
+    }
+}
+
+/// What to note, and how urgent it is.
+public struct WakeParams: Codable, Sendable {
+    /// How urgent it is.
+    public let mode: AnyCodable
+    /// The text. One of blanks is answered ok false.
+    public let text: String
+
+    public init(
+        mode: AnyCodable,
+        text: String
+    ) {
+        self.mode = mode
+        self.text = text
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case mode
+        case text
+    }
+}
+
+/// Whether anything was noted.
+public struct WakeResult: Codable, Sendable {
+    /// false for a text of blanks, which is not noted.
+    public let ok: Bool
+
+    public init(
+        ok: Bool
+    ) {
+        self.ok = ok
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+    }
+}
+
+/// One client, device or the gateway itself, as last heard of.
+public struct PresenceEntry: Codable, Sendable {
+    /// Name of the machine or client.
+    public let host: String?
+    /// Its address; never of a local client.
+    public let ip: String?
+    /// Version of the client.
+    public let version: String?
+    /// Operating system.
+    public let platform: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// How the client is used; gateway for the gateway itself.
+    public let mode: String?
+    /// Seconds since a person last touched it, when it said so.
+    public let lastinputseconds: Int?
+    /// Why the entry is as it is: self, connect, disconnect, launch, periodic …
+    public let reason: String?
+    /// Free marks.
+    public let tags: [String]?
+    /// The entry as a line for people.
+    public let text: String?
+    /// When it was last heard of.
+    public let ts: Int
+    /// Device, if it proved one.
+    public let deviceid: String?
+    /// Roles of its connections.
+    public let roles: [String]?
+    /// Scopes of its connections; absent when they have none.
+    public let scopes: [String]?
+    /// Installation.
+    public let instanceid: String?
+
+    public init(
+        host: String?,
+        ip: String?,
+        version: String?,
+        platform: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        mode: String?,
+        lastinputseconds: Int?,
+        reason: String?,
+        tags: [String]?,
+        text: String?,
+        ts: Int,
+        deviceid: String?,
+        roles: [String]?,
+        scopes: [String]?,
+        instanceid: String?
+    ) {
+        self.host = host
+        self.ip = ip
+        self.version = version
+        self.platform = platform
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.mode = mode
+        self.lastinputseconds = lastinputseconds
+        self.reason = reason
+        self.tags = tags
+        self.text = text
+        self.ts = ts
+        self.deviceid = deviceid
+        self.roles = roles
+        self.scopes = scopes
+        self.instanceid = instanceid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case host
+        case ip
+        case version
+        case platform
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case mode
+        case lastinputseconds = "lastInputSeconds"
+        case reason
+        case tags
+        case text
+        case ts
+        case deviceid = "deviceId"
+        case roles
+        case scopes
+        case instanceid = "instanceId"
+    }
+}
+
+/// The presence list after a change.
+public struct PresenceEvent: Codable, Sendable {
+    /// All entries, newest first.
+    public let presence: [PresenceEntry]
+
+    public init(
+        presence: [PresenceEntry]
+    ) {
+        self.presence = presence
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case presence
+    }
+}
+
+/// A sign of life.
+public struct TickEvent: Codable, Sendable {
+    /// The gateway's clock.
+    public let ts: Int
+
+    public init(
+        ts: Int
+    ) {
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+    }
+}
+
+/// The gateway goes, and whether it comes back.
+public struct ShutdownEvent: Codable, Sendable {
+    /// Why, in words: gateway stopping or gateway restarting.
+    public let reason: String
+    /// When it expects to be back; absent when it does not. (The original sends null there.)
+    public let restartexpectedms: Int?
+
+    public init(
+        reason: String,
+        restartexpectedms: Int?
+    ) {
+        self.reason = reason
+        self.restartexpectedms = restartexpectedms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case reason
+        case restartexpectedms = "restartExpectedMs"
+    }
+}
+
+/// What came of a heartbeat.
+public struct HeartbeatEvent: Codable, Sendable {
+    /// When it ended.
+    public let ts: Int
+    /// Its outcome.
+    public let status: AnyCodable
+    /// Whom its words were for.
+    public let to: String?
+    /// Beginning of its words, cut to limits.heartbeatPreviewChars.
+    public let preview: String?
+    /// How long it took.
+    public let durationms: Int?
+    /// Whether it carried more than text.
+    public let hasmedia: Bool?
+    /// Why it was skipped or failed.
+    public let reason: String?
+    /// Channel its words went to.
+    public let channel: String?
+    /// Whether nobody was told.
+    public let silent: Bool?
+    /// How a client may show it.
+    public let indicatortype: AnyCodable?
+
+    public init(
+        ts: Int,
+        status: AnyCodable,
+        to: String?,
+        preview: String?,
+        durationms: Int?,
+        hasmedia: Bool?,
+        reason: String?,
+        channel: String?,
+        silent: Bool?,
+        indicatortype: AnyCodable?
+    ) {
+        self.ts = ts
+        self.status = status
+        self.to = to
+        self.preview = preview
+        self.durationms = durationms
+        self.hasmedia = hasmedia
+        self.reason = reason
+        self.channel = channel
+        self.silent = silent
+        self.indicatortype = indicatortype
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case status
+        case to
+        case preview
+        case durationms = "durationMs"
+        case hasmedia = "hasMedia"
+        case reason
+        case channel
+        case silent
+        case indicatortype = "indicatorType"
+    }
+}
+
+/// The node and what is known of it.
+public struct NodePairRequestParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodePairIdRequired.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// Its address.
+    public let remoteip: String?
+    /// Kept and shown; without effect.
+    public let silent: Bool?
+
+    public init(
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        remoteip: String?,
+        silent: Bool?
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.remoteip = remoteip
+        self.silent = silent
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case remoteip = "remoteIp"
+        case silent
+    }
+}
+
+/// The request that waits.
+public struct NodePairRequestResult: Codable, Sendable {
+    /// It waits.
+    public let status: String
+    /// The request.
+    public let request: NodePairPending
+    /// Whether it is new; false for the repeat of one that waits.
+    public let created: Bool
+
+    public init(
+        status: String,
+        request: NodePairPending,
+        created: Bool
+    ) {
+        self.status = status
+        self.request = request
+        self.created = created
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case status
+        case request
+        case created
+    }
+}
+
+/// A node that waits for a decision.
+public struct NodePairPending: Codable, Sendable {
+    /// The request.
+    public let requestid: String
+    /// The node.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    public let permissions: [String: AnyCodable]?
+    /// Its address.
+    public let remoteip: String?
+    /// As asked; absent when not said.
+    public let silent: Bool?
+    /// Whether the node is paired already.
+    public let isrepair: Bool
+    /// When it asked.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        permissions: [String: AnyCodable]?,
+        remoteip: String?,
+        silent: Bool?,
+        isrepair: Bool,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.permissions = permissions
+        self.remoteip = remoteip
+        self.silent = silent
+        self.isrepair = isrepair
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case permissions
+        case remoteip = "remoteIp"
+        case silent
+        case isrepair = "isRepair"
+        case ts
+    }
+}
+
+/// Nothing to choose.
+public struct NodePairListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// All nodes of this list.
+public struct NodePairListResult: Codable, Sendable {
+    /// Those that wait, newest first.
+    public let pending: [NodePairPending]
+    /// Those that are paired, latest approval first.
+    public let paired: [NodePairListed]
+
+    public init(
+        pending: [NodePairPending],
+        paired: [NodePairListed]
+    ) {
+        self.pending = pending
+        self.paired = paired
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case pending
+        case paired
+    }
+}
+
+/// A paired node as lists show it: all but the token.
+public struct NodePairListed: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// Programs found on it.
+    public let bins: [String]?
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    public let permissions: [String: AnyCodable]?
+    /// Its address.
+    public let remoteip: String?
+    /// First approval.
+    public let createdatms: Int
+    /// Latest approval.
+    public let approvedatms: Int
+    /// When a node of this id last connected; absent before the first time.
+    public let lastconnectedatms: Int?
+
+    public init(
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        bins: [String]?,
+        permissions: [String: AnyCodable]?,
+        remoteip: String?,
+        createdatms: Int,
+        approvedatms: Int,
+        lastconnectedatms: Int?
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.bins = bins
+        self.permissions = permissions
+        self.remoteip = remoteip
+        self.createdatms = createdatms
+        self.approvedatms = approvedatms
+        self.lastconnectedatms = lastconnectedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case bins
+        case permissions
+        case remoteip = "remoteIp"
+        case createdatms = "createdAtMs"
+        case approvedatms = "approvedAtMs"
+        case lastconnectedatms = "lastConnectedAtMs"
+    }
+}
+
+/// A paired node with its token.
+public struct NodePairPaired: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// To be brought to the node.
+    public let token: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// Programs found on it.
+    public let bins: [String]?
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    public let permissions: [String: AnyCodable]?
+    /// Its address.
+    public let remoteip: String?
+    /// First approval.
+    public let createdatms: Int
+    /// Latest approval.
+    public let approvedatms: Int
+    /// When a node of this id last connected; absent before the first time.
+    public let lastconnectedatms: Int?
+
+    public init(
+        nodeid: String,
+        token: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        bins: [String]?,
+        permissions: [String: AnyCodable]?,
+        remoteip: String?,
+        createdatms: Int,
+        approvedatms: Int,
+        lastconnectedatms: Int?
+    ) {
+        self.nodeid = nodeid
+        self.token = token
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.bins = bins
+        self.permissions = permissions
+        self.remoteip = remoteip
+        self.createdatms = createdatms
+        self.approvedatms = approvedatms
+        self.lastconnectedatms = lastconnectedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case token
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case bins
+        case permissions
+        case remoteip = "remoteIp"
+        case createdatms = "createdAtMs"
+        case approvedatms = "approvedAtMs"
+        case lastconnectedatms = "lastConnectedAtMs"
+    }
+}
+
+extension NodePairPaired: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("nodeid", nodeid as Any),
+                ("token", "[redacted]"),
+                ("displayname", displayname as Any),
+                ("platform", platform as Any),
+                ("version", version as Any),
+                ("coreversion", coreversion as Any),
+                ("uiversion", uiversion as Any),
+                ("devicefamily", devicefamily as Any),
+                ("modelidentifier", modelidentifier as Any),
+                ("caps", caps as Any),
+                ("commands", commands as Any),
+                ("bins", bins as Any),
+                ("permissions", permissions as Any),
+                ("remoteip", remoteip as Any),
+                ("createdatms", createdatms as Any),
+                ("approvedatms", approvedatms as Any),
+                ("lastconnectedatms", lastconnectedatms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Which request.
+public struct NodePairApproveParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// The node as it is now.
+public struct NodePairApproveResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The node, paired.
+    public let node: NodePairPaired
+
+    public init(
+        requestid: String,
+        node: NodePairPaired
+    ) {
+        self.requestid = requestid
+        self.node = node
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case node
+    }
+}
+
+/// Which request.
+public struct NodePairRejectParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// What was refused.
+public struct NodePairRejectResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The node that asked.
+    public let nodeid: String
+
+    public init(
+        requestid: String,
+        nodeid: String
+    ) {
+        self.requestid = requestid
+        self.nodeid = nodeid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case nodeid = "nodeId"
+    }
+}
+
+/// A node and the token it shows.
+public struct NodePairVerifyParams: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// The token to judge.
+    public let token: String
+
+    public init(
+        nodeid: String,
+        token: String
+    ) {
+        self.nodeid = nodeid
+        self.token = token
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case token
+    }
+}
+
+extension NodePairVerifyParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("nodeid", nodeid as Any),
+                ("token", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Whether the token is right.
+public struct NodePairVerifyResult: Codable, Sendable {
+    /// Whether the token is that of the node.
+    public let ok: Bool
+    /// The node; absent unless ok.
+    public let node: [String: AnyCodable]?
+
+    public init(
+        ok: Bool,
+        node: [String: AnyCodable]?
+    ) {
+        self.ok = ok
+        self.node = node
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case node
+    }
+}
+
+/// How a request was decided.
+public struct NodePairResolvedEvent: Codable, Sendable {
+    /// The request.
+    public let requestid: String
+    /// The node that asked.
+    public let nodeid: String
+    /// What was decided.
+    public let decision: AnyCodable
+    /// When.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        nodeid: String,
+        decision: AnyCodable,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.nodeid = nodeid
+        self.decision = decision
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case nodeid = "nodeId"
+        case decision
+        case ts
+    }
+}
+
+/// Which node, and its new name.
+public struct NodeRenameParams: Codable, Sendable {
+    /// The node; one that is not in this list is refused with nodeUnknown.
+    public let nodeid: String
+    /// The name, trimmed; a blank one is refused with nodeNameRequired.
+    public let displayname: String
+
+    public init(
+        nodeid: String,
+        displayname: String
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+    }
+}
+
+/// The node and its name.
+public struct NodeRenameResult: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// Its name from now on.
+    public let displayname: String
+
+    public init(
+        nodeid: String,
+        displayname: String
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+    }
+}
+
+/// Nothing to choose.
+public struct DevicePairListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// All devices that are known.
+public struct DevicePairListResult: Codable, Sendable {
+    /// Those that wait, newest first.
+    public let pending: [DevicePairRequestedEvent]
+    /// Those that are admitted, latest approval first.
+    public let paired: [DevicePaired]
+
+    public init(
+        pending: [DevicePairRequestedEvent],
+        paired: [DevicePaired]
+    ) {
+        self.pending = pending
+        self.paired = paired
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case pending
+        case paired
+    }
+}
+
+/// A device that waits for a decision, and what it asks for. It waits limits.pairingTtlMs from when it last
+/// asked.
+public struct DevicePairRequestedEvent: Codable, Sendable {
+    /// The request. It stands for these very terms: a device that asks for others gets another.
+    public let requestid: String
+    /// The device: SHA-256 of its key.
+    public let deviceid: String
+    /// Its key, base64url.
+    public let publickey: String
+    /// Name that it gives itself.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Program that asked.
+    public let clientid: String?
+    /// How that program is used.
+    public let clientmode: String?
+    /// Role that it asks for.
+    public let role: String
+    /// The same as a list.
+    public let roles: [String]
+    /// Scopes that it asks for; absent or empty when none.
+    public let scopes: [String]?
+    /// Address that it connected from; absent when it is not to be told.
+    public let remoteip: String?
+    /// Whether nobody needs to be asked. Always false here: such devices are admitted at once.
+    public let silent: Bool
+    /// Whether the device is paired already and asks for more.
+    public let isrepair: Bool
+    /// When it first asked.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        deviceid: String,
+        publickey: String,
+        displayname: String?,
+        platform: String?,
+        clientid: String?,
+        clientmode: String?,
+        role: String,
+        roles: [String],
+        scopes: [String]?,
+        remoteip: String?,
+        silent: Bool,
+        isrepair: Bool,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.deviceid = deviceid
+        self.publickey = publickey
+        self.displayname = displayname
+        self.platform = platform
+        self.clientid = clientid
+        self.clientmode = clientmode
+        self.role = role
+        self.roles = roles
+        self.scopes = scopes
+        self.remoteip = remoteip
+        self.silent = silent
+        self.isrepair = isrepair
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case deviceid = "deviceId"
+        case publickey = "publicKey"
+        case displayname = "displayName"
+        case platform
+        case clientid = "clientId"
+        case clientmode = "clientMode"
+        case role
+        case roles
+        case scopes
+        case remoteip = "remoteIp"
+        case silent
+        case isrepair = "isRepair"
+        case ts
+    }
+}
+
+/// A device that may connect. Tokens are described, never shown.
+public struct DevicePaired: Codable, Sendable {
+    /// The device: SHA-256 of its key.
+    public let deviceid: String
+    /// Its key, base64url.
+    public let publickey: String
+    /// Name that it gives itself.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Program that last connected.
+    public let clientid: String?
+    /// How that program is used.
+    public let clientmode: String?
+    /// Role of its latest connection.
+    public let role: String
+    /// Roles that it was granted.
+    public let roles: [String]
+    /// Scopes that it was granted; absent when none.
+    public let scopes: [String]?
+    /// Address that it last connected from; absent when it is not to be told.
+    public let remoteip: String?
+    /// First approval.
+    public let createdatms: Int
+    /// Latest approval.
+    public let approvedatms: Int
+    /// Its tokens, at most one a role, sorted by role; absent when it has none.
+    public let tokens: [DeviceTokenInfo]?
+
+    public init(
+        deviceid: String,
+        publickey: String,
+        displayname: String?,
+        platform: String?,
+        clientid: String?,
+        clientmode: String?,
+        role: String,
+        roles: [String],
+        scopes: [String]?,
+        remoteip: String?,
+        createdatms: Int,
+        approvedatms: Int,
+        tokens: [DeviceTokenInfo]?
+    ) {
+        self.deviceid = deviceid
+        self.publickey = publickey
+        self.displayname = displayname
+        self.platform = platform
+        self.clientid = clientid
+        self.clientmode = clientmode
+        self.role = role
+        self.roles = roles
+        self.scopes = scopes
+        self.remoteip = remoteip
+        self.createdatms = createdatms
+        self.approvedatms = approvedatms
+        self.tokens = tokens
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case publickey = "publicKey"
+        case displayname = "displayName"
+        case platform
+        case clientid = "clientId"
+        case clientmode = "clientMode"
+        case role
+        case roles
+        case scopes
+        case remoteip = "remoteIp"
+        case createdatms = "createdAtMs"
+        case approvedatms = "approvedAtMs"
+        case tokens
+    }
+}
+
+/// What may be told of a token: all but the token.
+public struct DeviceTokenInfo: Codable, Sendable {
+    /// The role that it opens.
+    public let role: String
+    /// Scopes that it opens, sorted; may be none.
+    public let scopes: [String]
+    /// When the role got its first token.
+    public let createdatms: Int
+    /// When it replaced another, or was made on request; absent for a first one.
+    public let rotatedatms: Int?
+    /// When it was revoked; absent while it is good.
+    public let revokedatms: Int?
+    /// Latest connect that it opened; absent before the first.
+    public let lastusedatms: Int?
+
+    public init(
+        role: String,
+        scopes: [String],
+        createdatms: Int,
+        rotatedatms: Int?,
+        revokedatms: Int?,
+        lastusedatms: Int?
+    ) {
+        self.role = role
+        self.scopes = scopes
+        self.createdatms = createdatms
+        self.rotatedatms = rotatedatms
+        self.revokedatms = revokedatms
+        self.lastusedatms = lastusedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case role
+        case scopes
+        case createdatms = "createdAtMs"
+        case rotatedatms = "rotatedAtMs"
+        case revokedatms = "revokedAtMs"
+        case lastusedatms = "lastUsedAtMs"
+    }
+}
+
+/// Which request.
+public struct DevicePairApproveParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// The device as it is now.
+public struct DevicePairApproveResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The device, admitted.
+    public let device: DevicePaired
+
+    public init(
+        requestid: String,
+        device: DevicePaired
+    ) {
+        self.requestid = requestid
+        self.device = device
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case device
+    }
+}
+
+/// Which request.
+public struct DevicePairRejectParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// What was refused.
+public struct DevicePairRejectResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The device that asked.
+    public let deviceid: String
+
+    public init(
+        requestid: String,
+        deviceid: String
+    ) {
+        self.requestid = requestid
+        self.deviceid = deviceid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case deviceid = "deviceId"
+    }
+}
+
+/// How a request was decided.
+public struct DevicePairResolvedEvent: Codable, Sendable {
+    /// The request; a fresh id when the device was admitted without one.
+    public let requestid: String
+    /// The device that asked.
+    public let deviceid: String
+    /// What was decided.
+    public let decision: AnyCodable
+    /// When.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        deviceid: String,
+        decision: AnyCodable,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.deviceid = deviceid
+        self.decision = decision
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case deviceid = "deviceId"
+        case decision
+        case ts
+    }
+}
+
+/// Whose token, and what the new one opens.
+public struct DeviceTokenRotateParams: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that the token opens.
+    public let role: String
+    /// Scopes that it opens; when absent those of the present token, else all of the device.
+    public let scopes: [String]?
+
+    public init(
+        deviceid: String,
+        role: String,
+        scopes: [String]?
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+        self.scopes = scopes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+        case scopes
+    }
+}
+
+/// The new token, shown this once.
+public struct DeviceTokenRotateResult: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that it opens.
+    public let role: String
+    /// To be brought to the device, which sends it as auth.token.
+    public let token: String
+    /// Scopes that it opens, sorted.
+    public let scopes: [String]
+    /// When it was made.
+    public let rotatedatms: Int
+
+    public init(
+        deviceid: String,
+        role: String,
+        token: String,
+        scopes: [String],
+        rotatedatms: Int
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+        self.token = token
+        self.scopes = scopes
+        self.rotatedatms = rotatedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+        case token
+        case scopes
+        case rotatedatms = "rotatedAtMs"
+    }
+}
+
+extension DeviceTokenRotateResult: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("deviceid", deviceid as Any),
+                ("role", role as Any),
+                ("token", "[redacted]"),
+                ("scopes", scopes as Any),
+                ("rotatedatms", rotatedatms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Whose token.
+public struct DeviceTokenRevokeParams: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that the token opens; a device without such a token is refused with deviceUnknownRole.
+    public let role: String
+
+    public init(
+        deviceid: String,
+        role: String
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+    }
+}
+
+/// The token is useless.
+public struct DeviceTokenRevokeResult: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that it opened.
+    public let role: String
+    /// When it was revoked.
+    public let revokedatms: Int
+
+    public init(
+        deviceid: String,
+        role: String,
+        revokedatms: Int
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+        self.revokedatms = revokedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+        case revokedatms = "revokedAtMs"
+    }
+}
+
+/// Nothing to choose.
+public struct NodeListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The nodes.
+public struct NodeListResult: Codable, Sendable {
+    /// When they were read.
+    public let ts: Int
+    /// The nodes, connected ones first.
+    public let nodes: [NodeRow]
+
+    public init(
+        ts: Int,
+        nodes: [NodeRow]
+    ) {
+        self.ts = ts
+        self.nodes = nodes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case nodes
+    }
+}
+
+/// A node, connected or merely paired. Of one that is not connected only what pairing kept is known.
+public struct NodeRow: Codable, Sendable {
+    /// Id of its device; of a node without a device the id of its program.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Version of its program; only while connected.
+    public let version: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let coreversion: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let uiversion: String?
+    /// Kind of device; only while connected.
+    public let devicefamily: String?
+    /// Model of the device; only while connected.
+    public let modelidentifier: String?
+    /// Its address; absent when it is local.
+    public let remoteip: String?
+    /// Groups of commands that it offers, sorted; none when not connected.
+    public let caps: [String]
+    /// Commands that it offers and may have, sorted; none when not connected.
+    public let commands: [String]
+    /// The PATH that its commands run with; absent when not said.
+    public let pathenv: String?
+    /// What its operating system grants it, by name; absent when not said.
+    public let permissions: [String: AnyCodable]?
+    /// When it connected; only while connected.
+    public let connectedatms: Int?
+    /// Whether it is a paired device.
+    public let paired: Bool
+    /// Whether it is connected.
+    public let connected: Bool
+
+    public init(
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        remoteip: String?,
+        caps: [String],
+        commands: [String],
+        pathenv: String?,
+        permissions: [String: AnyCodable]?,
+        connectedatms: Int?,
+        paired: Bool,
+        connected: Bool
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.remoteip = remoteip
+        self.caps = caps
+        self.commands = commands
+        self.pathenv = pathenv
+        self.permissions = permissions
+        self.connectedatms = connectedatms
+        self.paired = paired
+        self.connected = connected
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case remoteip = "remoteIp"
+        case caps
+        case commands
+        case pathenv = "pathEnv"
+        case permissions
+        case connectedatms = "connectedAtMs"
+        case paired
+        case connected
+    }
+}
+
+/// Which node.
+public struct NodeDescribeParams: Codable, Sendable {
+    /// The node. A blank one is refused with nodeIdRequired, one that does not exist with nodeUnknown.
+    public let nodeid: String
+
+    public init(
+        nodeid: String
+    ) {
+        self.nodeid = nodeid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+    }
+}
+
+/// A node and when it was read; the other members are those of NodeRow.
+public struct NodeDescribeResult: Codable, Sendable {
+    /// When it was read.
+    public let ts: Int
+    /// Id of its device; of a node without a device the id of its program.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Version of its program; only while connected.
+    public let version: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let coreversion: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let uiversion: String?
+    /// Kind of device; only while connected.
+    public let devicefamily: String?
+    /// Model of the device; only while connected.
+    public let modelidentifier: String?
+    /// Its address; absent when it is local.
+    public let remoteip: String?
+    /// Groups of commands that it offers, sorted; none when not connected.
+    public let caps: [String]
+    /// Commands that it offers and may have, sorted; none when not connected.
+    public let commands: [String]
+    /// The PATH that its commands run with; absent when not said.
+    public let pathenv: String?
+    /// What its operating system grants it, by name; absent when not said.
+    public let permissions: [String: AnyCodable]?
+    /// When it connected; only while connected.
+    public let connectedatms: Int?
+    /// Whether it is a paired device.
+    public let paired: Bool
+    /// Whether it is connected.
+    public let connected: Bool
+
+    public init(
+        ts: Int,
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        remoteip: String?,
+        caps: [String],
+        commands: [String],
+        pathenv: String?,
+        permissions: [String: AnyCodable]?,
+        connectedatms: Int?,
+        paired: Bool,
+        connected: Bool
+    ) {
+        self.ts = ts
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.remoteip = remoteip
+        self.caps = caps
+        self.commands = commands
+        self.pathenv = pathenv
+        self.permissions = permissions
+        self.connectedatms = connectedatms
+        self.paired = paired
+        self.connected = connected
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case remoteip = "remoteIp"
+        case caps
+        case commands
+        case pathenv = "pathEnv"
+        case permissions
+        case connectedatms = "connectedAtMs"
+        case paired
+        case connected
+    }
+}
+
+/// Which node is to do what.
+public struct NodeInvokeParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodeInvokeRequired.
+    public let nodeid: String
+    /// The command; a blank one is refused with nodeInvokeRequired.
+    public let command: String
+    /// What the command takes; the node judges it. null counts as absent.
+    public let params: AnyCodable?
+    /// How long to wait for the node; limits.nodeInvokeTimeoutMs when absent. 0 expires at once.
+    public let timeoutms: Int?
+    /// Handed to the node, which may recognise a retry by it.
+    public let idempotencykey: String
+
+    public init(
+        nodeid: String,
+        command: String,
+        params: AnyCodable?,
+        timeoutms: Int?,
+        idempotencykey: String
+    ) {
+        self.nodeid = nodeid
+        self.command = command
+        self.params = params
+        self.timeoutms = timeoutms
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case command
+        case params
+        case timeoutms = "timeoutMs"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The node did it.
+public struct NodeInvokeResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The node.
+    public let nodeid: String
+    /// The command.
+    public let command: String
+    /// What the node gave: payloadJSON as a value, or an object with payloadJSON when that is no JSON; else
+    /// what the node gave as a value. Whatever the command gives; absent when nothing.
+    public let payload: AnyCodable?
+    /// What the node gave as JSON text; null when it gave none.
+    public let payloadjson: AnyCodable
+
+    public init(
+        ok: Bool,
+        nodeid: String,
+        command: String,
+        payload: AnyCodable?,
+        payloadjson: AnyCodable
+    ) {
+        self.ok = ok
+        self.nodeid = nodeid
+        self.command = command
+        self.payload = payload
+        self.payloadjson = payloadjson
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case nodeid = "nodeId"
+        case command
+        case payload
+        case payloadjson = "payloadJSON"
+    }
+}
+
+/// What a node is to do.
+public struct NodeInvokeRequestEvent: Codable, Sendable {
+    /// Names this request; the node returns it in node.invoke.result.
+    public let id: String
+    /// The node.
+    public let nodeid: String
+    /// The command.
+    public let command: String
+    /// What the command takes, as JSON text; null when it was given nothing.
+    public let paramsjson: AnyCodable
+    /// How long the asker waits, if it said so.
+    public let timeoutms: Int?
+    /// The asker's key, if it gave one.
+    public let idempotencykey: String?
+
+    public init(
+        id: String,
+        nodeid: String,
+        command: String,
+        paramsjson: AnyCodable,
+        timeoutms: Int?,
+        idempotencykey: String?
+    ) {
+        self.id = id
+        self.nodeid = nodeid
+        self.command = command
+        self.paramsjson = paramsjson
+        self.timeoutms = timeoutms
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case nodeid = "nodeId"
+        case command
+        case paramsjson = "paramsJSON"
+        case timeoutms = "timeoutMs"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// What came of a command. Nodes differ in how they write nothing, so more is accepted than is meant: a
+/// payloadJSON that is null counts as absent, one that is no text counts as payload if there is none; an
+/// error that is null counts as absent.
+public struct NodeInvokeResultParams: Codable, Sendable {
+    /// The id of node.invoke.request.
+    public let id: String
+    /// The node itself; another is refused with nodeIdMismatch.
+    public let nodeid: String
+    /// Whether it did it.
+    public let ok: Bool
+    /// What the command gives, as a value. null counts as absent.
+    public let payload: AnyCodable?
+    /// What the command gives, as JSON text; goes before payload unless empty.
+    public let payloadjson: AnyCodable?
+    /// Why it did not.
+    public let error: AnyCodable?
+
+    public init(
+        id: String,
+        nodeid: String,
+        ok: Bool,
+        payload: AnyCodable?,
+        payloadjson: AnyCodable?,
+        error: AnyCodable?
+    ) {
+        self.id = id
+        self.nodeid = nodeid
+        self.ok = ok
+        self.payload = payload
+        self.payloadjson = payloadjson
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case nodeid = "nodeId"
+        case ok
+        case payload
+        case payloadjson = "payloadJSON"
+        case error
+    }
+}
+
+/// Why a node did not do it, in its own words, or in the gateway's when the node could not be asked.
+public struct NodeInvokeError: Codable, Sendable {
+    /// For programs; the node's own, or one of the nodeCode texts.
+    public let code: String?
+    /// For people; becomes the message of the caller's error.
+    public let message: String?
+
+    public init(
+        code: String?,
+        message: String?
+    ) {
+        self.code = code
+        self.message = message
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case code
+        case message
+    }
+}
+
+/// The result was taken, or nobody waits for it.
+public struct NodeInvokeResultResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// True when nobody waits: late, unknown, or asked of another node. Absent otherwise.
+    public let ignored: Bool?
+
+    public init(
+        ok: Bool,
+        ignored: Bool?
+    ) {
+        self.ok = ok
+        self.ignored = ignored
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case ignored
+    }
+}
+
+/// Details of nodeNotConnected when node.invoke answers it; other methods give NodeErrorDetails.
+public struct NodeNotConnectedDetails: Codable, Sendable {
+    /// Says the same for programs.
+    public let code: String
+
+    public init(
+        code: String
+    ) {
+        self.code = code
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case code
+    }
+}
+
+/// Details of nodeCommandNotAllowed.
+public struct NodeCommandRefusedDetails: Codable, Sendable {
+    /// Why.
+    public let reason: AnyCodable
+    /// The command.
+    public let command: String
+
+    public init(
+        reason: AnyCodable,
+        command: String
+    ) {
+        self.reason = reason
+        self.command = command
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case reason
+        case command
+    }
+}
+
+/// Details of an error that a node caused: it refused, did not answer in time, or could not be reached.
+public struct NodeErrorDetails: Codable, Sendable {
+    /// Its error; null when it gave none.
+    public let nodeerror: AnyCodable
+
+    public init(
+        nodeerror: AnyCodable
+    ) {
+        self.nodeerror = nodeerror
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeerror = "nodeError"
+    }
+}
+
+/// What happened.
+public struct NodeEventParams: Codable, Sendable {
+    /// Name of what happened.
+    public let event: String
+    /// More about it, as a value; by name of the event.
+    public let payload: AnyCodable?
+    /// The same as JSON text, which goes before payload; null counts as absent. (The original refuses null,
+    /// though its own nodes send it.)
+    public let payloadjson: AnyCodable?
+
+    public init(
+        event: String,
+        payload: AnyCodable?,
+        payloadjson: AnyCodable?
+    ) {
+        self.event = event
+        self.payload = payload
+        self.payloadjson = payloadjson
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case event
+        case payload
+        case payloadjson = "payloadJSON"
+    }
+}
+
+/// A job.
+public struct CronJob: Codable, Sendable {
+    /// Its name for programs; a UUID.
+    public let id: String
+    /// Agent that it is for; the default one when absent.
+    public let agentid: String?
+    /// Its name for people.
+    public let name: String
+    /// What it is for.
+    public let description: String?
+    /// Whether it runs.
+    public let enabled: Bool
+    /// Whether a job for one moment is removed after a run that went well.
+    public let deleteafterrun: Bool?
+    /// When it was added.
+    public let createdatms: Int
+    /// Last change; a run is one.
+    public let updatedatms: Int
+    /// When it runs.
+    public let schedule: AnyCodable
+    /// Where it runs.
+    public let sessiontarget: AnyCodable
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    public let wakemode: AnyCodable
+    /// What it does.
+    public let payload: AnyCodable
+    /// What an isolated job tells the main conversation.
+    public let isolation: [String: AnyCodable]?
+    /// What is known of its runs.
+    public let state: CronJobState
+
+    public init(
+        id: String,
+        agentid: String?,
+        name: String,
+        description: String?,
+        enabled: Bool,
+        deleteafterrun: Bool?,
+        createdatms: Int,
+        updatedatms: Int,
+        schedule: AnyCodable,
+        sessiontarget: AnyCodable,
+        wakemode: AnyCodable,
+        payload: AnyCodable,
+        isolation: [String: AnyCodable]?,
+        state: CronJobState
+    ) {
+        self.id = id
+        self.agentid = agentid
+        self.name = name
+        self.description = description
+        self.enabled = enabled
+        self.deleteafterrun = deleteafterrun
+        self.createdatms = createdatms
+        self.updatedatms = updatedatms
+        self.schedule = schedule
+        self.sessiontarget = sessiontarget
+        self.wakemode = wakemode
+        self.payload = payload
+        self.isolation = isolation
+        self.state = state
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case agentid = "agentId"
+        case name
+        case description
+        case enabled
+        case deleteafterrun = "deleteAfterRun"
+        case createdatms = "createdAtMs"
+        case updatedatms = "updatedAtMs"
+        case schedule
+        case sessiontarget = "sessionTarget"
+        case wakemode = "wakeMode"
+        case payload
+        case isolation
+        case state
+    }
+}
+
+/// What an isolated job tells the main conversation when it is over.
+public struct CronIsolation: Codable, Sendable {
+    /// Word before it; texts.cronPostPrefix when absent.
+    public let posttomainprefix: String?
+    /// How much it tells; summary when absent.
+    public let posttomainmode: AnyCodable?
+    /// full: cut of the reply in characters; limits.cronPostCharsDefault when absent.
+    public let posttomainmaxchars: Int?
+
+    public init(
+        posttomainprefix: String?,
+        posttomainmode: AnyCodable?,
+        posttomainmaxchars: Int?
+    ) {
+        self.posttomainprefix = posttomainprefix
+        self.posttomainmode = posttomainmode
+        self.posttomainmaxchars = posttomainmaxchars
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case posttomainprefix = "postToMainPrefix"
+        case posttomainmode = "postToMainMode"
+        case posttomainmaxchars = "postToMainMaxChars"
+    }
+}
+
+/// What is known of a job's runs. Absent members: not yet.
+public struct CronJobState: Codable, Sendable {
+    /// Next run; absent when disabled.
+    public let nextrunatms: Int?
+    /// Begin of the run that goes on.
+    public let runningatms: Int?
+    /// Begin of the last run.
+    public let lastrunatms: Int?
+    /// How it ended.
+    public let laststatus: AnyCodable?
+    /// What went wrong, or why it was skipped.
+    public let lasterror: String?
+    /// How long it took.
+    public let lastdurationms: Int?
+
+    public init(
+        nextrunatms: Int?,
+        runningatms: Int?,
+        lastrunatms: Int?,
+        laststatus: AnyCodable?,
+        lasterror: String?,
+        lastdurationms: Int?
+    ) {
+        self.nextrunatms = nextrunatms
+        self.runningatms = runningatms
+        self.lastrunatms = lastrunatms
+        self.laststatus = laststatus
+        self.lasterror = lasterror
+        self.lastdurationms = lastdurationms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nextrunatms = "nextRunAtMs"
+        case runningatms = "runningAtMs"
+        case lastrunatms = "lastRunAtMs"
+        case laststatus = "lastStatus"
+        case lasterror = "lastError"
+        case lastdurationms = "lastDurationMs"
+    }
+}
+
+/// What changes in a job; absent members stay. schedule and isolation are replaced, payload of the same kind
+/// and state are merged, payload of another kind must be complete.
+public struct CronJobPatch: Codable, Sendable {
+    /// Its name for people, trimmed.
+    public let name: String?
+    /// Agent that it is for; null for the default one.
+    public let agentid: AnyCodable?
+    /// What it is for; a blank text clears it.
+    public let description: String?
+    /// Whether it runs.
+    public let enabled: Bool?
+    /// Whether a job for one moment is removed after a run that went well.
+    public let deleteafterrun: Bool?
+    /// When it runs.
+    public let schedule: AnyCodable?
+    /// Where it runs.
+    public let sessiontarget: AnyCodable?
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    public let wakemode: AnyCodable?
+    /// What it does.
+    public let payload: AnyCodable?
+    /// What an isolated job tells the main conversation.
+    public let isolation: [String: AnyCodable]?
+    /// What is known of its runs.
+    public let state: [String: AnyCodable]?
+
+    public init(
+        name: String?,
+        agentid: AnyCodable?,
+        description: String?,
+        enabled: Bool?,
+        deleteafterrun: Bool?,
+        schedule: AnyCodable?,
+        sessiontarget: AnyCodable?,
+        wakemode: AnyCodable?,
+        payload: AnyCodable?,
+        isolation: [String: AnyCodable]?,
+        state: [String: AnyCodable]?
+    ) {
+        self.name = name
+        self.agentid = agentid
+        self.description = description
+        self.enabled = enabled
+        self.deleteafterrun = deleteafterrun
+        self.schedule = schedule
+        self.sessiontarget = sessiontarget
+        self.wakemode = wakemode
+        self.payload = payload
+        self.isolation = isolation
+        self.state = state
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case agentid = "agentId"
+        case description
+        case enabled
+        case deleteafterrun = "deleteAfterRun"
+        case schedule
+        case sessiontarget = "sessionTarget"
+        case wakemode = "wakeMode"
+        case payload
+        case isolation
+        case state
+    }
+}
+
+/// Which jobs.
+public struct CronListParams: Codable, Sendable {
+    /// Also those that are disabled.
+    public let includedisabled: Bool?
+
+    public init(
+        includedisabled: Bool?
+    ) {
+        self.includedisabled = includedisabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case includedisabled = "includeDisabled"
+    }
+}
+
+/// The jobs.
+public struct CronListResult: Codable, Sendable {
+    /// By next run; none counts as 0.
+    public let jobs: [CronJob]
+
+    public init(
+        jobs: [CronJob]
+    ) {
+        self.jobs = jobs
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case jobs
+    }
+}
+
+/// Nothing to choose.
+public struct CronStatusParams: Codable, Sendable {
+    public init() {}
+}
+
+/// How the scheduler is.
+public struct CronStatusResult: Codable, Sendable {
+    /// Whether jobs run at all.
+    public let enabled: Bool
+    /// Where jobs are stored.
+    public let storepath: String
+    /// How many there are, disabled ones too.
+    public let jobs: Int
+    /// Next run of any job; null when there is none.
+    public let nextwakeatms: AnyCodable
+
+    public init(
+        enabled: Bool,
+        storepath: String,
+        jobs: Int,
+        nextwakeatms: AnyCodable
+    ) {
+        self.enabled = enabled
+        self.storepath = storepath
+        self.jobs = jobs
+        self.nextwakeatms = nextwakeatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case storepath = "storePath"
+        case jobs
+        case nextwakeatms = "nextWakeAtMs"
+    }
+}
+
+/// A new job in the one form: what a CronAddRequest becomes, and what it is checked against. Clients that
+/// write this form need no other.
+public struct CronAddParams: Codable, Sendable {
+    /// Its name for people, trimmed.
+    public let name: String
+    /// Agent that it is for; the default one when null or absent.
+    public let agentid: AnyCodable?
+    /// What it is for; none when blank.
+    public let description: String?
+    /// Whether it runs; true when absent.
+    public let enabled: Bool?
+    /// Whether a job for one moment is removed after a run that went well; otherwise it is disabled.
+    public let deleteafterrun: Bool?
+    /// When it runs.
+    public let schedule: AnyCodable
+    /// Where it runs. main needs a systemEvent, isolated an agentTurn.
+    public let sessiontarget: AnyCodable
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    public let wakemode: AnyCodable
+    /// What it does.
+    public let payload: AnyCodable
+    /// What an isolated job tells the main conversation.
+    public let isolation: [String: AnyCodable]?
+
+    public init(
+        name: String,
+        agentid: AnyCodable?,
+        description: String?,
+        enabled: Bool?,
+        deleteafterrun: Bool?,
+        schedule: AnyCodable,
+        sessiontarget: AnyCodable,
+        wakemode: AnyCodable,
+        payload: AnyCodable,
+        isolation: [String: AnyCodable]?
+    ) {
+        self.name = name
+        self.agentid = agentid
+        self.description = description
+        self.enabled = enabled
+        self.deleteafterrun = deleteafterrun
+        self.schedule = schedule
+        self.sessiontarget = sessiontarget
+        self.wakemode = wakemode
+        self.payload = payload
+        self.isolation = isolation
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case agentid = "agentId"
+        case description
+        case enabled
+        case deleteafterrun = "deleteAfterRun"
+        case schedule
+        case sessiontarget = "sessionTarget"
+        case wakemode = "wakeMode"
+        case payload
+        case isolation
+    }
+}
+
+/// A change of a job in the one form. Exactly one of id and jobId names it: that rule is checked by hand
+/// (errors cronIdMissing and cronIdTwice), since the dialect has no alternatives without a tag in params.
+public struct CronUpdateParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+    /// What changes.
+    public let patch: CronJobPatch
+
+    public init(
+        id: String?,
+        jobid: String?,
+        patch: CronJobPatch
+    ) {
+        self.id = id
+        self.jobid = jobid
+        self.patch = patch
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+        case patch
+    }
+}
+
+/// Which job. Exactly one of id and jobId, as in CronUpdateParams.
+public struct CronRemoveParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+
+    public init(
+        id: String?,
+        jobid: String?
+    ) {
+        self.id = id
+        self.jobid = jobid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+    }
+}
+
+/// Whether a job was removed.
+public struct CronRemoveResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether there was such a job.
+    public let removed: Bool
+
+    public init(
+        ok: Bool,
+        removed: Bool
+    ) {
+        self.ok = ok
+        self.removed = removed
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case removed
+    }
+}
+
+/// Which job, and whether it must be due. Exactly one of id and jobId, as in CronUpdateParams.
+public struct CronRunParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+    /// Whether it must be due; due when absent.
+    public let mode: AnyCodable?
+
+    public init(
+        id: String?,
+        jobid: String?,
+        mode: AnyCodable?
+    ) {
+        self.id = id
+        self.jobid = jobid
+        self.mode = mode
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+        case mode
+    }
+}
+
+/// Whether the job ran; how it went is in its events and in cron.runs.
+public struct CronRunResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether it ran.
+    public let ran: Bool
+    /// Why it did not: it is not due.
+    public let reason: String?
+
+    public init(
+        ok: Bool,
+        ran: Bool,
+        reason: String?
+    ) {
+        self.ok = ok
+        self.ran = ran
+        self.reason = reason
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case ran
+        case reason
+    }
+}
+
+/// Which job, and how many runs. Exactly one of id and jobId, as in CronUpdateParams.
+public struct CronRunsParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+    /// At most so many; limits.cronRunsDefault when absent, limits.cronRunsMax at most.
+    public let limit: Int?
+
+    public init(
+        id: String?,
+        jobid: String?,
+        limit: Int?
+    ) {
+        self.id = id
+        self.jobid = jobid
+        self.limit = limit
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+        case limit
+    }
+}
+
+/// The runs.
+public struct CronRunsResult: Codable, Sendable {
+    /// The newest runs, oldest first.
+    public let entries: [CronRunLogEntry]
+
+    public init(
+        entries: [CronRunLogEntry]
+    ) {
+        self.entries = entries
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case entries
+    }
+}
+
+/// One run of a job.
+public struct CronRunLogEntry: Codable, Sendable {
+    /// When it was noted.
+    public let ts: Int
+    /// The job.
+    public let jobid: String
+    /// Only ended runs are noted.
+    public let action: String
+    /// How it ended.
+    public let status: AnyCodable?
+    /// What went wrong, or why it was skipped.
+    public let error: String?
+    /// What it said or noted, in short.
+    public let summary: String?
+    /// When it began.
+    public let runatms: Int?
+    /// How long it took.
+    public let durationms: Int?
+    /// Next run; absent when there is none.
+    public let nextrunatms: Int?
+
+    public init(
+        ts: Int,
+        jobid: String,
+        action: String,
+        status: AnyCodable?,
+        error: String?,
+        summary: String?,
+        runatms: Int?,
+        durationms: Int?,
+        nextrunatms: Int?
+    ) {
+        self.ts = ts
+        self.jobid = jobid
+        self.action = action
+        self.status = status
+        self.error = error
+        self.summary = summary
+        self.runatms = runatms
+        self.durationms = durationms
+        self.nextrunatms = nextrunatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case jobid = "jobId"
+        case action
+        case status
+        case error
+        case summary
+        case runatms = "runAtMs"
+        case durationms = "durationMs"
+        case nextrunatms = "nextRunAtMs"
+    }
+}
+
+/// What happened to a job.
+public struct CronEvent: Codable, Sendable {
+    /// The job.
+    public let jobid: String
+    /// What happened.
+    public let action: AnyCodable
+    /// started, finished: when the run began.
+    public let runatms: Int?
+    /// finished: how long it took.
+    public let durationms: Int?
+    /// finished: how it ended.
+    public let status: AnyCodable?
+    /// finished: what went wrong, or why it was skipped.
+    public let error: String?
+    /// finished: what it said or noted, in short.
+    public let summary: String?
+    /// added, updated, finished: next run; absent when there is none.
+    public let nextrunatms: Int?
+
+    public init(
+        jobid: String,
+        action: AnyCodable,
+        runatms: Int?,
+        durationms: Int?,
+        status: AnyCodable?,
+        error: String?,
+        summary: String?,
+        nextrunatms: Int?
+    ) {
+        self.jobid = jobid
+        self.action = action
+        self.runatms = runatms
+        self.durationms = durationms
+        self.status = status
+        self.error = error
+        self.summary = summary
+        self.nextrunatms = nextrunatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case jobid = "jobId"
+        case action
+        case runatms = "runAtMs"
+        case durationms = "durationMs"
+        case status
+        case error
+        case summary
+        case nextrunatms = "nextRunAtMs"
+    }
+}
+
+/// What is sent, to whom, through what.
+public struct SendParams: Codable, Sendable {
+    /// Address, as the channel writes them.
+    public let to: String
+    /// The text.
+    public let message: String
+    /// One picture or file to send along.
+    public let mediaurl: String?
+    /// Several of them.
+    public let mediaurls: [String]?
+    /// Show a video as a moving picture, where the channel can.
+    public let gifplayback: Bool?
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    public let channel: String?
+    /// Account of ours that sends; the channel's default when absent.
+    public let accountid: String?
+    /// Conversation whose transcript notes what was sent, in lower case; the address's own when absent.
+    public let sessionkey: String?
+    /// Names the delivery; a repeat brings back its outcome.
+    public let idempotencykey: String
+
+    public init(
+        to: String,
+        message: String,
+        mediaurl: String?,
+        mediaurls: [String]?,
+        gifplayback: Bool?,
+        channel: String?,
+        accountid: String?,
+        sessionkey: String?,
+        idempotencykey: String
+    ) {
+        self.to = to
+        self.message = message
+        self.mediaurl = mediaurl
+        self.mediaurls = mediaurls
+        self.gifplayback = gifplayback
+        self.channel = channel
+        self.accountid = accountid
+        self.sessionkey = sessionkey
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case to
+        case message
+        case mediaurl = "mediaUrl"
+        case mediaurls = "mediaUrls"
+        case gifplayback = "gifPlayback"
+        case channel
+        case accountid = "accountId"
+        case sessionkey = "sessionKey"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The channel has taken the message. Which of chatId, channelId, toJid and conversationId there are depends
+/// on the channel.
+public struct SendResult: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// The message's name on its channel.
+    public let messageid: String
+    /// Channel it went through.
+    public let channel: String
+    /// Chat it is in.
+    public let chatid: String?
+    /// Room it is in.
+    public let channelid: String?
+    /// WhatsApp address it went to.
+    public let tojid: String?
+    /// Conversation it is in.
+    public let conversationid: String?
+
+    public init(
+        runid: String,
+        messageid: String,
+        channel: String,
+        chatid: String?,
+        channelid: String?,
+        tojid: String?,
+        conversationid: String?
+    ) {
+        self.runid = runid
+        self.messageid = messageid
+        self.channel = channel
+        self.chatid = chatid
+        self.channelid = channelid
+        self.tojid = tojid
+        self.conversationid = conversationid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case messageid = "messageId"
+        case channel
+        case chatid = "chatId"
+        case channelid = "channelId"
+        case tojid = "toJid"
+        case conversationid = "conversationId"
+    }
+}
+
+/// What is asked, of whom, through what.
+public struct PollParams: Codable, Sendable {
+    /// Address, as the channel writes them.
+    public let to: String
+    /// The question.
+    public let question: String
+    /// The answers, limits.pollOptionsMin to limits.pollOptionsMax of them.
+    public let options: [String]
+    /// Answers that one person may choose; limits.pollSelectionsDefault when absent, never more than there
+    /// are.
+    public let maxselections: Int?
+    /// How long it is open, in hours; the channel's default when absent.
+    public let durationhours: Int?
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    public let channel: String?
+    /// Account of ours that sends; the channel's default when absent.
+    public let accountid: String?
+    /// Names the delivery; a repeat brings back its outcome.
+    public let idempotencykey: String
+
+    public init(
+        to: String,
+        question: String,
+        options: [String],
+        maxselections: Int?,
+        durationhours: Int?,
+        channel: String?,
+        accountid: String?,
+        idempotencykey: String
+    ) {
+        self.to = to
+        self.question = question
+        self.options = options
+        self.maxselections = maxselections
+        self.durationhours = durationhours
+        self.channel = channel
+        self.accountid = accountid
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case to
+        case question
+        case options
+        case maxselections = "maxSelections"
+        case durationhours = "durationHours"
+        case channel
+        case accountid = "accountId"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The channel has taken the poll. Which of toJid, channelId, conversationId and pollId there are depends on
+/// the channel.
+public struct PollResult: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// The message's name on its channel.
+    public let messageid: String
+    /// Channel it went through.
+    public let channel: String
+    /// WhatsApp address it went to.
+    public let tojid: String?
+    /// Room it is in.
+    public let channelid: String?
+    /// Conversation it is in.
+    public let conversationid: String?
+    /// The poll's own name, where the channel gives one.
+    public let pollid: String?
+
+    public init(
+        runid: String,
+        messageid: String,
+        channel: String,
+        tojid: String?,
+        channelid: String?,
+        conversationid: String?,
+        pollid: String?
+    ) {
+        self.runid = runid
+        self.messageid = messageid
+        self.channel = channel
+        self.tojid = tojid
+        self.channelid = channelid
+        self.conversationid = conversationid
+        self.pollid = pollid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case messageid = "messageId"
+        case channel
+        case tojid = "toJid"
+        case channelid = "channelId"
+        case conversationid = "conversationId"
+        case pollid = "pollId"
+    }
+}
+
+/// What the agent is told, in which conversation, and where its words go.
+public struct AgentParams: Codable, Sendable {
+    /// What the agent is told.
+    public let message: String
+    /// Which agent; without sessionKey its main conversation.
+    public let agentid: String?
+    /// Address that chooses the conversation, and where a delivered reply goes.
+    public let to: String?
+    /// Address of a delivered reply, if another.
+    public let replyto: String?
+    /// Conversation by its transcript.
+    public let sessionid: String?
+    /// Conversation by name.
+    public let sessionkey: String?
+    /// Thinking level of this run.
+    public let thinking: String?
+    /// Send the reply through the channel.
+    public let deliver: Bool?
+    /// Images for the agent; items that are none are dropped, never refused.
+    public let attachments: [AnyCodable]?
+    /// Channel of the conversation; must be known.
+    public let channel: String?
+    /// Channel of a delivered reply, if another.
+    public let replychannel: String?
+    /// Account of ours on the channel.
+    public let accountid: String?
+    /// Account of a delivered reply, if another.
+    public let replyaccountid: String?
+    /// Thread within the conversation.
+    public let threadid: String?
+    /// Group that the turn belongs to.
+    public let groupid: String?
+    /// Room within the group.
+    public let groupchannel: String?
+    /// Server or team of the group.
+    public let groupspace: String?
+    /// Seconds after which the run is given up; 0 is accepted here and fails the run.
+    public let timeout: Int?
+    /// Queue in which the run waits its turn.
+    public let lane: String?
+    /// Added to the system prompt of this run.
+    public let extrasystemprompt: String?
+    /// Names the run; a repeat brings back the first outcome.
+    public let idempotencykey: String
+    /// Label for the conversation.
+    public let label: String?
+    /// Conversation that started this one.
+    public let spawnedby: String?
+
+    public init(
+        message: String,
+        agentid: String?,
+        to: String?,
+        replyto: String?,
+        sessionid: String?,
+        sessionkey: String?,
+        thinking: String?,
+        deliver: Bool?,
+        attachments: [AnyCodable]?,
+        channel: String?,
+        replychannel: String?,
+        accountid: String?,
+        replyaccountid: String?,
+        threadid: String?,
+        groupid: String? = nil,
+        groupchannel: String? = nil,
+        groupspace: String? = nil,
+        timeout: Int?,
+        lane: String?,
+        extrasystemprompt: String?,
+        idempotencykey: String,
+        label: String?,
+        spawnedby: String?
+    ) {
+        self.message = message
+        self.agentid = agentid
+        self.to = to
+        self.replyto = replyto
+        self.sessionid = sessionid
+        self.sessionkey = sessionkey
+        self.thinking = thinking
+        self.deliver = deliver
+        self.attachments = attachments
+        self.channel = channel
+        self.replychannel = replychannel
+        self.accountid = accountid
+        self.replyaccountid = replyaccountid
+        self.threadid = threadid
+        self.groupid = groupid
+        self.groupchannel = groupchannel
+        self.groupspace = groupspace
+        self.timeout = timeout
+        self.lane = lane
+        self.extrasystemprompt = extrasystemprompt
+        self.idempotencykey = idempotencykey
+        self.label = label
+        self.spawnedby = spawnedby
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case message
+        case agentid = "agentId"
+        case to
+        case replyto = "replyTo"
+        case sessionid = "sessionId"
+        case sessionkey = "sessionKey"
+        case thinking
+        case deliver
+        case attachments
+        case channel
+        case replychannel = "replyChannel"
+        case accountid = "accountId"
+        case replyaccountid = "replyAccountId"
+        case threadid = "threadId"
+        case groupid = "groupId"
+        case groupchannel = "groupChannel"
+        case groupspace = "groupSpace"
+        case timeout
+        case lane
+        case extrasystemprompt = "extraSystemPrompt"
+        case idempotencykey = "idempotencyKey"
+        case label
+        case spawnedby = "spawnedBy"
+    }
+}
+
+/// The run is queued. First answer of agent.
+public struct AgentAccepted: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// Marks the first answer.
+    public let status: String
+    /// When it was accepted; a repeat shows the same time.
+    public let acceptedat: Int
+
+    public init(
+        runid: String,
+        status: String,
+        acceptedat: Int
+    ) {
+        self.runid = runid
+        self.status = status
+        self.acceptedat = acceptedat
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case status
+        case acceptedat = "acceptedAt"
+    }
+}
+
+/// The run ended well. Second answer of agent.
+public struct AgentFinal: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// Marks success.
+    public let status: String
+    /// The word completed.
+    public let summary: String
+    /// What the agent said, and how the run went.
+    public let result: AgentRunResult
+
+    public init(
+        runid: String,
+        status: String,
+        summary: String,
+        result: AgentRunResult
+    ) {
+        self.runid = runid
+        self.status = status
+        self.summary = summary
+        self.result = result
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case status
+        case summary
+        case result
+    }
+}
+
+/// The run failed. Second answer of agent, beside an error with the same words.
+public struct AgentFailure: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// Marks failure.
+    public let status: String
+    /// What went wrong.
+    public let summary: String
+
+    public init(
+        runid: String,
+        status: String,
+        summary: String
+    ) {
+        self.runid = runid
+        self.status = status
+        self.summary = summary
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case status
+        case summary
+    }
+}
+
+/// What an agent said, and how the run went.
+public struct AgentRunResult: Codable, Sendable {
+    /// Its replies in order.
+    public let payloads: [AgentRunPayload]
+    /// How the run went.
+    public let meta: AgentRunMeta
+
+    public init(
+        payloads: [AgentRunPayload],
+        meta: AgentRunMeta
+    ) {
+        self.payloads = payloads
+        self.meta = meta
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case payloads
+        case meta
+    }
+}
+
+/// One reply.
+public struct AgentRunPayload: Codable, Sendable {
+    /// Its words; empty for media alone.
+    public let text: String
+    /// Its first media; null for words alone.
+    public let mediaurl: AnyCodable
+    /// All its media.
+    public let mediaurls: [String]?
+    /// What only one channel understands.
+    public let channeldata: [String: AnyCodable]?
+
+    public init(
+        text: String,
+        mediaurl: AnyCodable,
+        mediaurls: [String]?,
+        channeldata: [String: AnyCodable]?
+    ) {
+        self.text = text
+        self.mediaurl = mediaurl
+        self.mediaurls = mediaurls
+        self.channeldata = channeldata
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case text
+        case mediaurl = "mediaUrl"
+        case mediaurls = "mediaUrls"
+        case channeldata = "channelData"
+    }
+}
+
+/// How a run went.
+public struct AgentRunMeta: Codable, Sendable {
+    /// How long it took.
+    public let durationms: Int
+    /// Who answered.
+    public let agentmeta: [String: AnyCodable]?
+    /// Whether it was stopped before its end.
+    public let aborted: Bool?
+    /// Sizes of what the model was told, for diagnosis; free in shape.
+    public let systempromptreport: [String: AnyCodable]?
+    /// A trouble that the run survived with a reply.
+    public let error: [String: AnyCodable]?
+    /// Why the model stopped, where it is not the usual end.
+    public let stopreason: String?
+    /// Calls that the caller has to make, where the tools are the caller's.
+    public let pendingtoolcalls: [AgentPendingToolCall]?
+
+    public init(
+        durationms: Int,
+        agentmeta: [String: AnyCodable]?,
+        aborted: Bool?,
+        systempromptreport: [String: AnyCodable]?,
+        error: [String: AnyCodable]?,
+        stopreason: String?,
+        pendingtoolcalls: [AgentPendingToolCall]?
+    ) {
+        self.durationms = durationms
+        self.agentmeta = agentmeta
+        self.aborted = aborted
+        self.systempromptreport = systempromptreport
+        self.error = error
+        self.stopreason = stopreason
+        self.pendingtoolcalls = pendingtoolcalls
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case durationms = "durationMs"
+        case agentmeta = "agentMeta"
+        case aborted
+        case systempromptreport = "systemPromptReport"
+        case error
+        case stopreason = "stopReason"
+        case pendingtoolcalls = "pendingToolCalls"
+    }
+}
+
+/// Who answered in a run, and what it used.
+public struct AgentRunModel: Codable, Sendable {
+    /// Transcript of the run.
+    public let sessionid: String
+    /// Who serves the model.
+    public let provider: String
+    /// Model that answered.
+    public let model: String
+    /// Tokens of the whole run.
+    public let usage: [String: AnyCodable]?
+
+    public init(
+        sessionid: String,
+        provider: String,
+        model: String,
+        usage: [String: AnyCodable]?
+    ) {
+        self.sessionid = sessionid
+        self.provider = provider
+        self.model = model
+        self.usage = usage
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+        case provider
+        case model
+        case usage
+    }
+}
+
+/// Tokens of a run, as far as the model tells.
+public struct AgentRunUsage: Codable, Sendable {
+    /// Tokens read.
+    public let input: Int?
+    /// Tokens written.
+    public let output: Int?
+    /// Tokens read from the provider's cache.
+    public let cacheread: Int?
+    /// Tokens written to the provider's cache.
+    public let cachewrite: Int?
+    /// All of them.
+    public let total: Int?
+
+    public init(
+        input: Int?,
+        output: Int?,
+        cacheread: Int?,
+        cachewrite: Int?,
+        total: Int?
+    ) {
+        self.input = input
+        self.output = output
+        self.cacheread = cacheread
+        self.cachewrite = cachewrite
+        self.total = total
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case input
+        case output
+        case cacheread = "cacheRead"
+        case cachewrite = "cacheWrite"
+        case total
+    }
+}
+
+/// A trouble that a run survived with a reply.
+public struct AgentRunError: Codable, Sendable {
+    /// What kind of trouble.
+    public let kind: AnyCodable
+    /// What went wrong.
+    public let message: String
+
+    public init(
+        kind: AnyCodable,
+        message: String
+    ) {
+        self.kind = kind
+        self.message = message
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case kind
+        case message
+    }
+}
+
+/// A call that the caller has to make.
+public struct AgentPendingToolCall: Codable, Sendable {
+    /// Names the call in the answer to it.
+    public let id: String
+    /// Name of the tool.
+    public let name: String
+    /// Its arguments as JSON text.
+    public let arguments: String
+
+    public init(
+        id: String,
+        name: String,
+        arguments: String
+    ) {
+        self.id = id
+        self.name = name
+        self.arguments = arguments
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case name
+        case arguments
+    }
+}
+
+/// Which run to wait for, and how long.
+public struct AgentWaitParams: Codable, Sendable {
+    /// The run.
+    public let runid: String
+    /// How long to wait; limits.agentWaitDefaultMs when absent, 0 for not at all.
+    public let timeoutms: Int?
+
+    public init(
+        runid: String,
+        timeoutms: Int?
+    ) {
+        self.runid = runid
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// How a run ended, or that it has not.
+public struct AgentWaitResult: Codable, Sendable {
+    /// The run.
+    public let runid: String
+    /// How it ended; timeout if it has not, and then nothing else is told.
+    public let status: AnyCodable
+    /// When it began.
+    public let startedat: Int?
+    /// When it ended.
+    public let endedat: Int?
+    /// What went wrong.
+    public let error: String?
+
+    public init(
+        runid: String,
+        status: AnyCodable,
+        startedat: Int?,
+        endedat: Int?,
+        error: String?
+    ) {
+        self.runid = runid
+        self.status = status
+        self.startedat = startedat
+        self.endedat = endedat
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case status
+        case startedat = "startedAt"
+        case endedat = "endedAt"
+        case error
+    }
+}
+
+/// Which agent; the default one when nothing is named.
+public struct AgentIdentityParams: Codable, Sendable {
+    /// The agent; need not be configured.
+    public let agentid: String?
+    /// A conversation whose agent is meant; must agree with agentId.
+    public let sessionkey: String?
+
+    public init(
+        agentid: String?,
+        sessionkey: String?
+    ) {
+        self.agentid = agentid
+        self.sessionkey = sessionkey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case agentid = "agentId"
+        case sessionkey = "sessionKey"
+    }
+}
+
+/// How an agent appears.
+public struct AgentIdentityResult: Codable, Sendable {
+    /// The agent.
+    public let agentid: String
+    /// Its name, cut to limits.agentNameChars.
+    public let name: String
+    /// Its picture: a URL, a path on the gateway, or a few characters.
+    public let avatar: String
+
+    public init(
+        agentid: String,
+        name: String,
+        avatar: String
+    ) {
+        self.agentid = agentid
+        self.name = name
+        self.avatar = avatar
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case agentid = "agentId"
+        case name
+        case avatar
+    }
+}
+
+/// Something that happened in a run.
+public struct AgentEvent: Codable, Sendable {
+    /// The run.
+    public let runid: String
+    /// Counts the run's events from 1 over all streams, held-back ones included. Absent only on a notice that
+    /// numbers were skipped.
+    public let seq: Int
+    /// What kind of thing; decides the members of data.
+    public let stream: String
+    /// When.
+    public let ts: Int
+    /// What.
+    public let data: [String: AnyCodable]
+    /// The conversation, as the request named it; absent when unknown.
+    public let sessionkey: String?
+
+    public init(
+        runid: String,
+        seq: Int,
+        stream: String,
+        ts: Int,
+        data: [String: AnyCodable],
+        sessionkey: String? = nil
+    ) {
+        self.runid = runid
+        self.seq = seq
+        self.stream = stream
+        self.ts = ts
+        self.data = data
+        self.sessionkey = sessionkey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case seq
+        case stream
+        case ts
+        case data
+        case sessionkey = "sessionKey"
+    }
+}
+
+/// Which conversation, and how much of it.
+public struct ChatHistoryParams: Codable, Sendable {
+    /// The conversation.
+    public let sessionkey: String
+    /// At most so many messages; limits.historyDefault when absent.
+    public let limit: Int?
+
+    public init(
+        sessionkey: String,
+        limit: Int?
+    ) {
+        self.sessionkey = sessionkey
+        self.limit = limit
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionkey = "sessionKey"
+        case limit
+    }
+}
+
+/// The newest messages of a conversation.
+public struct ChatHistoryResult: Codable, Sendable {
+    /// The conversation, as the request named it.
+    public let sessionkey: String
+    /// Its transcript; absent when there is none yet.
+    public let sessionid: String?
+    /// The messages, oldest first.
+    public let messages: [AnyCodable]
+    /// Thinking level of its next turn.
+    public let thinkinglevel: String
+
+    public init(
+        sessionkey: String,
+        sessionid: String?,
+        messages: [AnyCodable],
+        thinkinglevel: String
+    ) {
+        self.sessionkey = sessionkey
+        self.sessionid = sessionid
+        self.messages = messages
+        self.thinkinglevel = thinkinglevel
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionkey = "sessionKey"
+        case sessionid = "sessionId"
+        case messages
+        case thinkinglevel = "thinkingLevel"
+    }
+}
+
+/// A part of a message. text: text. thinking: thinking. toolCall: id, name, arguments. image: data, mimeType.
+/// Open: models sign their parts, and transcripts may hold other types.
+public struct ChatPart: Codable, Sendable {
+    /// text, thinking, toolCall or image; transcripts may hold others.
+    public let type: String
+    /// The words.
+    public let text: String?
+    /// The model's thoughts.
+    public let thinking: String?
+    /// Names the call.
+    public let id: String?
+    /// The tool that is called.
+    public let name: String?
+    /// What it is called with; whatever the tool takes.
+    public let arguments: AnyCodable?
+    /// The image, base64.
+    public let data: String?
+    /// Its media type.
+    public let mimetype: String?
+
+    public init(
+        type: String,
+        text: String?,
+        thinking: String?,
+        id: String?,
+        name: String?,
+        arguments: AnyCodable?,
+        data: String?,
+        mimetype: String?
+    ) {
+        self.type = type
+        self.text = text
+        self.thinking = thinking
+        self.id = id
+        self.name = name
+        self.arguments = arguments
+        self.data = data
+        self.mimetype = mimetype
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case type
+        case text
+        case thinking
+        case id
+        case name
+        case arguments
+        case data
+        case mimetype = "mimeType"
+    }
+}
+
+/// Tokens of one message. Open: transcripts are handed through.
+public struct ChatUsage: Codable, Sendable {
+    /// Tokens read.
+    public let input: Int
+    /// Tokens written.
+    public let output: Int
+    /// Tokens read from the provider's cache.
+    public let cacheread: Int?
+    /// Tokens written to the provider's cache.
+    public let cachewrite: Int?
+    /// All of them.
+    public let totaltokens: Int
+    /// What they cost.
+    public let cost: [String: AnyCodable]?
+
+    public init(
+        input: Int,
+        output: Int,
+        cacheread: Int?,
+        cachewrite: Int?,
+        totaltokens: Int,
+        cost: [String: AnyCodable]?
+    ) {
+        self.input = input
+        self.output = output
+        self.cacheread = cacheread
+        self.cachewrite = cachewrite
+        self.totaltokens = totaltokens
+        self.cost = cost
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case input
+        case output
+        case cacheread = "cacheRead"
+        case cachewrite = "cacheWrite"
+        case totaltokens = "totalTokens"
+        case cost
+    }
+}
+
+/// What a message cost, in US dollars. Open: transcripts are handed through.
+public struct ChatCost: Codable, Sendable {
+    /// Tokens read.
+    public let input: Double
+    /// Tokens written.
+    public let output: Double
+    /// Tokens read from the provider's cache.
+    public let cacheread: Double
+    /// Tokens written to the provider's cache.
+    public let cachewrite: Double
+    /// All of them.
+    public let total: Double
+
+    public init(
+        input: Double,
+        output: Double,
+        cacheread: Double,
+        cachewrite: Double,
+        total: Double
+    ) {
+        self.input = input
+        self.output = output
+        self.cacheread = cacheread
+        self.cachewrite = cachewrite
+        self.total = total
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case input
+        case output
+        case cacheread = "cacheRead"
+        case cachewrite = "cacheWrite"
+        case total
+    }
+}
+
+/// Which conversation, and which of its runs.
+public struct ChatAbortParams: Codable, Sendable {
+    /// The conversation.
+    public let sessionkey: String
+    /// One run; all of the conversation when absent.
+    public let runid: String?
+
+    public init(
+        sessionkey: String,
+        runid: String?
+    ) {
+        self.sessionkey = sessionkey
+        self.runid = runid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionkey = "sessionKey"
+        case runid = "runId"
+    }
+}
+
+/// What was stopped. Also the answer of chat.send to a stop word.
+public struct ChatAbortResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether anything was stopped.
+    public let aborted: Bool
+    /// The runs that were stopped.
+    public let runids: [String]
+
+    public init(
+        ok: Bool,
+        aborted: Bool,
+        runids: [String]
+    ) {
+        self.ok = ok
+        self.aborted = aborted
+        self.runids = runids
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case aborted
+        case runids = "runIds"
+    }
+}
+
+/// What is said, and in which conversation.
+public struct ChatSendParams: Codable, Sendable {
+    /// The conversation.
+    public let sessionkey: String
+    /// What is said; may be empty beside an attachment.
+    public let message: String
+    /// Thinking level of this turn; not for slash commands.
+    public let thinking: String?
+    /// Accepted, without effect.
+    public let deliver: Bool?
+    /// Images; items that are none are dropped, never refused.
+    public let attachments: [AnyCodable]?
+    /// Time the run may take before the clock aborts it; 0 or absent for the default.
+    public let timeoutms: Int?
+    /// Names the run; a repeat brings back the first outcome.
+    public let idempotencykey: String
+
+    public init(
+        sessionkey: String,
+        message: String,
+        thinking: String?,
+        deliver: Bool?,
+        attachments: [AnyCodable]?,
+        timeoutms: Int?,
+        idempotencykey: String
+    ) {
+        self.sessionkey = sessionkey
+        self.message = message
+        self.thinking = thinking
+        self.deliver = deliver
+        self.attachments = attachments
+        self.timeoutms = timeoutms
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionkey = "sessionKey"
+        case message
+        case thinking
+        case deliver
+        case attachments
+        case timeoutms = "timeoutMs"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The state of the run.
+public struct ChatSendAck: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// Whether it was just started, goes on, or is over.
+    public let status: AnyCodable
+
+    public init(
+        runid: String,
+        status: AnyCodable
+    ) {
+        self.runid = runid
+        self.status = status
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case status
+    }
+}
+
+/// The run failed; beside an error with the same words.
+public struct ChatSendFailure: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// Marks failure.
+    public let status: String
+    /// What went wrong.
+    public let summary: String
+
+    public init(
+        runid: String,
+        status: String,
+        summary: String
+    ) {
+        self.runid = runid
+        self.status = status
+        self.summary = summary
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case status
+        case summary
+    }
+}
+
+/// What is put in, and where.
+public struct ChatInjectParams: Codable, Sendable {
+    /// The conversation.
+    public let sessionkey: String
+    /// The words.
+    public let message: String
+    /// Where they come from, at most limits.chatInjectLabelChars; stands above them in brackets. None when
+    /// empty or absent.
+    public let label: String?
+
+    public init(
+        sessionkey: String,
+        message: String,
+        label: String?
+    ) {
+        self.sessionkey = sessionkey
+        self.message = message
+        self.label = label
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionkey = "sessionKey"
+        case message
+        case label
+    }
+}
+
+/// The words are in the transcript.
+public struct ChatInjectResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Names the message in its transcript; eight hexadecimal digits.
+    public let messageid: String
+
+    public init(
+        ok: Bool,
+        messageid: String
+    ) {
+        self.ok = ok
+        self.messageid = messageid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case messageid = "messageId"
+    }
+}
+
+/// The reply of a run at one moment.
+public struct ChatEvent: Codable, Sendable {
+    /// The run.
+    public let runid: String
+    /// The conversation, as the request named it.
+    public let sessionkey: String
+    /// Number of the run's event that caused this one; numbers are skipped.
+    public let seq: Int
+    /// Whether the reply grows, or how it ended.
+    public let state: AnyCodable
+    /// delta: all words so far. final: the whole reply, absent when there was none.
+    public let message: AnyCodable?
+    /// error: what went wrong, cut to limits.errorTextChars.
+    public let errormessage: String?
+    /// Part of the protocol, never sent.
+    public let usage: AnyCodable?
+    /// aborted: who stopped it, rpc, stop or timeout.
+    public let stopreason: String?
+
+    public init(
+        runid: String,
+        sessionkey: String,
+        seq: Int,
+        state: AnyCodable,
+        message: AnyCodable?,
+        errormessage: String?,
+        usage: AnyCodable?,
+        stopreason: String?
+    ) {
+        self.runid = runid
+        self.sessionkey = sessionkey
+        self.seq = seq
+        self.state = state
+        self.message = message
+        self.errormessage = errormessage
+        self.usage = usage
+        self.stopreason = stopreason
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case sessionkey = "sessionKey"
+        case seq
+        case state
+        case message
+        case errormessage = "errorMessage"
+        case usage
+        case stopreason = "stopReason"
     }
 }
 
