@@ -145,7 +145,6 @@ export class GatewayClient {
     const { backoff, environment, reconnect } = this.#settings;
     for (let attempt = 0; ; attempt += 1) {
       await this.#sleep(delay(backoff, attempt, environment.random));
-      if (this.#stop.signal.aborted) return;
       try {
         await this.#establish((hello) => this.#notices.emit({ kind: "reconnected", hello }));
         return;

@@ -1,6 +1,7 @@
 // Calls and their answers (contract 1.2 and 6).
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 
 import { MAX_BUFFERED, MAX_PENDING } from "../../../generated/typescript/index.js";
@@ -130,10 +131,13 @@ test("a call that is not answered ends", async (t) => {
     const client = await world.connected({}, { policy: { maxPayload: 9999, tickIntervalMs: 3_600_000 } });
     const called = client.call("agent", RUN, { timeoutMs: 5, finalTimeoutMs: 50 });
     world.socket.answer("1", ACCEPTED);
-    const failed = failure((await called).last);
+    const outcomes = [];
+    void failure((await called).last).then(({ kind }) => outcomes.push(kind));
     await world.pass(49);
+    assert.deepEqual(outcomes, []);
     await world.pass(1);
-    assert.equal((await failed).kind, "timeout");
+    await settle();
+    assert.deepEqual(outcomes, ["timeout"]);
   });
 });
 
@@ -166,6 +170,17 @@ test("a call may be called off at any stage", async (t) => {
       assert.equal(world.timers, timers);
     });
   }
+});
+
+test("a signal that outlives its call is left alone", async () => {
+  const world = new World();
+  const client = await world.connected();
+  const { signal } = new AbortController();
+  const called = client.call("health", {}, { signal });
+  assert.equal(getEventListeners(signal, "abort").length, 1);
+  world.socket.answer("1", "well");
+  await called;
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
 test("what cannot be sent is not sent", async (t) => {

@@ -30,9 +30,10 @@ test("a gateway without ticks for two intervals is given up", async (t) => {
       const client = await world.connected({ reconnect: "never" }, policy(interval));
       const seen = watch(client);
       await world.pass(patience - 1);
-      world.socket.event("health", {}, { seq: 1 });
-      world.socket.event("tick", { ts: 1 }, { seq: 2 });
-      await world.pass(patience - 1);
+      world.socket.event("tick", { ts: 1 }, { seq: 1 });
+      await world.pass(patience / 2);
+      world.socket.event("health", {}, { seq: 2 });
+      await world.pass(patience / 2 - 1);
       assert.deepEqual(seen, []);
       await world.pass(1);
       assert.deepEqual(seen, ["disconnected silence"]);

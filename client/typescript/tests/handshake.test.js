@@ -174,6 +174,34 @@ test("what cannot be sent is told at once", async (t) => {
   }
 });
 
+test("what takes its time is not sent on a connection that has ended", async (t) => {
+  await t.test("a signature", async () => {
+    const world = new World();
+    let sign;
+    const identity = { ...IDENTITY, sign: () => new Promise((resolve) => (sign = resolve)) };
+    const failed = failure(world.client({ identity }).connect());
+    await settle();
+    world.socket.open();
+    world.socket.event("connect.challenge", { nonce: "nonce-1", ts: NOW });
+    await settle();
+    world.socket.end();
+    sign("signature");
+    assert.equal((await failed).kind, "ended");
+    assert.deepEqual(world.socket.sent, []);
+  });
+  await t.test("a stored token", async () => {
+    const world = new World();
+    let found;
+    const tokenStore = { ...memoryTokenStore(), get: () => new Promise((resolve) => (found = resolve)) };
+    const client = world.client({ identity: IDENTITY, tokenStore });
+    const failed = failure(client.connect());
+    await client.close();
+    found("token");
+    assert.equal((await failed).kind, "misused");
+    assert.equal(world.sockets.length, 0);
+  });
+});
+
 test("answers and events of strangers do not disturb the handshake", async () => {
   const world = new World();
   const connecting = world.client().connect();
