@@ -5,6 +5,7 @@ mod markdown;
 mod names;
 mod rust;
 mod swift;
+mod typescript;
 
 use serde_json::Value;
 
@@ -23,5 +24,6 @@ pub fn all(model: &Model, bundle: &Value) -> Result<Outputs, SchemaErrors> {
     rust::emit(model, &mut outputs)?;
     markdown::emit(model, &mut outputs);
     swift::emit(model, &mut outputs);
+    typescript::emit(model, &mut outputs);
     Ok(outputs)
 }

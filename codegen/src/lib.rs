@@ -4,6 +4,7 @@
 //! into one model ([`model`]) and emitted ([`emit`]). The result is a set of files ([`output`]) that is
 //! either written or compared with what is committed. Called by the `codegen` binary and by tests.
 
+pub mod copies;
 pub mod emit;
 mod examples;
 mod lint;

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use codegen::{Outputs, generate};
+use codegen::{Outputs, copies, generate};
 
 fn main() -> ExitCode {
     let mut check = false;
@@ -46,12 +46,13 @@ fn main() -> ExitCode {
 }
 
 const HELP: &str = "usage: cargo run -p codegen [-- [--check] [--root DIR]]
-  (no argument)  read schema/ and write generated/, swift/ and schema/dist/
+  (no argument)  read schema/ and write generated/, swift/, client/typescript/tests/generated/ and schema/dist/
   --check        write nothing; fail if what is committed differs
   --root DIR     another checkout than the one this was built in";
 
 fn run(root: &std::path::Path, check: bool) -> anyhow::Result<String> {
-    let (model, outputs): (_, Outputs) = generate(&root.join("schema"))?;
+    let (model, mut outputs): (_, Outputs) = generate(&root.join("schema"))?;
+    copies::add(root, &mut outputs)?;
     let counts = model.counts();
     if check {
         outputs.check(root)?;

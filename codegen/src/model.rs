@@ -177,6 +177,8 @@ pub enum Outcome {
     Staged {
         /// Definition of the first payload.
         first: String,
+        /// Member and value that only the first payload has.
+        when: (String, String),
         /// Definition of the final payload.
         last: String,
         /// Definition of the payload beside a final error.

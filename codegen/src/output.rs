@@ -9,6 +9,8 @@ use similar::TextDiff;
 /// Folders that hold nothing but generated files; a file in them that is not produced is stale.
 const OWNED: &[&str] = &[
     "generated/src",
+    "generated/typescript",
+    "client/typescript/tests/generated",
     "schema/dist",
     "swift/Sources/OpenClawProtocol/Generated",
     "swift/Sources/OpenClawGateway/Generated",

@@ -15,26 +15,184 @@ pub enum Call {
     Health(Box<types::HealthParams>),
     /// `status`
     Status(Box<types::IgnoredParams>),
+    /// `logs.tail`
+    LogsTail(Box<types::LogsTailParams>),
+    /// `channels.status`
+    ChannelsStatus(Box<types::ChannelsStatusParams>),
+    /// `channels.logout`
+    ChannelsLogout(Box<types::ChannelsLogoutParams>),
+    /// `web.login.start`
+    WebLoginStart(Box<types::WebLoginStartParams>),
+    /// `web.login.wait`
+    WebLoginWait(Box<types::WebLoginWaitParams>),
+    /// `usage.status`
+    UsageStatus(Box<types::IgnoredParams>),
+    /// `usage.cost`
+    UsageCost(Box<types::UsageCostParams>),
+    /// `tts.status`
+    TtsStatus(Box<types::IgnoredParams>),
+    /// `tts.providers`
+    TtsProviders(Box<types::IgnoredParams>),
+    /// `tts.enable`
+    TtsEnable(Box<types::IgnoredParams>),
+    /// `tts.disable`
+    TtsDisable(Box<types::IgnoredParams>),
+    /// `tts.setProvider`
+    TtsSetProvider(Box<types::TtsSetProviderParams>),
+    /// `tts.convert`
+    TtsConvert(Box<types::TtsConvertParams>),
+    /// `config.get`
+    ConfigGet(Box<types::ConfigGetParams>),
+    /// `config.schema`
+    ConfigSchema(Box<types::ConfigSchemaParams>),
+    /// `config.set`
+    ConfigSet(Box<types::ConfigSetParams>),
+    /// `config.patch`
+    ConfigPatch(Box<types::ConfigPatchParams>),
+    /// `config.apply`
+    ConfigApply(Box<types::ConfigApplyParams>),
+    /// `exec.approvals.get`
+    ExecApprovalsGet(Box<types::ExecApprovalsGetParams>),
+    /// `exec.approvals.set`
+    ExecApprovalsSet(Box<types::ExecApprovalsSetParams>),
+    /// `exec.approvals.node.get`
+    ExecApprovalsNodeGet(Box<types::ExecApprovalsNodeGetParams>),
+    /// `exec.approvals.node.set`
+    ExecApprovalsNodeSet(Box<types::ExecApprovalsNodeSetParams>),
+    /// `exec.approval.request`
+    ExecApprovalRequest(Box<types::ExecApprovalRequestParams>),
+    /// `exec.approval.resolve`
+    ExecApprovalResolve(Box<types::ExecApprovalResolveParams>),
+    /// `wizard.start`
+    WizardStart(Box<types::WizardStartParams>),
+    /// `wizard.next`
+    WizardNext(Box<types::WizardNextParams>),
+    /// `wizard.cancel`
+    WizardCancel(Box<types::WizardCancelParams>),
+    /// `wizard.status`
+    WizardStatus(Box<types::WizardStatusParams>),
+    /// `talk.mode`
+    TalkMode(Box<types::TalkModeParams>),
+    /// `voicewake.get`
+    VoicewakeGet(Box<types::IgnoredParams>),
+    /// `voicewake.set`
+    VoicewakeSet(Box<types::VoiceWakeSetParams>),
+    /// `models.list`
+    ModelsList(Box<types::ModelsListParams>),
+    /// `agents.list`
+    AgentsList(Box<types::AgentsListParams>),
+    /// `skills.status`
+    SkillsStatus(Box<types::SkillsStatusParams>),
+    /// `skills.bins`
+    SkillsBins(Box<types::SkillsBinsParams>),
+    /// `skills.install`
+    SkillsInstall(Box<types::SkillsInstallParams>),
+    /// `skills.update`
+    SkillsUpdate(Box<types::SkillsUpdateParams>),
+    /// `update.run`
+    UpdateRun(Box<types::UpdateRunParams>),
+    /// `sessions.list`
+    SessionsList(Box<types::SessionsListParams>),
+    /// `sessions.preview`
+    SessionsPreview(Box<types::SessionsPreviewParams>),
+    /// `sessions.resolve`
+    SessionsResolve(Box<types::SessionsResolveParams>),
+    /// `sessions.patch`
+    SessionsPatch(Box<types::SessionsPatchParams>),
+    /// `sessions.reset`
+    SessionsReset(Box<types::SessionsResetParams>),
+    /// `sessions.delete`
+    SessionsDelete(Box<types::SessionsDeleteParams>),
+    /// `sessions.compact`
+    SessionsCompact(Box<types::SessionsCompactParams>),
     /// `last-heartbeat`
     LastHeartbeat(Box<types::IgnoredParams>),
+    /// `set-heartbeats`
+    SetHeartbeats(Box<types::SetHeartbeatsParams>),
+    /// `wake`
+    Wake(Box<types::WakeParams>),
     /// `system-presence`
     SystemPresence(Box<types::IgnoredParams>),
     /// `system-event`
     SystemEvent(Box<types::SystemEventParams>),
+    /// `node.pair.request`
+    NodePairRequest(Box<types::NodePairRequestParams>),
+    /// `node.pair.list`
+    NodePairList(Box<types::NodePairListParams>),
+    /// `node.pair.approve`
+    NodePairApprove(Box<types::NodePairApproveParams>),
+    /// `node.pair.reject`
+    NodePairReject(Box<types::NodePairRejectParams>),
+    /// `node.pair.verify`
+    NodePairVerify(Box<types::NodePairVerifyParams>),
+    /// `node.rename`
+    NodeRename(Box<types::NodeRenameParams>),
+    /// `device.pair.list`
+    DevicePairList(Box<types::DevicePairListParams>),
+    /// `device.pair.approve`
+    DevicePairApprove(Box<types::DevicePairApproveParams>),
+    /// `device.pair.reject`
+    DevicePairReject(Box<types::DevicePairRejectParams>),
+    /// `device.token.rotate`
+    DeviceTokenRotate(Box<types::DeviceTokenRotateParams>),
+    /// `device.token.revoke`
+    DeviceTokenRevoke(Box<types::DeviceTokenRevokeParams>),
+    /// `node.list`
+    NodeList(Box<types::NodeListParams>),
+    /// `node.describe`
+    NodeDescribe(Box<types::NodeDescribeParams>),
+    /// `node.invoke`
+    NodeInvoke(Box<types::NodeInvokeParams>),
+    /// `node.invoke.result`
+    NodeInvokeResult(Box<types::NodeInvokeResultParams>),
+    /// `node.event`
+    NodeEvent(Box<types::NodeEventParams>),
+    /// `cron.list`
+    CronList(Box<types::CronListParams>),
+    /// `cron.status`
+    CronStatus(Box<types::CronStatusParams>),
+    /// `cron.add`
+    CronAdd(Box<types::CronAddRequest>),
+    /// `cron.update`
+    CronUpdate(Box<types::CronUpdateRequest>),
+    /// `cron.remove`
+    CronRemove(Box<types::CronRemoveParams>),
+    /// `cron.run`
+    CronRun(Box<types::CronRunParams>),
+    /// `cron.runs`
+    CronRuns(Box<types::CronRunsParams>),
+    /// `send`
+    Send(Box<types::SendParams>),
+    /// `poll`
+    Poll(Box<types::PollParams>),
     /// `agent`
     Agent(Box<types::AgentParams>),
     /// `agent.wait`
     AgentWait(Box<types::AgentWaitParams>),
     /// `agent.identity.get`
     AgentIdentityGet(Box<types::AgentIdentityParams>),
+    /// `browser.request`
+    BrowserRequest(Box<types::BrowserRequestParams>),
     /// `chat.history`
     ChatHistory(Box<types::ChatHistoryParams>),
     /// `chat.abort`
     ChatAbort(Box<types::ChatAbortParams>),
     /// `chat.send`
     ChatSend(Box<types::ChatSendParams>),
-    /// `sessions.list`
-    SessionsList(Box<types::SessionsListParams>),
+    /// `chat.inject`
+    ChatInject(Box<types::ChatInjectParams>),
+    /// `voicecall.initiate`
+    VoicecallInitiate(Box<types::VoicecallInitiateParams>),
+    /// `voicecall.start`
+    VoicecallStart(Box<types::VoicecallStartParams>),
+    /// `voicecall.continue`
+    VoicecallContinue(Box<types::VoicecallSayParams>),
+    /// `voicecall.speak`
+    VoicecallSpeak(Box<types::VoicecallSayParams>),
+    /// `voicecall.end`
+    VoicecallEnd(Box<types::VoicecallEndParams>),
+    /// `voicecall.status`
+    VoicecallStatus(Box<types::VoicecallStatusParams>),
 }
 impl Call {
     /// Which method.
@@ -43,16 +201,95 @@ impl Call {
             Call::Connect(_) => Method::Connect,
             Call::Health(_) => Method::Health,
             Call::Status(_) => Method::Status,
+            Call::LogsTail(_) => Method::LogsTail,
+            Call::ChannelsStatus(_) => Method::ChannelsStatus,
+            Call::ChannelsLogout(_) => Method::ChannelsLogout,
+            Call::WebLoginStart(_) => Method::WebLoginStart,
+            Call::WebLoginWait(_) => Method::WebLoginWait,
+            Call::UsageStatus(_) => Method::UsageStatus,
+            Call::UsageCost(_) => Method::UsageCost,
+            Call::TtsStatus(_) => Method::TtsStatus,
+            Call::TtsProviders(_) => Method::TtsProviders,
+            Call::TtsEnable(_) => Method::TtsEnable,
+            Call::TtsDisable(_) => Method::TtsDisable,
+            Call::TtsSetProvider(_) => Method::TtsSetProvider,
+            Call::TtsConvert(_) => Method::TtsConvert,
+            Call::ConfigGet(_) => Method::ConfigGet,
+            Call::ConfigSchema(_) => Method::ConfigSchema,
+            Call::ConfigSet(_) => Method::ConfigSet,
+            Call::ConfigPatch(_) => Method::ConfigPatch,
+            Call::ConfigApply(_) => Method::ConfigApply,
+            Call::ExecApprovalsGet(_) => Method::ExecApprovalsGet,
+            Call::ExecApprovalsSet(_) => Method::ExecApprovalsSet,
+            Call::ExecApprovalsNodeGet(_) => Method::ExecApprovalsNodeGet,
+            Call::ExecApprovalsNodeSet(_) => Method::ExecApprovalsNodeSet,
+            Call::ExecApprovalRequest(_) => Method::ExecApprovalRequest,
+            Call::ExecApprovalResolve(_) => Method::ExecApprovalResolve,
+            Call::WizardStart(_) => Method::WizardStart,
+            Call::WizardNext(_) => Method::WizardNext,
+            Call::WizardCancel(_) => Method::WizardCancel,
+            Call::WizardStatus(_) => Method::WizardStatus,
+            Call::TalkMode(_) => Method::TalkMode,
+            Call::VoicewakeGet(_) => Method::VoicewakeGet,
+            Call::VoicewakeSet(_) => Method::VoicewakeSet,
+            Call::ModelsList(_) => Method::ModelsList,
+            Call::AgentsList(_) => Method::AgentsList,
+            Call::SkillsStatus(_) => Method::SkillsStatus,
+            Call::SkillsBins(_) => Method::SkillsBins,
+            Call::SkillsInstall(_) => Method::SkillsInstall,
+            Call::SkillsUpdate(_) => Method::SkillsUpdate,
+            Call::UpdateRun(_) => Method::UpdateRun,
+            Call::SessionsList(_) => Method::SessionsList,
+            Call::SessionsPreview(_) => Method::SessionsPreview,
+            Call::SessionsResolve(_) => Method::SessionsResolve,
+            Call::SessionsPatch(_) => Method::SessionsPatch,
+            Call::SessionsReset(_) => Method::SessionsReset,
+            Call::SessionsDelete(_) => Method::SessionsDelete,
+            Call::SessionsCompact(_) => Method::SessionsCompact,
             Call::LastHeartbeat(_) => Method::LastHeartbeat,
+            Call::SetHeartbeats(_) => Method::SetHeartbeats,
+            Call::Wake(_) => Method::Wake,
             Call::SystemPresence(_) => Method::SystemPresence,
             Call::SystemEvent(_) => Method::SystemEvent,
+            Call::NodePairRequest(_) => Method::NodePairRequest,
+            Call::NodePairList(_) => Method::NodePairList,
+            Call::NodePairApprove(_) => Method::NodePairApprove,
+            Call::NodePairReject(_) => Method::NodePairReject,
+            Call::NodePairVerify(_) => Method::NodePairVerify,
+            Call::NodeRename(_) => Method::NodeRename,
+            Call::DevicePairList(_) => Method::DevicePairList,
+            Call::DevicePairApprove(_) => Method::DevicePairApprove,
+            Call::DevicePairReject(_) => Method::DevicePairReject,
+            Call::DeviceTokenRotate(_) => Method::DeviceTokenRotate,
+            Call::DeviceTokenRevoke(_) => Method::DeviceTokenRevoke,
+            Call::NodeList(_) => Method::NodeList,
+            Call::NodeDescribe(_) => Method::NodeDescribe,
+            Call::NodeInvoke(_) => Method::NodeInvoke,
+            Call::NodeInvokeResult(_) => Method::NodeInvokeResult,
+            Call::NodeEvent(_) => Method::NodeEvent,
+            Call::CronList(_) => Method::CronList,
+            Call::CronStatus(_) => Method::CronStatus,
+            Call::CronAdd(_) => Method::CronAdd,
+            Call::CronUpdate(_) => Method::CronUpdate,
+            Call::CronRemove(_) => Method::CronRemove,
+            Call::CronRun(_) => Method::CronRun,
+            Call::CronRuns(_) => Method::CronRuns,
+            Call::Send(_) => Method::Send,
+            Call::Poll(_) => Method::Poll,
             Call::Agent(_) => Method::Agent,
             Call::AgentWait(_) => Method::AgentWait,
             Call::AgentIdentityGet(_) => Method::AgentIdentityGet,
+            Call::BrowserRequest(_) => Method::BrowserRequest,
             Call::ChatHistory(_) => Method::ChatHistory,
             Call::ChatAbort(_) => Method::ChatAbort,
             Call::ChatSend(_) => Method::ChatSend,
-            Call::SessionsList(_) => Method::SessionsList,
+            Call::ChatInject(_) => Method::ChatInject,
+            Call::VoicecallInitiate(_) => Method::VoicecallInitiate,
+            Call::VoicecallStart(_) => Method::VoicecallStart,
+            Call::VoicecallContinue(_) => Method::VoicecallContinue,
+            Call::VoicecallSpeak(_) => Method::VoicecallSpeak,
+            Call::VoicecallEnd(_) => Method::VoicecallEnd,
+            Call::VoicecallStatus(_) => Method::VoicecallStatus,
         }
     }
     /// Decodes params that stand alone.
@@ -67,15 +304,256 @@ impl Call {
             Method::Status => {
                 rt::decode(&tables::IGNORED_PARAMS, params).map(Call::Status)
             }
+            Method::LogsTail => {
+                rt::decode(&tables::LOGS_TAIL_PARAMS, params).map(Call::LogsTail)
+            }
+            Method::ChannelsStatus => {
+                rt::decode(&tables::CHANNELS_STATUS_PARAMS, params)
+                    .map(Call::ChannelsStatus)
+            }
+            Method::ChannelsLogout => {
+                rt::decode(&tables::CHANNELS_LOGOUT_PARAMS, params)
+                    .map(Call::ChannelsLogout)
+            }
+            Method::WebLoginStart => {
+                rt::decode(&tables::WEB_LOGIN_START_PARAMS, params)
+                    .map(Call::WebLoginStart)
+            }
+            Method::WebLoginWait => {
+                rt::decode(&tables::WEB_LOGIN_WAIT_PARAMS, params)
+                    .map(Call::WebLoginWait)
+            }
+            Method::UsageStatus => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::UsageStatus)
+            }
+            Method::UsageCost => {
+                rt::decode(&tables::USAGE_COST_PARAMS, params).map(Call::UsageCost)
+            }
+            Method::TtsStatus => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::TtsStatus)
+            }
+            Method::TtsProviders => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::TtsProviders)
+            }
+            Method::TtsEnable => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::TtsEnable)
+            }
+            Method::TtsDisable => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::TtsDisable)
+            }
+            Method::TtsSetProvider => {
+                rt::decode(&tables::TTS_SET_PROVIDER_PARAMS, params)
+                    .map(Call::TtsSetProvider)
+            }
+            Method::TtsConvert => {
+                rt::decode(&tables::TTS_CONVERT_PARAMS, params).map(Call::TtsConvert)
+            }
+            Method::ConfigGet => {
+                rt::decode(&tables::CONFIG_GET_PARAMS, params).map(Call::ConfigGet)
+            }
+            Method::ConfigSchema => {
+                rt::decode(&tables::CONFIG_SCHEMA_PARAMS, params).map(Call::ConfigSchema)
+            }
+            Method::ConfigSet => {
+                rt::decode(&tables::CONFIG_SET_PARAMS, params).map(Call::ConfigSet)
+            }
+            Method::ConfigPatch => {
+                rt::decode(&tables::CONFIG_PATCH_PARAMS, params).map(Call::ConfigPatch)
+            }
+            Method::ConfigApply => {
+                rt::decode(&tables::CONFIG_APPLY_PARAMS, params).map(Call::ConfigApply)
+            }
+            Method::ExecApprovalsGet => {
+                rt::decode(&tables::EXEC_APPROVALS_GET_PARAMS, params)
+                    .map(Call::ExecApprovalsGet)
+            }
+            Method::ExecApprovalsSet => {
+                rt::decode(&tables::EXEC_APPROVALS_SET_PARAMS, params)
+                    .map(Call::ExecApprovalsSet)
+            }
+            Method::ExecApprovalsNodeGet => {
+                rt::decode(&tables::EXEC_APPROVALS_NODE_GET_PARAMS, params)
+                    .map(Call::ExecApprovalsNodeGet)
+            }
+            Method::ExecApprovalsNodeSet => {
+                rt::decode(&tables::EXEC_APPROVALS_NODE_SET_PARAMS, params)
+                    .map(Call::ExecApprovalsNodeSet)
+            }
+            Method::ExecApprovalRequest => {
+                rt::decode(&tables::EXEC_APPROVAL_REQUEST_PARAMS, params)
+                    .map(Call::ExecApprovalRequest)
+            }
+            Method::ExecApprovalResolve => {
+                rt::decode(&tables::EXEC_APPROVAL_RESOLVE_PARAMS, params)
+                    .map(Call::ExecApprovalResolve)
+            }
+            Method::WizardStart => {
+                rt::decode(&tables::WIZARD_START_PARAMS, params).map(Call::WizardStart)
+            }
+            Method::WizardNext => {
+                rt::decode(&tables::WIZARD_NEXT_PARAMS, params).map(Call::WizardNext)
+            }
+            Method::WizardCancel => {
+                rt::decode(&tables::WIZARD_CANCEL_PARAMS, params).map(Call::WizardCancel)
+            }
+            Method::WizardStatus => {
+                rt::decode(&tables::WIZARD_STATUS_PARAMS, params).map(Call::WizardStatus)
+            }
+            Method::TalkMode => {
+                rt::decode(&tables::TALK_MODE_PARAMS, params).map(Call::TalkMode)
+            }
+            Method::VoicewakeGet => {
+                rt::decode(&tables::IGNORED_PARAMS, params).map(Call::VoicewakeGet)
+            }
+            Method::VoicewakeSet => {
+                rt::decode(&tables::VOICE_WAKE_SET_PARAMS, params)
+                    .map(Call::VoicewakeSet)
+            }
+            Method::ModelsList => {
+                rt::decode(&tables::MODELS_LIST_PARAMS, params).map(Call::ModelsList)
+            }
+            Method::AgentsList => {
+                rt::decode(&tables::AGENTS_LIST_PARAMS, params).map(Call::AgentsList)
+            }
+            Method::SkillsStatus => {
+                rt::decode(&tables::SKILLS_STATUS_PARAMS, params).map(Call::SkillsStatus)
+            }
+            Method::SkillsBins => {
+                rt::decode(&tables::SKILLS_BINS_PARAMS, params).map(Call::SkillsBins)
+            }
+            Method::SkillsInstall => {
+                rt::decode(&tables::SKILLS_INSTALL_PARAMS, params)
+                    .map(Call::SkillsInstall)
+            }
+            Method::SkillsUpdate => {
+                rt::decode(&tables::SKILLS_UPDATE_PARAMS, params).map(Call::SkillsUpdate)
+            }
+            Method::UpdateRun => {
+                rt::decode(&tables::UPDATE_RUN_PARAMS, params).map(Call::UpdateRun)
+            }
+            Method::SessionsList => {
+                rt::decode(&tables::SESSIONS_LIST_PARAMS, params).map(Call::SessionsList)
+            }
+            Method::SessionsPreview => {
+                rt::decode(&tables::SESSIONS_PREVIEW_PARAMS, params)
+                    .map(Call::SessionsPreview)
+            }
+            Method::SessionsResolve => {
+                rt::decode(&tables::SESSIONS_RESOLVE_PARAMS, params)
+                    .map(Call::SessionsResolve)
+            }
+            Method::SessionsPatch => {
+                rt::decode(&tables::SESSIONS_PATCH_PARAMS, params)
+                    .map(Call::SessionsPatch)
+            }
+            Method::SessionsReset => {
+                rt::decode(&tables::SESSIONS_RESET_PARAMS, params)
+                    .map(Call::SessionsReset)
+            }
+            Method::SessionsDelete => {
+                rt::decode(&tables::SESSIONS_DELETE_PARAMS, params)
+                    .map(Call::SessionsDelete)
+            }
+            Method::SessionsCompact => {
+                rt::decode(&tables::SESSIONS_COMPACT_PARAMS, params)
+                    .map(Call::SessionsCompact)
+            }
             Method::LastHeartbeat => {
                 rt::decode(&tables::IGNORED_PARAMS, params).map(Call::LastHeartbeat)
             }
+            Method::SetHeartbeats => {
+                rt::decode(&tables::SET_HEARTBEATS_PARAMS, params)
+                    .map(Call::SetHeartbeats)
+            }
+            Method::Wake => rt::decode(&tables::WAKE_PARAMS, params).map(Call::Wake),
             Method::SystemPresence => {
                 rt::decode(&tables::IGNORED_PARAMS, params).map(Call::SystemPresence)
             }
             Method::SystemEvent => {
                 rt::decode(&tables::SYSTEM_EVENT_PARAMS, params).map(Call::SystemEvent)
             }
+            Method::NodePairRequest => {
+                rt::decode(&tables::NODE_PAIR_REQUEST_PARAMS, params)
+                    .map(Call::NodePairRequest)
+            }
+            Method::NodePairList => {
+                rt::decode(&tables::NODE_PAIR_LIST_PARAMS, params)
+                    .map(Call::NodePairList)
+            }
+            Method::NodePairApprove => {
+                rt::decode(&tables::NODE_PAIR_APPROVE_PARAMS, params)
+                    .map(Call::NodePairApprove)
+            }
+            Method::NodePairReject => {
+                rt::decode(&tables::NODE_PAIR_REJECT_PARAMS, params)
+                    .map(Call::NodePairReject)
+            }
+            Method::NodePairVerify => {
+                rt::decode(&tables::NODE_PAIR_VERIFY_PARAMS, params)
+                    .map(Call::NodePairVerify)
+            }
+            Method::NodeRename => {
+                rt::decode(&tables::NODE_RENAME_PARAMS, params).map(Call::NodeRename)
+            }
+            Method::DevicePairList => {
+                rt::decode(&tables::DEVICE_PAIR_LIST_PARAMS, params)
+                    .map(Call::DevicePairList)
+            }
+            Method::DevicePairApprove => {
+                rt::decode(&tables::DEVICE_PAIR_APPROVE_PARAMS, params)
+                    .map(Call::DevicePairApprove)
+            }
+            Method::DevicePairReject => {
+                rt::decode(&tables::DEVICE_PAIR_REJECT_PARAMS, params)
+                    .map(Call::DevicePairReject)
+            }
+            Method::DeviceTokenRotate => {
+                rt::decode(&tables::DEVICE_TOKEN_ROTATE_PARAMS, params)
+                    .map(Call::DeviceTokenRotate)
+            }
+            Method::DeviceTokenRevoke => {
+                rt::decode(&tables::DEVICE_TOKEN_REVOKE_PARAMS, params)
+                    .map(Call::DeviceTokenRevoke)
+            }
+            Method::NodeList => {
+                rt::decode(&tables::NODE_LIST_PARAMS, params).map(Call::NodeList)
+            }
+            Method::NodeDescribe => {
+                rt::decode(&tables::NODE_DESCRIBE_PARAMS, params).map(Call::NodeDescribe)
+            }
+            Method::NodeInvoke => {
+                rt::decode(&tables::NODE_INVOKE_PARAMS, params).map(Call::NodeInvoke)
+            }
+            Method::NodeInvokeResult => {
+                rt::decode(&tables::NODE_INVOKE_RESULT_PARAMS, params)
+                    .map(Call::NodeInvokeResult)
+            }
+            Method::NodeEvent => {
+                rt::decode(&tables::NODE_EVENT_PARAMS, params).map(Call::NodeEvent)
+            }
+            Method::CronList => {
+                rt::decode(&tables::CRON_LIST_PARAMS, params).map(Call::CronList)
+            }
+            Method::CronStatus => {
+                rt::decode(&tables::CRON_STATUS_PARAMS, params).map(Call::CronStatus)
+            }
+            Method::CronAdd => {
+                rt::decode(&tables::CRON_ADD_REQUEST, params).map(Call::CronAdd)
+            }
+            Method::CronUpdate => {
+                rt::decode(&tables::CRON_UPDATE_REQUEST, params).map(Call::CronUpdate)
+            }
+            Method::CronRemove => {
+                rt::decode(&tables::CRON_REMOVE_PARAMS, params).map(Call::CronRemove)
+            }
+            Method::CronRun => {
+                rt::decode(&tables::CRON_RUN_PARAMS, params).map(Call::CronRun)
+            }
+            Method::CronRuns => {
+                rt::decode(&tables::CRON_RUNS_PARAMS, params).map(Call::CronRuns)
+            }
+            Method::Send => rt::decode(&tables::SEND_PARAMS, params).map(Call::Send),
+            Method::Poll => rt::decode(&tables::POLL_PARAMS, params).map(Call::Poll),
             Method::Agent => rt::decode(&tables::AGENT_PARAMS, params).map(Call::Agent),
             Method::AgentWait => {
                 rt::decode(&tables::AGENT_WAIT_PARAMS, params).map(Call::AgentWait)
@@ -83,6 +561,10 @@ impl Call {
             Method::AgentIdentityGet => {
                 rt::decode(&tables::AGENT_IDENTITY_PARAMS, params)
                     .map(Call::AgentIdentityGet)
+            }
+            Method::BrowserRequest => {
+                rt::decode(&tables::BROWSER_REQUEST_PARAMS, params)
+                    .map(Call::BrowserRequest)
             }
             Method::ChatHistory => {
                 rt::decode(&tables::CHAT_HISTORY_PARAMS, params).map(Call::ChatHistory)
@@ -93,8 +575,31 @@ impl Call {
             Method::ChatSend => {
                 rt::decode(&tables::CHAT_SEND_PARAMS, params).map(Call::ChatSend)
             }
-            Method::SessionsList => {
-                rt::decode(&tables::SESSIONS_LIST_PARAMS, params).map(Call::SessionsList)
+            Method::ChatInject => {
+                rt::decode(&tables::CHAT_INJECT_PARAMS, params).map(Call::ChatInject)
+            }
+            Method::VoicecallInitiate => {
+                rt::decode(&tables::VOICECALL_INITIATE_PARAMS, params)
+                    .map(Call::VoicecallInitiate)
+            }
+            Method::VoicecallStart => {
+                rt::decode(&tables::VOICECALL_START_PARAMS, params)
+                    .map(Call::VoicecallStart)
+            }
+            Method::VoicecallContinue => {
+                rt::decode(&tables::VOICECALL_SAY_PARAMS, params)
+                    .map(Call::VoicecallContinue)
+            }
+            Method::VoicecallSpeak => {
+                rt::decode(&tables::VOICECALL_SAY_PARAMS, params)
+                    .map(Call::VoicecallSpeak)
+            }
+            Method::VoicecallEnd => {
+                rt::decode(&tables::VOICECALL_END_PARAMS, params).map(Call::VoicecallEnd)
+            }
+            Method::VoicecallStatus => {
+                rt::decode(&tables::VOICECALL_STATUS_PARAMS, params)
+                    .map(Call::VoicecallStatus)
             }
         }
     }
@@ -128,6 +633,366 @@ impl rt::ParamsOf for Call {
                     )
                     .map(Call::Status)
             }
+            Method::LogsTail => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::LogsTailParams>,
+                        >::new(&tables::LOGS_TAIL_PARAMS),
+                    )
+                    .map(Call::LogsTail)
+            }
+            Method::ChannelsStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ChannelsStatusParams>,
+                        >::new(&tables::CHANNELS_STATUS_PARAMS),
+                    )
+                    .map(Call::ChannelsStatus)
+            }
+            Method::ChannelsLogout => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ChannelsLogoutParams>,
+                        >::new(&tables::CHANNELS_LOGOUT_PARAMS),
+                    )
+                    .map(Call::ChannelsLogout)
+            }
+            Method::WebLoginStart => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WebLoginStartParams>,
+                        >::new(&tables::WEB_LOGIN_START_PARAMS),
+                    )
+                    .map(Call::WebLoginStart)
+            }
+            Method::WebLoginWait => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WebLoginWaitParams>,
+                        >::new(&tables::WEB_LOGIN_WAIT_PARAMS),
+                    )
+                    .map(Call::WebLoginWait)
+            }
+            Method::UsageStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::UsageStatus)
+            }
+            Method::UsageCost => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::UsageCostParams>,
+                        >::new(&tables::USAGE_COST_PARAMS),
+                    )
+                    .map(Call::UsageCost)
+            }
+            Method::TtsStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::TtsStatus)
+            }
+            Method::TtsProviders => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::TtsProviders)
+            }
+            Method::TtsEnable => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::TtsEnable)
+            }
+            Method::TtsDisable => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::TtsDisable)
+            }
+            Method::TtsSetProvider => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::TtsSetProviderParams>,
+                        >::new(&tables::TTS_SET_PROVIDER_PARAMS),
+                    )
+                    .map(Call::TtsSetProvider)
+            }
+            Method::TtsConvert => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::TtsConvertParams>,
+                        >::new(&tables::TTS_CONVERT_PARAMS),
+                    )
+                    .map(Call::TtsConvert)
+            }
+            Method::ConfigGet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigGetParams>,
+                        >::new(&tables::CONFIG_GET_PARAMS),
+                    )
+                    .map(Call::ConfigGet)
+            }
+            Method::ConfigSchema => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigSchemaParams>,
+                        >::new(&tables::CONFIG_SCHEMA_PARAMS),
+                    )
+                    .map(Call::ConfigSchema)
+            }
+            Method::ConfigSet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigSetParams>,
+                        >::new(&tables::CONFIG_SET_PARAMS),
+                    )
+                    .map(Call::ConfigSet)
+            }
+            Method::ConfigPatch => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigPatchParams>,
+                        >::new(&tables::CONFIG_PATCH_PARAMS),
+                    )
+                    .map(Call::ConfigPatch)
+            }
+            Method::ConfigApply => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ConfigApplyParams>,
+                        >::new(&tables::CONFIG_APPLY_PARAMS),
+                    )
+                    .map(Call::ConfigApply)
+            }
+            Method::ExecApprovalsGet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalsGetParams>,
+                        >::new(&tables::EXEC_APPROVALS_GET_PARAMS),
+                    )
+                    .map(Call::ExecApprovalsGet)
+            }
+            Method::ExecApprovalsSet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalsSetParams>,
+                        >::new(&tables::EXEC_APPROVALS_SET_PARAMS),
+                    )
+                    .map(Call::ExecApprovalsSet)
+            }
+            Method::ExecApprovalsNodeGet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalsNodeGetParams>,
+                        >::new(&tables::EXEC_APPROVALS_NODE_GET_PARAMS),
+                    )
+                    .map(Call::ExecApprovalsNodeGet)
+            }
+            Method::ExecApprovalsNodeSet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalsNodeSetParams>,
+                        >::new(&tables::EXEC_APPROVALS_NODE_SET_PARAMS),
+                    )
+                    .map(Call::ExecApprovalsNodeSet)
+            }
+            Method::ExecApprovalRequest => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalRequestParams>,
+                        >::new(&tables::EXEC_APPROVAL_REQUEST_PARAMS),
+                    )
+                    .map(Call::ExecApprovalRequest)
+            }
+            Method::ExecApprovalResolve => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ExecApprovalResolveParams>,
+                        >::new(&tables::EXEC_APPROVAL_RESOLVE_PARAMS),
+                    )
+                    .map(Call::ExecApprovalResolve)
+            }
+            Method::WizardStart => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WizardStartParams>,
+                        >::new(&tables::WIZARD_START_PARAMS),
+                    )
+                    .map(Call::WizardStart)
+            }
+            Method::WizardNext => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WizardNextParams>,
+                        >::new(&tables::WIZARD_NEXT_PARAMS),
+                    )
+                    .map(Call::WizardNext)
+            }
+            Method::WizardCancel => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WizardCancelParams>,
+                        >::new(&tables::WIZARD_CANCEL_PARAMS),
+                    )
+                    .map(Call::WizardCancel)
+            }
+            Method::WizardStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::WizardStatusParams>,
+                        >::new(&tables::WIZARD_STATUS_PARAMS),
+                    )
+                    .map(Call::WizardStatus)
+            }
+            Method::TalkMode => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::TalkModeParams>,
+                        >::new(&tables::TALK_MODE_PARAMS),
+                    )
+                    .map(Call::TalkMode)
+            }
+            Method::VoicewakeGet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::IgnoredParams>,
+                        >::new(&tables::IGNORED_PARAMS),
+                    )
+                    .map(Call::VoicewakeGet)
+            }
+            Method::VoicewakeSet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoiceWakeSetParams>,
+                        >::new(&tables::VOICE_WAKE_SET_PARAMS),
+                    )
+                    .map(Call::VoicewakeSet)
+            }
+            Method::ModelsList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::ModelsListParams>,
+                        >::new(&tables::MODELS_LIST_PARAMS),
+                    )
+                    .map(Call::ModelsList)
+            }
+            Method::AgentsList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::AgentsListParams>,
+                        >::new(&tables::AGENTS_LIST_PARAMS),
+                    )
+                    .map(Call::AgentsList)
+            }
+            Method::SkillsStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SkillsStatusParams>,
+                        >::new(&tables::SKILLS_STATUS_PARAMS),
+                    )
+                    .map(Call::SkillsStatus)
+            }
+            Method::SkillsBins => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SkillsBinsParams>,
+                        >::new(&tables::SKILLS_BINS_PARAMS),
+                    )
+                    .map(Call::SkillsBins)
+            }
+            Method::SkillsInstall => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SkillsInstallParams>,
+                        >::new(&tables::SKILLS_INSTALL_PARAMS),
+                    )
+                    .map(Call::SkillsInstall)
+            }
+            Method::SkillsUpdate => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SkillsUpdateParams>,
+                        >::new(&tables::SKILLS_UPDATE_PARAMS),
+                    )
+                    .map(Call::SkillsUpdate)
+            }
+            Method::UpdateRun => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::UpdateRunParams>,
+                        >::new(&tables::UPDATE_RUN_PARAMS),
+                    )
+                    .map(Call::UpdateRun)
+            }
+            Method::SessionsList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsListParams>,
+                        >::new(&tables::SESSIONS_LIST_PARAMS),
+                    )
+                    .map(Call::SessionsList)
+            }
+            Method::SessionsPreview => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsPreviewParams>,
+                        >::new(&tables::SESSIONS_PREVIEW_PARAMS),
+                    )
+                    .map(Call::SessionsPreview)
+            }
+            Method::SessionsResolve => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsResolveParams>,
+                        >::new(&tables::SESSIONS_RESOLVE_PARAMS),
+                    )
+                    .map(Call::SessionsResolve)
+            }
+            Method::SessionsPatch => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsPatchParams>,
+                        >::new(&tables::SESSIONS_PATCH_PARAMS),
+                    )
+                    .map(Call::SessionsPatch)
+            }
+            Method::SessionsReset => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsResetParams>,
+                        >::new(&tables::SESSIONS_RESET_PARAMS),
+                    )
+                    .map(Call::SessionsReset)
+            }
+            Method::SessionsDelete => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsDeleteParams>,
+                        >::new(&tables::SESSIONS_DELETE_PARAMS),
+                    )
+                    .map(Call::SessionsDelete)
+            }
+            Method::SessionsCompact => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SessionsCompactParams>,
+                        >::new(&tables::SESSIONS_COMPACT_PARAMS),
+                    )
+                    .map(Call::SessionsCompact)
+            }
             Method::LastHeartbeat => {
                 map.next_value_seed(
                         Checked::<
@@ -135,6 +1000,20 @@ impl rt::ParamsOf for Call {
                         >::new(&tables::IGNORED_PARAMS),
                     )
                     .map(Call::LastHeartbeat)
+            }
+            Method::SetHeartbeats => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::SetHeartbeatsParams>,
+                        >::new(&tables::SET_HEARTBEATS_PARAMS),
+                    )
+                    .map(Call::SetHeartbeats)
+            }
+            Method::Wake => {
+                map.next_value_seed(
+                        Checked::<Box<types::WakeParams>>::new(&tables::WAKE_PARAMS),
+                    )
+                    .map(Call::Wake)
             }
             Method::SystemPresence => {
                 map.next_value_seed(
@@ -151,6 +1030,202 @@ impl rt::ParamsOf for Call {
                         >::new(&tables::SYSTEM_EVENT_PARAMS),
                     )
                     .map(Call::SystemEvent)
+            }
+            Method::NodePairRequest => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairRequestParams>,
+                        >::new(&tables::NODE_PAIR_REQUEST_PARAMS),
+                    )
+                    .map(Call::NodePairRequest)
+            }
+            Method::NodePairList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairListParams>,
+                        >::new(&tables::NODE_PAIR_LIST_PARAMS),
+                    )
+                    .map(Call::NodePairList)
+            }
+            Method::NodePairApprove => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairApproveParams>,
+                        >::new(&tables::NODE_PAIR_APPROVE_PARAMS),
+                    )
+                    .map(Call::NodePairApprove)
+            }
+            Method::NodePairReject => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairRejectParams>,
+                        >::new(&tables::NODE_PAIR_REJECT_PARAMS),
+                    )
+                    .map(Call::NodePairReject)
+            }
+            Method::NodePairVerify => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodePairVerifyParams>,
+                        >::new(&tables::NODE_PAIR_VERIFY_PARAMS),
+                    )
+                    .map(Call::NodePairVerify)
+            }
+            Method::NodeRename => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeRenameParams>,
+                        >::new(&tables::NODE_RENAME_PARAMS),
+                    )
+                    .map(Call::NodeRename)
+            }
+            Method::DevicePairList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DevicePairListParams>,
+                        >::new(&tables::DEVICE_PAIR_LIST_PARAMS),
+                    )
+                    .map(Call::DevicePairList)
+            }
+            Method::DevicePairApprove => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DevicePairApproveParams>,
+                        >::new(&tables::DEVICE_PAIR_APPROVE_PARAMS),
+                    )
+                    .map(Call::DevicePairApprove)
+            }
+            Method::DevicePairReject => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DevicePairRejectParams>,
+                        >::new(&tables::DEVICE_PAIR_REJECT_PARAMS),
+                    )
+                    .map(Call::DevicePairReject)
+            }
+            Method::DeviceTokenRotate => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DeviceTokenRotateParams>,
+                        >::new(&tables::DEVICE_TOKEN_ROTATE_PARAMS),
+                    )
+                    .map(Call::DeviceTokenRotate)
+            }
+            Method::DeviceTokenRevoke => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::DeviceTokenRevokeParams>,
+                        >::new(&tables::DEVICE_TOKEN_REVOKE_PARAMS),
+                    )
+                    .map(Call::DeviceTokenRevoke)
+            }
+            Method::NodeList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeListParams>,
+                        >::new(&tables::NODE_LIST_PARAMS),
+                    )
+                    .map(Call::NodeList)
+            }
+            Method::NodeDescribe => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeDescribeParams>,
+                        >::new(&tables::NODE_DESCRIBE_PARAMS),
+                    )
+                    .map(Call::NodeDescribe)
+            }
+            Method::NodeInvoke => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeInvokeParams>,
+                        >::new(&tables::NODE_INVOKE_PARAMS),
+                    )
+                    .map(Call::NodeInvoke)
+            }
+            Method::NodeInvokeResult => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeInvokeResultParams>,
+                        >::new(&tables::NODE_INVOKE_RESULT_PARAMS),
+                    )
+                    .map(Call::NodeInvokeResult)
+            }
+            Method::NodeEvent => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::NodeEventParams>,
+                        >::new(&tables::NODE_EVENT_PARAMS),
+                    )
+                    .map(Call::NodeEvent)
+            }
+            Method::CronList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronListParams>,
+                        >::new(&tables::CRON_LIST_PARAMS),
+                    )
+                    .map(Call::CronList)
+            }
+            Method::CronStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronStatusParams>,
+                        >::new(&tables::CRON_STATUS_PARAMS),
+                    )
+                    .map(Call::CronStatus)
+            }
+            Method::CronAdd => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronAddRequest>,
+                        >::new(&tables::CRON_ADD_REQUEST),
+                    )
+                    .map(Call::CronAdd)
+            }
+            Method::CronUpdate => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronUpdateRequest>,
+                        >::new(&tables::CRON_UPDATE_REQUEST),
+                    )
+                    .map(Call::CronUpdate)
+            }
+            Method::CronRemove => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronRemoveParams>,
+                        >::new(&tables::CRON_REMOVE_PARAMS),
+                    )
+                    .map(Call::CronRemove)
+            }
+            Method::CronRun => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronRunParams>,
+                        >::new(&tables::CRON_RUN_PARAMS),
+                    )
+                    .map(Call::CronRun)
+            }
+            Method::CronRuns => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::CronRunsParams>,
+                        >::new(&tables::CRON_RUNS_PARAMS),
+                    )
+                    .map(Call::CronRuns)
+            }
+            Method::Send => {
+                map.next_value_seed(
+                        Checked::<Box<types::SendParams>>::new(&tables::SEND_PARAMS),
+                    )
+                    .map(Call::Send)
+            }
+            Method::Poll => {
+                map.next_value_seed(
+                        Checked::<Box<types::PollParams>>::new(&tables::POLL_PARAMS),
+                    )
+                    .map(Call::Poll)
             }
             Method::Agent => {
                 map.next_value_seed(
@@ -173,6 +1248,14 @@ impl rt::ParamsOf for Call {
                         >::new(&tables::AGENT_IDENTITY_PARAMS),
                     )
                     .map(Call::AgentIdentityGet)
+            }
+            Method::BrowserRequest => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::BrowserRequestParams>,
+                        >::new(&tables::BROWSER_REQUEST_PARAMS),
+                    )
+                    .map(Call::BrowserRequest)
             }
             Method::ChatHistory => {
                 map.next_value_seed(
@@ -198,13 +1281,61 @@ impl rt::ParamsOf for Call {
                     )
                     .map(Call::ChatSend)
             }
-            Method::SessionsList => {
+            Method::ChatInject => {
                 map.next_value_seed(
                         Checked::<
-                            Box<types::SessionsListParams>,
-                        >::new(&tables::SESSIONS_LIST_PARAMS),
+                            Box<types::ChatInjectParams>,
+                        >::new(&tables::CHAT_INJECT_PARAMS),
                     )
-                    .map(Call::SessionsList)
+                    .map(Call::ChatInject)
+            }
+            Method::VoicecallInitiate => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallInitiateParams>,
+                        >::new(&tables::VOICECALL_INITIATE_PARAMS),
+                    )
+                    .map(Call::VoicecallInitiate)
+            }
+            Method::VoicecallStart => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallStartParams>,
+                        >::new(&tables::VOICECALL_START_PARAMS),
+                    )
+                    .map(Call::VoicecallStart)
+            }
+            Method::VoicecallContinue => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallSayParams>,
+                        >::new(&tables::VOICECALL_SAY_PARAMS),
+                    )
+                    .map(Call::VoicecallContinue)
+            }
+            Method::VoicecallSpeak => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallSayParams>,
+                        >::new(&tables::VOICECALL_SAY_PARAMS),
+                    )
+                    .map(Call::VoicecallSpeak)
+            }
+            Method::VoicecallEnd => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallEndParams>,
+                        >::new(&tables::VOICECALL_END_PARAMS),
+                    )
+                    .map(Call::VoicecallEnd)
+            }
+            Method::VoicecallStatus => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::VoicecallStatusParams>,
+                        >::new(&tables::VOICECALL_STATUS_PARAMS),
+                    )
+                    .map(Call::VoicecallStatus)
             }
         }
     }

@@ -58,6 +58,395 @@ pub trait GatewayCalls: Transport {
     ) -> impl Future<Output = Result<types::StatusSummary, Self::Error>> + Send {
         self.call(Method::Status, params)
     }
+    /// `logs.tail`: The end of the log, or what came since a cursor.
+    ///
+    /// Without cursor the last maxBytes are read; a cursor reads on from there. A piece that begins inside a line drops that line. A last line that is still being written is returned as far as it is, and the cursor passes it. Where today's file does not exist, the newest of its folder is read; where there is none, the answer is empty.
+    fn logs_tail(
+        &self,
+        params: &types::LogsTailParams,
+    ) -> impl Future<Output = Result<types::LogsTailResult, Self::Error>> + Send {
+        self.call(Method::LogsTail, params)
+    }
+    /// `channels.status`: Every loaded channel with its accounts and how they are.
+    ///
+    /// With probe each configured account asks its service first, one after the other, each within timeoutMs; lastProbeAt tells that it did.
+    fn channels_status(
+        &self,
+        params: &types::ChannelsStatusParams,
+    ) -> impl Future<Output = Result<types::ChannelsStatusResult, Self::Error>> + Send {
+        self.call(Method::ChannelsStatus, params)
+    }
+    /// `channels.logout`: Stops an account and forgets its login.
+    ///
+    /// The account is stopped first. A channel that is not loaded is no channel.
+    fn channels_logout(
+        &self,
+        params: &types::ChannelsLogoutParams,
+    ) -> impl Future<Output = Result<types::ChannelsLogoutResult, Self::Error>> + Send {
+        self.call(Method::ChannelsLogout, params)
+    }
+    /// `web.login.start`: Begins to link an account by a QR code that a person scans.
+    ///
+    /// Not in features unless a loaded channel links that way (WhatsApp). The account is stopped first. An open login younger than limits.webLoginTtlMs gives its code again. What goes wrong with the service is told in message, not as an error.
+    fn web_login_start(
+        &self,
+        params: &types::WebLoginStartParams,
+    ) -> impl Future<Output = Result<types::WebLoginStartResult, Self::Error>> + Send {
+        self.call(Method::WebLoginStart, params)
+    }
+    /// `web.login.wait`: Waits until the code is scanned, then starts the account.
+    ///
+    /// Not in features unless a loaded channel links that way.
+    fn web_login_wait(
+        &self,
+        params: &types::WebLoginWaitParams,
+    ) -> impl Future<Output = Result<types::WebLoginWaitResult, Self::Error>> + Send {
+        self.call(Method::WebLoginWait, params)
+    }
+    /// `usage.status`: How much of each model provider's quota is used.
+    ///
+    /// Only providers with credentials are asked, each within limits.usageProviderMs; one that does not answer within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error.
+    fn usage_status(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::UsageStatusResult, Self::Error>> + Send {
+        self.call(Method::UsageStatus, params)
+    }
+    /// `usage.cost`: Tokens and cost of the last days, day by day.
+    ///
+    /// Counts the assistant's messages with usage in the default agent's transcripts, from the present time of day days - 1 days ago. An answer is kept for limits.usageCostCacheMs, and the old one is given while it is renewed.
+    fn usage_cost(
+        &self,
+        params: &types::UsageCostParams,
+    ) -> impl Future<Output = Result<types::UsageCostResult, Self::Error>> + Send {
+        self.call(Method::UsageCost, params)
+    }
+    /// `tts.status`: Whether replies are spoken, and by whom.
+    ///
+    /// What a person chose over this protocol goes before the config. Without either the first of openai, elevenlabs and edge that has what it needs is used.
+    fn tts_status(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsStatusResult, Self::Error>> + Send {
+        self.call(Method::TtsStatus, params)
+    }
+    /// `tts.providers`: The services that can speak, with their models and voices.
+    fn tts_providers(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsProvidersResult, Self::Error>> + Send {
+        self.call(Method::TtsProviders, params)
+    }
+    /// `tts.enable`: Speaks every reply from now on.
+    fn tts_enable(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsSwitchResult, Self::Error>> + Send {
+        self.call(Method::TtsEnable, params)
+    }
+    /// `tts.disable`: Speaks no reply from now on.
+    fn tts_disable(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsSwitchResult, Self::Error>> + Send {
+        self.call(Method::TtsDisable, params)
+    }
+    /// `tts.setProvider`: Chooses the service that speaks.
+    ///
+    /// Whether it has what it needs is not checked here; see tts.status.
+    fn tts_set_provider(
+        &self,
+        params: &types::TtsSetProviderParams,
+    ) -> impl Future<Output = Result<types::TtsSetProviderResult, Self::Error>> + Send {
+        self.call(Method::TtsSetProvider, params)
+    }
+    /// `tts.convert`: Speaks a text into a file on the gateway's machine.
+    ///
+    /// Where the chosen service fails the others are tried, in the order of tts.status. The file is removed after limits.ttsAudioTtlMs.
+    fn tts_convert(
+        &self,
+        params: &types::TtsConvertParams,
+    ) -> impl Future<Output = Result<types::TtsConvertResult, Self::Error>> + Send {
+        self.call(Method::TtsConvert, params)
+    }
+    /// `config.get`: The config file as it is, as it counts, and what is wrong with it.
+    ///
+    /// Secrets are shown as they stand, since people edit the text; therefore it takes the admin scope.
+    fn config_get(
+        &self,
+        params: &types::ConfigGetParams,
+    ) -> impl Future<Output = Result<types::ConfigSnapshot, Self::Error>> + Send {
+        self.call(Method::ConfigGet, params)
+    }
+    /// `config.schema`: A JSON Schema of the config file, with hints for forms.
+    fn config_schema(
+        &self,
+        params: &types::ConfigSchemaParams,
+    ) -> impl Future<Output = Result<types::ConfigSchemaResponse, Self::Error>> + Send {
+        self.call(Method::ConfigSchema, params)
+    }
+    /// `config.set`: Replaces the config file.
+    ///
+    /// baseHash must be the hash of config.get as soon as a file exists. No restart is planned here, but the watcher of the file may find one necessary.
+    fn config_set(
+        &self,
+        params: &types::ConfigSetParams,
+    ) -> impl Future<Output = Result<types::ConfigSetResult, Self::Error>> + Send {
+        self.call(Method::ConfigSet, params)
+    }
+    /// `config.patch`: Changes parts of the config file and restarts the gateway.
+    ///
+    /// raw is a merge patch: null removes a member, lists are replaced. It is laid over the text of the file, so that neither defaults nor the values of variables get written into it. baseHash as for config.set.
+    fn config_patch(
+        &self,
+        params: &types::ConfigPatchParams,
+    ) -> impl Future<Output = Result<types::ConfigWriteRestart, Self::Error>> + Send {
+        self.call(Method::ConfigPatch, params)
+    }
+    /// `config.apply`: Replaces the config file and restarts the gateway.
+    ///
+    /// baseHash as for config.set.
+    fn config_apply(
+        &self,
+        params: &types::ConfigApplyParams,
+    ) -> impl Future<Output = Result<types::ConfigWriteRestart, Self::Error>> + Send {
+        self.call(Method::ConfigApply, params)
+    }
+    /// `exec.approvals.get`: The standing rules of this machine.
+    ///
+    /// Missing rules are made, unreadable ones replaced by empty ones, entries get their ids; so they always exist. The token of the approval socket is never shown.
+    fn exec_approvals_get(
+        &self,
+        params: &types::ExecApprovalsGetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsSnapshot, Self::Error>> + Send {
+        self.call(Method::ExecApprovalsGet, params)
+    }
+    /// `exec.approvals.set`: Replaces the standing rules of this machine.
+    ///
+    /// Whoever writes proves by baseHash what they have read: execApprovalsHashRequired, execApprovalsHashUnavailable, execApprovalsChanged. Rules of the agent default are merged into those of main.
+    fn exec_approvals_set(
+        &self,
+        params: &types::ExecApprovalsSetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsSnapshot, Self::Error>> + Send {
+        self.call(Method::ExecApprovalsSet, params)
+    }
+    /// `exec.approvals.node.get`: The standing rules of a node.
+    ///
+    /// Runs system.execApprovals.get there, whatever commands are allowed to it, within limits.nodeInvokeTimeoutMs. Errors of the node carry NodeErrorDetails.
+    fn exec_approvals_node_get(
+        &self,
+        params: &types::ExecApprovalsNodeGetParams,
+    ) -> impl Future<
+        Output = Result<types::ExecApprovalsNodeResult, Self::Error>,
+    > + Send {
+        self.call(Method::ExecApprovalsNodeGet, params)
+    }
+    /// `exec.approvals.node.set`: Replaces the standing rules of a node.
+    ///
+    /// Runs system.execApprovals.set there with file and baseHash, whatever commands are allowed to it, within limits.nodeInvokeTimeoutMs. The node judges both. Errors of the node carry NodeErrorDetails.
+    fn exec_approvals_node_set(
+        &self,
+        params: &types::ExecApprovalsNodeSetParams,
+    ) -> impl Future<
+        Output = Result<types::ExecApprovalsNodeResult, Self::Error>,
+    > + Send {
+        self.call(Method::ExecApprovalsNodeSet, params)
+    }
+    /// `exec.approval.request`: Asks people whether a command may run; answered when one decides or the time is over.
+    ///
+    /// The connection stays free for other requests. A caller that leaves does not withdraw the question. Nobody is told when the time is over but the caller: clients drop the question at expiresAtMs.
+    fn exec_approval_request(
+        &self,
+        params: &types::ExecApprovalRequestParams,
+    ) -> impl Future<
+        Output = Result<types::ExecApprovalRequestResult, Self::Error>,
+    > + Send {
+        self.call(Method::ExecApprovalRequest, params)
+    }
+    /// `exec.approval.resolve`: Decides whether a command may run; the first decision counts.
+    fn exec_approval_resolve(
+        &self,
+        params: &types::ExecApprovalResolveParams,
+    ) -> impl Future<Output = Result<types::OkResult, Self::Error>> + Send {
+        self.call(Method::ExecApprovalResolve, params)
+    }
+    /// `wizard.start`: Starts the wizard and waits for its first step.
+    ///
+    /// The wizard writes config, workspace and credentials as it goes.
+    fn wizard_start(
+        &self,
+        params: &types::WizardStartParams,
+    ) -> impl Future<Output = Result<types::WizardStartResult, Self::Error>> + Send {
+        self.call(Method::WizardStart, params)
+    }
+    /// `wizard.next`: Answers the present step and waits for the next.
+    ///
+    /// Without answer the present step is shown again. An answer that the wizard refuses ends it with status error. A result that says done forgets the wizard.
+    fn wizard_next(
+        &self,
+        params: &types::WizardNextParams,
+    ) -> impl Future<Output = Result<types::WizardNextResult, Self::Error>> + Send {
+        self.call(Method::WizardNext, params)
+    }
+    /// `wizard.cancel`: Ends the wizard where it stands and forgets it.
+    fn wizard_cancel(
+        &self,
+        params: &types::WizardCancelParams,
+    ) -> impl Future<Output = Result<types::WizardStatusResult, Self::Error>> + Send {
+        self.call(Method::WizardCancel, params)
+    }
+    /// `wizard.status`: How the wizard is.
+    ///
+    /// A wizard that has ended tells it once and is forgotten; therefore this counts as a write.
+    fn wizard_status(
+        &self,
+        params: &types::WizardStatusParams,
+    ) -> impl Future<Output = Result<types::WizardStatusResult, Self::Error>> + Send {
+        self.call(Method::WizardStatus, params)
+    }
+    /// `talk.mode`: Tells everybody that talk mode goes on or off, or what it is doing.
+    ///
+    /// Nothing is kept. From a chat page it needs a connected phone or tablet: else talkNeedsMobileNode.
+    fn talk_mode(
+        &self,
+        params: &types::TalkModeParams,
+    ) -> impl Future<Output = Result<types::TalkModeState, Self::Error>> + Send {
+        self.call(Method::TalkMode, params)
+    }
+    /// `voicewake.get`: The words that wake a listening device.
+    fn voicewake_get(
+        &self,
+        params: &types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::VoiceWakeTriggers, Self::Error>> + Send {
+        self.call(Method::VoicewakeGet, params)
+    }
+    /// `voicewake.set`: Sets the words that wake a listening device, and tells everybody.
+    fn voicewake_set(
+        &self,
+        params: &types::VoiceWakeSetParams,
+    ) -> impl Future<Output = Result<types::VoiceWakeTriggers, Self::Error>> + Send {
+        self.call(Method::VoicewakeSet, params)
+    }
+    /// `models.list`: Models by provider and name, whether there is a key for them or not.
+    ///
+    /// What the config lists. A list that cannot be read counts as empty.
+    fn models_list(
+        &self,
+        params: &types::ModelsListParams,
+    ) -> impl Future<Output = Result<types::ModelsListResult, Self::Error>> + Send {
+        self.call(Method::ModelsList, params)
+    }
+    /// `agents.list`: Agents, the default one first, then by id.
+    ///
+    /// Those of the config and the default one; without any in the config, those that have a folder of their own. The original also lists the main conversation's name when no agent has it; that is no agent, so it is left out.
+    fn agents_list(
+        &self,
+        params: &types::AgentsListParams,
+    ) -> impl Future<Output = Result<types::AgentsListResult, Self::Error>> + Send {
+        self.call(Method::AgentsList, params)
+    }
+    /// `skills.status`: Skills that the default agent finds, with what each needs and what is missing.
+    fn skills_status(
+        &self,
+        params: &types::SkillsStatusParams,
+    ) -> impl Future<Output = Result<types::SkillsStatusResult, Self::Error>> + Send {
+        self.call(Method::SkillsStatus, params)
+    }
+    /// `skills.bins`: Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is refused, admins too.
+    fn skills_bins(
+        &self,
+        params: &types::SkillsBinsParams,
+    ) -> impl Future<Output = Result<types::SkillsBinsResult, Self::Error>> + Send {
+        self.call(Method::SkillsBins, params)
+    }
+    /// `skills.install`: Installs what a skill needs, and waits for it.
+    ///
+    /// Runs a package manager or downloads a file, as the chosen option of skills.status says. A failure comes as an error with the same payload beside it.
+    fn skills_install(
+        &self,
+        params: &types::SkillsInstallParams,
+    ) -> impl Future<Output = Result<types::SkillsInstallResult, Self::Error>> + Send {
+        self.call(Method::SkillsInstall, params)
+    }
+    /// `skills.update`: Changes the settings of a skill in the config.
+    ///
+    /// Needs no base hash, and takes any key, known or not. The config file changes, with all that follows from it.
+    fn skills_update(
+        &self,
+        params: &types::SkillsUpdateParams,
+    ) -> impl Future<Output = Result<types::SkillsUpdateResult, Self::Error>> + Send {
+        self.call(Method::SkillsUpdate, params)
+    }
+    /// `update.run`: Updates the gateway and restarts it.
+    ///
+    /// Answers ok also when the update was skipped or failed: result.status tells. A restart is planned either way, and restart is always in the answer.
+    fn update_run(
+        &self,
+        params: &types::UpdateRunParams,
+    ) -> impl Future<Output = Result<types::UpdateRunResult, Self::Error>> + Send {
+        self.call(Method::UpdateRun, params)
+    }
+    /// `sessions.list`: Conversations, newest first.
+    ///
+    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes, limit.
+    fn sessions_list(
+        &self,
+        params: &types::SessionsListParams,
+    ) -> impl Future<Output = Result<types::SessionsListResult, Self::Error>> + Send {
+        self.call(Method::SessionsList, params)
+    }
+    /// `sessions.preview`: The last words of several conversations.
+    fn sessions_preview(
+        &self,
+        params: &types::SessionsPreviewParams,
+    ) -> impl Future<Output = Result<types::SessionsPreviewResult, Self::Error>> + Send {
+        self.call(Method::SessionsPreview, params)
+    }
+    /// `sessions.resolve`: The full name of one conversation, found by a name, a session id or a label.
+    ///
+    /// It changes nothing, but no scope below admin has it.
+    fn sessions_resolve(
+        &self,
+        params: &types::SessionsResolveParams,
+    ) -> impl Future<Output = Result<types::SessionsResolveResult, Self::Error>> + Send {
+        self.call(Method::SessionsResolve, params)
+    }
+    /// `sessions.patch`: Changes settings of a conversation; one that does not exist is made.
+    ///
+    /// Absent members stay, null clears. The first member that is refused ends it, and nothing is changed. Level words are accepted in any case and with synonyms, and stored in one form: off clears thinkingLevel, reasoningLevel and responseUsage, and is stored as off for verboseLevel and elevatedLevel.
+    fn sessions_patch(
+        &self,
+        params: &types::SessionsPatchParams,
+    ) -> impl Future<Output = Result<types::SessionsPatchResult, Self::Error>> + Send {
+        self.call(Method::SessionsPatch, params)
+    }
+    /// `sessions.reset`: Begins a new transcript in a conversation, with the same settings.
+    ///
+    /// Kept: thinkingLevel, verboseLevel, reasoningLevel, responseUsage, model, contextTokens, sendPolicy, label, origin, lastChannel, lastTo. Everything else is gone, chosen models and group names too. The old transcript stays where it is, and a run that goes on is not stopped. A conversation that does not exist is made.
+    fn sessions_reset(
+        &self,
+        params: &types::SessionsResetParams,
+    ) -> impl Future<Output = Result<types::SessionsResetResult, Self::Error>> + Send {
+        self.call(Method::SessionsReset, params)
+    }
+    /// `sessions.delete`: Removes a conversation. Its run is stopped first, and that of its subagents.
+    ///
+    /// Waits up to limits.sessionDeleteWaitMs for the run to end. Only the default agent's main conversation cannot be removed. One that does not exist is no error.
+    fn sessions_delete(
+        &self,
+        params: &types::SessionsDeleteParams,
+    ) -> impl Future<Output = Result<types::SessionsDeleteResult, Self::Error>> + Send {
+        self.call(Method::SessionsDelete, params)
+    }
+    /// `sessions.compact`: Cuts a transcript to its last lines. Nothing is summarised.
+    ///
+    /// The whole transcript is kept beside it. Token counts are cleared, since nobody knows them any more.
+    fn sessions_compact(
+        &self,
+        params: &types::SessionsCompactParams,
+    ) -> impl Future<Output = Result<types::SessionsCompactResult, Self::Error>> + Send {
+        self.call(Method::SessionsCompact, params)
+    }
     /// `last-heartbeat`: The last heartbeat's outcome, null before the first.
     fn last_heartbeat(
         &self,
@@ -66,6 +455,22 @@ pub trait GatewayCalls: Transport {
         Output = Result<Option<types::HeartbeatEvent>, Self::Error>,
     > + Send {
         self.call(Method::LastHeartbeat, params)
+    }
+    /// `set-heartbeats`: Switches all heartbeats on or off until the gateway stops.
+    fn set_heartbeats(
+        &self,
+        params: &types::SetHeartbeatsParams,
+    ) -> impl Future<Output = Result<types::SetHeartbeatsResult, Self::Error>> + Send {
+        self.call(Method::SetHeartbeats, params)
+    }
+    /// `wake`: Notes a text for the main conversation, and wakes the agent if it is urgent.
+    ///
+    /// Without urgency the text waits for the next heartbeat. The answer does not wait for either.
+    fn wake(
+        &self,
+        params: &types::WakeParams,
+    ) -> impl Future<Output = Result<types::WakeResult, Self::Error>> + Send {
+        self.call(Method::Wake, params)
     }
     /// `system-presence`: Who is here.
     fn system_presence(
@@ -80,6 +485,223 @@ pub trait GatewayCalls: Transport {
         params: &types::SystemEventParams,
     ) -> impl Future<Output = Result<types::OkResult, Self::Error>> + Send {
         self.call(Method::SystemEvent, params)
+    }
+    /// `node.pair.request`: Asks for a node to be paired.
+    ///
+    /// One request a node: a repeat is answered with the first as it was. It waits limits.pairingTtlMs. Nothing is approved by itself.
+    fn node_pair_request(
+        &self,
+        params: &types::NodePairRequestParams,
+    ) -> impl Future<Output = Result<types::NodePairRequestResult, Self::Error>> + Send {
+        self.call(Method::NodePairRequest, params)
+    }
+    /// `node.pair.list`: Nodes that wait for a decision and nodes that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. (The original also shows the tokens.)
+    fn node_pair_list(
+        &self,
+        params: &types::NodePairListParams,
+    ) -> impl Future<Output = Result<types::NodePairListResult, Self::Error>> + Send {
+        self.call(Method::NodePairList, params)
+    }
+    /// `node.pair.approve`: Pairs a waiting node and makes its token; an older one dies.
+    fn node_pair_approve(
+        &self,
+        params: &types::NodePairApproveParams,
+    ) -> impl Future<Output = Result<types::NodePairApproveResult, Self::Error>> + Send {
+        self.call(Method::NodePairApprove, params)
+    }
+    /// `node.pair.reject`: Refuses a waiting node; it may ask again.
+    fn node_pair_reject(
+        &self,
+        params: &types::NodePairRejectParams,
+    ) -> impl Future<Output = Result<types::NodePairRejectResult, Self::Error>> + Send {
+        self.call(Method::NodePairReject, params)
+    }
+    /// `node.pair.verify`: Says whether a token is that of a paired node.
+    ///
+    /// A wrong token and an unknown node are answered alike, and are no error.
+    fn node_pair_verify(
+        &self,
+        params: &types::NodePairVerifyParams,
+    ) -> impl Future<Output = Result<types::NodePairVerifyResult, Self::Error>> + Send {
+        self.call(Method::NodePairVerify, params)
+    }
+    /// `node.rename`: Gives a node of this list another name.
+    ///
+    /// Only nodes paired here: one that is paired as a device is unknown.
+    fn node_rename(
+        &self,
+        params: &types::NodeRenameParams,
+    ) -> impl Future<Output = Result<types::NodeRenameResult, Self::Error>> + Send {
+        self.call(Method::NodeRename, params)
+    }
+    /// `device.pair.list`: Devices that wait for a decision and devices that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. No token is shown.
+    fn device_pair_list(
+        &self,
+        params: &types::DevicePairListParams,
+    ) -> impl Future<Output = Result<types::DevicePairListResult, Self::Error>> + Send {
+        self.call(Method::DevicePairList, params)
+    }
+    /// `device.pair.approve`: Admits a waiting device with the role and scopes it asked for.
+    ///
+    /// They are added to what an earlier pairing granted. The role gets a new token, which the device receives with its next hello-ok; an older one of that role dies.
+    fn device_pair_approve(
+        &self,
+        params: &types::DevicePairApproveParams,
+    ) -> impl Future<
+        Output = Result<types::DevicePairApproveResult, Self::Error>,
+    > + Send {
+        self.call(Method::DevicePairApprove, params)
+    }
+    /// `device.pair.reject`: Refuses a waiting device; it may ask again.
+    fn device_pair_reject(
+        &self,
+        params: &types::DevicePairRejectParams,
+    ) -> impl Future<
+        Output = Result<types::DevicePairRejectResult, Self::Error>,
+    > + Send {
+        self.call(Method::DevicePairReject, params)
+    }
+    /// `device.token.rotate`: Gives a device a new token for a role; the old one dies, revoked or not.
+    ///
+    /// Role and scopes must be granted to the device, and scopes also to the caller: else deviceUnknownRole or missingScope. The record of the device stays as it is. (The original takes any role and lets the scopes replace those of the device.)
+    fn device_token_rotate(
+        &self,
+        params: &types::DeviceTokenRotateParams,
+    ) -> impl Future<
+        Output = Result<types::DeviceTokenRotateResult, Self::Error>,
+    > + Send {
+        self.call(Method::DeviceTokenRotate, params)
+    }
+    /// `device.token.revoke`: Makes a device's token for a role useless.
+    ///
+    /// The device stays paired: when it connects with the shared secret it gets a new token.
+    fn device_token_revoke(
+        &self,
+        params: &types::DeviceTokenRevokeParams,
+    ) -> impl Future<
+        Output = Result<types::DeviceTokenRevokeResult, Self::Error>,
+    > + Send {
+        self.call(Method::DeviceTokenRevoke, params)
+    }
+    /// `node.list`: Nodes that are connected or paired.
+    ///
+    /// Connected ones first, then by name in any case (by id where there is none), then by id. Nodes paired by token alone (group node-pair) are not among them.
+    fn node_list(
+        &self,
+        params: &types::NodeListParams,
+    ) -> impl Future<Output = Result<types::NodeListResult, Self::Error>> + Send {
+        self.call(Method::NodeList, params)
+    }
+    /// `node.describe`: One node, as node.list shows it.
+    fn node_describe(
+        &self,
+        params: &types::NodeDescribeParams,
+    ) -> impl Future<Output = Result<types::NodeDescribeResult, Self::Error>> + Send {
+        self.call(Method::NodeDescribe, params)
+    }
+    /// `node.invoke`: Runs a command on a connected node and answers with what came of it.
+    ///
+    /// Allowed are commands that the node offers and that its platform may have, as the configuration changes that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none when the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the gateway itself recognises no retry.
+    fn node_invoke(
+        &self,
+        params: &types::NodeInvokeParams,
+    ) -> impl Future<Output = Result<types::NodeInvokeResult, Self::Error>> + Send {
+        self.call(Method::NodeInvoke, params)
+    }
+    /// `node.invoke.result`: A node tells what came of a command.
+    fn node_invoke_result(
+        &self,
+        params: &types::NodeInvokeResultParams,
+    ) -> impl Future<
+        Output = Result<types::NodeInvokeResultResult, Self::Error>,
+    > + Send {
+        self.call(Method::NodeInvokeResult, params)
+    }
+    /// `node.event`: A node tells that something happened to it.
+    ///
+    /// Known names are the nodeEvent texts; their payloads are NodeVoiceTranscript, NodeAgentRequest, NodeChatSubscription, NodeExecStarted, NodeExecFinished and NodeExecDenied. Other names, and payloads that cannot be used, are acknowledged like any other and have no effect.
+    fn node_event(
+        &self,
+        params: &types::NodeEventParams,
+    ) -> impl Future<Output = Result<types::OkResult, Self::Error>> + Send {
+        self.call(Method::NodeEvent, params)
+    }
+    /// `cron.list`: Jobs, the next one first; those without a next run before all others.
+    fn cron_list(
+        &self,
+        params: &types::CronListParams,
+    ) -> impl Future<Output = Result<types::CronListResult, Self::Error>> + Send {
+        self.call(Method::CronList, params)
+    }
+    /// `cron.status`: Whether jobs run at all, how many there are and when the next one is.
+    fn cron_status(
+        &self,
+        params: &types::CronStatusParams,
+    ) -> impl Future<Output = Result<types::CronStatusResult, Self::Error>> + Send {
+        self.call(Method::CronStatus, params)
+    }
+    /// `cron.add`: Adds a job.
+    ///
+    /// The request is put into one form, then checked as CronAddParams, whose violations are those answered. A job without enabled is enabled; the original keeps it as it is and never runs it. What the form cannot say (target against payload, the cron expression, the time zone) is refused as UNAVAILABLE.
+    fn cron_add(
+        &self,
+        params: &types::CronAddRequest,
+    ) -> impl Future<Output = Result<types::CronJob, Self::Error>> + Send {
+        self.call(Method::CronAdd, params)
+    }
+    /// `cron.update`: Changes a job.
+    ///
+    /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are those answered. The next run is computed anew; disabling clears it and the running mark.
+    fn cron_update(
+        &self,
+        params: &types::CronUpdateRequest,
+    ) -> impl Future<Output = Result<types::CronJob, Self::Error>> + Send {
+        self.call(Method::CronUpdate, params)
+    }
+    /// `cron.remove`: Removes a job; its run log stays. One that does not exist is no error.
+    fn cron_remove(
+        &self,
+        params: &types::CronRemoveParams,
+    ) -> impl Future<Output = Result<types::CronRemoveResult, Self::Error>> + Send {
+        self.call(Method::CronRemove, params)
+    }
+    /// `cron.run`: Runs a job now, if it is due or if it is forced, and waits until it is over.
+    ///
+    /// Forced, a disabled job runs too. A run of the agent may take minutes.
+    fn cron_run(
+        &self,
+        params: &types::CronRunParams,
+    ) -> impl Future<Output = Result<types::CronRunResult, Self::Error>> + Send {
+        self.call(Method::CronRun, params)
+    }
+    /// `cron.runs`: The newest runs of a job, oldest first. A job that does not exist has none.
+    fn cron_runs(
+        &self,
+        params: &types::CronRunsParams,
+    ) -> impl Future<Output = Result<types::CronRunsResult, Self::Error>> + Send {
+        self.call(Method::CronRuns, params)
+    }
+    /// `send`: Sends a message through a channel and waits until the channel has taken it.
+    ///
+    /// A repeated key joins a delivery that goes on, and brings back the outcome of one that is over, failures too. Refused params, channels and addresses are not remembered. What was sent is noted in the transcript of the conversation that sessionKey or the address belongs to.
+    fn send(
+        &self,
+        params: &types::SendParams,
+    ) -> impl Future<Output = Result<types::SendResult, Self::Error>> + Send {
+        self.call(Method::Send, params)
+    }
+    /// `poll`: Sends a poll through a channel that has polls.
+    ///
+    /// Keys work as with send; the original runs a repeat twice while the first goes on. Blank answers are dropped, and a channel may allow fewer of them than the schema.
+    fn poll(
+        &self,
+        params: &types::PollParams,
+    ) -> impl Future<Output = Result<types::PollResult, Self::Error>> + Send {
+        self.call(Method::Poll, params)
     }
     /// `agent`: Runs one turn of an agent: accepted at once, the outcome later under the same id.
     ///
@@ -111,6 +733,15 @@ pub trait GatewayCalls: Transport {
     ) -> impl Future<Output = Result<types::AgentIdentityResult, Self::Error>> + Send {
         self.call(Method::AgentIdentityGet, params)
     }
+    /// `browser.request`: Hands an HTTP-like request to the browser control, here or on a node.
+    ///
+    /// It goes to a node when one is configured, or when exactly one that offers browser.proxy is connected; gateway.nodes.browser.mode off keeps it here. A status from 400 becomes INVALID_REQUEST, from 500 UNAVAILABLE, with the body's error as message and the body as details. Errors of a node carry NodeErrorDetails or NodeCommandRefusedDetails.
+    fn browser_request(
+        &self,
+        params: &types::BrowserRequestParams,
+    ) -> impl Future<Output = Result<types::BrowserRequestResult, Self::Error>> + Send {
+        self.call(Method::BrowserRequest, params)
+    }
     /// `chat.history`: The newest messages of a conversation, in order.
     ///
     /// At most limits.historyBytes of JSON: the oldest messages go first, one always stays. An unknown conversation has no messages; that is no error.
@@ -136,14 +767,58 @@ pub trait GatewayCalls: Transport {
     ) -> impl Future<Output = Result<types::ChatSendResult, Self::Error>> + Send {
         self.call(Method::ChatSend, params)
     }
-    /// `sessions.list`: Conversations, newest first.
+    /// `chat.inject`: Puts words into a conversation as if its agent had said them; no model is asked.
     ///
-    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes, limit.
-    fn sessions_list(
+    /// Only where something was said before. One final chat event with seq 0 and a run id of texts.injectedRunPrefix and the message's id shows them.
+    fn chat_inject(
         &self,
-        params: &types::SessionsListParams,
-    ) -> impl Future<Output = Result<types::SessionsListResult, Self::Error>> + Send {
-        self.call(Method::SessionsList, params)
+        params: &types::ChatInjectParams,
+    ) -> impl Future<Output = Result<types::ChatInjectResult, Self::Error>> + Send {
+        self.call(Method::ChatInject, params)
+    }
+    /// `voicecall.initiate`: Calls somebody and says a message.
+    fn voicecall_initiate(
+        &self,
+        params: &types::VoicecallInitiateParams,
+    ) -> impl Future<Output = Result<types::VoicecallStartResult, Self::Error>> + Send {
+        self.call(Method::VoicecallInitiate, params)
+    }
+    /// `voicecall.start`: Calls somebody, with or without a message.
+    fn voicecall_start(
+        &self,
+        params: &types::VoicecallStartParams,
+    ) -> impl Future<Output = Result<types::VoicecallStartResult, Self::Error>> + Send {
+        self.call(Method::VoicecallStart, params)
+    }
+    /// `voicecall.continue`: Says a message in a call and waits for what the other one says.
+    fn voicecall_continue(
+        &self,
+        params: &types::VoicecallSayParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallContinueResult, Self::Error>,
+    > + Send {
+        self.call(Method::VoicecallContinue, params)
+    }
+    /// `voicecall.speak`: Says a message in a call and does not wait.
+    fn voicecall_speak(
+        &self,
+        params: &types::VoicecallSayParams,
+    ) -> impl Future<Output = Result<types::VoicecallSuccess, Self::Error>> + Send {
+        self.call(Method::VoicecallSpeak, params)
+    }
+    /// `voicecall.end`: Ends a call.
+    fn voicecall_end(
+        &self,
+        params: &types::VoicecallEndParams,
+    ) -> impl Future<Output = Result<types::VoicecallSuccess, Self::Error>> + Send {
+        self.call(Method::VoicecallEnd, params)
+    }
+    /// `voicecall.status`: How a call is.
+    fn voicecall_status(
+        &self,
+        params: &types::VoicecallStatusParams,
+    ) -> impl Future<Output = Result<types::VoicecallStatusResult, Self::Error>> + Send {
+        self.call(Method::VoicecallStatus, params)
     }
 }
 impl<T: Transport> GatewayCalls for T {}

@@ -11,12 +11,34 @@ pub enum EventKind {
     ConnectChallenge,
     /// `health`: A new health summary.
     Health,
+    /// `exec.approval.requested`: Somebody has to decide whether a command may run.
+    ExecApprovalRequested,
+    /// `exec.approval.resolved`: Somebody decided; not sent when the time was over.
+    ExecApprovalResolved,
+    /// `talk.mode`: Talk mode went on or off, or does something else now.
+    TalkMode,
+    /// `voicewake.changed`: The words that wake a listening device.
+    VoicewakeChanged,
+    /// `heartbeat`: What came of a heartbeat.
+    Heartbeat,
     /// `presence`: The whole presence list after a change.
     Presence,
     /// `tick`: The gateway lives; sent at the interval announced in hello-ok.
     Tick,
     /// `shutdown`: The gateway is about to close every connection.
     Shutdown,
+    /// `node.pair.requested`: A node waits for a decision; once for each request.
+    NodePairRequested,
+    /// `node.pair.resolved`: A node was paired or refused; not when a request merely expires.
+    NodePairResolved,
+    /// `device.pair.requested`: A device that is not here waits for a decision.
+    DevicePairRequested,
+    /// `device.pair.resolved`: A device was admitted or refused.
+    DevicePairResolved,
+    /// `node.invoke.request`: A node is to run a command; it answers with node.invoke.result.
+    NodeInvokeRequest,
+    /// `cron`: A job was added, changed or removed, or a run of it began or ended.
+    Cron,
     /// `agent`: Something happened in a run.
     Agent,
     /// `chat`: The reply of a run as it grows, and how it ended.
@@ -24,12 +46,23 @@ pub enum EventKind {
 }
 impl EventKind {
     /// All events in group order.
-    pub const ALL: [EventKind; 7usize] = [
+    pub const ALL: [EventKind; 18usize] = [
         EventKind::ConnectChallenge,
         EventKind::Health,
+        EventKind::ExecApprovalRequested,
+        EventKind::ExecApprovalResolved,
+        EventKind::TalkMode,
+        EventKind::VoicewakeChanged,
+        EventKind::Heartbeat,
         EventKind::Presence,
         EventKind::Tick,
         EventKind::Shutdown,
+        EventKind::NodePairRequested,
+        EventKind::NodePairResolved,
+        EventKind::DevicePairRequested,
+        EventKind::DevicePairResolved,
+        EventKind::NodeInvokeRequest,
+        EventKind::Cron,
         EventKind::Agent,
         EventKind::Chat,
     ];
@@ -38,9 +71,20 @@ impl EventKind {
         match self {
             EventKind::ConnectChallenge => "connect.challenge",
             EventKind::Health => "health",
+            EventKind::ExecApprovalRequested => "exec.approval.requested",
+            EventKind::ExecApprovalResolved => "exec.approval.resolved",
+            EventKind::TalkMode => "talk.mode",
+            EventKind::VoicewakeChanged => "voicewake.changed",
+            EventKind::Heartbeat => "heartbeat",
             EventKind::Presence => "presence",
             EventKind::Tick => "tick",
             EventKind::Shutdown => "shutdown",
+            EventKind::NodePairRequested => "node.pair.requested",
+            EventKind::NodePairResolved => "node.pair.resolved",
+            EventKind::DevicePairRequested => "device.pair.requested",
+            EventKind::DevicePairResolved => "device.pair.resolved",
+            EventKind::NodeInvokeRequest => "node.invoke.request",
+            EventKind::Cron => "cron",
             EventKind::Agent => "agent",
             EventKind::Chat => "chat",
         }
@@ -50,9 +94,20 @@ impl EventKind {
         match name {
             "connect.challenge" => Some(EventKind::ConnectChallenge),
             "health" => Some(EventKind::Health),
+            "exec.approval.requested" => Some(EventKind::ExecApprovalRequested),
+            "exec.approval.resolved" => Some(EventKind::ExecApprovalResolved),
+            "talk.mode" => Some(EventKind::TalkMode),
+            "voicewake.changed" => Some(EventKind::VoicewakeChanged),
+            "heartbeat" => Some(EventKind::Heartbeat),
             "presence" => Some(EventKind::Presence),
             "tick" => Some(EventKind::Tick),
             "shutdown" => Some(EventKind::Shutdown),
+            "node.pair.requested" => Some(EventKind::NodePairRequested),
+            "node.pair.resolved" => Some(EventKind::NodePairResolved),
+            "device.pair.requested" => Some(EventKind::DevicePairRequested),
+            "device.pair.resolved" => Some(EventKind::DevicePairResolved),
+            "node.invoke.request" => Some(EventKind::NodeInvokeRequest),
+            "cron" => Some(EventKind::Cron),
             "agent" => Some(EventKind::Agent),
             "chat" => Some(EventKind::Chat),
             _ => None,
@@ -83,7 +138,7 @@ pub struct EventSpec {
     pub payload: &'static Node,
 }
 /// All events in group order; indexed by `EventKind as usize`.
-pub static EVENTS: [EventSpec; 7usize] = [
+pub static EVENTS: [EventSpec; 18usize] = [
     EventSpec {
         kind: EventKind::ConnectChallenge,
         name: "connect.challenge",
@@ -103,6 +158,56 @@ pub static EVENTS: [EventSpec; 7usize] = [
         state_version: true,
         since: 3,
         payload: &tables::HEALTH_SUMMARY,
+    },
+    EventSpec {
+        kind: EventKind::ExecApprovalRequested,
+        name: "exec.approval.requested",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Approvals],
+        state_version: false,
+        since: 3,
+        payload: &tables::EXEC_APPROVAL_REQUESTED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::ExecApprovalResolved,
+        name: "exec.approval.resolved",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Approvals],
+        state_version: false,
+        since: 3,
+        payload: &tables::EXEC_APPROVAL_RESOLVED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::TalkMode,
+        name: "talk.mode",
+        broadcast: true,
+        roles: &[Role::Operator, Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::TALK_MODE_STATE,
+    },
+    EventSpec {
+        kind: EventKind::VoicewakeChanged,
+        name: "voicewake.changed",
+        broadcast: true,
+        roles: &[Role::Operator, Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::VOICE_WAKE_TRIGGERS,
+    },
+    EventSpec {
+        kind: EventKind::Heartbeat,
+        name: "heartbeat",
+        broadcast: true,
+        roles: &[Role::Operator, Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::HEARTBEAT_EVENT,
     },
     EventSpec {
         kind: EventKind::Presence,
@@ -135,6 +240,66 @@ pub static EVENTS: [EventSpec; 7usize] = [
         payload: &tables::SHUTDOWN_EVENT,
     },
     EventSpec {
+        kind: EventKind::NodePairRequested,
+        name: "node.pair.requested",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Pairing],
+        state_version: false,
+        since: 3,
+        payload: &tables::NODE_PAIR_PENDING,
+    },
+    EventSpec {
+        kind: EventKind::NodePairResolved,
+        name: "node.pair.resolved",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Pairing],
+        state_version: false,
+        since: 3,
+        payload: &tables::NODE_PAIR_RESOLVED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::DevicePairRequested,
+        name: "device.pair.requested",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Pairing],
+        state_version: false,
+        since: 3,
+        payload: &tables::DEVICE_PAIR_REQUESTED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::DevicePairResolved,
+        name: "device.pair.resolved",
+        broadcast: true,
+        roles: &[Role::Operator],
+        scopes: &[Scope::Pairing],
+        state_version: false,
+        since: 3,
+        payload: &tables::DEVICE_PAIR_RESOLVED_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::NodeInvokeRequest,
+        name: "node.invoke.request",
+        broadcast: false,
+        roles: &[Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::NODE_INVOKE_REQUEST_EVENT,
+    },
+    EventSpec {
+        kind: EventKind::Cron,
+        name: "cron",
+        broadcast: true,
+        roles: &[Role::Operator, Role::Node],
+        scopes: &[],
+        state_version: false,
+        since: 3,
+        payload: &tables::CRON_EVENT,
+    },
+    EventSpec {
         kind: EventKind::Agent,
         name: "agent",
         broadcast: true,
@@ -162,12 +327,34 @@ pub enum Event {
     ConnectChallenge(crate::types::ConnectChallenge),
     /// `health`: A new health summary.
     Health(crate::types::HealthSummary),
+    /// `exec.approval.requested`: Somebody has to decide whether a command may run.
+    ExecApprovalRequested(crate::types::ExecApprovalRequestedEvent),
+    /// `exec.approval.resolved`: Somebody decided; not sent when the time was over.
+    ExecApprovalResolved(crate::types::ExecApprovalResolvedEvent),
+    /// `talk.mode`: Talk mode went on or off, or does something else now.
+    TalkMode(crate::types::TalkModeState),
+    /// `voicewake.changed`: The words that wake a listening device.
+    VoicewakeChanged(crate::types::VoiceWakeTriggers),
+    /// `heartbeat`: What came of a heartbeat.
+    Heartbeat(crate::types::HeartbeatEvent),
     /// `presence`: The whole presence list after a change.
     Presence(crate::types::PresenceEvent),
     /// `tick`: The gateway lives; sent at the interval announced in hello-ok.
     Tick(crate::types::TickEvent),
     /// `shutdown`: The gateway is about to close every connection.
     Shutdown(crate::types::ShutdownEvent),
+    /// `node.pair.requested`: A node waits for a decision; once for each request.
+    NodePairRequested(crate::types::NodePairPending),
+    /// `node.pair.resolved`: A node was paired or refused; not when a request merely expires.
+    NodePairResolved(crate::types::NodePairResolvedEvent),
+    /// `device.pair.requested`: A device that is not here waits for a decision.
+    DevicePairRequested(crate::types::DevicePairRequestedEvent),
+    /// `device.pair.resolved`: A device was admitted or refused.
+    DevicePairResolved(crate::types::DevicePairResolvedEvent),
+    /// `node.invoke.request`: A node is to run a command; it answers with node.invoke.result.
+    NodeInvokeRequest(crate::types::NodeInvokeRequestEvent),
+    /// `cron`: A job was added, changed or removed, or a run of it began or ended.
+    Cron(crate::types::CronEvent),
     /// `agent`: Something happened in a run.
     Agent(crate::types::AgentEvent),
     /// `chat`: The reply of a run as it grows, and how it ended.
@@ -179,9 +366,20 @@ impl Event {
         match self {
             Event::ConnectChallenge(_) => EventKind::ConnectChallenge,
             Event::Health(_) => EventKind::Health,
+            Event::ExecApprovalRequested(_) => EventKind::ExecApprovalRequested,
+            Event::ExecApprovalResolved(_) => EventKind::ExecApprovalResolved,
+            Event::TalkMode(_) => EventKind::TalkMode,
+            Event::VoicewakeChanged(_) => EventKind::VoicewakeChanged,
+            Event::Heartbeat(_) => EventKind::Heartbeat,
             Event::Presence(_) => EventKind::Presence,
             Event::Tick(_) => EventKind::Tick,
             Event::Shutdown(_) => EventKind::Shutdown,
+            Event::NodePairRequested(_) => EventKind::NodePairRequested,
+            Event::NodePairResolved(_) => EventKind::NodePairResolved,
+            Event::DevicePairRequested(_) => EventKind::DevicePairRequested,
+            Event::DevicePairResolved(_) => EventKind::DevicePairResolved,
+            Event::NodeInvokeRequest(_) => EventKind::NodeInvokeRequest,
+            Event::Cron(_) => EventKind::Cron,
             Event::Agent(_) => EventKind::Agent,
             Event::Chat(_) => EventKind::Chat,
         }
@@ -191,9 +389,20 @@ impl Event {
         match self {
             Event::ConnectChallenge(_) => false,
             Event::Health(_) => true,
+            Event::ExecApprovalRequested(_) => true,
+            Event::ExecApprovalResolved(_) => true,
+            Event::TalkMode(_) => true,
+            Event::VoicewakeChanged(_) => true,
+            Event::Heartbeat(_) => true,
             Event::Presence(_) => true,
             Event::Tick(_) => true,
             Event::Shutdown(_) => false,
+            Event::NodePairRequested(_) => true,
+            Event::NodePairResolved(_) => true,
+            Event::DevicePairRequested(_) => true,
+            Event::DevicePairResolved(_) => true,
+            Event::NodeInvokeRequest(_) => false,
+            Event::Cron(_) => true,
             Event::Agent(_) => true,
             Event::Chat(payload) => {
                 matches!(payload.state, crate ::types::ChatState::Delta)
@@ -216,6 +425,36 @@ impl Event {
                     payload,
                 )
             }
+            Event::ExecApprovalRequested(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"exec.approval.requested\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::ExecApprovalResolved(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"exec.approval.resolved\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::TalkMode(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"talk.mode\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::VoicewakeChanged(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"voicewake.changed\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::Heartbeat(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"heartbeat\",\"payload\":",
+                    payload,
+                )
+            }
             Event::Presence(payload) => {
                 crate::rt::frame_start(
                     "{\"type\":\"event\",\"event\":\"presence\",\"payload\":",
@@ -231,6 +470,42 @@ impl Event {
             Event::Shutdown(payload) => {
                 crate::rt::frame_start(
                     "{\"type\":\"event\",\"event\":\"shutdown\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::NodePairRequested(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"node.pair.requested\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::NodePairResolved(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"node.pair.resolved\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::DevicePairRequested(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"device.pair.requested\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::DevicePairResolved(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"device.pair.resolved\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::NodeInvokeRequest(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"node.invoke.request\",\"payload\":",
+                    payload,
+                )
+            }
+            Event::Cron(payload) => {
+                crate::rt::frame_start(
+                    "{\"type\":\"event\",\"event\":\"cron\",\"payload\":",
                     payload,
                 )
             }
@@ -258,6 +533,25 @@ impl Event {
             EventKind::Health => {
                 crate::rt::decode(&tables::HEALTH_SUMMARY, payload).map(Event::Health)
             }
+            EventKind::ExecApprovalRequested => {
+                crate::rt::decode(&tables::EXEC_APPROVAL_REQUESTED_EVENT, payload)
+                    .map(Event::ExecApprovalRequested)
+            }
+            EventKind::ExecApprovalResolved => {
+                crate::rt::decode(&tables::EXEC_APPROVAL_RESOLVED_EVENT, payload)
+                    .map(Event::ExecApprovalResolved)
+            }
+            EventKind::TalkMode => {
+                crate::rt::decode(&tables::TALK_MODE_STATE, payload).map(Event::TalkMode)
+            }
+            EventKind::VoicewakeChanged => {
+                crate::rt::decode(&tables::VOICE_WAKE_TRIGGERS, payload)
+                    .map(Event::VoicewakeChanged)
+            }
+            EventKind::Heartbeat => {
+                crate::rt::decode(&tables::HEARTBEAT_EVENT, payload)
+                    .map(Event::Heartbeat)
+            }
             EventKind::Presence => {
                 crate::rt::decode(&tables::PRESENCE_EVENT, payload).map(Event::Presence)
             }
@@ -266,6 +560,29 @@ impl Event {
             }
             EventKind::Shutdown => {
                 crate::rt::decode(&tables::SHUTDOWN_EVENT, payload).map(Event::Shutdown)
+            }
+            EventKind::NodePairRequested => {
+                crate::rt::decode(&tables::NODE_PAIR_PENDING, payload)
+                    .map(Event::NodePairRequested)
+            }
+            EventKind::NodePairResolved => {
+                crate::rt::decode(&tables::NODE_PAIR_RESOLVED_EVENT, payload)
+                    .map(Event::NodePairResolved)
+            }
+            EventKind::DevicePairRequested => {
+                crate::rt::decode(&tables::DEVICE_PAIR_REQUESTED_EVENT, payload)
+                    .map(Event::DevicePairRequested)
+            }
+            EventKind::DevicePairResolved => {
+                crate::rt::decode(&tables::DEVICE_PAIR_RESOLVED_EVENT, payload)
+                    .map(Event::DevicePairResolved)
+            }
+            EventKind::NodeInvokeRequest => {
+                crate::rt::decode(&tables::NODE_INVOKE_REQUEST_EVENT, payload)
+                    .map(Event::NodeInvokeRequest)
+            }
+            EventKind::Cron => {
+                crate::rt::decode(&tables::CRON_EVENT, payload).map(Event::Cron)
             }
             EventKind::Agent => {
                 crate::rt::decode(&tables::AGENT_EVENT, payload).map(Event::Agent)
@@ -282,9 +599,36 @@ impl Event {
                 serde_json::from_str(payload).map(Event::ConnectChallenge)
             }
             EventKind::Health => serde_json::from_str(payload).map(Event::Health),
+            EventKind::ExecApprovalRequested => {
+                serde_json::from_str(payload).map(Event::ExecApprovalRequested)
+            }
+            EventKind::ExecApprovalResolved => {
+                serde_json::from_str(payload).map(Event::ExecApprovalResolved)
+            }
+            EventKind::TalkMode => serde_json::from_str(payload).map(Event::TalkMode),
+            EventKind::VoicewakeChanged => {
+                serde_json::from_str(payload).map(Event::VoicewakeChanged)
+            }
+            EventKind::Heartbeat => serde_json::from_str(payload).map(Event::Heartbeat),
             EventKind::Presence => serde_json::from_str(payload).map(Event::Presence),
             EventKind::Tick => serde_json::from_str(payload).map(Event::Tick),
             EventKind::Shutdown => serde_json::from_str(payload).map(Event::Shutdown),
+            EventKind::NodePairRequested => {
+                serde_json::from_str(payload).map(Event::NodePairRequested)
+            }
+            EventKind::NodePairResolved => {
+                serde_json::from_str(payload).map(Event::NodePairResolved)
+            }
+            EventKind::DevicePairRequested => {
+                serde_json::from_str(payload).map(Event::DevicePairRequested)
+            }
+            EventKind::DevicePairResolved => {
+                serde_json::from_str(payload).map(Event::DevicePairResolved)
+            }
+            EventKind::NodeInvokeRequest => {
+                serde_json::from_str(payload).map(Event::NodeInvokeRequest)
+            }
+            EventKind::Cron => serde_json::from_str(payload).map(Event::Cron),
             EventKind::Agent => serde_json::from_str(payload).map(Event::Agent),
             EventKind::Chat => serde_json::from_str(payload).map(Event::Chat),
         }

@@ -678,6 +678,2070 @@ pub static ALL: &[Examples] = &[
         ],
     },
     Examples {
+        definition: "LogsTailParams",
+        node: &crate::tables::LOGS_TAIL_PARAMS,
+        valid: &["{}", "{\"cursor\":459930,\"limit\":500,\"maxBytes\":250000}"],
+        invalid: &[
+            (
+                "no room for any",
+                "{\"limit\":0,\"maxBytes\":1000001,\"cursor\":-1}",
+                "at /cursor: must be >= 0; at /limit: must be >= 1; at /maxBytes: must be <= 1000000",
+            ),
+            (
+                "unknown member, a number in quotes",
+                "{\"file\":\"x\",\"limit\":\"5\"}",
+                "at root: unexpected property 'file'; at /limit: must be integer",
+            ),
+        ],
+    },
+    Examples {
+        definition: "LogsTailResult",
+        node: &crate::tables::LOGS_TAIL_RESULT,
+        valid: &[
+            "{\"file\":\"/tmp/openclaw/openclaw-2026-01-31.log\",\"cursor\":459930,\"size\":459930,\"lines\":[\"{\\\"0\\\":\\\"listening\\\"}\"],\"truncated\":true,\"reset\":false}",
+            "{\"file\":\"/tmp/openclaw/openclaw-2026-01-31.log\",\"cursor\":0,\"size\":0,\"lines\":[],\"truncated\":false,\"reset\":false}",
+        ],
+        invalid: &[
+            (
+                "lines are texts, not records",
+                "{\"file\":\"/tmp/x.log\",\"cursor\":1,\"size\":1,\"lines\":[{\"0\":\"listening\"}]}",
+                "at /lines/0: must be string",
+            ),
+            (
+                "no place to go on from",
+                "{\"file\":\"\",\"size\":1,\"lines\":[]}",
+                "must have required property 'cursor'; at /file: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelsStatusParams",
+        node: &crate::tables::CHANNELS_STATUS_PARAMS,
+        valid: &["{}", "{\"probe\":true,\"timeoutMs\":8000}"],
+        invalid: &[
+            (
+                "a word for a switch, unknown member",
+                "{\"probe\":\"yes\",\"channel\":\"telegram\"}",
+                "at root: unexpected property 'channel'; at /probe: must be boolean",
+            ),
+            ("time runs forward", "{\"timeoutMs\":-1}", "at /timeoutMs: must be >= 0"),
+        ],
+    },
+    Examples {
+        definition: "ChannelsStatusResult",
+        node: &crate::tables::CHANNELS_STATUS_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"channelOrder\":[\"telegram\"],\"channelLabels\":{\"telegram\":\"Telegram\"},\"channelDetailLabels\":{\"telegram\":\"Telegram Bot\"},\"channelSystemImages\":{\"telegram\":\"paperplane\"},\"channelMeta\":[{\"id\":\"telegram\",\"label\":\"Telegram\",\"detailLabel\":\"Telegram Bot\",\"systemImage\":\"paperplane\"}],\"channels\":{\"telegram\":{\"configured\":true,\"tokenSource\":\"config\",\"running\":false,\"mode\":\"polling\",\"lastStartAt\":null,\"lastStopAt\":null,\"lastError\":null,\"lastProbeAt\":null}},\"channelAccounts\":{\"telegram\":[{\"accountId\":\"default\",\"enabled\":true,\"configured\":true,\"running\":false,\"lastError\":null,\"lastInboundAt\":null,\"lastOutboundAt\":null}]},\"channelDefaultAccountId\":{\"telegram\":\"default\"}}",
+            "{\"ts\":1769900000000,\"channelOrder\":[],\"channelLabels\":{},\"channelDetailLabels\":{},\"channelSystemImages\":{},\"channelMeta\":[],\"channels\":{},\"channelAccounts\":{},\"channelDefaultAccountId\":{}}",
+        ],
+        invalid: &[
+            (
+                "accounts are a list",
+                "{\"ts\":1,\"channelOrder\":[],\"channelLabels\":{},\"channels\":{},\"channelAccounts\":{\"x\":{}},\"channelDefaultAccountId\":{}}",
+                "at /channelAccounts/x: must be array",
+            ),
+            (
+                "a channel without a state",
+                "{\"ts\":1,\"channelOrder\":[\"\"],\"channelLabels\":{},\"channels\":{\"x\":{}},\"channelAccounts\":{}}",
+                "must have required property 'channelDefaultAccountId'; at /channelOrder/0: must NOT have fewer than 1 characters; at /channels/x: must have required property 'configured'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelMeta",
+        node: &crate::tables::CHANNEL_META,
+        valid: &[
+            "{\"id\":\"slack\",\"label\":\"Slack\",\"detailLabel\":\"Slack Bot\",\"systemImage\":\"number\"}",
+        ],
+        invalid: &[
+            (
+                "no name",
+                "{\"id\":\"slack\",\"detailLabel\":\"Slack Bot\"}",
+                "must have required property 'label'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelSummary",
+        node: &crate::tables::CHANNEL_SUMMARY,
+        valid: &[
+            "{\"configured\":true,\"tokenSource\":\"config\",\"running\":false,\"mode\":\"polling\",\"lastStartAt\":null,\"lastStopAt\":null,\"lastError\":null,\"probe\":{\"ok\":false,\"status\":null,\"error\":\"fetch failed\",\"elapsedMs\":3},\"lastProbeAt\":1769900000000}",
+            "{\"configured\":false,\"linked\":false,\"authAgeMs\":null,\"self\":{\"e164\":null,\"jid\":null},\"running\":false,\"connected\":false,\"lastConnectedAt\":null,\"lastDisconnect\":null,\"reconnectAttempts\":0,\"lastMessageAt\":null,\"lastEventAt\":null,\"lastError\":null}",
+        ],
+        invalid: &[
+            (
+                "no state",
+                "{\"running\":\"yes\"}",
+                "must have required property 'configured'; at /running: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelDisconnect",
+        node: &crate::tables::CHANNEL_DISCONNECT,
+        valid: &[
+            "{\"at\":1769900000000,\"status\":401,\"error\":\"logged out\",\"loggedOut\":true}",
+        ],
+        invalid: &[("words alone", "\"logged out\"", "must be object")],
+    },
+    Examples {
+        definition: "ChannelAccountSnapshot",
+        node: &crate::tables::CHANNEL_ACCOUNT_SNAPSHOT,
+        valid: &[
+            "{\"accountId\":\"default\",\"enabled\":true,\"configured\":true,\"tokenSource\":\"config\",\"running\":false,\"lastStartAt\":null,\"lastStopAt\":null,\"lastError\":null,\"mode\":\"polling\",\"probe\":{\"ok\":true,\"status\":200,\"elapsedMs\":41},\"allowUnmentionedGroups\":false,\"lastInboundAt\":null,\"lastOutboundAt\":1769900000000,\"lastProbeAt\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "unknown is null, not absent",
+                "{\"accountId\":\"default\"}",
+                "must have required property 'lastInboundAt'; must have required property 'lastOutboundAt'",
+            ),
+            (
+                "a known member of a wrong type",
+                "{\"accountId\":\"\",\"lastInboundAt\":null,\"lastOutboundAt\":\"now\"}",
+                "at /accountId: must NOT have fewer than 1 characters; at /lastOutboundAt: must be integer; at /lastOutboundAt: must be null; at /lastOutboundAt: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelsLogoutParams",
+        node: &crate::tables::CHANNELS_LOGOUT_PARAMS,
+        valid: &[
+            "{\"channel\":\"whatsapp\"}",
+            "{\"channel\":\"telegram\",\"accountId\":\"\"}",
+        ],
+        invalid: &[
+            (
+                "no channel, unknown member",
+                "{\"id\":\"whatsapp\"}",
+                "must have required property 'channel'; at root: unexpected property 'id'",
+            ),
+            (
+                "an empty channel, null is not absence",
+                "{\"channel\":\"\",\"accountId\":null}",
+                "at /channel: must NOT have fewer than 1 characters; at /accountId: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelsLogoutResult",
+        node: &crate::tables::CHANNELS_LOGOUT_RESULT,
+        valid: &[
+            "{\"channel\":\"whatsapp\",\"accountId\":\"default\",\"cleared\":false,\"loggedOut\":false}",
+            "{\"channel\":\"telegram\",\"accountId\":\"default\",\"cleared\":true,\"envToken\":true}",
+        ],
+        invalid: &[
+            (
+                "nothing said of the credentials",
+                "{\"channel\":\"whatsapp\",\"accountId\":\"default\",\"loggedOut\":\"yes\"}",
+                "must have required property 'cleared'; at /loggedOut: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WebLoginStartParams",
+        node: &crate::tables::WEB_LOGIN_START_PARAMS,
+        valid: &[
+            "{}",
+            "{\"force\":true,\"timeoutMs\":30000,\"verbose\":false,\"accountId\":\"work\"}",
+        ],
+        invalid: &[
+            (
+                "unknown member, a word for a switch",
+                "{\"force\":\"yes\",\"channel\":\"whatsapp\"}",
+                "at root: unexpected property 'channel'; at /force: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WebLoginStartResult",
+        node: &crate::tables::WEB_LOGIN_START_RESULT,
+        valid: &[
+            "{\"message\":\"Scan this QR in WhatsApp → Linked Devices.\",\"qrDataUrl\":\"data:image/png;base64,aGVsbG8=\"}",
+            "{\"message\":\"WhatsApp is already linked.\"}",
+        ],
+        invalid: &[
+            (
+                "a code without words, null is not absence",
+                "{\"qrDataUrl\":null}",
+                "must have required property 'message'; at /qrDataUrl: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WebLoginWaitParams",
+        node: &crate::tables::WEB_LOGIN_WAIT_PARAMS,
+        valid: &["{}", "{\"timeoutMs\":120000,\"accountId\":\"work\"}"],
+        invalid: &[
+            (
+                "half a millisecond, unknown member",
+                "{\"timeoutMs\":0.5,\"force\":true}",
+                "at root: unexpected property 'force'; at /timeoutMs: must be integer",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WebLoginWaitResult",
+        node: &crate::tables::WEB_LOGIN_WAIT_RESULT,
+        valid: &[
+            "{\"connected\":false,\"message\":\"No active WhatsApp login in progress.\"}",
+        ],
+        invalid: &[
+            ("no words", "{\"connected\":true}", "must have required property 'message'"),
+        ],
+    },
+    Examples {
+        definition: "UsageStatusResult",
+        node: &crate::tables::USAGE_STATUS_RESULT,
+        valid: &[
+            "{\"updatedAt\":1769900000000,\"providers\":[]}",
+            "{\"updatedAt\":1769900000000,\"providers\":[{\"provider\":\"anthropic\",\"displayName\":\"Claude\",\"windows\":[{\"label\":\"5h\",\"usedPercent\":12.5,\"resetAt\":1769910000000}],\"plan\":\"max\"}]}",
+        ],
+        invalid: &[
+            (
+                "no time",
+                "{\"providers\":{}}",
+                "must have required property 'updatedAt'; at /providers: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageProvider",
+        node: &crate::tables::USAGE_PROVIDER,
+        valid: &[
+            "{\"provider\":\"zai\",\"displayName\":\"z.ai\",\"windows\":[],\"error\":\"Timeout\"}",
+        ],
+        invalid: &[
+            (
+                "an error does not stand for the list",
+                "{\"provider\":\"zai\",\"displayName\":\"z.ai\",\"error\":\"Timeout\"}",
+                "must have required property 'windows'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageWindow",
+        node: &crate::tables::USAGE_WINDOW,
+        valid: &["{\"label\":\"Week\",\"usedPercent\":99.5}"],
+        invalid: &[
+            (
+                "more than all",
+                "{\"label\":\"Week\",\"usedPercent\":101,\"resetAt\":\"2026-01-31\"}",
+                "at /usedPercent: must be <= 100; at /resetAt: must be integer",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageCostParams",
+        node: &crate::tables::USAGE_COST_PARAMS,
+        valid: &["{}", "{\"days\":7}", "{\"days\":\"7\"}", "[\"accepted too\"]"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "UsageCostResult",
+        node: &crate::tables::USAGE_COST_RESULT,
+        valid: &[
+            "{\"updatedAt\":1769900000000,\"days\":30,\"daily\":[{\"date\":\"2026-01-31\",\"input\":1260,\"output\":370,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":1630,\"totalCost\":0.0145,\"missingCostEntries\":3}],\"totals\":{\"input\":1260,\"output\":370,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":1630,\"totalCost\":0.0145,\"missingCostEntries\":3}}",
+        ],
+        invalid: &[
+            (
+                "no day at all",
+                "{\"updatedAt\":1,\"days\":0,\"daily\":[]}",
+                "must have required property 'totals'; at /days: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageDay",
+        node: &crate::tables::USAGE_DAY,
+        valid: &[
+            "{\"date\":\"2026-01-31\",\"input\":1200,\"output\":340,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":1540,\"totalCost\":0.0145,\"missingCostEntries\":0}",
+        ],
+        invalid: &[
+            (
+                "no day",
+                "{\"input\":1,\"output\":1,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":2,\"totalCost\":-1,\"missingCostEntries\":0}",
+                "must have required property 'date'; at /totalCost: must be >= 0",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UsageTotals",
+        node: &crate::tables::USAGE_TOTALS,
+        valid: &[
+            "{\"input\":0,\"output\":0,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":0,\"totalCost\":0,\"missingCostEntries\":0}",
+        ],
+        invalid: &[
+            (
+                "half a token",
+                "{\"input\":0.5,\"output\":0,\"cacheRead\":0,\"cacheWrite\":0,\"totalTokens\":0,\"totalCost\":\"0\",\"missingCostEntries\":0}",
+                "at /input: must be integer; at /totalCost: must be number",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsProvider",
+        node: &crate::tables::TTS_PROVIDER,
+        valid: &["\"edge\""],
+        invalid: &[
+            (
+                "case counts",
+                "\"OpenAI\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsAuto",
+        node: &crate::tables::TTS_AUTO,
+        valid: &["\"off\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"on\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsStatusResult",
+        node: &crate::tables::TTS_STATUS_RESULT,
+        valid: &[
+            "{\"enabled\":true,\"auto\":\"always\",\"provider\":\"openai\",\"fallbackProvider\":\"edge\",\"fallbackProviders\":[\"edge\"],\"prefsPath\":\"/home/user/.openclaw/settings/tts.json\",\"hasOpenAIKey\":true,\"hasElevenLabsKey\":false,\"edgeEnabled\":true}",
+            "{\"enabled\":false,\"auto\":\"off\",\"provider\":\"edge\",\"fallbackProvider\":null,\"fallbackProviders\":[],\"prefsPath\":\"/home/user/.openclaw/settings/tts.json\",\"hasOpenAIKey\":false,\"hasElevenLabsKey\":false,\"edgeEnabled\":true}",
+        ],
+        invalid: &[
+            (
+                "unknown service",
+                "{\"enabled\":false,\"auto\":\"off\",\"provider\":\"espeak\",\"fallbackProvider\":\"espeak\",\"fallbackProviders\":[],\"prefsPath\":\"\",\"hasOpenAIKey\":false,\"hasElevenLabsKey\":false,\"edgeEnabled\":true}",
+                "at /provider: must be equal to constant; at /provider: must match a schema in anyOf; at /fallbackProvider: must be equal to constant; at /fallbackProvider: must be null; at /fallbackProvider: must match a schema in anyOf",
+            ),
+            (
+                "no fallback is null, not absent",
+                "{\"enabled\":false,\"auto\":\"off\",\"provider\":\"edge\",\"fallbackProviders\":[],\"prefsPath\":\"\",\"hasOpenAIKey\":false,\"hasElevenLabsKey\":false,\"edgeEnabled\":true}",
+                "must have required property 'fallbackProvider'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsProvidersResult",
+        node: &crate::tables::TTS_PROVIDERS_RESULT,
+        valid: &[
+            "{\"providers\":[{\"id\":\"edge\",\"name\":\"Edge TTS\",\"configured\":true,\"models\":[]}],\"active\":\"edge\"}",
+        ],
+        invalid: &[
+            (
+                "none active",
+                "{\"providers\":[],\"active\":null}",
+                "at /active: must be string; at /active: must be equal to constant; at /active: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsProviderInfo",
+        node: &crate::tables::TTS_PROVIDER_INFO,
+        valid: &[
+            "{\"id\":\"openai\",\"name\":\"OpenAI\",\"configured\":false,\"models\":[\"gpt-4o-mini-tts\",\"tts-1\"],\"voices\":[\"alloy\",\"nova\"]}",
+        ],
+        invalid: &[
+            (
+                "no models are an empty list",
+                "{\"id\":\"edge\",\"name\":\"Edge TTS\",\"configured\":true}",
+                "must have required property 'models'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsSwitchResult",
+        node: &crate::tables::TTS_SWITCH_RESULT,
+        valid: &["{\"enabled\":true}"],
+        invalid: &[("nothing said", "{}", "must have required property 'enabled'")],
+    },
+    Examples {
+        definition: "TtsSetProviderParams",
+        node: &crate::tables::TTS_SET_PROVIDER_PARAMS,
+        valid: &[
+            "{\"provider\":\"edge\"}",
+            "{\"provider\":\" openai \",\"ignored\":true}",
+            "{}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "TtsSetProviderResult",
+        node: &crate::tables::TTS_SET_PROVIDER_RESULT,
+        valid: &["{\"provider\":\"openai\"}"],
+        invalid: &[
+            (
+                "unknown service",
+                "{\"provider\":\"x\"}",
+                "at /provider: must be equal to constant; at /provider: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TtsConvertParams",
+        node: &crate::tables::TTS_CONVERT_PARAMS,
+        valid: &["{\"text\":\"hello\",\"channel\":\"telegram\"}", "{\"text\":5}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "TtsConvertResult",
+        node: &crate::tables::TTS_CONVERT_RESULT,
+        valid: &[
+            "{\"audioPath\":\"/tmp/tts-1/voice-1.mp3\",\"provider\":\"edge\",\"outputFormat\":\"audio-24khz-48kbitrate-mono-mp3\",\"voiceCompatible\":false}",
+        ],
+        invalid: &[
+            (
+                "no file",
+                "{\"provider\":\"edge\",\"outputFormat\":\"mp3\",\"voiceCompatible\":false}",
+                "must have required property 'audioPath'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigText",
+        node: &crate::tables::CONFIG_TEXT,
+        valid: &["\"{ gateway: { port: 18789 } }\""],
+        invalid: &[
+            ("empty", "\"\"", "must NOT have fewer than 1 characters"),
+            ("data in place of its text", "{}", "must be string"),
+        ],
+    },
+    Examples {
+        definition: "ConfigGetParams",
+        node: &crate::tables::CONFIG_GET_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "unknown member",
+                "{\"path\":\"gateway\"}",
+                "at root: unexpected property 'path'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigSchemaParams",
+        node: &crate::tables::CONFIG_SCHEMA_PARAMS,
+        valid: &["{}"],
+        invalid: &[("a list in place of the object", "[]", "must be object")],
+    },
+    Examples {
+        definition: "ConfigSetParams",
+        node: &crate::tables::CONFIG_SET_PARAMS,
+        valid: &[
+            "{\"raw\":\"{}\",\"baseHash\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\"}",
+            "{\"raw\":\"{ /* first write */ }\"}",
+        ],
+        invalid: &[
+            (
+                "data in place of its text",
+                "{\"raw\":{},\"baseHash\":\"\"}",
+                "at /raw: must be string; at /baseHash: must NOT have fewer than 1 characters",
+            ),
+            (
+                "no text, a restart is not asked for here",
+                "{\"restartDelayMs\":0}",
+                "must have required property 'raw'; at root: unexpected property 'restartDelayMs'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigApplyParams",
+        node: &crate::tables::CONFIG_APPLY_PARAMS,
+        valid: &[
+            "{\"raw\":\"{}\",\"baseHash\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\",\"sessionKey\":\"agent:main:main\",\"note\":\"new port\",\"restartDelayMs\":0}",
+        ],
+        invalid: &[
+            (
+                "empty text, no time machine",
+                "{\"raw\":\"\",\"restartDelayMs\":-1,\"note\":null}",
+                "at /raw: must NOT have fewer than 1 characters; at /note: must be string; at /restartDelayMs: must be >= 0",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigPatchParams",
+        node: &crate::tables::CONFIG_PATCH_PARAMS,
+        valid: &[
+            "{\"raw\":\"{ ui: { seamColor: '#abcdef' }, update: null }\",\"baseHash\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\",\"note\":\" n \",\"restartDelayMs\":300}",
+        ],
+        invalid: &[
+            (
+                "no text, unknown member",
+                "{\"patch\":{}}",
+                "must have required property 'raw'; at root: unexpected property 'patch'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigSnapshot",
+        node: &crate::tables::CONFIG_SNAPSHOT,
+        valid: &[
+            "{\"path\":\"/home/user/.openclaw/openclaw.json\",\"exists\":true,\"raw\":\"{ gateway: { port: 'x' } }\",\"parsed\":{\"gateway\":{\"port\":\"x\"}},\"valid\":false,\"config\":{},\"hash\":\"09a365a8f94018786befa550b85be6d826ac31af3f531d3a21264cfa01f981e0\",\"issues\":[{\"path\":\"gateway.port\",\"message\":\"expected a number\"}],\"warnings\":[],\"legacyIssues\":[]}",
+            "{\"path\":\"/home/user/.openclaw/openclaw.json\",\"exists\":false,\"raw\":null,\"parsed\":{},\"valid\":true,\"config\":{\"commands\":{\"native\":\"auto\"}},\"hash\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"issues\":[],\"warnings\":[],\"legacyIssues\":[]}",
+        ],
+        invalid: &[
+            (
+                "no text is null, not absent; data is an object",
+                "{\"path\":\"\",\"exists\":false,\"parsed\":[],\"valid\":true,\"config\":{},\"hash\":\"x\",\"issues\":[],\"warnings\":[],\"legacyIssues\":[]}",
+                "must have required property 'raw'; at /parsed: must be object",
+            ),
+            (
+                "an issue in words only",
+                "{\"path\":\"\",\"exists\":true,\"raw\":1,\"parsed\":{},\"valid\":false,\"config\":{},\"hash\":\"x\",\"issues\":[\"no\"],\"warnings\":[],\"legacyIssues\":[]}",
+                "at /raw: must be string; at /raw: must be null; at /raw: must match a schema in anyOf; at /issues/0: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigIssue",
+        node: &crate::tables::CONFIG_ISSUE,
+        valid: &["{\"path\":\"\",\"message\":\"Unrecognized key: \\\"bogus\\\"\"}"],
+        invalid: &[
+            (
+                "no place given",
+                "{\"message\":\"no\"}",
+                "must have required property 'path'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigInvalidDetails",
+        node: &crate::tables::CONFIG_INVALID_DETAILS,
+        valid: &[
+            "{\"issues\":[{\"path\":\"gateway.port\",\"message\":\"Invalid input: expected number, received string\"}]}",
+        ],
+        invalid: &[
+            ("no list", "{\"issues\":\"gateway.port\"}", "at /issues: must be array"),
+        ],
+    },
+    Examples {
+        definition: "ConfigSchemaResponse",
+        node: &crate::tables::CONFIG_SCHEMA_RESPONSE,
+        valid: &[
+            "{\"schema\":{\"type\":\"object\"},\"uiHints\":{\"gateway.auth.token\":{\"label\":\"Gateway Token\",\"sensitive\":true}},\"version\":\"2026.1.30\",\"generatedAt\":\"2026-01-31T12:00:00.000Z\"}",
+        ],
+        invalid: &[
+            (
+                "no version, an unknown hint",
+                "{\"schema\":{},\"uiHints\":{\"gateway\":{\"colour\":\"red\"}},\"generatedAt\":\"\"}",
+                "must have required property 'version'; at /uiHints/gateway: unexpected property 'colour'; at /generatedAt: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigUiHint",
+        node: &crate::tables::CONFIG_UI_HINT,
+        valid: &[
+            "{\"label\":\"Remote Gateway SSH Target\",\"help\":\"Where to connect.\",\"group\":\"Gateway\",\"order\":30,\"advanced\":true,\"placeholder\":\"user@host\"}",
+        ],
+        invalid: &[
+            (
+                "an order in words",
+                "{\"order\":\"first\",\"sensitive\":1}",
+                "at /order: must be integer; at /sensitive: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigSetResult",
+        node: &crate::tables::CONFIG_SET_RESULT,
+        valid: &[
+            "{\"ok\":true,\"path\":\"/home/user/.openclaw/openclaw.json\",\"config\":{\"commands\":{\"native\":\"auto\"}}}",
+        ],
+        invalid: &[
+            (
+                "no config",
+                "{\"ok\":true,\"path\":\"/x\",\"hash\":\"x\"}",
+                "must have required property 'config'; at root: unexpected property 'hash'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ConfigWriteRestart",
+        node: &crate::tables::CONFIG_WRITE_RESTART,
+        valid: &[
+            "{\"ok\":true,\"path\":\"/home/user/.openclaw/openclaw.json\",\"config\":{},\"restart\":{\"ok\":true,\"pid\":8529,\"signal\":\"SIGUSR1\",\"delayMs\":200,\"reason\":\"config.patch\",\"mode\":\"emit\"},\"sentinel\":{\"path\":\"/home/user/.openclaw/restart-sentinel.json\",\"payload\":{\"kind\":\"config-apply\",\"status\":\"ok\",\"ts\":1769900000000,\"sessionKey\":\"agent:main:main\",\"message\":\"n\",\"doctorHint\":\"Run: openclaw doctor --non-interactive\",\"stats\":{\"mode\":\"config.patch\",\"root\":\"/home/user/.openclaw/openclaw.json\"}}}}",
+        ],
+        invalid: &[
+            (
+                "no restart",
+                "{\"ok\":true,\"path\":\"/x\",\"config\":{}}",
+                "must have required property 'restart'; must have required property 'sentinel'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartInfo",
+        node: &crate::tables::RESTART_INFO,
+        valid: &[
+            "{\"ok\":true,\"pid\":8529,\"signal\":\"SIGUSR1\",\"delayMs\":2000,\"reason\":\"config.apply\",\"mode\":\"emit\"}",
+        ],
+        invalid: &[
+            (
+                "another signal, longer than any delay",
+                "{\"ok\":true,\"pid\":1,\"signal\":\"SIGHUP\",\"delayMs\":60001,\"mode\":\"later\"}",
+                "at /signal: must be equal to constant; at /delayMs: must be <= 60000; at /mode: must be equal to constant; at /mode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartMode",
+        node: &crate::tables::RESTART_MODE,
+        valid: &["\"emit\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"kill\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinel",
+        node: &crate::tables::RESTART_SENTINEL,
+        valid: &[
+            "{\"path\":null,\"payload\":{\"kind\":\"update\",\"status\":\"error\",\"ts\":1769900000000,\"message\":null}}",
+        ],
+        invalid: &[
+            (
+                "no file is null, not absent",
+                "{\"payload\":{\"kind\":\"update\",\"status\":\"ok\",\"ts\":1}}",
+                "must have required property 'path'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinelPayload",
+        node: &crate::tables::RESTART_SENTINEL_PAYLOAD,
+        valid: &[
+            "{\"kind\":\"config-apply\",\"status\":\"ok\",\"ts\":1769900000000,\"message\":null,\"doctorHint\":\"Run: openclaw doctor --non-interactive\",\"stats\":{\"mode\":\"config.apply\",\"root\":\"/home/user/.openclaw/openclaw.json\"}}",
+            "{\"kind\":\"restart\",\"status\":\"ok\",\"ts\":1769900000000,\"sessionKey\":\"agent:main:main\",\"deliveryContext\":{\"channel\":\"telegram\",\"to\":\"-1001\"},\"threadId\":\"7\"}",
+        ],
+        invalid: &[
+            (
+                "patch and apply share a kind",
+                "{\"kind\":\"config-patch\",\"status\":\"ok\",\"ts\":1}",
+                "at /kind: must be equal to constant; at /kind: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartKind",
+        node: &crate::tables::RESTART_KIND,
+        valid: &["\"config-apply\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"config\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinelStats",
+        node: &crate::tables::RESTART_SENTINEL_STATS,
+        valid: &[
+            "{\"mode\":\"config.patch\",\"root\":\"/home/user/.openclaw/openclaw.json\"}",
+            "{\"mode\":\"git\",\"root\":\"/opt/openclaw\",\"before\":{\"sha\":\"a1\",\"version\":null},\"after\":null,\"steps\":[],\"reason\":\"dirty\",\"durationMs\":120}",
+        ],
+        invalid: &[
+            (
+                "one step is still a list",
+                "{\"mode\":\"git\",\"steps\":\"fetch\"}",
+                "at /steps: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinelStep",
+        node: &crate::tables::RESTART_SENTINEL_STEP,
+        valid: &[
+            "{\"name\":\"git fetch\",\"command\":\"git fetch\",\"cwd\":\"/opt/openclaw\",\"durationMs\":800,\"log\":{\"stdoutTail\":null,\"stderrTail\":null,\"exitCode\":0}}",
+        ],
+        invalid: &[
+            (
+                "no end",
+                "{\"name\":\"git fetch\",\"command\":\"git fetch\",\"cwd\":\"/opt/openclaw\",\"durationMs\":800}",
+                "must have required property 'log'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RestartSentinelLog",
+        node: &crate::tables::RESTART_SENTINEL_LOG,
+        valid: &["{\"stdoutTail\":\"up to date\",\"stderrTail\":null,\"exitCode\":0}"],
+        invalid: &[
+            (
+                "none is null, not absent",
+                "{\"exitCode\":\"0\"}",
+                "must have required property 'stdoutTail'; must have required property 'stderrTail'; at /exitCode: must be integer; at /exitCode: must be null; at /exitCode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsGetParams",
+        node: &crate::tables::EXEC_APPROVALS_GET_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "nothing to choose",
+                "{\"agentId\":\"main\"}",
+                "at root: unexpected property 'agentId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsSetParams",
+        node: &crate::tables::EXEC_APPROVALS_SET_PARAMS,
+        valid: &[
+            "{\"file\":{\"version\":1,\"defaults\":{\"security\":\"allowlist\",\"ask\":\"on-miss\"},\"agents\":{\"main\":{\"allowlist\":[{\"pattern\":\"/usr/bin/ls\"}]}}},\"baseHash\":\"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491\"}",
+        ],
+        invalid: &[
+            (
+                "no rules, an empty hash",
+                "{\"baseHash\":\"\"}",
+                "must have required property 'file'; at /baseHash: must NOT have fewer than 1 characters",
+            ),
+            (
+                "an entry without a pattern",
+                "{\"file\":{\"version\":1,\"agents\":{\"main\":{\"allowlist\":[{\"id\":\"\"}]}}}}",
+                "at /file/agents/main/allowlist/0: must have required property 'pattern'; at /file/agents/main/allowlist/0/id: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsNodeGetParams",
+        node: &crate::tables::EXEC_APPROVALS_NODE_GET_PARAMS,
+        valid: &["{\"nodeId\":\"d-1\"}"],
+        invalid: &[("nothing named", "{}", "must have required property 'nodeId'")],
+    },
+    Examples {
+        definition: "ExecApprovalsNodeSetParams",
+        node: &crate::tables::EXEC_APPROVALS_NODE_SET_PARAMS,
+        valid: &["{\"nodeId\":\"d-1\",\"file\":{\"version\":1},\"baseHash\":\"abc\"}"],
+        invalid: &[
+            ("no rules", "{\"nodeId\":\"d-1\"}", "must have required property 'file'"),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsFile",
+        node: &crate::tables::EXEC_APPROVALS_FILE,
+        valid: &[
+            "{\"version\":1}",
+            "{\"version\":1,\"socket\":{\"path\":\"/run/approvals.sock\",\"token\":\"s3cret\"},\"defaults\":{},\"agents\":{\"*\":{\"allowlist\":[]}}}",
+        ],
+        invalid: &[
+            ("another version", "{\"version\":2}", "at /version: must be <= 1"),
+            (
+                "agents are a map",
+                "{\"version\":1,\"agents\":[]}",
+                "at /agents: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsVersion",
+        node: &crate::tables::EXEC_APPROVALS_VERSION,
+        valid: &["1"],
+        invalid: &[
+            ("a later one", "2", "must be <= 1"),
+            ("a number in quotes", "\"1\"", "must be integer"),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsSocket",
+        node: &crate::tables::EXEC_APPROVALS_SOCKET,
+        valid: &["{\"path\":\"/run/approvals.sock\",\"token\":\"s3cret\"}", "{}"],
+        invalid: &[
+            ("null is not absence", "{\"token\":null}", "at /token: must be string"),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsDefaults",
+        node: &crate::tables::EXEC_APPROVALS_DEFAULTS,
+        valid: &[
+            "{\"security\":\"allowlist\",\"ask\":\"on-miss\",\"askFallback\":\"deny\",\"autoAllowSkills\":true}",
+            "{}",
+        ],
+        invalid: &[
+            (
+                "a word for yes, an unknown rule",
+                "{\"autoAllowSkills\":\"yes\",\"timeout\":1}",
+                "at root: unexpected property 'timeout'; at /autoAllowSkills: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsAgent",
+        node: &crate::tables::EXEC_APPROVALS_AGENT,
+        valid: &[
+            "{\"security\":\"deny\",\"allowlist\":[{\"pattern\":\"/usr/bin/ls\"}]}",
+            "{}",
+        ],
+        invalid: &[
+            (
+                "patterns alone",
+                "{\"allowlist\":[\"/usr/bin/ls\"]}",
+                "at /allowlist/0: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsEntry",
+        node: &crate::tables::EXEC_APPROVALS_ENTRY,
+        valid: &[
+            "{\"pattern\":\"/usr/bin/ls\"}",
+            "{\"id\":\"6eb4094b-04b2-4a34-88ba-18155898ad5c\",\"pattern\":\"~/bin/*\",\"lastUsedAt\":1769900000000,\"lastUsedCommand\":\"tool -x\",\"lastResolvedPath\":\"/home/user/bin/tool\"}",
+        ],
+        invalid: &[
+            (
+                "an empty id, a time as text",
+                "{\"id\":\"\",\"pattern\":\"x\",\"lastUsedAt\":\"today\"}",
+                "at /id: must NOT have fewer than 1 characters; at /lastUsedAt: must be integer",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsSnapshot",
+        node: &crate::tables::EXEC_APPROVALS_SNAPSHOT,
+        valid: &[
+            "{\"path\":\"/home/user/.openclaw/exec-approvals.json\",\"exists\":true,\"hash\":\"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491\",\"file\":{\"version\":1,\"socket\":{\"path\":\"/home/user/.openclaw/exec-approvals.sock\"},\"defaults\":{},\"agents\":{}}}",
+        ],
+        invalid: &[
+            (
+                "no hash",
+                "{\"path\":\"/x\",\"exists\":true,\"file\":{\"version\":1,\"defaults\":{},\"agents\":{}}}",
+                "must have required property 'hash'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsShownFile",
+        node: &crate::tables::EXEC_APPROVALS_SHOWN_FILE,
+        valid: &[
+            "{\"version\":1,\"defaults\":{},\"agents\":{\"main\":{\"allowlist\":[{\"id\":\"e-1\",\"pattern\":\"/usr/bin/ls\"}]}}}",
+        ],
+        invalid: &[
+            (
+                "none is an empty object",
+                "{\"version\":1}",
+                "must have required property 'defaults'; must have required property 'agents'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsShownSocket",
+        node: &crate::tables::EXEC_APPROVALS_SHOWN_SOCKET,
+        valid: &["{\"path\":\"/home/user/.openclaw/exec-approvals.sock\"}"],
+        invalid: &[
+            (
+                "the token",
+                "{\"path\":\"/x\",\"token\":\"t\"}",
+                "at root: unexpected property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalsNodeResult",
+        node: &crate::tables::EXEC_APPROVALS_NODE_RESULT,
+        valid: &[
+            "{\"path\":\"/home/node/.openclaw/exec-approvals.json\",\"exists\":true,\"hash\":\"abc\",\"file\":{\"version\":1}}",
+            "null",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "ExecApprovalRequestParams",
+        node: &crate::tables::EXEC_APPROVAL_REQUEST_PARAMS,
+        valid: &[
+            "{\"command\":\"ls -la\"}",
+            "{\"id\":\"ap-1\",\"command\":\"ls -la\",\"cwd\":\"/srv\",\"host\":\"gateway\",\"security\":null,\"agentId\":\"main\",\"timeoutMs\":20000}",
+        ],
+        invalid: &[
+            (
+                "no command, unknown member",
+                "{\"bad-param\":1}",
+                "must have required property 'command'; at root: unexpected property 'bad-param'",
+            ),
+            (
+                "no id is absence, no time to decide",
+                "{\"id\":null,\"command\":\"ls\",\"cwd\":5,\"timeoutMs\":0}",
+                "at /id: must be string; at /cwd: must be string; at /cwd: must be null; at /cwd: must match a schema in anyOf; at /timeoutMs: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalRequestResult",
+        node: &crate::tables::EXEC_APPROVAL_REQUEST_RESULT,
+        valid: &[
+            "{\"id\":\"ap-1\",\"decision\":\"allow-once\",\"createdAtMs\":1769900000000,\"expiresAtMs\":1769900120000}",
+            "{\"id\":\"ap-2\",\"decision\":null,\"createdAtMs\":1769900000000,\"expiresAtMs\":1769900120000}",
+        ],
+        invalid: &[
+            (
+                "no decision is null, not absent",
+                "{\"id\":\"ap-1\",\"createdAtMs\":1,\"expiresAtMs\":2}",
+                "must have required property 'decision'",
+            ),
+            (
+                "unknown decision",
+                "{\"id\":\"ap-1\",\"decision\":\"maybe\",\"createdAtMs\":1,\"expiresAtMs\":2}",
+                "at /decision: must be equal to constant; at /decision: must be null; at /decision: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalDecision",
+        node: &crate::tables::EXEC_APPROVAL_DECISION,
+        valid: &["\"deny\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"maybe\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalRequestedEvent",
+        node: &crate::tables::EXEC_APPROVAL_REQUESTED_EVENT,
+        valid: &[
+            "{\"id\":\"ap-1\",\"request\":{\"command\":\"ls -la\",\"cwd\":\"/srv\",\"host\":\"gateway\",\"security\":null,\"ask\":null,\"agentId\":\"main\",\"resolvedPath\":null,\"sessionKey\":null},\"createdAtMs\":1769900000000,\"expiresAtMs\":1769900120000}",
+        ],
+        invalid: &[
+            (
+                "the command alone",
+                "{\"id\":\"ap-1\",\"request\":\"ls\",\"createdAtMs\":1,\"expiresAtMs\":2}",
+                "at /request: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalRequest",
+        node: &crate::tables::EXEC_APPROVAL_REQUEST,
+        valid: &[
+            "{\"command\":\"echo deny\",\"cwd\":\"/srv\",\"host\":\"gateway\",\"security\":\"allowlist\",\"ask\":\"always\",\"agentId\":\"main\",\"resolvedPath\":\"/bin/echo\",\"sessionKey\":\"agent:main:main\"}",
+        ],
+        invalid: &[
+            (
+                "not known is null, not absent",
+                "{\"command\":\"ls\",\"cwd\":null,\"host\":null,\"security\":null,\"ask\":null,\"agentId\":null,\"resolvedPath\":null}",
+                "must have required property 'sessionKey'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalResolveParams",
+        node: &crate::tables::EXEC_APPROVAL_RESOLVE_PARAMS,
+        valid: &["{\"id\":\"ap-1\",\"decision\":\"allow-once\"}"],
+        invalid: &[
+            ("no decision", "{\"id\":\"x\"}", "must have required property 'decision'"),
+        ],
+    },
+    Examples {
+        definition: "ExecApprovalResolvedEvent",
+        node: &crate::tables::EXEC_APPROVAL_RESOLVED_EVENT,
+        valid: &[
+            "{\"id\":\"ap-1\",\"decision\":\"allow-once\",\"resolvedBy\":\"Approver\",\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "over time is no decision",
+                "{\"id\":\"ap-1\",\"decision\":null,\"ts\":1}",
+                "at /decision: must be string; at /decision: must be equal to constant; at /decision: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStartParams",
+        node: &crate::tables::WIZARD_START_PARAMS,
+        valid: &["{}", "{\"mode\":\"local\",\"workspace\":\"/home/user/ws\"}"],
+        invalid: &[
+            (
+                "unknown mode, unknown member",
+                "{\"mode\":\"cloud\",\"step\":1}",
+                "at root: unexpected property 'step'; at /mode: must be equal to constant; at /mode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardMode",
+        node: &crate::tables::WIZARD_MODE,
+        valid: &["\"local\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"cloud\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardNextParams",
+        node: &crate::tables::WIZARD_NEXT_PARAMS,
+        valid: &[
+            "{\"sessionId\":\"w-1\"}",
+            "{\"sessionId\":\"w-1\",\"answer\":{\"stepId\":\"s-1\",\"value\":true}}",
+        ],
+        invalid: &[
+            (
+                "an answer to nothing",
+                "{\"sessionId\":\"\",\"answer\":{\"value\":true,\"text\":\"yes\"}}",
+                "at /sessionId: must NOT have fewer than 1 characters; at /answer: must have required property 'stepId'; at /answer: unexpected property 'text'",
+            ),
+            (
+                "no wizard, null is not absence",
+                "{\"answer\":null}",
+                "must have required property 'sessionId'; at /answer: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardAnswer",
+        node: &crate::tables::WIZARD_ANSWER,
+        valid: &[
+            "{\"stepId\":\"s-1\"}",
+            "{\"stepId\":\"s-2\",\"value\":[\"telegram\"]}",
+        ],
+        invalid: &[
+            ("no step", "{\"value\":\"x\"}", "must have required property 'stepId'"),
+        ],
+    },
+    Examples {
+        definition: "WizardCancelParams",
+        node: &crate::tables::WIZARD_CANCEL_PARAMS,
+        valid: &["{\"sessionId\":\"w-1\"}"],
+        invalid: &[("no wizard", "{}", "must have required property 'sessionId'")],
+    },
+    Examples {
+        definition: "WizardStatusParams",
+        node: &crate::tables::WIZARD_STATUS_PARAMS,
+        valid: &["{\"sessionId\":\"w-1\"}"],
+        invalid: &[
+            (
+                "an empty name",
+                "{\"sessionId\":\"\"}",
+                "at /sessionId: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStep",
+        node: &crate::tables::WIZARD_STEP,
+        valid: &[
+            "{\"id\":\"s-1\",\"type\":\"note\",\"title\":\"Security\",\"message\":\"Read this.\",\"executor\":\"client\"}",
+            "{\"id\":\"s-2\",\"type\":\"select\",\"message\":\"How?\",\"options\":[{\"value\":\"quickstart\",\"label\":\"QuickStart\",\"hint\":\"Details later.\"},{\"value\":\"advanced\",\"label\":\"Manual\"}],\"initialValue\":\"quickstart\",\"executor\":\"client\"}",
+        ],
+        invalid: &[
+            (
+                "unknown kind, unknown member",
+                "{\"id\":\"s-1\",\"type\":\"date\",\"max\":1}",
+                "at root: unexpected property 'max'; at /type: must be equal to constant; at /type: must match a schema in anyOf",
+            ),
+            (
+                "an option is more than its name",
+                "{\"id\":\"s-1\",\"type\":\"select\",\"options\":[\"a\"]}",
+                "at /options/0: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStepType",
+        node: &crate::tables::WIZARD_STEP_TYPE,
+        valid: &["\"confirm\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"date\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStepOption",
+        node: &crate::tables::WIZARD_STEP_OPTION,
+        valid: &[
+            "{\"value\":\"advanced\",\"label\":\"Manual\",\"hint\":\"All details.\"}",
+        ],
+        invalid: &[
+            (
+                "no value, no name",
+                "{\"label\":\"\"}",
+                "must have required property 'value'; at /label: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardExecutor",
+        node: &crate::tables::WIZARD_EXECUTOR,
+        valid: &["\"client\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"node\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardRunStatus",
+        node: &crate::tables::WIZARD_RUN_STATUS,
+        valid: &["\"running\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"ok\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStartResult",
+        node: &crate::tables::WIZARD_START_RESULT,
+        valid: &[
+            "{\"sessionId\":\"w-1\",\"done\":false,\"step\":{\"id\":\"s-1\",\"type\":\"note\",\"title\":\"Welcome\",\"message\":\"\",\"executor\":\"client\"},\"status\":\"running\"}",
+        ],
+        invalid: &[
+            (
+                "no name",
+                "{\"done\":false,\"step\":{\"type\":\"note\"}}",
+                "must have required property 'sessionId'; at /step: must have required property 'id'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardNextResult",
+        node: &crate::tables::WIZARD_NEXT_RESULT,
+        valid: &[
+            "{\"done\":true,\"status\":\"done\"}",
+            "{\"done\":false,\"step\":{\"id\":\"s-2\",\"type\":\"confirm\",\"message\":\"Continue?\",\"initialValue\":false,\"executor\":\"client\"},\"status\":\"running\"}",
+        ],
+        invalid: &[
+            (
+                "no step is absent, not null",
+                "{\"done\":true,\"step\":null,\"status\":\"finished\"}",
+                "at /step: must be object; at /status: must be equal to constant; at /status: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WizardStatusResult",
+        node: &crate::tables::WIZARD_STATUS_RESULT,
+        valid: &[
+            "{\"status\":\"running\"}",
+            "{\"status\":\"cancelled\",\"error\":\"cancelled\"}",
+        ],
+        invalid: &[
+            (
+                "nothing said",
+                "{\"error\":\"no\"}",
+                "must have required property 'status'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TalkModeParams",
+        node: &crate::tables::TALK_MODE_PARAMS,
+        valid: &["{\"enabled\":true,\"phase\":\"listening\"}", "{\"enabled\":false}"],
+        invalid: &[
+            ("a word for yes", "{\"enabled\":\"on\"}", "at /enabled: must be boolean"),
+            (
+                "null is not absence",
+                "{\"enabled\":true,\"phase\":null,\"extra\":1}",
+                "at root: unexpected property 'extra'; at /phase: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "TalkModeState",
+        node: &crate::tables::TALK_MODE_STATE,
+        valid: &[
+            "{\"enabled\":true,\"phase\":\"listening\",\"ts\":1769900000000}",
+            "{\"enabled\":false,\"phase\":null,\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "not said is null, not absent",
+                "{\"enabled\":false,\"ts\":1}",
+                "must have required property 'phase'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoiceWakeSetParams",
+        node: &crate::tables::VOICE_WAKE_SET_PARAMS,
+        valid: &["{\"triggers\":[\" hey \",\"\",5]}", "{\"triggers\":[]}", "{}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoiceWakeTriggers",
+        node: &crate::tables::VOICE_WAKE_TRIGGERS,
+        valid: &["{\"triggers\":[\"openclaw\",\"claude\",\"computer\"]}"],
+        invalid: &[
+            (
+                "none",
+                "{\"triggers\":[]}",
+                "at /triggers: must NOT have fewer than 1 items",
+            ),
+            (
+                "a blank one",
+                "{\"triggers\":[\"\"]}",
+                "at /triggers/0: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ModelsListParams",
+        node: &crate::tables::MODELS_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "no filters",
+                "{\"provider\":\"openai\"}",
+                "at root: unexpected property 'provider'",
+            ),
+            ("a list", "[]", "must be object"),
+        ],
+    },
+    Examples {
+        definition: "ModelsListResult",
+        node: &crate::tables::MODELS_LIST_RESULT,
+        valid: &[
+            "{\"models\":[]}",
+            "{\"models\":[{\"id\":\"echo-1\",\"name\":\"Echo\",\"provider\":\"mock\",\"contextWindow\":200000,\"reasoning\":false,\"input\":[\"text\"]}]}",
+        ],
+        invalid: &[("not wrapped", "[]", "must be object")],
+    },
+    Examples {
+        definition: "ModelChoice",
+        node: &crate::tables::MODEL_CHOICE,
+        valid: &[
+            "{\"id\":\"claude-opus-4-5\",\"name\":\"Claude Opus 4.5\",\"provider\":\"anthropic\",\"contextWindow\":200000,\"reasoning\":true,\"input\":[\"text\",\"image\"]}",
+            "{\"id\":\"m\",\"name\":\"m\",\"provider\":\"mock\"}",
+        ],
+        invalid: &[
+            (
+                "no provider, no window",
+                "{\"id\":\"m\",\"name\":\"m\",\"contextWindow\":0}",
+                "must have required property 'provider'; at /contextWindow: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ModelInput",
+        node: &crate::tables::MODEL_INPUT,
+        valid: &["\"image\""],
+        invalid: &[
+            (
+                "unknown",
+                "\"video\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "AgentsListParams",
+        node: &crate::tables::AGENTS_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            ("no filters", "{\"a\":1}", "at root: unexpected property 'a'"),
+            ("a text", "\"x\"", "must be object"),
+        ],
+    },
+    Examples {
+        definition: "AgentsListResult",
+        node: &crate::tables::AGENTS_LIST_RESULT,
+        valid: &[
+            "{\"defaultId\":\"main\",\"mainKey\":\"main\",\"scope\":\"per-sender\",\"agents\":[{\"id\":\"main\"},{\"id\":\"ops\",\"name\":\"Ops\"}]}",
+        ],
+        invalid: &[
+            (
+                "no default",
+                "{\"mainKey\":\"main\",\"scope\":\"all\",\"agents\":[]}",
+                "must have required property 'defaultId'; at /scope: must be equal to constant; at /scope: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "AgentSummary",
+        node: &crate::tables::AGENT_SUMMARY,
+        valid: &[
+            "{\"id\":\"main\",\"name\":\"Main\",\"identity\":{\"name\":\"Maia\",\"theme\":\"helper\",\"emoji\":\"🦞\",\"avatar\":\"avatar.png\"}}",
+        ],
+        invalid: &[
+            (
+                "without a name to call it by",
+                "{\"name\":\"Main\"}",
+                "must have required property 'id'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "AgentSummaryIdentity",
+        node: &crate::tables::AGENT_SUMMARY_IDENTITY,
+        valid: &["{\"name\":\"Maia\",\"emoji\":\"🦞\"}", "{}"],
+        invalid: &[
+            (
+                "unset is absent",
+                "{\"name\":\"\",\"emoji\":null}",
+                "at /name: must NOT have fewer than 1 characters; at /emoji: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsStatusParams",
+        node: &crate::tables::SKILLS_STATUS_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "no choice of an agent",
+                "{\"agentId\":\"main\"}",
+                "at root: unexpected property 'agentId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsStatusResult",
+        node: &crate::tables::SKILLS_STATUS_RESULT,
+        valid: &["{\"workspaceDir\":\"/w\",\"managedSkillsDir\":\"/s\",\"skills\":[]}"],
+        invalid: &[
+            (
+                "where are they?",
+                "{\"skills\":[]}",
+                "must have required property 'workspaceDir'; must have required property 'managedSkillsDir'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillStatus",
+        node: &crate::tables::SKILL_STATUS,
+        valid: &[
+            "{\"name\":\"memo\",\"description\":\"Notes.\",\"source\":\"openclaw-bundled\",\"filePath\":\"/s/memo/SKILL.md\",\"baseDir\":\"/s/memo\",\"skillKey\":\"memo\",\"emoji\":\"📝\",\"always\":false,\"disabled\":false,\"blockedByAllowlist\":false,\"eligible\":false,\"requirements\":{\"bins\":[\"memo\"],\"anyBins\":[],\"env\":[],\"config\":[],\"os\":[\"darwin\"]},\"missing\":{\"bins\":[\"memo\"],\"anyBins\":[],\"env\":[],\"config\":[],\"os\":[]},\"configChecks\":[],\"install\":[{\"id\":\"brew\",\"kind\":\"brew\",\"label\":\"Install memo (brew)\",\"bins\":[\"memo\"]}]}",
+        ],
+        invalid: &[
+            (
+                "needs as a list",
+                "{\"name\":\"x\",\"description\":\"\",\"source\":\"\",\"filePath\":\"\",\"baseDir\":\"\",\"skillKey\":\"x\",\"always\":false,\"disabled\":false,\"blockedByAllowlist\":false,\"eligible\":true,\"requirements\":[],\"configChecks\":[],\"install\":[]}",
+                "must have required property 'missing'; at /requirements: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillRequirements",
+        node: &crate::tables::SKILL_REQUIREMENTS,
+        valid: &[
+            "{\"bins\":[\"op\"],\"anyBins\":[],\"env\":[],\"config\":[\"channels.slack\"],\"os\":[\"darwin\",\"linux\"]}",
+        ],
+        invalid: &[
+            (
+                "none is an empty list",
+                "{\"bins\":[],\"anyBins\":[],\"env\":[],\"config\":null}",
+                "must have required property 'os'; at /config: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillConfigCheck",
+        node: &crate::tables::SKILL_CONFIG_CHECK,
+        valid: &[
+            "{\"path\":\"channels.slack\",\"satisfied\":false}",
+            "{\"path\":\"plugins.entries.voice-call.enabled\",\"value\":true,\"satisfied\":true}",
+        ],
+        invalid: &[
+            (
+                "will it do?",
+                "{\"path\":\"a\"}",
+                "must have required property 'satisfied'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillInstallOption",
+        node: &crate::tables::SKILL_INSTALL_OPTION,
+        valid: &[
+            "{\"id\":\"brew\",\"kind\":\"brew\",\"label\":\"Install memo (brew)\",\"bins\":[\"memo\"]}",
+        ],
+        invalid: &[
+            (
+                "unknown installer",
+                "{\"id\":\"a\",\"kind\":\"apt\",\"label\":\"\",\"bins\":[]}",
+                "at /kind: must be equal to constant; at /kind: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillInstallKind",
+        node: &crate::tables::SKILL_INSTALL_KIND,
+        valid: &["\"uv\""],
+        invalid: &[
+            (
+                "unknown installer",
+                "\"apt\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsBinsParams",
+        node: &crate::tables::SKILLS_BINS_PARAMS,
+        valid: &["{}"],
+        invalid: &[("no filters", "{\"x\":1}", "at root: unexpected property 'x'")],
+    },
+    Examples {
+        definition: "SkillsBinsResult",
+        node: &crate::tables::SKILLS_BINS_RESULT,
+        valid: &["{\"bins\":[\"curl\",\"ffmpeg\"]}", "{\"bins\":[]}"],
+        invalid: &[
+            (
+                "a nameless program",
+                "{\"bins\":[\"\"]}",
+                "at /bins/0: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsInstallParams",
+        node: &crate::tables::SKILLS_INSTALL_PARAMS,
+        valid: &["{\"name\":\"memo\",\"installId\":\"brew\",\"timeoutMs\":1000}"],
+        invalid: &[
+            (
+                "which way? and too hasty",
+                "{\"name\":\"memo\",\"timeoutMs\":999}",
+                "must have required property 'installId'; at /timeoutMs: must be >= 1000",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsInstallResult",
+        node: &crate::tables::SKILLS_INSTALL_RESULT,
+        valid: &[
+            "{\"ok\":true,\"message\":\"Installed\",\"stdout\":\"done\",\"stderr\":\"\",\"code\":0}",
+            "{\"ok\":false,\"message\":\"Skill not found: nosuch\",\"stdout\":\"\",\"stderr\":\"\",\"code\":null}",
+        ],
+        invalid: &[
+            (
+                "no code is null, not absent",
+                "{\"ok\":false,\"message\":\"\",\"stdout\":\"\",\"stderr\":\"\"}",
+                "must have required property 'code'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsUpdateParams",
+        node: &crate::tables::SKILLS_UPDATE_PARAMS,
+        valid: &[
+            "{\"skillKey\":\"weather\",\"enabled\":true,\"apiKey\":\"k\",\"env\":{\"A\":\"1\",\"B\":\"\"}}",
+        ],
+        invalid: &[
+            (
+                "values are texts",
+                "{\"skillKey\":\"a\",\"env\":{\"b\":1}}",
+                "at /env/b: must be string",
+            ),
+            (
+                "no skill, null is not absence",
+                "{\"apiKey\":null}",
+                "must have required property 'skillKey'; at /apiKey: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillsUpdateResult",
+        node: &crate::tables::SKILLS_UPDATE_RESULT,
+        valid: &[
+            "{\"ok\":true,\"skillKey\":\"weather\",\"config\":{\"enabled\":true,\"apiKey\":\"k\",\"env\":{\"A\":\"1\"}}}",
+        ],
+        invalid: &[
+            (
+                "no settings",
+                "{\"ok\":true,\"skillKey\":\"weather\"}",
+                "must have required property 'config'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SkillConfig",
+        node: &crate::tables::SKILL_CONFIG,
+        valid: &[
+            "{}",
+            "{\"enabled\":false,\"env\":{\"A\":\"1\"},\"config\":{\"units\":\"metric\"}}",
+        ],
+        invalid: &[
+            (
+                "a known member of a wrong type",
+                "{\"enabled\":\"yes\"}",
+                "at /enabled: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateRunParams",
+        node: &crate::tables::UPDATE_RUN_PARAMS,
+        valid: &[
+            "{}",
+            "{\"sessionKey\":\"agent:main:main\",\"note\":\"update\",\"restartDelayMs\":0,\"timeoutMs\":1}",
+        ],
+        invalid: &[
+            (
+                "no time at all, unknown member",
+                "{\"timeoutMs\":0,\"channel\":\"beta\"}",
+                "at root: unexpected property 'channel'; at /timeoutMs: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateRunResult",
+        node: &crate::tables::UPDATE_RUN_RESULT,
+        valid: &[
+            "{\"ok\":true,\"result\":{\"status\":\"skipped\",\"mode\":\"git\",\"root\":\"/opt/openclaw\",\"reason\":\"dirty\",\"before\":{\"sha\":\"a1\",\"version\":\"2026.1.30\"},\"steps\":[],\"durationMs\":120},\"restart\":{\"ok\":true,\"pid\":8529,\"signal\":\"SIGUSR1\",\"delayMs\":2000,\"reason\":\"update.run\",\"mode\":\"emit\"},\"sentinel\":{\"path\":\"/home/user/.openclaw/restart-sentinel.json\",\"payload\":{\"kind\":\"update\",\"status\":\"skipped\",\"ts\":1769900000000,\"message\":null,\"doctorHint\":\"Run: openclaw doctor --non-interactive\",\"stats\":{\"mode\":\"git\",\"root\":\"/opt/openclaw\",\"before\":{\"sha\":\"a1\",\"version\":\"2026.1.30\"},\"after\":null,\"steps\":[],\"reason\":\"dirty\",\"durationMs\":120}}}}",
+        ],
+        invalid: &[
+            (
+                "no outcome",
+                "{\"ok\":true,\"restart\":{\"ok\":true,\"pid\":1,\"signal\":\"SIGUSR1\",\"delayMs\":0,\"mode\":\"emit\"}}",
+                "must have required property 'result'; must have required property 'sentinel'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateOutcome",
+        node: &crate::tables::UPDATE_OUTCOME,
+        valid: &[
+            "{\"status\":\"ok\",\"mode\":\"npm\",\"root\":\"/opt/openclaw\",\"before\":{\"version\":\"2026.1.29\"},\"after\":{\"version\":\"2026.1.30\"},\"steps\":[{\"name\":\"global update\",\"command\":\"npm i -g openclaw\",\"cwd\":\"/opt/openclaw\",\"durationMs\":9000,\"exitCode\":0,\"stdoutTail\":\"added\",\"stderrTail\":null}],\"durationMs\":9100}",
+            "{\"status\":\"error\",\"mode\":\"unknown\",\"reason\":\"Error: no\",\"steps\":[],\"durationMs\":0}",
+        ],
+        invalid: &[
+            (
+                "unknown outcome, no steps",
+                "{\"status\":\"done\",\"mode\":\"git\",\"durationMs\":1}",
+                "must have required property 'steps'; at /status: must be equal to constant; at /status: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateStatus",
+        node: &crate::tables::UPDATE_STATUS,
+        valid: &["\"ok\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"done\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateMode",
+        node: &crate::tables::UPDATE_MODE,
+        valid: &["\"git\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"brew\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateVersion",
+        node: &crate::tables::UPDATE_VERSION,
+        valid: &["{\"sha\":\"a1\",\"version\":\"2026.1.30\"}", "{\"version\":null}"],
+        invalid: &[
+            (
+                "a version is a text",
+                "{\"version\":2026}",
+                "at /version: must be string; at /version: must be null; at /version: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "UpdateStep",
+        node: &crate::tables::UPDATE_STEP,
+        valid: &[
+            "{\"name\":\"git fetch\",\"command\":\"git fetch\",\"cwd\":\"/opt/openclaw\",\"durationMs\":800,\"exitCode\":null}",
+        ],
+        invalid: &[
+            (
+                "unknown is null, not absent",
+                "{\"name\":\"git fetch\",\"command\":\"git fetch\",\"cwd\":\"/opt/openclaw\",\"durationMs\":800}",
+                "must have required property 'exitCode'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsListParams",
+        node: &crate::tables::SESSIONS_LIST_PARAMS,
+        valid: &[
+            "{}",
+            "{\"limit\":50,\"includeGlobal\":true,\"includeDerivedTitles\":true,\"label\":\"Work\",\"search\":\"\"}",
+        ],
+        invalid: &[
+            (
+                "no room for any",
+                "{\"limit\":0,\"label\":\"\",\"includeGlobal\":\"yes\"}",
+                "at /limit: must be >= 1; at /includeGlobal: must be boolean; at /label: must NOT have fewer than 1 characters",
+            ),
+            (
+                "unknown filter, and null is not absence",
+                "{\"agentId\":null,\"sort\":\"key\"}",
+                "at root: unexpected property 'sort'; at /agentId: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsListResult",
+        node: &crate::tables::SESSIONS_LIST_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"path\":\"(multiple)\",\"count\":1,\"defaults\":{\"modelProvider\":\"mock\",\"model\":\"echo-1\",\"contextTokens\":128000},\"sessions\":[{\"key\":\"agent:main:main\",\"kind\":\"direct\",\"updatedAt\":1769899999000,\"sessionId\":\"s-1\",\"totalTokens\":0}]}",
+        ],
+        invalid: &[
+            (
+                "a row without a kind",
+                "{\"ts\":1,\"path\":\"\",\"count\":1,\"defaults\":{\"modelProvider\":null,\"model\":null,\"contextTokens\":null},\"sessions\":[{\"key\":\"main\",\"updatedAt\":null,\"totalTokens\":0}]}",
+                "at /sessions/0: must have required property 'kind'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsPreviewParams",
+        node: &crate::tables::SESSIONS_PREVIEW_PARAMS,
+        valid: &[
+            "{\"keys\":[\"main\",\"nope\"],\"limit\":4,\"maxChars\":20}",
+            "{\"keys\":[\" \"]}",
+        ],
+        invalid: &[
+            (
+                "no conversation",
+                "{\"keys\":[]}",
+                "at /keys: must NOT have fewer than 1 items",
+            ),
+            (
+                "a nameless one, cut too short",
+                "{\"keys\":[\"\"],\"maxChars\":19}",
+                "at /keys/0: must NOT have fewer than 1 characters; at /maxChars: must be >= 20",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsPreviewResult",
+        node: &crate::tables::SESSIONS_PREVIEW_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"previews\":[{\"key\":\"main\",\"status\":\"missing\",\"items\":[]}]}",
+        ],
+        invalid: &[
+            (
+                "a preview without a state",
+                "{\"ts\":1,\"previews\":[{\"key\":\"main\",\"items\":[]}]}",
+                "at /previews/0: must have required property 'status'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsPreviewEntry",
+        node: &crate::tables::SESSIONS_PREVIEW_ENTRY,
+        valid: &[
+            "{\"key\":\"main\",\"status\":\"ok\",\"items\":[{\"role\":\"user\",\"text\":\"hello\"},{\"role\":\"tool\",\"text\":\"call read, exec +1\"}]}",
+        ],
+        invalid: &[
+            (
+                "none is an empty list",
+                "{\"key\":\"main\",\"status\":\"empty\"}",
+                "must have required property 'items'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionPreviewStatus",
+        node: &crate::tables::SESSION_PREVIEW_STATUS,
+        valid: &["\"missing\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"none\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionPreviewItem",
+        node: &crate::tables::SESSION_PREVIEW_ITEM,
+        valid: &["{\"role\":\"assistant\",\"text\":\"Rain both days...\"}"],
+        invalid: &[
+            (
+                "a role that transcripts have, but previews do not",
+                "{\"role\":\"toolResult\",\"text\":\"\"}",
+                "at /role: must be equal to constant; at /role: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionPreviewRole",
+        node: &crate::tables::SESSION_PREVIEW_ROLE,
+        valid: &["\"tool\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"toolResult\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsResolveParams",
+        node: &crate::tables::SESSIONS_RESOLVE_PARAMS,
+        valid: &[
+            "{\"key\":\"main\"}",
+            "{\"label\":\"Work\",\"agentId\":\"main\",\"includeGlobal\":true}",
+            "{}",
+        ],
+        invalid: &[
+            (
+                "empty names",
+                "{\"key\":\"\",\"label\":\"\"}",
+                "at /key: must NOT have fewer than 1 characters; at /label: must NOT have fewer than 1 characters",
+            ),
+            (
+                "unknown filter",
+                "{\"key\":\"main\",\"search\":\"x\"}",
+                "at root: unexpected property 'search'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsResolveResult",
+        node: &crate::tables::SESSIONS_RESOLVE_RESULT,
+        valid: &["{\"ok\":true,\"key\":\"agent:main:main\"}"],
+        invalid: &[
+            (
+                "nothing found is an error, not null",
+                "{\"ok\":true,\"key\":null}",
+                "at /key: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsDefaults",
+        node: &crate::tables::SESSIONS_DEFAULTS,
+        valid: &[
+            "{\"modelProvider\":\"mock\",\"model\":\"echo-1\",\"contextTokens\":128000}",
+        ],
+        invalid: &[
+            (
+                "unknown is null, not absent",
+                "{\"modelProvider\":\"mock\"}",
+                "must have required property 'model'; must have required property 'contextTokens'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionRow",
+        node: &crate::tables::SESSION_ROW,
+        valid: &[
+            "{\"key\":\"agent:main:telegram:group:-1001\",\"kind\":\"group\",\"displayName\":\"telegram:g-team-chat\",\"channel\":\"telegram\",\"subject\":\"Team chat\",\"chatType\":\"group\",\"origin\":{\"label\":\"Team chat\",\"provider\":\"telegram\",\"surface\":\"telegram\",\"chatType\":\"group\",\"threadId\":7},\"updatedAt\":1769899999000,\"sessionId\":\"s-2\",\"sendPolicy\":\"allow\",\"totalTokens\":0,\"deliveryContext\":{\"channel\":\"telegram\",\"to\":\"-1001\"},\"lastChannel\":\"telegram\",\"lastTo\":\"-1001\"}",
+        ],
+        invalid: &[
+            (
+                "null stands for absence only in updatedAt",
+                "{\"key\":\"main\",\"kind\":\"direct\",\"updatedAt\":null,\"totalTokens\":0,\"label\":null}",
+                "at /label: must be string",
+            ),
+            (
+                "unknown kind, unknown member",
+                "{\"key\":\"main\",\"kind\":\"dm\",\"updatedAt\":1,\"totalTokens\":0,\"colour\":\"red\"}",
+                "at root: unexpected property 'colour'; at /kind: must be equal to constant; at /kind: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionKind",
+        node: &crate::tables::SESSION_KIND,
+        valid: &["\"direct\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"dm\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChatType",
+        node: &crate::tables::CHAT_TYPE,
+        valid: &["\"group\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"room\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SendPolicy",
+        node: &crate::tables::SEND_POLICY,
+        valid: &["\"deny\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"ask\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionOrigin",
+        node: &crate::tables::SESSION_ORIGIN,
+        valid: &[
+            "{\"label\":\"Client A\",\"provider\":\"webchat\",\"surface\":\"webchat\",\"chatType\":\"direct\"}",
+        ],
+        invalid: &[
+            (
+                "unknown type of chat",
+                "{\"chatType\":\"room\"}",
+                "at /chatType: must be equal to constant; at /chatType: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DeliveryContext",
+        node: &crate::tables::DELIVERY_CONTEXT,
+        valid: &["{\"channel\":\"telegram\",\"to\":\"-1001\",\"threadId\":\"7\"}"],
+        invalid: &[("addresses are texts", "{\"to\":-1001}", "at /to: must be string")],
+    },
+    Examples {
+        definition: "ThreadId",
+        node: &crate::tables::THREAD_ID,
+        valid: &["\"7\"", "7"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "SessionsPatchParams",
+        node: &crate::tables::SESSIONS_PATCH_PARAMS,
+        valid: &[
+            "{\"key\":\"main\"}",
+            "{\"key\":\"main\",\"label\":\" Work \",\"thinkingLevel\":\"HIGH\",\"responseUsage\":\"on\",\"execHost\":\"Gateway\",\"model\":\"mock/echo-1\",\"sendPolicy\":\"deny\",\"groupActivation\":null}",
+        ],
+        invalid: &[
+            (
+                "an empty label, an unknown word, a model that is none",
+                "{\"key\":\"a\",\"label\":\"\",\"responseUsage\":\"zz\",\"model\":5}",
+                "at /label: must NOT have fewer than 1 characters; at /label: must be null; at /label: must match a schema in anyOf; at /responseUsage: must be equal to constant; at /responseUsage: must be null; at /responseUsage: must match a schema in anyOf; at /model: must be string; at /model: must be null; at /model: must match a schema in anyOf",
+            ),
+            (
+                "no conversation, unknown setting",
+                "{\"colour\":\"red\"}",
+                "must have required property 'key'; at root: unexpected property 'colour'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ResponseUsageChoice",
+        node: &crate::tables::RESPONSE_USAGE_CHOICE,
+        valid: &["\"tokens\""],
+        invalid: &[
+            (
+                "exact words only, unlike the levels",
+                "\"ON\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "GroupActivation",
+        node: &crate::tables::GROUP_ACTIVATION,
+        valid: &["\"mention\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"never\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsPatchResult",
+        node: &crate::tables::SESSIONS_PATCH_RESULT,
+        valid: &[
+            "{\"ok\":true,\"path\":\"/s\",\"key\":\"agent:main:newone\",\"entry\":{\"sessionId\":\"s-1\",\"updatedAt\":1769900000000,\"label\":\"fresh\"}}",
+        ],
+        invalid: &[
+            (
+                "without the conversation",
+                "{\"ok\":true,\"path\":\"/s\",\"key\":\"agent:main:main\"}",
+                "must have required property 'entry'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionEntry",
+        node: &crate::tables::SESSION_ENTRY,
+        valid: &[
+            "{\"sessionId\":\"s-1\",\"updatedAt\":1769900000000}",
+            "{\"sessionId\":\"s-2\",\"updatedAt\":1769900000000,\"systemSent\":true,\"abortedLastRun\":false,\"chatType\":\"direct\",\"verboseLevel\":\"on\",\"totalTokens\":1540,\"modelProvider\":\"mock\",\"model\":\"echo-1\",\"origin\":{\"label\":\"Client A\",\"provider\":\"webchat\"},\"deliveryContext\":{\"channel\":\"webchat\"},\"lastChannel\":\"webchat\",\"queueMode\":\"collect\"}",
+        ],
+        invalid: &[
+            (
+                "no time, and unset is absent",
+                "{\"sessionId\":\"s-1\",\"label\":null}",
+                "must have required property 'updatedAt'; at /label: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsResetParams",
+        node: &crate::tables::SESSIONS_RESET_PARAMS,
+        valid: &["{\"key\":\"main\"}"],
+        invalid: &[
+            (
+                "an empty name",
+                "{\"key\":\"\"}",
+                "at /key: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsResetResult",
+        node: &crate::tables::SESSIONS_RESET_RESULT,
+        valid: &[
+            "{\"ok\":true,\"key\":\"agent:main:main\",\"entry\":{\"sessionId\":\"s-2\",\"updatedAt\":1769900000000,\"systemSent\":false,\"abortedLastRun\":false,\"inputTokens\":0,\"outputTokens\":0,\"totalTokens\":0}}",
+        ],
+        invalid: &[
+            (
+                "an entry without a transcript",
+                "{\"ok\":true,\"key\":\"agent:main:main\",\"entry\":{\"updatedAt\":1}}",
+                "at /entry: must have required property 'sessionId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsDeleteParams",
+        node: &crate::tables::SESSIONS_DELETE_PARAMS,
+        valid: &[
+            "{\"key\":\"agent:main:old\"}",
+            "{\"key\":\"agent:main:old\",\"deleteTranscript\":false}",
+        ],
+        invalid: &[
+            (
+                "a word for a boolean",
+                "{\"key\":\"a\",\"deleteTranscript\":\"yes\"}",
+                "at /deleteTranscript: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsDeleteResult",
+        node: &crate::tables::SESSIONS_DELETE_RESULT,
+        valid: &[
+            "{\"ok\":true,\"key\":\"agent:main:old\",\"deleted\":true,\"archived\":[\"/s/s-1.jsonl.deleted.2026-01-31T10-00-00.000Z\"]}",
+            "{\"ok\":true,\"key\":\"agent:main:none\",\"deleted\":false,\"archived\":[]}",
+        ],
+        invalid: &[
+            (
+                "none is an empty list",
+                "{\"ok\":true,\"key\":\"agent:main:old\",\"deleted\":true}",
+                "must have required property 'archived'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsCompactParams",
+        node: &crate::tables::SESSIONS_COMPACT_PARAMS,
+        valid: &["{\"key\":\"main\"}", "{\"key\":\"main\",\"maxLines\":3}"],
+        invalid: &[
+            (
+                "nothing would stay",
+                "{\"key\":\"main\",\"maxLines\":0}",
+                "at /maxLines: must be >= 1",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsCompactResult",
+        node: &crate::tables::SESSIONS_COMPACT_RESULT,
+        valid: &[
+            "{\"ok\":true,\"key\":\"agent:main:main\",\"compacted\":true,\"archived\":\"/s/s-1.jsonl.bak.2026-01-31T10-00-00.000Z\",\"kept\":3}",
+            "{\"ok\":true,\"key\":\"agent:main:main\",\"compacted\":false,\"kept\":5}",
+            "{\"ok\":true,\"key\":\"agent:main:none\",\"compacted\":false,\"reason\":\"no sessionId\"}",
+        ],
+        invalid: &[
+            (
+                "unknown reason",
+                "{\"ok\":true,\"key\":\"a\",\"compacted\":false,\"reason\":\"too short\"}",
+                "at /reason: must be equal to constant; at /reason: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SessionsCompactReason",
+        node: &crate::tables::SESSIONS_COMPACT_REASON,
+        valid: &["\"no transcript\""],
+        invalid: &[
+            (
+                "unknown reason",
+                "\"empty\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SetHeartbeatsParams",
+        node: &crate::tables::SET_HEARTBEATS_PARAMS,
+        valid: &["{\"enabled\":false}", "{\"enabled\":true,\"why\":\"ignored\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "SetHeartbeatsResult",
+        node: &crate::tables::SET_HEARTBEATS_RESULT,
+        valid: &["{\"ok\":true,\"enabled\":false}"],
+        invalid: &[
+            (
+                "the state is not told",
+                "{\"ok\":true}",
+                "must have required property 'enabled'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WakeParams",
+        node: &crate::tables::WAKE_PARAMS,
+        valid: &[
+            "{\"mode\":\"now\",\"text\":\"The build is done.\"}",
+            "{\"mode\":\"next-heartbeat\",\"text\":\" \"}",
+        ],
+        invalid: &[
+            (
+                "unknown urgency, nothing to note",
+                "{\"mode\":\"later\",\"text\":\"\"}",
+                "at /mode: must be equal to constant; at /mode: must match a schema in anyOf; at /text: must NOT have fewer than 1 characters",
+            ),
+            (
+                "nothing at all",
+                "{}",
+                "must have required property 'mode'; must have required property 'text'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WakeMode",
+        node: &crate::tables::WAKE_MODE,
+        valid: &["\"now\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"later\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "WakeResult",
+        node: &crate::tables::WAKE_RESULT,
+        valid: &["{\"ok\":true}", "{\"ok\":false}"],
+        invalid: &[("nothing said", "{}", "must have required property 'ok'")],
+    },
+    Examples {
         definition: "SystemEventParams",
         node: &crate::tables::SYSTEM_EVENT_PARAMS,
         valid: &[
@@ -777,6 +2841,1116 @@ pub static ALL: &[Examples] = &[
                 "unknown",
                 "\"red\"",
                 "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairRequestParams",
+        node: &crate::tables::NODE_PAIR_REQUEST_PARAMS,
+        valid: &[
+            "{\"nodeId\":\"n-1\"}",
+            "{\"nodeId\":\"n-1\",\"displayName\":\"Phone\",\"platform\":\"ios\",\"caps\":[\"canvas\"],\"commands\":[\"canvas.present\"],\"silent\":true}",
+        ],
+        invalid: &[
+            (
+                "no node, an empty command, permissions",
+                "{\"commands\":[\"\"],\"permissions\":{}}",
+                "must have required property 'nodeId'; at root: unexpected property 'permissions'; at /commands/0: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairRequestResult",
+        node: &crate::tables::NODE_PAIR_REQUEST_RESULT,
+        valid: &[
+            "{\"status\":\"pending\",\"request\":{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"isRepair\":false,\"ts\":1769900000000},\"created\":true}",
+        ],
+        invalid: &[
+            (
+                "never approved by itself",
+                "{\"status\":\"approved\",\"request\":{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"isRepair\":false,\"ts\":1},\"created\":true}",
+                "at /status: must be equal to constant",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairPending",
+        node: &crate::tables::NODE_PAIR_PENDING,
+        valid: &[
+            "{\"requestId\":\"b1bb2553-f536-4235-9e76-b3b9d419468a\",\"nodeId\":\"n-1\",\"displayName\":\"Phone\",\"platform\":\"ios\",\"caps\":[\"canvas\"],\"commands\":[\"canvas.present\"],\"isRepair\":false,\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "whether it is a repair is always said",
+                "{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"ts\":1}",
+                "must have required property 'isRepair'",
+            ),
+            (
+                "a permission is yes or no",
+                "{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"permissions\":{\"camera\":\"ask\"},\"isRepair\":false,\"ts\":1}",
+                "at /permissions/camera: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairListParams",
+        node: &crate::tables::NODE_PAIR_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "nothing to choose",
+                "{\"bad-param\":1}",
+                "at root: unexpected property 'bad-param'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairListResult",
+        node: &crate::tables::NODE_PAIR_LIST_RESULT,
+        valid: &[
+            "{\"pending\":[],\"paired\":[{\"nodeId\":\"n-1\",\"displayName\":\"Phone\",\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}]}",
+        ],
+        invalid: &[
+            (
+                "a token",
+                "{\"pending\":[],\"paired\":[{\"nodeId\":\"n-1\",\"token\":\"t\",\"createdAtMs\":1,\"approvedAtMs\":1}]}",
+                "at /paired/0: unexpected property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairListed",
+        node: &crate::tables::NODE_PAIR_LISTED,
+        valid: &[
+            "{\"nodeId\":\"n-1\",\"displayName\":\"Phone\",\"platform\":\"ios\",\"caps\":[\"canvas\"],\"commands\":[\"canvas.present\"],\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "a token",
+                "{\"nodeId\":\"n-1\",\"token\":\"t\",\"createdAtMs\":1,\"approvedAtMs\":1}",
+                "at root: unexpected property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairPaired",
+        node: &crate::tables::NODE_PAIR_PAIRED,
+        valid: &[
+            "{\"nodeId\":\"n-1\",\"token\":\"0123456789abcdef0123456789abcdef\",\"displayName\":\"Phone\",\"platform\":\"ios\",\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "no token",
+                "{\"nodeId\":\"n-1\",\"createdAtMs\":1,\"approvedAtMs\":1}",
+                "must have required property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairApproveParams",
+        node: &crate::tables::NODE_PAIR_APPROVE_PARAMS,
+        valid: &["{\"requestId\":\"b1bb2553-f536-4235-9e76-b3b9d419468a\"}"],
+        invalid: &[
+            (
+                "the node is not the request",
+                "{\"nodeId\":\"n-1\"}",
+                "must have required property 'requestId'; at root: unexpected property 'nodeId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairApproveResult",
+        node: &crate::tables::NODE_PAIR_APPROVE_RESULT,
+        valid: &[
+            "{\"requestId\":\"r-1\",\"node\":{\"nodeId\":\"n-1\",\"token\":\"0123456789abcdef0123456789abcdef\",\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}}",
+        ],
+        invalid: &[
+            (
+                "no token",
+                "{\"requestId\":\"r-1\",\"node\":{\"nodeId\":\"n-1\",\"createdAtMs\":1,\"approvedAtMs\":1}}",
+                "at /node: must have required property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairRejectParams",
+        node: &crate::tables::NODE_PAIR_REJECT_PARAMS,
+        valid: &["{\"requestId\":\"b1bb2553-f536-4235-9e76-b3b9d419468a\"}"],
+        invalid: &[("nothing named", "{}", "must have required property 'requestId'")],
+    },
+    Examples {
+        definition: "NodePairRejectResult",
+        node: &crate::tables::NODE_PAIR_REJECT_RESULT,
+        valid: &["{\"requestId\":\"r-1\",\"nodeId\":\"n-1\"}"],
+        invalid: &[
+            (
+                "whose it was is not said",
+                "{\"requestId\":\"r-1\"}",
+                "must have required property 'nodeId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairVerifyParams",
+        node: &crate::tables::NODE_PAIR_VERIFY_PARAMS,
+        valid: &["{\"nodeId\":\"n-1\",\"token\":\"0123456789abcdef0123456789abcdef\"}"],
+        invalid: &[
+            (
+                "an empty token",
+                "{\"nodeId\":\"n-1\",\"token\":\"\"}",
+                "at /token: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairVerifyResult",
+        node: &crate::tables::NODE_PAIR_VERIFY_RESULT,
+        valid: &[
+            "{\"ok\":false}",
+            "{\"ok\":true,\"node\":{\"nodeId\":\"n-1\",\"token\":\"0123456789abcdef0123456789abcdef\",\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}}",
+        ],
+        invalid: &[
+            (
+                "null is not absence",
+                "{\"ok\":false,\"node\":null}",
+                "at /node: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodePairResolvedEvent",
+        node: &crate::tables::NODE_PAIR_RESOLVED_EVENT,
+        valid: &[
+            "{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"decision\":\"rejected\",\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "unknown decision",
+                "{\"requestId\":\"r-1\",\"nodeId\":\"n-1\",\"decision\":\"no\",\"ts\":1}",
+                "at /decision: must be equal to constant; at /decision: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeRenameParams",
+        node: &crate::tables::NODE_RENAME_PARAMS,
+        valid: &["{\"nodeId\":\"n-1\",\"displayName\":\"My phone\"}"],
+        invalid: &[
+            (
+                "nothing said",
+                "{\"bad-param\":1}",
+                "must have required property 'nodeId'; must have required property 'displayName'; at root: unexpected property 'bad-param'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeRenameResult",
+        node: &crate::tables::NODE_RENAME_RESULT,
+        valid: &["{\"nodeId\":\"n-1\",\"displayName\":\"My phone\"}"],
+        invalid: &[
+            (
+                "no name",
+                "{\"nodeId\":\"n-1\"}",
+                "must have required property 'displayName'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairListParams",
+        node: &crate::tables::DEVICE_PAIR_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            (
+                "nothing to choose",
+                "{\"bad-param\":1}",
+                "at root: unexpected property 'bad-param'",
+            ),
+            ("a list", "[]", "must be object"),
+        ],
+    },
+    Examples {
+        definition: "DevicePairListResult",
+        node: &crate::tables::DEVICE_PAIR_LIST_RESULT,
+        valid: &[
+            "{\"pending\":[],\"paired\":[]}",
+            "{\"pending\":[{\"requestId\":\"r-1\",\"deviceId\":\"d-1\",\"publicKey\":\"k-1\",\"role\":\"operator\",\"roles\":[\"operator\"],\"scopes\":[\"operator.read\"],\"silent\":false,\"isRepair\":false,\"ts\":1769900000000}],\"paired\":[{\"deviceId\":\"d-2\",\"publicKey\":\"k-2\",\"role\":\"node\",\"roles\":[\"node\"],\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000,\"tokens\":[{\"role\":\"node\",\"scopes\":[],\"createdAtMs\":1769900000000}]}]}",
+        ],
+        invalid: &[
+            ("half of it", "{\"pending\":[]}", "must have required property 'paired'"),
+            (
+                "a device that nobody approved",
+                "{\"pending\":[],\"paired\":[{\"deviceId\":\"d-2\",\"publicKey\":\"k-2\",\"role\":\"node\",\"roles\":[\"node\"],\"createdAtMs\":1}]}",
+                "at /paired/0: must have required property 'approvedAtMs'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairRequestedEvent",
+        node: &crate::tables::DEVICE_PAIR_REQUESTED_EVENT,
+        valid: &[
+            "{\"requestId\":\"250ace5d-7df8-4ff4-aac2-c50c8aca386f\",\"deviceId\":\"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c\",\"publicKey\":\"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg\",\"displayName\":\"Phone\",\"platform\":\"iOS 18.1\",\"clientId\":\"openclaw-ios\",\"clientMode\":\"ui\",\"role\":\"operator\",\"roles\":[\"operator\"],\"scopes\":[\"operator.read\",\"operator.write\"],\"remoteIp\":\"192.0.2.7\",\"silent\":false,\"isRepair\":false,\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "no key, an empty name, a secret",
+                "{\"requestId\":\"r-1\",\"deviceId\":\"d-1\",\"displayName\":\"\",\"role\":\"operator\",\"roles\":[\"operator\"],\"silent\":false,\"isRepair\":false,\"ts\":1,\"token\":\"t\"}",
+                "must have required property 'publicKey'; at root: unexpected property 'token'; at /displayName: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePaired",
+        node: &crate::tables::DEVICE_PAIRED,
+        valid: &[
+            "{\"deviceId\":\"d-1\",\"publicKey\":\"k-1\",\"displayName\":\"Phone\",\"platform\":\"iOS 18.1\",\"clientId\":\"openclaw-ios\",\"clientMode\":\"node\",\"role\":\"node\",\"roles\":[\"operator\",\"node\"],\"scopes\":[\"operator.read\"],\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900100000,\"tokens\":[{\"role\":\"node\",\"scopes\":[],\"createdAtMs\":1769900100000},{\"role\":\"operator\",\"scopes\":[\"operator.read\"],\"createdAtMs\":1769900000000,\"lastUsedAtMs\":1769900200000}]}",
+        ],
+        invalid: &[
+            (
+                "a list of tokens by role",
+                "{\"deviceId\":\"d-1\",\"publicKey\":\"k-1\",\"role\":\"node\",\"roles\":[\"node\"],\"createdAtMs\":1,\"approvedAtMs\":1,\"tokens\":{}}",
+                "at /tokens: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenInfo",
+        node: &crate::tables::DEVICE_TOKEN_INFO,
+        valid: &[
+            "{\"role\":\"operator\",\"scopes\":[\"operator.read\"],\"createdAtMs\":1769900000000,\"rotatedAtMs\":1769900100000,\"revokedAtMs\":1769900200000}",
+        ],
+        invalid: &[
+            (
+                "the token itself",
+                "{\"role\":\"operator\",\"scopes\":[],\"createdAtMs\":1,\"token\":\"t\"}",
+                "at root: unexpected property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairApproveParams",
+        node: &crate::tables::DEVICE_PAIR_APPROVE_PARAMS,
+        valid: &["{\"requestId\":\"250ace5d-7df8-4ff4-aac2-c50c8aca386f\"}"],
+        invalid: &[("nothing named", "{}", "must have required property 'requestId'")],
+    },
+    Examples {
+        definition: "DevicePairApproveResult",
+        node: &crate::tables::DEVICE_PAIR_APPROVE_RESULT,
+        valid: &[
+            "{\"requestId\":\"r-1\",\"device\":{\"deviceId\":\"d-1\",\"publicKey\":\"k-1\",\"role\":\"node\",\"roles\":[\"node\"],\"createdAtMs\":1769900000000,\"approvedAtMs\":1769900000000}}",
+        ],
+        invalid: &[
+            (
+                "no device",
+                "{\"requestId\":\"r-1\",\"device\":null}",
+                "at /device: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairRejectParams",
+        node: &crate::tables::DEVICE_PAIR_REJECT_PARAMS,
+        valid: &["{\"requestId\":\"250ace5d-7df8-4ff4-aac2-c50c8aca386f\"}"],
+        invalid: &[
+            (
+                "empty",
+                "{\"requestId\":\"\"}",
+                "at /requestId: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairRejectResult",
+        node: &crate::tables::DEVICE_PAIR_REJECT_RESULT,
+        valid: &["{\"requestId\":\"r-1\",\"deviceId\":\"d-1\"}"],
+        invalid: &[
+            (
+                "whose it was is not said",
+                "{\"requestId\":\"r-1\"}",
+                "must have required property 'deviceId'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DevicePairResolvedEvent",
+        node: &crate::tables::DEVICE_PAIR_RESOLVED_EVENT,
+        valid: &[
+            "{\"requestId\":\"r-1\",\"deviceId\":\"d-1\",\"decision\":\"approved\",\"ts\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "unknown decision",
+                "{\"requestId\":\"r-1\",\"deviceId\":\"d-1\",\"decision\":\"expired\",\"ts\":1}",
+                "at /decision: must be equal to constant; at /decision: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "PairDecision",
+        node: &crate::tables::PAIR_DECISION,
+        valid: &["\"approved\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"expired\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenRotateParams",
+        node: &crate::tables::DEVICE_TOKEN_ROTATE_PARAMS,
+        valid: &[
+            "{\"deviceId\":\"d-1\",\"role\":\"node\"}",
+            "{\"deviceId\":\"d-1\",\"role\":\"operator\",\"scopes\":[\"operator.read\"]}",
+        ],
+        invalid: &[
+            (
+                "an empty scope, no role",
+                "{\"deviceId\":\"d-1\",\"scopes\":[\"\"]}",
+                "must have required property 'role'; at /scopes/0: must NOT have fewer than 1 characters",
+            ),
+            (
+                "null is not absence",
+                "{\"deviceId\":\"d-1\",\"role\":\"node\",\"scopes\":null}",
+                "at /scopes: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenRotateResult",
+        node: &crate::tables::DEVICE_TOKEN_ROTATE_RESULT,
+        valid: &[
+            "{\"deviceId\":\"d-1\",\"role\":\"operator\",\"token\":\"059be96934724cb5a6518a2e90f75265\",\"scopes\":[\"operator.read\"],\"rotatedAtMs\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "no token",
+                "{\"deviceId\":\"d-1\",\"role\":\"operator\",\"scopes\":[],\"rotatedAtMs\":1}",
+                "must have required property 'token'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenRevokeParams",
+        node: &crate::tables::DEVICE_TOKEN_REVOKE_PARAMS,
+        valid: &["{\"deviceId\":\"d-1\",\"role\":\"operator\"}"],
+        invalid: &[
+            ("no role", "{\"deviceId\":\"d-1\"}", "must have required property 'role'"),
+        ],
+    },
+    Examples {
+        definition: "DeviceTokenRevokeResult",
+        node: &crate::tables::DEVICE_TOKEN_REVOKE_RESULT,
+        valid: &[
+            "{\"deviceId\":\"d-1\",\"role\":\"operator\",\"revokedAtMs\":1769900000000}",
+        ],
+        invalid: &[
+            (
+                "no time",
+                "{\"deviceId\":\"d-1\",\"role\":\"operator\"}",
+                "must have required property 'revokedAtMs'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeListParams",
+        node: &crate::tables::NODE_LIST_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            ("nothing to choose", "{\"x\":1}", "at root: unexpected property 'x'"),
+        ],
+    },
+    Examples {
+        definition: "NodeListResult",
+        node: &crate::tables::NODE_LIST_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"nodes\":[]}",
+            "{\"ts\":1769900000000,\"nodes\":[{\"nodeId\":\"d-1\",\"caps\":[],\"commands\":[],\"paired\":true,\"connected\":false}]}",
+        ],
+        invalid: &[
+            ("a bare list", "[]", "must be object"),
+            (
+                "whether it is connected is always said",
+                "{\"ts\":1,\"nodes\":[{\"nodeId\":\"d-1\",\"caps\":[],\"commands\":[],\"paired\":true}]}",
+                "at /nodes/0: must have required property 'connected'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeRow",
+        node: &crate::tables::NODE_ROW,
+        valid: &[
+            "{\"nodeId\":\"d-1\",\"displayName\":\"Workshop\",\"platform\":\"linux\",\"version\":\"1.0.0\",\"deviceFamily\":\"Linux\",\"modelIdentifier\":\"x64\",\"caps\":[\"browser\",\"system\"],\"commands\":[\"system.run\",\"system.which\"],\"pathEnv\":\"/usr/bin\",\"permissions\":{\"camera\":true},\"connectedAtMs\":1769900000000,\"paired\":true,\"connected\":true}",
+        ],
+        invalid: &[
+            (
+                "no commands is an empty list, a permission is yes or no",
+                "{\"nodeId\":\"d-1\",\"caps\":[],\"permissions\":{\"camera\":\"ask\"},\"paired\":true,\"connected\":false}",
+                "must have required property 'commands'; at /permissions/camera: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeDescribeParams",
+        node: &crate::tables::NODE_DESCRIBE_PARAMS,
+        valid: &["{\"nodeId\":\"d-1\"}"],
+        invalid: &[
+            (
+                "empty",
+                "{\"nodeId\":\"\"}",
+                "at /nodeId: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeDescribeResult",
+        node: &crate::tables::NODE_DESCRIBE_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"nodeId\":\"d-1\",\"displayName\":\"Workshop\",\"platform\":\"linux\",\"caps\":[],\"commands\":[],\"paired\":true,\"connected\":false}",
+        ],
+        invalid: &[
+            (
+                "no time",
+                "{\"nodeId\":\"d-1\",\"caps\":[],\"commands\":[],\"paired\":true,\"connected\":false}",
+                "must have required property 'ts'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeParams",
+        node: &crate::tables::NODE_INVOKE_PARAMS,
+        valid: &[
+            "{\"nodeId\":\"d-1\",\"command\":\"system.which\",\"idempotencyKey\":\"inv-1\"}",
+            "{\"nodeId\":\"d-1\",\"command\":\"system.which\",\"params\":{\"bins\":[\"ls\"]},\"timeoutMs\":15000,\"idempotencyKey\":\"inv-2\"}",
+        ],
+        invalid: &[
+            (
+                "no command, no key",
+                "{\"nodeId\":\"n\"}",
+                "must have required property 'command'; must have required property 'idempotencyKey'",
+            ),
+            (
+                "a negative time",
+                "{\"nodeId\":\"n\",\"command\":\"c\",\"timeoutMs\":-1,\"idempotencyKey\":\"k\"}",
+                "at /timeoutMs: must be >= 0",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeResult",
+        node: &crate::tables::NODE_INVOKE_RESULT,
+        valid: &[
+            "{\"ok\":true,\"nodeId\":\"d-1\",\"command\":\"system.which\",\"payload\":{\"bins\":[\"ls\"]},\"payloadJSON\":\"{\\\"bins\\\":[\\\"ls\\\"]}\"}",
+            "{\"ok\":true,\"nodeId\":\"d-1\",\"command\":\"system.notify\",\"payloadJSON\":null}",
+        ],
+        invalid: &[
+            (
+                "no text is null, not absent",
+                "{\"ok\":true,\"nodeId\":\"d-1\",\"command\":\"system.notify\"}",
+                "must have required property 'payloadJSON'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeRequestEvent",
+        node: &crate::tables::NODE_INVOKE_REQUEST_EVENT,
+        valid: &[
+            "{\"id\":\"bbc78106-f021-464b-9ae8-12ee9a2fa749\",\"nodeId\":\"d-1\",\"command\":\"system.which\",\"paramsJSON\":\"{\\\"bins\\\":[\\\"ls\\\"]}\",\"timeoutMs\":15000,\"idempotencyKey\":\"inv-1\"}",
+            "{\"id\":\"i-2\",\"nodeId\":\"d-1\",\"command\":\"system.notify\",\"paramsJSON\":null}",
+        ],
+        invalid: &[
+            (
+                "params are a text here",
+                "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"command\":\"system.which\",\"paramsJSON\":{\"bins\":[]}}",
+                "at /paramsJSON: must be string; at /paramsJSON: must be null; at /paramsJSON: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeResultParams",
+        node: &crate::tables::NODE_INVOKE_RESULT_PARAMS,
+        valid: &[
+            "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":true,\"payloadJSON\":\"{\\\"bins\\\":[\\\"ls\\\"]}\"}",
+            "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":true,\"payload\":[1,2],\"payloadJSON\":null,\"error\":null}",
+            "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":true,\"payloadJSON\":{\"obj\":1}}",
+            "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":false,\"error\":{\"code\":\"INVALID_REQUEST\",\"message\":\"no such program\"}}",
+        ],
+        invalid: &[
+            (
+                "whether it did it is not said",
+                "{\"id\":\"i-1\",\"nodeId\":\"\"}",
+                "must have required property 'ok'; at /nodeId: must NOT have fewer than 1 characters",
+            ),
+            (
+                "an empty code",
+                "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":false,\"error\":{\"code\":\"\"}}",
+                "at /error/code: must NOT have fewer than 1 characters; at /error: must be null; at /error: must match a schema in anyOf",
+            ),
+            (
+                "an error that is a text",
+                "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":false,\"error\":\"no\"}",
+                "at /error: must be object; at /error: must be null; at /error: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeInvokeError",
+        node: &crate::tables::NODE_INVOKE_ERROR,
+        valid: &["{\"code\":\"UNAVAILABLE\",\"message\":\"approval required\"}", "{}"],
+        invalid: &[("codes are texts", "{\"code\":7}", "at /code: must be string")],
+    },
+    Examples {
+        definition: "NodeInvokeResultResult",
+        node: &crate::tables::NODE_INVOKE_RESULT_RESULT,
+        valid: &["{\"ok\":true}", "{\"ok\":true,\"ignored\":true}"],
+        invalid: &[
+            ("nothing said", "{\"ignored\":true}", "must have required property 'ok'"),
+        ],
+    },
+    Examples {
+        definition: "NodeNotConnectedDetails",
+        node: &crate::tables::NODE_NOT_CONNECTED_DETAILS,
+        valid: &["{\"code\":\"NOT_CONNECTED\"}"],
+        invalid: &[
+            (
+                "another code",
+                "{\"code\":\"TIMEOUT\"}",
+                "at /code: must be equal to constant",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeCommandRefusedDetails",
+        node: &crate::tables::NODE_COMMAND_REFUSED_DETAILS,
+        valid: &["{\"reason\":\"command not allowlisted\",\"command\":\"camera.snap\"}"],
+        invalid: &[
+            (
+                "unknown reason",
+                "{\"reason\":\"no\",\"command\":\"camera.snap\"}",
+                "at /reason: must be equal to constant; at /reason: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeCommandRefusal",
+        node: &crate::tables::NODE_COMMAND_REFUSAL,
+        valid: &["\"command not allowlisted\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"denied\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeErrorDetails",
+        node: &crate::tables::NODE_ERROR_DETAILS,
+        valid: &[
+            "{\"nodeError\":{\"code\":\"TIMEOUT\",\"message\":\"node invoke timed out\"}}",
+            "{\"nodeError\":null}",
+        ],
+        invalid: &[
+            (
+                "no error is null, not absent",
+                "{}",
+                "must have required property 'nodeError'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeEventParams",
+        node: &crate::tables::NODE_EVENT_PARAMS,
+        valid: &[
+            "{\"event\":\"chat.subscribe\",\"payloadJSON\":\"{\\\"sessionKey\\\":\\\"main\\\"}\"}",
+            "{\"event\":\"exec.started\",\"payload\":{\"runId\":\"r-1\"},\"payloadJSON\":null}",
+        ],
+        invalid: &[
+            (
+                "no name, a value for a text",
+                "{\"event\":\"\",\"payloadJSON\":{}}",
+                "at /event: must NOT have fewer than 1 characters; at /payloadJSON: must be string; at /payloadJSON: must be null; at /payloadJSON: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "NodeVoiceTranscript",
+        node: &crate::tables::NODE_VOICE_TRANSCRIPT,
+        valid: &["{\"text\":\"spoken words\",\"sessionKey\":\"main\"}", "{\"text\":5}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeAgentRequest",
+        node: &crate::tables::NODE_AGENT_REQUEST,
+        valid: &[
+            "{\"message\":\"from the node\",\"sessionKey\":\"agent:main:node-req\"}",
+            "{\"message\":\"hi\",\"deliver\":true,\"channel\":\"telegram\",\"to\":\"-1001\",\"timeoutSeconds\":60}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeChatSubscription",
+        node: &crate::tables::NODE_CHAT_SUBSCRIPTION,
+        valid: &["{\"sessionKey\":\"main\"}", "\"no object\""],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeExecStarted",
+        node: &crate::tables::NODE_EXEC_STARTED,
+        valid: &[
+            "{\"sessionKey\":\"main\",\"runId\":\"r-1\",\"host\":\"node\",\"command\":\"ls -la\"}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeExecFinished",
+        node: &crate::tables::NODE_EXEC_FINISHED,
+        valid: &[
+            "{\"sessionKey\":\"main\",\"runId\":\"r-1\",\"exitCode\":0,\"output\":\"done\"}",
+            "{\"runId\":\"r-2\",\"timedOut\":true}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "NodeExecDenied",
+        node: &crate::tables::NODE_EXEC_DENIED,
+        valid: &[
+            "{\"sessionKey\":\"node\",\"runId\":\"r-1\",\"host\":\"node\",\"command\":\"ls -la\",\"reason\":\"approval-required\"}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "CronJob",
+        node: &crate::tables::CRON_JOB,
+        valid: &[
+            "{\"id\":\"j-1\",\"name\":\"Nightly\",\"description\":\"d\",\"enabled\":true,\"createdAtMs\":1769900000000,\"updatedAtMs\":1769900000000,\"schedule\":{\"kind\":\"cron\",\"expr\":\"0 3 * * *\",\"tz\":\"UTC\"},\"sessionTarget\":\"main\",\"wakeMode\":\"next-heartbeat\",\"payload\":{\"kind\":\"systemEvent\",\"text\":\"time to tidy up\"},\"state\":{\"nextRunAtMs\":1769986400000}}",
+        ],
+        invalid: &[
+            (
+                "whether it runs is always told",
+                "{\"id\":\"j-1\",\"name\":\"n\",\"agentId\":null,\"createdAtMs\":1,\"updatedAtMs\":1,\"schedule\":{\"kind\":\"at\",\"atMs\":1},\"sessionTarget\":\"main\",\"wakeMode\":\"now\",\"payload\":{\"kind\":\"systemEvent\",\"text\":\"t\"},\"state\":{}}",
+                "must have required property 'enabled'; at /agentId: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronSchedule",
+        node: &crate::tables::CRON_SCHEDULE,
+        valid: &[
+            "{\"kind\":\"at\",\"atMs\":1893456000000}",
+            "{\"kind\":\"every\",\"everyMs\":3600000,\"anchorMs\":0}",
+            "{\"kind\":\"cron\",\"expr\":\"0 9 * * 1-5\",\"tz\":\"Europe/Oslo\"}",
+        ],
+        invalid: &[
+            (
+                "members of another kind",
+                "{\"kind\":\"at\",\"everyMs\":1}",
+                "must have required property 'atMs'; at root: unexpected property 'everyMs'; must match a schema in anyOf",
+            ),
+            (
+                "no kind",
+                "{\"atMs\":1}",
+                "must have required property 'kind'; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronSessionTarget",
+        node: &crate::tables::CRON_SESSION_TARGET,
+        valid: &["\"main\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"group\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronPayload",
+        node: &crate::tables::CRON_PAYLOAD,
+        valid: &[
+            "{\"kind\":\"systemEvent\",\"text\":\"time to tidy up\"}",
+            "{\"kind\":\"agentTurn\",\"message\":\"look around\",\"deliver\":true,\"channel\":\"last\",\"to\":\"\"}",
+        ],
+        invalid: &[
+            (
+                "a text for a run",
+                "{\"kind\":\"agentTurn\",\"text\":\"x\"}",
+                "must have required property 'message'; at root: unexpected property 'text'; must match a schema in anyOf",
+            ),
+            (
+                "an empty channel",
+                "{\"kind\":\"agentTurn\",\"message\":\"x\",\"channel\":\"\"}",
+                "at /channel: must NOT have fewer than 1 characters; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronIsolation",
+        node: &crate::tables::CRON_ISOLATION,
+        valid: &[
+            "{}",
+            "{\"postToMainPrefix\":\"Tour\",\"postToMainMode\":\"full\",\"postToMainMaxChars\":500}",
+        ],
+        invalid: &[
+            (
+                "unknown word",
+                "{\"postToMainMode\":\"all\"}",
+                "at /postToMainMode: must be equal to constant; at /postToMainMode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronPostMode",
+        node: &crate::tables::CRON_POST_MODE,
+        valid: &["\"summary\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"all\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronJobState",
+        node: &crate::tables::CRON_JOB_STATE,
+        valid: &[
+            "{}",
+            "{\"nextRunAtMs\":1769986400000,\"lastRunAtMs\":1769900000000,\"lastStatus\":\"ok\",\"lastDurationMs\":1}",
+        ],
+        invalid: &[
+            (
+                "unknown end, a moment as text",
+                "{\"nextRunAtMs\":\"soon\",\"lastStatus\":\"done\"}",
+                "at /nextRunAtMs: must be integer; at /lastStatus: must be equal to constant; at /lastStatus: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunStatus",
+        node: &crate::tables::CRON_RUN_STATUS,
+        valid: &["\"ok\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"done\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronJobPatch",
+        node: &crate::tables::CRON_JOB_PATCH,
+        valid: &[
+            "{}",
+            "{\"name\":\"Renamed\",\"agentId\":null,\"schedule\":{\"kind\":\"at\",\"atMs\":1893456000000},\"payload\":{\"kind\":\"systemEvent\"}}",
+        ],
+        invalid: &[
+            (
+                "an empty agent, an unknown member",
+                "{\"agentId\":\"\",\"every\":5}",
+                "at root: unexpected property 'every'; at /agentId: must NOT have fewer than 1 characters; at /agentId: must be null; at /agentId: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronPayloadPatch",
+        node: &crate::tables::CRON_PAYLOAD_PATCH,
+        valid: &[
+            "{\"kind\":\"systemEvent\"}",
+            "{\"kind\":\"agentTurn\",\"deliver\":false}",
+        ],
+        invalid: &[
+            (
+                "of what kind?",
+                "{\"deliver\":false}",
+                "must have required property 'kind'; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronListParams",
+        node: &crate::tables::CRON_LIST_PARAMS,
+        valid: &["{}", "{\"includeDisabled\":true}"],
+        invalid: &[
+            (
+                "a word for a boolean",
+                "{\"includeDisabled\":\"yes\"}",
+                "at /includeDisabled: must be boolean",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronListResult",
+        node: &crate::tables::CRON_LIST_RESULT,
+        valid: &["{\"jobs\":[]}"],
+        invalid: &[("not wrapped", "[]", "must be object")],
+    },
+    Examples {
+        definition: "CronStatusParams",
+        node: &crate::tables::CRON_STATUS_PARAMS,
+        valid: &["{}"],
+        invalid: &[
+            ("no choice of a job", "{\"id\":\"a\"}", "at root: unexpected property 'id'"),
+        ],
+    },
+    Examples {
+        definition: "CronStatusResult",
+        node: &crate::tables::CRON_STATUS_RESULT,
+        valid: &[
+            "{\"enabled\":true,\"storePath\":\"/s\",\"jobs\":0,\"nextWakeAtMs\":null}",
+        ],
+        invalid: &[
+            (
+                "none is null, not absent",
+                "{\"enabled\":true,\"storePath\":\"/s\",\"jobs\":-1}",
+                "must have required property 'nextWakeAtMs'; at /jobs: must be >= 0",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronAddRequest",
+        node: &crate::tables::CRON_ADD_REQUEST,
+        valid: &[
+            "{\"name\":\"Nightly\",\"enabled\":true,\"schedule\":{\"kind\":\"cron\",\"expr\":\"0 3 * * *\",\"tz\":\"UTC\"},\"sessionTarget\":\"main\",\"wakeMode\":\"next-heartbeat\",\"payload\":{\"kind\":\"systemEvent\",\"text\":\"time to tidy up\"}}",
+            "{\"name\":\"Once\",\"enabled\":\"true\",\"schedule\":{\"at\":\"2030-01-01T00:00:00Z\"},\"payload\":{\"kind\":\"systemEvent\",\"text\":\"happy new year\"}}",
+            "{\"job\":{\"name\":\"Hourly\",\"schedule\":{\"everyMs\":3600000},\"payload\":{\"kind\":\"agentTurn\",\"message\":\"look around\",\"provider\":\"telegram\",\"to\":\"123\"}}}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "CronAddParams",
+        node: &crate::tables::CRON_ADD_PARAMS,
+        valid: &[
+            "{\"name\":\"Nightly\",\"enabled\":true,\"schedule\":{\"kind\":\"cron\",\"expr\":\"0 3 * * *\",\"tz\":\"UTC\"},\"sessionTarget\":\"main\",\"wakeMode\":\"next-heartbeat\",\"payload\":{\"kind\":\"systemEvent\",\"text\":\"time to tidy up\"}}",
+            "{\"name\":\"Turn\",\"agentId\":null,\"schedule\":{\"kind\":\"every\",\"everyMs\":3600000},\"sessionTarget\":\"isolated\",\"wakeMode\":\"now\",\"payload\":{\"kind\":\"agentTurn\",\"message\":\"look around\",\"timeoutSeconds\":30},\"isolation\":{\"postToMainPrefix\":\"Tour\"}}",
+        ],
+        invalid: &[
+            (
+                "a nameless job that is never due",
+                "{\"name\":\"\",\"schedule\":{\"kind\":\"every\",\"everyMs\":0}}",
+                "must have required property 'sessionTarget'; must have required property 'wakeMode'; must have required property 'payload'; at /name: must NOT have fewer than 1 characters; at /schedule/everyMs: must be >= 1; at /schedule: must match a schema in anyOf",
+            ),
+            (
+                "unknown words, nothing said",
+                "{\"name\":\"a\",\"sessionTarget\":\"x\",\"wakeMode\":\"now\",\"schedule\":{\"kind\":\"zz\"},\"payload\":{\"kind\":\"systemEvent\",\"text\":\"\"}}",
+                "at /schedule/kind: must be equal to constant; at /schedule: must match a schema in anyOf; at /sessionTarget: must be equal to constant; at /sessionTarget: must match a schema in anyOf; at /payload/text: must NOT have fewer than 1 characters; at /payload: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronUpdateRequest",
+        node: &crate::tables::CRON_UPDATE_REQUEST,
+        valid: &[
+            "{\"id\":\"j-1\",\"patch\":{\"name\":\"Renamed\"}}",
+            "{\"jobId\":\"j-1\",\"patch\":{\"enabled\":\"false\",\"schedule\":{\"at\":\"2030-01-01\"}}}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "CronUpdateParams",
+        node: &crate::tables::CRON_UPDATE_PARAMS,
+        valid: &[
+            "{\"id\":\"j-1\",\"patch\":{\"enabled\":false}}",
+            "{\"jobId\":\"j-1\",\"patch\":{}}",
+        ],
+        invalid: &[
+            (
+                "nothing to change",
+                "{\"id\":\"\"}",
+                "must have required property 'patch'; at /id: must NOT have fewer than 1 characters",
+            ),
+            (
+                "a run without time",
+                "{\"id\":\"a\",\"patch\":{\"payload\":{\"kind\":\"agentTurn\",\"timeoutSeconds\":0}}}",
+                "at /patch/payload/timeoutSeconds: must be >= 1; at /patch/payload: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRemoveParams",
+        node: &crate::tables::CRON_REMOVE_PARAMS,
+        valid: &["{\"id\":\"j-1\"}", "{\"jobId\":\"j-1\"}"],
+        invalid: &[
+            (
+                "an empty name",
+                "{\"id\":\"\"}",
+                "at /id: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRemoveResult",
+        node: &crate::tables::CRON_REMOVE_RESULT,
+        valid: &["{\"ok\":true,\"removed\":false}"],
+        invalid: &[
+            ("was there one?", "{\"ok\":true}", "must have required property 'removed'"),
+        ],
+    },
+    Examples {
+        definition: "CronRunParams",
+        node: &crate::tables::CRON_RUN_PARAMS,
+        valid: &["{\"id\":\"j-1\",\"mode\":\"force\"}", "{\"jobId\":\"j-1\"}"],
+        invalid: &[
+            (
+                "unknown word",
+                "{\"id\":\"j-1\",\"mode\":\"now\"}",
+                "at /mode: must be equal to constant; at /mode: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunMode",
+        node: &crate::tables::CRON_RUN_MODE,
+        valid: &["\"due\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"now\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunResult",
+        node: &crate::tables::CRON_RUN_RESULT,
+        valid: &[
+            "{\"ok\":true,\"ran\":true}",
+            "{\"ok\":true,\"ran\":false,\"reason\":\"not-due\"}",
+        ],
+        invalid: &[
+            (
+                "unknown reason",
+                "{\"ok\":true,\"ran\":false,\"reason\":\"disabled\"}",
+                "at /reason: must be equal to constant",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunsParams",
+        node: &crate::tables::CRON_RUNS_PARAMS,
+        valid: &["{\"id\":\"j-1\"}", "{\"jobId\":\"j-1\",\"limit\":5000}"],
+        invalid: &[
+            (
+                "more than are kept",
+                "{\"id\":\"j-1\",\"limit\":5001}",
+                "at /limit: must be <= 5000",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronRunsResult",
+        node: &crate::tables::CRON_RUNS_RESULT,
+        valid: &["{\"entries\":[]}"],
+        invalid: &[("not wrapped", "[]", "must be object")],
+    },
+    Examples {
+        definition: "CronRunLogEntry",
+        node: &crate::tables::CRON_RUN_LOG_ENTRY,
+        valid: &[
+            "{\"ts\":1769900000001,\"jobId\":\"j-1\",\"action\":\"finished\",\"status\":\"ok\",\"summary\":\"time to tidy up\",\"runAtMs\":1769900000000,\"durationMs\":1}",
+        ],
+        invalid: &[
+            (
+                "a run that only began",
+                "{\"ts\":1,\"jobId\":\"j-1\",\"action\":\"started\"}",
+                "at /action: must be equal to constant",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronEvent",
+        node: &crate::tables::CRON_EVENT,
+        valid: &[
+            "{\"jobId\":\"j-1\",\"action\":\"added\",\"nextRunAtMs\":1769986400000}",
+            "{\"jobId\":\"j-1\",\"action\":\"finished\",\"status\":\"ok\",\"summary\":\"time to tidy up\",\"runAtMs\":1769900000000,\"durationMs\":0}",
+        ],
+        invalid: &[
+            (
+                "unknown action",
+                "{\"jobId\":\"j-1\",\"action\":\"failed\"}",
+                "at /action: must be equal to constant; at /action: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "CronAction",
+        node: &crate::tables::CRON_ACTION,
+        valid: &["\"added\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"failed\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SendParams",
+        node: &crate::tables::SEND_PARAMS,
+        valid: &[
+            "{\"to\":\"+15550001111\",\"message\":\"hello\",\"idempotencyKey\":\"s-1\"}",
+            "{\"to\":\"123\",\"message\":\"look\",\"mediaUrls\":[\"https://example.org/a.png\"],\"gifPlayback\":false,\"channel\":\"telegram\",\"accountId\":\"default\",\"sessionKey\":\"main\",\"idempotencyKey\":\"s-2\"}",
+        ],
+        invalid: &[
+            (
+                "nobody, no text, no key",
+                "{\"to\":\"\",\"message\":5,\"text\":\"hi\"}",
+                "must have required property 'idempotencyKey'; at root: unexpected property 'text'; at /to: must NOT have fewer than 1 characters; at /message: must be string",
+            ),
+            (
+                "several are a list",
+                "{\"to\":\"a\",\"message\":\"b\",\"mediaUrls\":\"x\",\"idempotencyKey\":\"k\"}",
+                "at /mediaUrls: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SendResult",
+        node: &crate::tables::SEND_RESULT,
+        valid: &[
+            "{\"runId\":\"s-1\",\"messageId\":\"42\",\"channel\":\"telegram\",\"chatId\":\"123\"}",
+        ],
+        invalid: &[
+            (
+                "ids are texts",
+                "{\"runId\":\"s-1\",\"messageId\":42,\"channel\":\"telegram\"}",
+                "at /messageId: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "PollParams",
+        node: &crate::tables::POLL_PARAMS,
+        valid: &[
+            "{\"to\":\"+15550001111\",\"question\":\"Tea?\",\"options\":[\"yes\",\"no\"],\"maxSelections\":1,\"durationHours\":24,\"idempotencyKey\":\"p-1\"}",
+        ],
+        invalid: &[
+            (
+                "nothing to choose",
+                "{\"to\":\"1\",\"question\":\"q\",\"options\":[\"a\"],\"idempotencyKey\":\"p-1\"}",
+                "at /options: must NOT have fewer than 2 items",
+            ),
+            (
+                "answers that are none, too many choices",
+                "{\"to\":\"x\",\"question\":\"q\",\"options\":[1,\"\"],\"maxSelections\":13,\"idempotencyKey\":\"k\"}",
+                "at /options/0: must be string; at /options/1: must NOT have fewer than 1 characters; at /maxSelections: must be <= 12",
+            ),
+        ],
+    },
+    Examples {
+        definition: "PollResult",
+        node: &crate::tables::POLL_RESULT,
+        valid: &[
+            "{\"runId\":\"p-1\",\"messageId\":\"3EB0\",\"channel\":\"whatsapp\",\"toJid\":\"15550001111@s.whatsapp.net\"}",
+        ],
+        invalid: &[
+            (
+                "no message",
+                "{\"runId\":\"p-1\",\"channel\":\"whatsapp\",\"pollId\":null}",
+                "must have required property 'messageId'; at /pollId: must be string",
             ),
         ],
     },
@@ -1079,6 +4253,22 @@ pub static ALL: &[Examples] = &[
         ],
     },
     Examples {
+        definition: "BrowserRequestParams",
+        node: &crate::tables::BROWSER_REQUEST_PARAMS,
+        valid: &[
+            "{\"method\":\"get\",\"path\":\"/\"}",
+            "{\"method\":\"POST\",\"path\":\"/tabs/open\",\"query\":{\"profile\":\"openclaw\"},\"body\":{\"url\":\"https://example.org\"},\"timeoutMs\":5000.5}",
+            "{}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "BrowserRequestResult",
+        node: &crate::tables::BROWSER_REQUEST_RESULT,
+        valid: &["{\"profiles\":[]}", "null"],
+        invalid: &[],
+    },
+    Examples {
         definition: "ChatHistoryParams",
         node: &crate::tables::CHAT_HISTORY_PARAMS,
         valid: &[
@@ -1277,6 +4467,38 @@ pub static ALL: &[Examples] = &[
         ],
     },
     Examples {
+        definition: "ChatInjectParams",
+        node: &crate::tables::CHAT_INJECT_PARAMS,
+        valid: &[
+            "{\"sessionKey\":\"main\",\"message\":\"The disk is full.\",\"label\":\"Monitor\"}",
+            "{\"sessionKey\":\"main\",\"message\":\" \",\"label\":\"\"}",
+        ],
+        invalid: &[
+            (
+                "a label of 101 characters",
+                "{\"sessionKey\":\"main\",\"message\":\"x\",\"label\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}",
+                "at /label: must NOT have more than 100 characters",
+            ),
+            (
+                "no words",
+                "{\"sessionKey\":\"main\",\"message\":\"\",\"role\":\"user\"}",
+                "at root: unexpected property 'role'; at /message: must NOT have fewer than 1 characters",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChatInjectResult",
+        node: &crate::tables::CHAT_INJECT_RESULT,
+        valid: &["{\"ok\":true,\"messageId\":\"63138f1e\"}"],
+        invalid: &[
+            (
+                "which message?",
+                "{\"ok\":true}",
+                "must have required property 'messageId'",
+            ),
+        ],
+    },
+    Examples {
         definition: "ChatEvent",
         node: &crate::tables::CHAT_EVENT,
         valid: &[
@@ -1304,132 +4526,107 @@ pub static ALL: &[Examples] = &[
         ],
     },
     Examples {
-        definition: "SessionsListParams",
-        node: &crate::tables::SESSIONS_LIST_PARAMS,
-        valid: &[
-            "{}",
-            "{\"limit\":50,\"includeGlobal\":true,\"includeDerivedTitles\":true,\"label\":\"Work\",\"search\":\"\"}",
-        ],
-        invalid: &[
-            (
-                "no room for any",
-                "{\"limit\":0,\"label\":\"\",\"includeGlobal\":\"yes\"}",
-                "at /limit: must be >= 1; at /includeGlobal: must be boolean; at /label: must NOT have fewer than 1 characters",
-            ),
-            (
-                "unknown filter, and null is not absence",
-                "{\"agentId\":null,\"sort\":\"key\"}",
-                "at root: unexpected property 'sort'; at /agentId: must be string",
-            ),
-        ],
-    },
-    Examples {
-        definition: "SessionsListResult",
-        node: &crate::tables::SESSIONS_LIST_RESULT,
-        valid: &[
-            "{\"ts\":1769900000000,\"path\":\"(multiple)\",\"count\":1,\"defaults\":{\"modelProvider\":\"mock\",\"model\":\"echo-1\",\"contextTokens\":128000},\"sessions\":[{\"key\":\"agent:main:main\",\"kind\":\"direct\",\"updatedAt\":1769899999000,\"sessionId\":\"s-1\",\"totalTokens\":0}]}",
-        ],
-        invalid: &[
-            (
-                "a row without a kind",
-                "{\"ts\":1,\"path\":\"\",\"count\":1,\"defaults\":{\"modelProvider\":null,\"model\":null,\"contextTokens\":null},\"sessions\":[{\"key\":\"main\",\"updatedAt\":null,\"totalTokens\":0}]}",
-                "at /sessions/0: must have required property 'kind'",
-            ),
-        ],
-    },
-    Examples {
-        definition: "SessionsDefaults",
-        node: &crate::tables::SESSIONS_DEFAULTS,
-        valid: &[
-            "{\"modelProvider\":\"mock\",\"model\":\"echo-1\",\"contextTokens\":128000}",
-        ],
-        invalid: &[
-            (
-                "unknown is null, not absent",
-                "{\"modelProvider\":\"mock\"}",
-                "must have required property 'model'; must have required property 'contextTokens'",
-            ),
-        ],
-    },
-    Examples {
-        definition: "SessionRow",
-        node: &crate::tables::SESSION_ROW,
-        valid: &[
-            "{\"key\":\"agent:main:telegram:group:-1001\",\"kind\":\"group\",\"displayName\":\"telegram:g-team-chat\",\"channel\":\"telegram\",\"subject\":\"Team chat\",\"chatType\":\"group\",\"origin\":{\"label\":\"Team chat\",\"provider\":\"telegram\",\"surface\":\"telegram\",\"chatType\":\"group\",\"threadId\":7},\"updatedAt\":1769899999000,\"sessionId\":\"s-2\",\"sendPolicy\":\"allow\",\"totalTokens\":0,\"deliveryContext\":{\"channel\":\"telegram\",\"to\":\"-1001\"},\"lastChannel\":\"telegram\",\"lastTo\":\"-1001\"}",
-        ],
-        invalid: &[
-            (
-                "null stands for absence only in updatedAt",
-                "{\"key\":\"main\",\"kind\":\"direct\",\"updatedAt\":null,\"totalTokens\":0,\"label\":null}",
-                "at /label: must be string",
-            ),
-            (
-                "unknown kind, unknown member",
-                "{\"key\":\"main\",\"kind\":\"dm\",\"updatedAt\":1,\"totalTokens\":0,\"colour\":\"red\"}",
-                "at root: unexpected property 'colour'; at /kind: must be equal to constant; at /kind: must match a schema in anyOf",
-            ),
-        ],
-    },
-    Examples {
-        definition: "SessionKind",
-        node: &crate::tables::SESSION_KIND,
-        valid: &["\"direct\""],
+        definition: "VoicecallMode",
+        node: &crate::tables::VOICECALL_MODE,
+        valid: &["\"notify\""],
         invalid: &[
             (
                 "unknown word",
-                "\"dm\"",
+                "\"talk\"",
                 "must be equal to constant; must match a schema in anyOf",
             ),
         ],
     },
     Examples {
-        definition: "ChatType",
-        node: &crate::tables::CHAT_TYPE,
-        valid: &["\"group\""],
-        invalid: &[
-            (
-                "unknown word",
-                "\"room\"",
-                "must be equal to constant; must match a schema in anyOf",
-            ),
-        ],
-    },
-    Examples {
-        definition: "SendPolicy",
-        node: &crate::tables::SEND_POLICY,
-        valid: &["\"deny\""],
-        invalid: &[
-            (
-                "unknown word",
-                "\"ask\"",
-                "must be equal to constant; must match a schema in anyOf",
-            ),
-        ],
-    },
-    Examples {
-        definition: "SessionOrigin",
-        node: &crate::tables::SESSION_ORIGIN,
+        definition: "VoicecallInitiateParams",
+        node: &crate::tables::VOICECALL_INITIATE_PARAMS,
         valid: &[
-            "{\"label\":\"Client A\",\"provider\":\"webchat\",\"surface\":\"webchat\",\"chatType\":\"direct\"}",
+            "{\"message\":\"hello\",\"to\":\"+15550001\",\"mode\":\"notify\"}",
+            "{\"message\":\"hello\",\"mode\":\"talk\"}",
         ],
-        invalid: &[
-            (
-                "unknown type of chat",
-                "{\"chatType\":\"room\"}",
-                "at /chatType: must be equal to constant; at /chatType: must match a schema in anyOf",
-            ),
-        ],
-    },
-    Examples {
-        definition: "DeliveryContext",
-        node: &crate::tables::DELIVERY_CONTEXT,
-        valid: &["{\"channel\":\"telegram\",\"to\":\"-1001\",\"threadId\":\"7\"}"],
-        invalid: &[("addresses are texts", "{\"to\":-1001}", "at /to: must be string")],
-    },
-    Examples {
-        definition: "ThreadId",
-        node: &crate::tables::THREAD_ID,
-        valid: &["\"7\"", "7"],
         invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallStartParams",
+        node: &crate::tables::VOICECALL_START_PARAMS,
+        valid: &["{\"to\":\"+15550001\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallSayParams",
+        node: &crate::tables::VOICECALL_SAY_PARAMS,
+        valid: &["{\"callId\":\"c-1\",\"message\":\"hello\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallEndParams",
+        node: &crate::tables::VOICECALL_END_PARAMS,
+        valid: &["{\"callId\":\"c-1\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallStatusParams",
+        node: &crate::tables::VOICECALL_STATUS_PARAMS,
+        valid: &["{\"callId\":\"c-1\"}", "{\"sid\":\"CA1\"}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "VoicecallStartResult",
+        node: &crate::tables::VOICECALL_START_RESULT,
+        valid: &["{\"callId\":\"c-1\",\"initiated\":true}"],
+        invalid: &[
+            ("no name", "{\"initiated\":true}", "must have required property 'callId'"),
+        ],
+    },
+    Examples {
+        definition: "VoicecallContinueResult",
+        node: &crate::tables::VOICECALL_CONTINUE_RESULT,
+        valid: &["{\"success\":true,\"transcript\":\"yes please\"}"],
+        invalid: &[
+            (
+                "silence is absent, not null",
+                "{\"success\":true,\"transcript\":null}",
+                "at /transcript: must be string",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoicecallSuccess",
+        node: &crate::tables::VOICECALL_SUCCESS,
+        valid: &["{\"success\":true}"],
+        invalid: &[
+            (
+                "nothing said",
+                "{\"ok\":true}",
+                "must have required property 'success'; at root: unexpected property 'ok'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoicecallStatusResult",
+        node: &crate::tables::VOICECALL_STATUS_RESULT,
+        valid: &[
+            "{\"found\":false}",
+            "{\"found\":true,\"call\":{\"callId\":\"c-1\",\"state\":\"active\"}}",
+        ],
+        invalid: &[
+            (
+                "unknown is absent, not null",
+                "{\"found\":false,\"call\":null}",
+                "at /call: must be object",
+            ),
+        ],
+    },
+    Examples {
+        definition: "VoicecallFailure",
+        node: &crate::tables::VOICECALL_FAILURE,
+        valid: &["{\"error\":\"callId required\"}"],
+        invalid: &[
+            (
+                "an error of the frame",
+                "{\"error\":{\"code\":\"UNAVAILABLE\",\"message\":\"no\"}}",
+                "at /error: must be string",
+            ),
+        ],
     },
 ];

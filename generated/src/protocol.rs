@@ -307,6 +307,130 @@ pub mod limits {
     pub const LAST_MESSAGE_READ_BYTES: u64 = 16384;
     /// Messages at the end of a transcript that are searched for the last message. Unit: count.
     pub const LAST_MESSAGE_READ_LINES: u64 = 20;
+    /// logs.tail without limit. Unit: count.
+    pub const LOGS_LINES_DEFAULT: u64 = 500;
+    /// Largest limit of logs.tail. Unit: count.
+    pub const LOGS_LINES_MAX: u64 = 5000;
+    /// logs.tail without maxBytes. Unit: bytes.
+    pub const LOGS_BYTES_DEFAULT: u64 = 250000;
+    /// Largest maxBytes of logs.tail. Unit: bytes.
+    pub const LOGS_BYTES_MAX: u64 = 1000000;
+    /// Time for one account to ask its service, in channels.status without timeoutMs. Unit: ms.
+    pub const CHANNEL_PROBE_DEFAULT_MS: u64 = 10000;
+    /// Least time for that; less than a round trip helps nobody. Unit: ms.
+    pub const CHANNEL_PROBE_MIN_MS: u64 = 1000;
+    /// web.login.start without timeoutMs: time for the code to appear. Unit: ms.
+    pub const WEB_LOGIN_QR_DEFAULT_MS: u64 = 30000;
+    /// Least time for that. Unit: ms.
+    pub const WEB_LOGIN_QR_MIN_MS: u64 = 5000;
+    /// web.login.wait without timeoutMs: time to find the telephone and scan. Unit: ms.
+    pub const WEB_LOGIN_WAIT_DEFAULT_MS: u64 = 120000;
+    /// Least time for that. Unit: ms.
+    pub const WEB_LOGIN_WAIT_MIN_MS: u64 = 1000;
+    /// Life of a login that is not scanned. Unit: ms.
+    pub const WEB_LOGIN_TTL_MS: u64 = 180000;
+    /// Time for one model provider to tell its quotas. Unit: ms.
+    pub const USAGE_PROVIDER_MS: u64 = 5000;
+    /// Added to that before the provider is given up from outside. Unit: ms.
+    pub const USAGE_PROVIDER_GUARD_MS: u64 = 1000;
+    /// usage.cost without days. Unit: count.
+    pub const USAGE_DAYS_DEFAULT: u64 = 30;
+    /// How long a usage.cost answer is kept for each number of days; counting reads all transcripts. Unit: ms.
+    pub const USAGE_COST_CACHE_MS: u64 = 30000;
+    /// Longest text that is spoken when the config says nothing else; what the services take. Unit: characters.
+    pub const TTS_TEXT_CHARS: u64 = 4096;
+    /// How long a spoken file is kept: long enough to fetch and send it. Unit: ms.
+    pub const TTS_AUDIO_TTL_MS: u64 = 300000;
+    /// Former config files that are kept beside the present one. Unit: count.
+    pub const CONFIG_BACKUPS: u64 = 5;
+    /// Quiet time after a change of the config file before it is read, when the config says nothing else. Unit: ms.
+    pub const CONFIG_RELOAD_DEBOUNCE_MS: u64 = 300;
+    /// From an answer that plans a restart to the restart, so that the answer gets out. Unit: ms.
+    pub const RESTART_DELAY_MS: u64 = 2000;
+    /// Longest delay of a planned restart. Unit: ms.
+    pub const RESTART_DELAY_MAX_MS: u64 = 60000;
+    /// Cut of the reason of a planned restart. Unit: characters.
+    pub const RESTART_REASON_CHARS: u64 = 200;
+    /// Time for one step of an update; builds are slow on small machines. Unit: ms.
+    pub const UPDATE_STEP_DEFAULT_MS: u64 = 1200000;
+    /// Least time for that. Unit: ms.
+    pub const UPDATE_STEP_MIN_MS: u64 = 1000;
+    /// End of a step's output that is kept. Unit: characters.
+    pub const UPDATE_LOG_CHARS: u64 = 8000;
+    /// Largest image of an agent's workspace that agents.list carries as a data URL; larger ones are left out. Unit: bytes.
+    pub const AGENT_AVATAR_BYTES: u64 = 2097152;
+    /// Longest label of chat.inject; it stands in brackets above the words. Unit: characters.
+    pub const CHAT_INJECT_LABEL_CHARS: u64 = 100;
+    /// Fewest answers of a poll; with one there is nothing to choose. Unit: count.
+    pub const POLL_OPTIONS_MIN: u64 = 2;
+    /// Most answers of a poll, which is what the most generous channel allows; a channel may allow fewer. Unit: count.
+    pub const POLL_OPTIONS_MAX: u64 = 12;
+    /// Answers one person may choose when a poll does not say. Unit: count.
+    pub const POLL_SELECTIONS_DEFAULT: u64 = 1;
+    /// Conversations that one sessions.preview looks at; further keys are left out without a word. Unit: count.
+    pub const PREVIEW_KEYS_MAX: u64 = 64;
+    /// sessions.preview without limit. Unit: count.
+    pub const PREVIEW_ITEMS_DEFAULT: u64 = 12;
+    /// Most messages of one conversation in a preview; a larger limit counts as this. Unit: count.
+    pub const PREVIEW_ITEMS_MAX: u64 = 50;
+    /// sessions.preview without maxChars. Unit: characters.
+    pub const PREVIEW_CHARS_DEFAULT: u64 = 240;
+    /// Smallest maxChars; less would show nothing but the dots of the cut. Unit: characters.
+    pub const PREVIEW_CHARS_MIN: u64 = 20;
+    /// Cut of one message in a preview; a larger maxChars counts as this. Unit: characters.
+    pub const PREVIEW_CHARS_MAX: u64 = 2000;
+    /// End of a transcript that is searched for a preview first; mostly enough. Unit: bytes.
+    pub const PREVIEW_READ_BYTES: u64 = 65536;
+    /// End that is searched when the first held no message. Unit: bytes.
+    pub const PREVIEW_READ_MORE_BYTES: u64 = 262144;
+    /// Most that is read of one transcript for a preview. Unit: bytes.
+    pub const PREVIEW_READ_MOST_BYTES: u64 = 1048576;
+    /// Most lines of a transcript that are looked at for a preview. Unit: count.
+    pub const PREVIEW_READ_LINES: u64 = 200;
+    /// Newest conversations whose text contains a session id that are compared with it exactly. Unit: count.
+    pub const SESSION_ID_MATCHES: u64 = 8;
+    /// How long sessions.delete waits for an aborted run to end. Unit: ms.
+    pub const SESSION_DELETE_WAIT_MS: u64 = 15000;
+    /// sessions.compact without maxLines. Unit: count.
+    pub const COMPACT_LINES_DEFAULT: u64 = 400;
+    /// skills.install without timeoutMs: package managers download and build. Unit: ms.
+    pub const SKILL_INSTALL_DEFAULT_MS: u64 = 300000;
+    /// Smallest timeoutMs of skills.install; nothing installs faster. Unit: ms.
+    pub const SKILL_INSTALL_MIN_MS: u64 = 1000;
+    /// Longest installation of a skill; a larger timeoutMs counts as this. Unit: ms.
+    pub const SKILL_INSTALL_MAX_MS: u64 = 900000;
+    /// cron.runs without limit. Unit: count.
+    pub const CRON_RUNS_DEFAULT: u64 = 200;
+    /// Largest limit of cron.runs. Unit: count.
+    pub const CRON_RUNS_MAX: u64 = 5000;
+    /// Size of a job's run log above which it is pruned. Unit: bytes.
+    pub const CRON_LOG_BYTES: u64 = 2000000;
+    /// Newest lines that pruning a run log keeps. Unit: count.
+    pub const CRON_LOG_LINES: u64 = 2000;
+    /// Longest sleep of the scheduler; it looks again then. The original's timers break above it. Unit: ms.
+    pub const CRON_TIMER_MAX_MS: u64 = 2147483647;
+    /// Age at which a job's running mark is taken for a leftover of a crash. Unit: ms.
+    pub const CRON_STALE_RUN_MS: u64 = 7200000;
+    /// How often a job that wakes at once tries again while the main conversation is busy. Unit: ms.
+    pub const CRON_WAKE_RETRY_MS: u64 = 250;
+    /// How long it keeps trying. Unit: ms.
+    pub const CRON_WAKE_WAIT_MS: u64 = 120000;
+    /// Cut of a whole reply that a job posts to the main conversation, when the job does not say. Unit: characters.
+    pub const CRON_POST_CHARS_DEFAULT: u64 = 8000;
+    /// How long a node may take over a command when the caller does not say: time for a photo, short enough to wait for. Unit: ms.
+    pub const NODE_INVOKE_TIMEOUT_MS: u64 = 30000;
+    /// How long a node may take to tell which programs it has; nobody waits for it. Unit: ms.
+    pub const NODE_PROBE_TIMEOUT_MS: u64 = 15000;
+    /// Rest after a change of skills before nodes are asked again, so that many changes cause one question. Unit: ms.
+    pub const NODE_PROBE_DELAY_MS: u64 = 30000;
+    /// Longest transcript or message that a node may send for a turn; longer ones have no effect. Unit: characters.
+    pub const NODE_TEXT_CHARS: u64 = 20000;
+    /// How long a question about a command waits when the caller does not say: time to find the phone. Unit: ms.
+    pub const EXEC_APPROVAL_TIMEOUT_MS: u64 = 120000;
+    /// Most words that wake a device; each costs the listener work all the time. Unit: count.
+    pub const VOICE_WAKE_TRIGGERS: u64 = 32;
+    /// Cut of a word that wakes a device. Unit: characters.
+    pub const VOICE_WAKE_TRIGGER_CHARS: u64 = 64;
     /// Announced in the shutdown event of a restart. Unit: ms.
     pub const RESTART_EXPECTED_MS: u64 = 1500;
     /// Longest orderly shutdown; then the process ends as it is. Unit: ms.
@@ -517,6 +641,526 @@ pub mod errors {
         code: ErrorCode::InvalidRequest,
         text: "runId does not match sessionKey",
     };
+    /// logs.tail could not read the file, though it is there.
+    pub const LOG_READ_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "log read failed: {problem}",
+    };
+    /// No loaded channel has this name.
+    pub const CHANNELS_LOGOUT_UNKNOWN: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid channels.logout channel",
+    };
+    /// The channel has no login that could be forgotten.
+    pub const CHANNELS_LOGOUT_UNSUPPORTED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "channel {channel} does not support logout",
+    };
+    /// A logout may rewrite the config file, so it must be valid.
+    pub const CHANNELS_LOGOUT_CONFIG_INVALID: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config invalid; fix it before logging out",
+    };
+    /// No loaded channel links by a QR code.
+    pub const WEB_LOGIN_UNAVAILABLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "web login provider is not available",
+    };
+    /// The channel declares web login but cannot do this part of it.
+    pub const WEB_LOGIN_UNSUPPORTED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "web login is not supported by provider {channel}",
+    };
+    /// tts.setProvider with anything else.
+    pub const TTS_INVALID_PROVIDER: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "Invalid provider. Use openai, elevenlabs, or edge.",
+    };
+    /// tts.convert with a blank or missing text.
+    pub const TTS_TEXT_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "tts.convert requires text",
+    };
+    /// Over messages.tts.maxTextLength of the config, or limits.ttsTextChars.
+    pub const TTS_TEXT_TOO_LONG: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Text too long ({chars} chars, max {limit})",
+    };
+    /// All services failed; problem is the last one's, such as edge: request timed out.
+    pub const TTS_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "TTS conversion failed: {problem}",
+    };
+    /// A config file exists and the caller does not say which one it knows.
+    pub const CONFIG_HASH_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config base hash required; re-run config.get and retry",
+    };
+    /// A config file exists but could not be read, so there is nothing to compare.
+    pub const CONFIG_HASH_UNAVAILABLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config base hash unavailable; re-run config.get and retry",
+    };
+    /// The caller knows another file than the present one.
+    pub const CONFIG_CHANGED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config changed since last load; re-run config.get and retry",
+    };
+    /// raw is no JSON5. Lines and columns begin at 1.
+    pub const CONFIG_SYNTAX: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "SyntaxError: JSON5: {problem} at {line}:{column}",
+    };
+    /// What would be written is not valid; details are ConfigInvalidDetails.
+    pub const CONFIG_INVALID: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid config",
+    };
+    /// config.patch on a file that is not valid itself.
+    pub const CONFIG_PATCH_BASE_INVALID: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid config; fix before patching",
+    };
+    /// raw parses, but to no object.
+    pub const CONFIG_PATCH_NOT_OBJECT: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "config.patch raw must be an object",
+    };
+    /// wizard.start while another one runs.
+    pub const WIZARD_RUNNING: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "wizard already running",
+    };
+    /// No such wizard, or it has ended and was told of.
+    pub const WIZARD_NOT_FOUND: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "wizard not found",
+    };
+    /// An answer to a wizard that has ended.
+    pub const WIZARD_NOT_RUNNING: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "wizard not running",
+    };
+    /// An answer to another step than the present one.
+    pub const WIZARD_NO_PENDING_STEP: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "Error: wizard: no pending step",
+    };
+    /// voicecall.initiate with a blank or missing message. The payload has the same words.
+    pub const VOICECALL_MESSAGE_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "message required",
+    };
+    /// No number to call, neither given nor configured. The payload has the same words.
+    pub const VOICECALL_TO_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "to required",
+    };
+    /// voicecall.end or voicecall.status without a call. The payload has the same words.
+    pub const VOICECALL_CALL_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "callId required",
+    };
+    /// voicecall.continue or voicecall.speak without either. The payload has the same words.
+    pub const VOICECALL_CALL_AND_MESSAGE_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "callId and message required",
+    };
+    /// The telephone service failed without a word of its own; action is initiate, continue, speak or end. The payload has the same words.
+    pub const VOICECALL_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "{action} failed",
+    };
+    /// chat.inject: no such conversation.
+    pub const CHAT_INJECT_SESSION_NOT_FOUND: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "session not found",
+    };
+    /// chat.inject: the conversation has said nothing yet.
+    pub const CHAT_INJECT_NO_TRANSCRIPT: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "transcript file not found",
+    };
+    /// chat.inject: the store refused.
+    pub const CHAT_INJECT_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "failed to write transcript: {problem}",
+    };
+    /// set-heartbeats without a boolean.
+    pub const HEARTBEATS_ENABLED_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid set-heartbeats params: enabled (boolean) required",
+    };
+    /// send: no such channel, or it is not set up; quoted as sent, texts.defaultChannel when none was.
+    pub const SEND_UNSUPPORTED_CHANNEL: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unsupported channel: {channel}",
+    };
+    /// poll: as above, or the channel has no polls.
+    pub const POLL_UNSUPPORTED_CHANNEL: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unsupported poll channel: {channel}",
+    };
+    /// send and poll: the channel cannot make an address of to; in the channel's words.
+    pub const MESSAGING_BAD_TARGET: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "{problem}",
+    };
+    /// send and poll: delivery failed; in the channel's words, with the kind of the error before it. Kept for repeats of the key.
+    pub const MESSAGING_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "{problem}",
+    };
+    /// sessions.patch, reset, delete and compact: the key is blank.
+    pub const SESSION_KEY_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "key required",
+    };
+    /// sessions.resolve: nothing to look for, or only blanks.
+    pub const SESSION_NAME_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "Either key, sessionId, or label is required",
+    };
+    /// sessions.resolve: more than one thing to look for.
+    pub const SESSION_NAME_TWICE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "Provide either key, sessionId, or label (not multiple)",
+    };
+    /// sessions.resolve: no conversation of this key or session id.
+    pub const SESSION_NOT_FOUND: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "No session found: {name}",
+    };
+    /// sessions.resolve: no conversation of this label.
+    pub const SESSION_LABEL_NOT_FOUND: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "No session found with label: {label}",
+    };
+    /// sessions.resolve: keys are those found, with a comma and a blank between.
+    pub const SESSION_ID_AMBIGUOUS: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "Multiple sessions found for sessionId: {sessionId} ({keys})",
+    };
+    /// sessions.resolve: as above.
+    pub const SESSION_LABEL_AMBIGUOUS: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "Multiple sessions found with label: {label} ({keys})",
+    };
+    /// sessions.patch: another conversation has the label.
+    pub const SESSION_LABEL_IN_USE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "label already in use: {label}",
+    };
+    /// sessions.patch: the label is blank.
+    pub const SESSION_LABEL_EMPTY: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid label: empty",
+    };
+    /// sessions.patch: over limits.sessionLabelChars in UTF-16 units after trimming; the schema counts code points, so only emoji and the like get here.
+    pub const SESSION_LABEL_TOO_LONG: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid label: too long (max {max})",
+    };
+    /// sessions.patch: no such word. levels are those of the conversation's model, with | between.
+    pub const SESSION_THINKING_LEVEL: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid thinkingLevel (use {levels})",
+    };
+    /// sessions.patch: the conversation's model has no such level.
+    pub const SESSION_THINKING_XHIGH: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "thinkingLevel \"xhigh\" is only supported for {models}",
+    };
+    /// sessions.patch: no such word. full is accepted, though the text does not say so.
+    pub const SESSION_VERBOSE_LEVEL: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid verboseLevel (use \"on\"|\"off\")",
+    };
+    /// sessions.patch: no such word.
+    pub const SESSION_REASONING_LEVEL: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid reasoningLevel (use \"on\"|\"off\"|\"stream\")",
+    };
+    /// sessions.patch: no such word.
+    pub const SESSION_ELEVATED_LEVEL: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid elevatedLevel (use \"on\"|\"off\"|\"ask\"|\"full\")",
+    };
+    /// sessions.patch: no such word.
+    pub const SESSION_EXEC_HOST: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid execHost (use \"sandbox\"|\"gateway\"|\"node\")",
+    };
+    /// sessions.patch: no such word.
+    pub const SESSION_EXEC_SECURITY: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid execSecurity (use \"deny\"|\"allowlist\"|\"full\")",
+    };
+    /// sessions.patch: no such word.
+    pub const SESSION_EXEC_ASK: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid execAsk (use \"off\"|\"on-miss\"|\"always\")",
+    };
+    /// sessions.patch: a blank node.
+    pub const SESSION_EXEC_NODE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid execNode: empty",
+    };
+    /// sessions.patch: a blank model.
+    pub const SESSION_MODEL_EMPTY: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid model: empty",
+    };
+    /// sessions.patch: names no provider and model.
+    pub const SESSION_MODEL_INVALID: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid model: {model}",
+    };
+    /// sessions.patch: the config lists models, and this is none of them.
+    pub const SESSION_MODEL_NOT_ALLOWED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "model not allowed: {model}",
+    };
+    /// sessions.patch: the conversation is no subagent's.
+    pub const SESSION_SPAWNED_BY_KEY: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "spawnedBy is only supported for subagent:* sessions",
+    };
+    /// sessions.patch: another parent is known already.
+    pub const SESSION_SPAWNED_BY_CHANGE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "spawnedBy cannot be changed once set",
+    };
+    /// sessions.patch: null for a known parent.
+    pub const SESSION_SPAWNED_BY_CLEAR: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "spawnedBy cannot be cleared once set",
+    };
+    /// sessions.delete: the default agent's main conversation stays.
+    pub const SESSION_DELETE_MAIN: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "Cannot delete the main session ({key}).",
+    };
+    /// sessions.delete: its run did not end within limits.sessionDeleteWaitMs.
+    pub const SESSION_DELETE_ACTIVE: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Session {key} is still active; try again in a moment.",
+    };
+    /// skills.install: no such skill. Beside it a SkillsInstallResult with the same message.
+    pub const SKILL_NOT_FOUND: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Skill not found: {name}",
+    };
+    /// skills.install: any other failure, in the words of the payload's message.
+    pub const SKILL_INSTALL_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "{message}",
+    };
+    /// skills.update: the config would not be valid.
+    pub const SKILL_CONFIG_INVALID: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "{problem}",
+    };
+    /// cron.update, remove, run and runs: neither id nor jobId.
+    pub const CRON_ID_MISSING: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid {method} params: must have required property 'id'; must have required property 'jobId'; must match a schema in anyOf",
+    };
+    /// The same methods: both id and jobId.
+    pub const CRON_ID_TWICE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid {method} params: at root: unexpected property 'jobId'; at root: unexpected property 'id'; must match a schema in anyOf",
+    };
+    /// cron.update and cron.run: no such job.
+    pub const CRON_UNKNOWN_JOB: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: unknown cron job id: {id}",
+    };
+    /// cron.add and cron.update: a job of the main conversation that would run the agent.
+    pub const CRON_MAIN_PAYLOAD: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: main cron jobs require payload.kind=\"systemEvent\"",
+    };
+    /// cron.add and cron.update: a job of its own conversation without a run.
+    pub const CRON_ISOLATED_PAYLOAD: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: isolated cron jobs require payload.kind=\"agentTurn\"",
+    };
+    /// cron.update: the payload changes its kind, so it must be complete.
+    pub const CRON_MESSAGE_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: cron.update payload.kind=\"agentTurn\" requires message",
+    };
+    /// As above.
+    pub const CRON_TEXT_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: cron.update payload.kind=\"systemEvent\" requires text",
+    };
+    /// cron.add and cron.update: an expression with another number of fields.
+    pub const CRON_PATTERN_PARTS: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "TypeError: CronPattern: invalid configuration format ('{expr}'), exactly five or six space separated parts are required.",
+    };
+    /// The same methods: any other bad expression.
+    pub const CRON_PATTERN_INVALID: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "TypeError: CronPattern: {problem}",
+    };
+    /// The same methods: no such time zone.
+    pub const CRON_TIME_ZONE: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "RangeError: Invalid time zone specified: {tz}",
+    };
+    /// device.pair.* and node.pair.*: no such request, or it was decided or has expired.
+    pub const PAIRING_UNKNOWN_REQUEST: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unknown requestId",
+    };
+    /// device.token.*: no such device, it was not granted the role or the scopes, or (revoke) it has no token of the role.
+    pub const DEVICE_UNKNOWN_ROLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unknown deviceId/role",
+    };
+    /// node.describe and exec.approvals.node.*: a blank nodeId.
+    pub const NODE_ID_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "nodeId required",
+    };
+    /// node.describe and node.rename: no such node in their list.
+    pub const NODE_UNKNOWN: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unknown nodeId",
+    };
+    /// node.rename with a blank name.
+    pub const NODE_NAME_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "displayName required",
+    };
+    /// node.pair.request with a blank nodeId.
+    pub const NODE_PAIR_ID_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: nodeId required",
+    };
+    /// node.invoke with a blank nodeId or command.
+    pub const NODE_INVOKE_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "nodeId and command required",
+    };
+    /// The node is not connected. Details: NodeNotConnectedDetails from node.invoke, NodeErrorDetails from others.
+    pub const NODE_NOT_CONNECTED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "node not connected",
+    };
+    /// The node may not have, or does not offer, the command. Details: NodeCommandRefusedDetails.
+    pub const NODE_COMMAND_NOT_ALLOWED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "node command not allowed",
+    };
+    /// The connection to the node broke at that moment. Details: NodeErrorDetails.
+    pub const NODE_SEND_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "failed to send invoke to node",
+    };
+    /// The node did not answer in time. Details: NodeErrorDetails.
+    pub const NODE_INVOKE_TIMED_OUT: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "node invoke timed out",
+    };
+    /// The node refused without a message; with one, that is the message. Details: NodeErrorDetails.
+    pub const NODE_INVOKE_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "node invoke failed",
+    };
+    /// The node left before it answered. No details.
+    pub const NODE_DISCONNECTED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: node disconnected ({command})",
+    };
+    /// node.invoke.result in the name of another node.
+    pub const NODE_ID_MISMATCH: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "nodeId mismatch",
+    };
+    /// exec.approvals.set without baseHash.
+    pub const EXEC_APPROVALS_HASH_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "exec approvals base hash required; re-run exec.approvals.get and retry",
+    };
+    /// exec.approvals.set while the stored rules cannot be read.
+    pub const EXEC_APPROVALS_HASH_UNAVAILABLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "exec approvals base hash unavailable; re-run exec.approvals.get and retry",
+    };
+    /// exec.approvals.set with the hash of other rules than those stored.
+    pub const EXEC_APPROVALS_CHANGED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "exec approvals changed since last load; re-run exec.approvals.get and retry",
+    };
+    /// exec.approvals.set without rules. Validation comes first, so it is never answered.
+    pub const EXEC_APPROVALS_FILE_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "exec approvals file is required",
+    };
+    /// exec.approval.request with the id of a question that waits.
+    pub const EXEC_APPROVAL_PENDING: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "approval id already pending",
+    };
+    /// exec.approval.resolve with a decision that is none. Judged before the id.
+    pub const EXEC_APPROVAL_DECISION: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid decision",
+    };
+    /// exec.approval.resolve: no such question, or it was decided or its time is over.
+    pub const EXEC_APPROVAL_UNKNOWN: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unknown approval id",
+    };
+    /// talk.mode from a chat page while no phone or tablet is connected.
+    pub const TALK_NEEDS_MOBILE_NODE: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "talk disabled: no connected iOS/Android nodes",
+    };
+    /// voicewake.set without a list.
+    pub const VOICE_WAKE_TRIGGERS_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "voicewake.set requires triggers: string[]",
+    };
+    /// browser.request without method or path.
+    pub const BROWSER_REQUEST_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "method and path are required",
+    };
+    /// browser.request with another method.
+    pub const BROWSER_REQUEST_METHOD: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "method must be GET, POST, or DELETE",
+    };
+    /// No node serves the request, and the browser control here is off.
+    pub const BROWSER_DISABLED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "browser control is disabled",
+    };
+    /// A node answered browser.proxy with nothing that can be read.
+    pub const BROWSER_PROXY_FAILED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "browser proxy failed",
+    };
+    /// The configured name fits several connected nodes, which are listed.
+    pub const BROWSER_NODE_AMBIGUOUS: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: ambiguous node: {node} (matches: {matches})",
+    };
+    /// The configured node is not connected.
+    pub const BROWSER_NODE_NOT_CONNECTED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: Configured browser node not connected: {node}",
+    };
+    /// The configuration demands a node, and none is connected.
+    pub const BROWSER_NO_NODE: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: No connected browser-capable nodes.",
+    };
 }
 /// Other fixed texts.
 pub mod texts {
@@ -540,29 +1184,170 @@ pub mod texts {
     pub const SHUTDOWN_STOPPING: &str = "gateway stopping";
     /// `gateway restarting`
     pub const SHUTDOWN_RESTARTING: &str = "gateway restarting";
+    /// `Run: openclaw doctor --non-interactive`
+    pub const DOCTOR_HINT: &str = "Run: openclaw doctor --non-interactive";
+    /// `Scan this QR in WhatsApp → Linked Devices.`
+    pub const WEB_LOGIN_SCAN: &str = "Scan this QR in WhatsApp → Linked Devices.";
+    /// `No active WhatsApp login in progress.`
+    pub const WEB_LOGIN_NONE: &str = "No active WhatsApp login in progress.";
+    /// `Timeout`
+    pub const USAGE_TIMEOUT: &str = "Timeout";
+    /// `cancelled`
+    pub const WIZARD_CANCELLED: &str = "cancelled";
+    /// `inject-`
+    pub const INJECTED_RUN_PREFIX: &str = "inject-";
+    /// `injected`
+    pub const INJECTED_STOP_REASON: &str = "injected";
+    /// `whatsapp`
+    pub const DEFAULT_CHANNEL: &str = "whatsapp";
+    /// `off|minimal|low|medium|high`
+    pub const THINKING_LEVELS: &str = "off|minimal|low|medium|high";
+    /// `off|minimal|low|medium|high|xhigh`
+    pub const THINKING_LEVELS_XHIGH: &str = "off|minimal|low|medium|high|xhigh";
+    /// `...`
+    pub const PREVIEW_CUT: &str = "...";
+    /// `Cron`
+    pub const CRON_POST_PREFIX: &str = "Cron";
+    /// `cron:`
+    pub const CRON_SESSION_PREFIX: &str = "cron:";
+    /// `voice.transcript`
+    pub const NODE_EVENT_VOICE_TRANSCRIPT: &str = "voice.transcript";
+    /// `agent.request`
+    pub const NODE_EVENT_AGENT_REQUEST: &str = "agent.request";
+    /// `chat.subscribe`
+    pub const NODE_EVENT_CHAT_SUBSCRIBE: &str = "chat.subscribe";
+    /// `chat.unsubscribe`
+    pub const NODE_EVENT_CHAT_UNSUBSCRIBE: &str = "chat.unsubscribe";
+    /// `exec.started`
+    pub const NODE_EVENT_EXEC_STARTED: &str = "exec.started";
+    /// `exec.finished`
+    pub const NODE_EVENT_EXEC_FINISHED: &str = "exec.finished";
+    /// `exec.denied`
+    pub const NODE_EVENT_EXEC_DENIED: &str = "exec.denied";
+    /// `system.run`
+    pub const NODE_COMMAND_RUN: &str = "system.run";
+    /// `system.which`
+    pub const NODE_COMMAND_WHICH: &str = "system.which";
+    /// `system.execApprovals.get`
+    pub const NODE_COMMAND_EXEC_APPROVALS_GET: &str = "system.execApprovals.get";
+    /// `system.execApprovals.set`
+    pub const NODE_COMMAND_EXEC_APPROVALS_SET: &str = "system.execApprovals.set";
+    /// `browser.proxy`
+    pub const NODE_COMMAND_BROWSER_PROXY: &str = "browser.proxy";
+    /// `NOT_CONNECTED`
+    pub const NODE_CODE_NOT_CONNECTED: &str = "NOT_CONNECTED";
+    /// `TIMEOUT`
+    pub const NODE_CODE_TIMEOUT: &str = "TIMEOUT";
+    /// `UNAVAILABLE`
+    pub const NODE_CODE_UNAVAILABLE: &str = "UNAVAILABLE";
+    /// `openclaw`
+    pub const VOICE_WAKE_DEFAULT_FIRST: &str = "openclaw";
+    /// `claude`
+    pub const VOICE_WAKE_DEFAULT_SECOND: &str = "claude";
+    /// `computer`
+    pub const VOICE_WAKE_DEFAULT_THIRD: &str = "computer";
 }
 /// Method names of hello-ok that the schema has, in wire order.
-pub static FEATURE_METHODS: [&str; 12usize] = [
+pub static FEATURE_METHODS: [&str; 80usize] = [
     "health",
+    "logs.tail",
+    "channels.status",
+    "channels.logout",
     "status",
+    "usage.status",
+    "usage.cost",
+    "tts.status",
+    "tts.providers",
+    "tts.enable",
+    "tts.disable",
+    "tts.convert",
+    "tts.setProvider",
+    "config.get",
+    "config.set",
+    "config.apply",
+    "config.patch",
+    "config.schema",
+    "exec.approvals.get",
+    "exec.approvals.set",
+    "exec.approvals.node.get",
+    "exec.approvals.node.set",
+    "exec.approval.request",
+    "exec.approval.resolve",
+    "wizard.start",
+    "wizard.next",
+    "wizard.cancel",
+    "wizard.status",
+    "talk.mode",
+    "models.list",
+    "agents.list",
+    "skills.status",
+    "skills.bins",
+    "skills.install",
+    "skills.update",
+    "update.run",
+    "voicewake.get",
+    "voicewake.set",
     "sessions.list",
+    "sessions.preview",
+    "sessions.patch",
+    "sessions.reset",
+    "sessions.delete",
+    "sessions.compact",
     "last-heartbeat",
+    "set-heartbeats",
+    "wake",
+    "node.pair.request",
+    "node.pair.list",
+    "node.pair.approve",
+    "node.pair.reject",
+    "node.pair.verify",
+    "device.pair.list",
+    "device.pair.approve",
+    "device.pair.reject",
+    "device.token.rotate",
+    "device.token.revoke",
+    "node.rename",
+    "node.list",
+    "node.describe",
+    "node.invoke",
+    "node.invoke.result",
+    "node.event",
+    "cron.list",
+    "cron.status",
+    "cron.add",
+    "cron.update",
+    "cron.remove",
+    "cron.run",
+    "cron.runs",
     "system-presence",
     "system-event",
+    "send",
     "agent",
     "agent.identity.get",
     "agent.wait",
+    "browser.request",
     "chat.history",
     "chat.abort",
     "chat.send",
 ];
 /// Event names of hello-ok that the schema has, in wire order.
-pub static FEATURE_EVENTS: [&str; 7usize] = [
+pub static FEATURE_EVENTS: [&str; 18usize] = [
     "connect.challenge",
     "agent",
     "chat",
     "presence",
     "tick",
+    "talk.mode",
     "shutdown",
     "health",
+    "heartbeat",
+    "cron",
+    "node.pair.requested",
+    "node.pair.resolved",
+    "node.invoke.request",
+    "device.pair.requested",
+    "device.pair.resolved",
+    "voicewake.changed",
+    "exec.approval.requested",
+    "exec.approval.resolved",
 ];

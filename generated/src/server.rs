@@ -27,7 +27,388 @@ pub trait HealthMethods<C>: Send + Sync + 'static {
         params: types::IgnoredParams,
     ) -> impl Future<Output = Result<types::StatusSummary, ErrorShape>> + Send;
 }
-/// Methods of group `system`: Who is here, what was noted, that the gateway lives and when it goes.
+/// Methods of group `logs`: The gateway's log file, read in pieces.
+pub trait LogsMethods<C>: Send + Sync + 'static {
+    /// `logs.tail`: The end of the log, or what came since a cursor.
+    ///
+    /// Without cursor the last maxBytes are read; a cursor reads on from there. A piece that begins inside a line drops that line. A last line that is still being written is returned as far as it is, and the cursor passes it. Where today's file does not exist, the newest of its folder is read; where there is none, the answer is empty.
+    fn logs_tail(
+        &self,
+        cx: &C,
+        params: types::LogsTailParams,
+    ) -> impl Future<Output = Result<types::LogsTailResult, ErrorShape>> + Send;
+}
+/// Methods of group `channels`: The messaging services that the gateway is connected to, their accounts, and how an account is linked.
+pub trait ChannelsMethods<C>: Send + Sync + 'static {
+    /// `channels.status`: Every loaded channel with its accounts and how they are.
+    ///
+    /// With probe each configured account asks its service first, one after the other, each within timeoutMs; lastProbeAt tells that it did.
+    fn channels_status(
+        &self,
+        cx: &C,
+        params: types::ChannelsStatusParams,
+    ) -> impl Future<Output = Result<types::ChannelsStatusResult, ErrorShape>> + Send;
+    /// `channels.logout`: Stops an account and forgets its login.
+    ///
+    /// The account is stopped first. A channel that is not loaded is no channel.
+    fn channels_logout(
+        &self,
+        cx: &C,
+        params: types::ChannelsLogoutParams,
+    ) -> impl Future<Output = Result<types::ChannelsLogoutResult, ErrorShape>> + Send;
+    /// `web.login.start`: Begins to link an account by a QR code that a person scans.
+    ///
+    /// Not in features unless a loaded channel links that way (WhatsApp). The account is stopped first. An open login younger than limits.webLoginTtlMs gives its code again. What goes wrong with the service is told in message, not as an error.
+    fn web_login_start(
+        &self,
+        cx: &C,
+        params: types::WebLoginStartParams,
+    ) -> impl Future<Output = Result<types::WebLoginStartResult, ErrorShape>> + Send;
+    /// `web.login.wait`: Waits until the code is scanned, then starts the account.
+    ///
+    /// Not in features unless a loaded channel links that way.
+    fn web_login_wait(
+        &self,
+        cx: &C,
+        params: types::WebLoginWaitParams,
+    ) -> impl Future<Output = Result<types::WebLoginWaitResult, ErrorShape>> + Send;
+}
+/// Methods of group `usage`: What models were used, what it cost, and what is left of the providers' quotas.
+pub trait UsageMethods<C>: Send + Sync + 'static {
+    /// `usage.status`: How much of each model provider's quota is used.
+    ///
+    /// Only providers with credentials are asked, each within limits.usageProviderMs; one that does not answer within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error.
+    fn usage_status(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::UsageStatusResult, ErrorShape>> + Send;
+    /// `usage.cost`: Tokens and cost of the last days, day by day.
+    ///
+    /// Counts the assistant's messages with usage in the default agent's transcripts, from the present time of day days - 1 days ago. An answer is kept for limits.usageCostCacheMs, and the old one is given while it is renewed.
+    fn usage_cost(
+        &self,
+        cx: &C,
+        params: types::UsageCostParams,
+    ) -> impl Future<Output = Result<types::UsageCostResult, ErrorShape>> + Send;
+}
+/// Methods of group `tts`: Speech: which service makes it, whether replies are spoken, and speaking a text.
+pub trait TtsMethods<C>: Send + Sync + 'static {
+    /// `tts.status`: Whether replies are spoken, and by whom.
+    ///
+    /// What a person chose over this protocol goes before the config. Without either the first of openai, elevenlabs and edge that has what it needs is used.
+    fn tts_status(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsStatusResult, ErrorShape>> + Send;
+    /// `tts.providers`: The services that can speak, with their models and voices.
+    fn tts_providers(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsProvidersResult, ErrorShape>> + Send;
+    /// `tts.enable`: Speaks every reply from now on.
+    fn tts_enable(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsSwitchResult, ErrorShape>> + Send;
+    /// `tts.disable`: Speaks no reply from now on.
+    fn tts_disable(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::TtsSwitchResult, ErrorShape>> + Send;
+    /// `tts.setProvider`: Chooses the service that speaks.
+    ///
+    /// Whether it has what it needs is not checked here; see tts.status.
+    fn tts_set_provider(
+        &self,
+        cx: &C,
+        params: types::TtsSetProviderParams,
+    ) -> impl Future<Output = Result<types::TtsSetProviderResult, ErrorShape>> + Send;
+    /// `tts.convert`: Speaks a text into a file on the gateway's machine.
+    ///
+    /// Where the chosen service fails the others are tried, in the order of tts.status. The file is removed after limits.ttsAudioTtlMs.
+    fn tts_convert(
+        &self,
+        cx: &C,
+        params: types::TtsConvertParams,
+    ) -> impl Future<Output = Result<types::TtsConvertResult, ErrorShape>> + Send;
+}
+/// Methods of group `config`: The config file: read it, write it whole or in part, and know what may be in it.
+pub trait ConfigMethods<C>: Send + Sync + 'static {
+    /// `config.get`: The config file as it is, as it counts, and what is wrong with it.
+    ///
+    /// Secrets are shown as they stand, since people edit the text; therefore it takes the admin scope.
+    fn config_get(
+        &self,
+        cx: &C,
+        params: types::ConfigGetParams,
+    ) -> impl Future<Output = Result<types::ConfigSnapshot, ErrorShape>> + Send;
+    /// `config.schema`: A JSON Schema of the config file, with hints for forms.
+    fn config_schema(
+        &self,
+        cx: &C,
+        params: types::ConfigSchemaParams,
+    ) -> impl Future<Output = Result<types::ConfigSchemaResponse, ErrorShape>> + Send;
+    /// `config.set`: Replaces the config file.
+    ///
+    /// baseHash must be the hash of config.get as soon as a file exists. No restart is planned here, but the watcher of the file may find one necessary.
+    fn config_set(
+        &self,
+        cx: &C,
+        params: types::ConfigSetParams,
+    ) -> impl Future<Output = Result<types::ConfigSetResult, ErrorShape>> + Send;
+    /// `config.patch`: Changes parts of the config file and restarts the gateway.
+    ///
+    /// raw is a merge patch: null removes a member, lists are replaced. It is laid over the text of the file, so that neither defaults nor the values of variables get written into it. baseHash as for config.set.
+    fn config_patch(
+        &self,
+        cx: &C,
+        params: types::ConfigPatchParams,
+    ) -> impl Future<Output = Result<types::ConfigWriteRestart, ErrorShape>> + Send;
+    /// `config.apply`: Replaces the config file and restarts the gateway.
+    ///
+    /// baseHash as for config.set.
+    fn config_apply(
+        &self,
+        cx: &C,
+        params: types::ConfigApplyParams,
+    ) -> impl Future<Output = Result<types::ConfigWriteRestart, ErrorShape>> + Send;
+}
+/// Methods of group `exec`: Which programs may run: the standing rules of this machine and of nodes, and asking a person about one command.
+pub trait ExecMethods<C>: Send + Sync + 'static {
+    /// `exec.approvals.get`: The standing rules of this machine.
+    ///
+    /// Missing rules are made, unreadable ones replaced by empty ones, entries get their ids; so they always exist. The token of the approval socket is never shown.
+    fn exec_approvals_get(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalsGetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsSnapshot, ErrorShape>> + Send;
+    /// `exec.approvals.set`: Replaces the standing rules of this machine.
+    ///
+    /// Whoever writes proves by baseHash what they have read: execApprovalsHashRequired, execApprovalsHashUnavailable, execApprovalsChanged. Rules of the agent default are merged into those of main.
+    fn exec_approvals_set(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalsSetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsSnapshot, ErrorShape>> + Send;
+    /// `exec.approvals.node.get`: The standing rules of a node.
+    ///
+    /// Runs system.execApprovals.get there, whatever commands are allowed to it, within limits.nodeInvokeTimeoutMs. Errors of the node carry NodeErrorDetails.
+    fn exec_approvals_node_get(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalsNodeGetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsNodeResult, ErrorShape>> + Send;
+    /// `exec.approvals.node.set`: Replaces the standing rules of a node.
+    ///
+    /// Runs system.execApprovals.set there with file and baseHash, whatever commands are allowed to it, within limits.nodeInvokeTimeoutMs. The node judges both. Errors of the node carry NodeErrorDetails.
+    fn exec_approvals_node_set(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalsNodeSetParams,
+    ) -> impl Future<Output = Result<types::ExecApprovalsNodeResult, ErrorShape>> + Send;
+    /// `exec.approval.request`: Asks people whether a command may run; answered when one decides or the time is over.
+    ///
+    /// The connection stays free for other requests. A caller that leaves does not withdraw the question. Nobody is told when the time is over but the caller: clients drop the question at expiresAtMs.
+    fn exec_approval_request(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalRequestParams,
+    ) -> impl Future<
+        Output = Result<types::ExecApprovalRequestResult, ErrorShape>,
+    > + Send;
+    /// `exec.approval.resolve`: Decides whether a command may run; the first decision counts.
+    fn exec_approval_resolve(
+        &self,
+        cx: &C,
+        params: types::ExecApprovalResolveParams,
+    ) -> impl Future<Output = Result<types::OkResult, ErrorShape>> + Send;
+}
+/// Methods of group `wizard`: Setting the gateway up by questions and answers. One wizard runs at a time.
+pub trait WizardMethods<C>: Send + Sync + 'static {
+    /// `wizard.start`: Starts the wizard and waits for its first step.
+    ///
+    /// The wizard writes config, workspace and credentials as it goes.
+    fn wizard_start(
+        &self,
+        cx: &C,
+        params: types::WizardStartParams,
+    ) -> impl Future<Output = Result<types::WizardStartResult, ErrorShape>> + Send;
+    /// `wizard.next`: Answers the present step and waits for the next.
+    ///
+    /// Without answer the present step is shown again. An answer that the wizard refuses ends it with status error. A result that says done forgets the wizard.
+    fn wizard_next(
+        &self,
+        cx: &C,
+        params: types::WizardNextParams,
+    ) -> impl Future<Output = Result<types::WizardNextResult, ErrorShape>> + Send;
+    /// `wizard.cancel`: Ends the wizard where it stands and forgets it.
+    fn wizard_cancel(
+        &self,
+        cx: &C,
+        params: types::WizardCancelParams,
+    ) -> impl Future<Output = Result<types::WizardStatusResult, ErrorShape>> + Send;
+    /// `wizard.status`: How the wizard is.
+    ///
+    /// A wizard that has ended tells it once and is forgotten; therefore this counts as a write.
+    fn wizard_status(
+        &self,
+        cx: &C,
+        params: types::WizardStatusParams,
+    ) -> impl Future<Output = Result<types::WizardStatusResult, ErrorShape>> + Send;
+}
+/// Methods of group `voice`: Talking instead of typing: talk mode, and the words that wake a listening device.
+pub trait VoiceMethods<C>: Send + Sync + 'static {
+    /// `talk.mode`: Tells everybody that talk mode goes on or off, or what it is doing.
+    ///
+    /// Nothing is kept. From a chat page it needs a connected phone or tablet: else talkNeedsMobileNode.
+    fn talk_mode(
+        &self,
+        cx: &C,
+        params: types::TalkModeParams,
+    ) -> impl Future<Output = Result<types::TalkModeState, ErrorShape>> + Send;
+    /// `voicewake.get`: The words that wake a listening device.
+    fn voicewake_get(
+        &self,
+        cx: &C,
+        params: types::IgnoredParams,
+    ) -> impl Future<Output = Result<types::VoiceWakeTriggers, ErrorShape>> + Send;
+    /// `voicewake.set`: Sets the words that wake a listening device, and tells everybody.
+    fn voicewake_set(
+        &self,
+        cx: &C,
+        params: types::VoiceWakeSetParams,
+    ) -> impl Future<Output = Result<types::VoiceWakeTriggers, ErrorShape>> + Send;
+}
+/// Methods of group `catalog`: What there is to choose from: models and agents.
+pub trait CatalogMethods<C>: Send + Sync + 'static {
+    /// `models.list`: Models by provider and name, whether there is a key for them or not.
+    ///
+    /// What the config lists. A list that cannot be read counts as empty.
+    fn models_list(
+        &self,
+        cx: &C,
+        params: types::ModelsListParams,
+    ) -> impl Future<Output = Result<types::ModelsListResult, ErrorShape>> + Send;
+    /// `agents.list`: Agents, the default one first, then by id.
+    ///
+    /// Those of the config and the default one; without any in the config, those that have a folder of their own. The original also lists the main conversation's name when no agent has it; that is no agent, so it is left out.
+    fn agents_list(
+        &self,
+        cx: &C,
+        params: types::AgentsListParams,
+    ) -> impl Future<Output = Result<types::AgentsListResult, ErrorShape>> + Send;
+}
+/// Methods of group `skills`: What agents know how to do: folders with instructions, and the programs and keys those need.
+pub trait SkillsMethods<C>: Send + Sync + 'static {
+    /// `skills.status`: Skills that the default agent finds, with what each needs and what is missing.
+    fn skills_status(
+        &self,
+        cx: &C,
+        params: types::SkillsStatusParams,
+    ) -> impl Future<Output = Result<types::SkillsStatusResult, ErrorShape>> + Send;
+    /// `skills.bins`: Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is refused, admins too.
+    fn skills_bins(
+        &self,
+        cx: &C,
+        params: types::SkillsBinsParams,
+    ) -> impl Future<Output = Result<types::SkillsBinsResult, ErrorShape>> + Send;
+    /// `skills.install`: Installs what a skill needs, and waits for it.
+    ///
+    /// Runs a package manager or downloads a file, as the chosen option of skills.status says. A failure comes as an error with the same payload beside it.
+    fn skills_install(
+        &self,
+        cx: &C,
+        params: types::SkillsInstallParams,
+    ) -> impl Future<
+        Output = Result<types::SkillsInstallResult, Failure<types::SkillsInstallResult>>,
+    > + Send;
+    /// `skills.update`: Changes the settings of a skill in the config.
+    ///
+    /// Needs no base hash, and takes any key, known or not. The config file changes, with all that follows from it.
+    fn skills_update(
+        &self,
+        cx: &C,
+        params: types::SkillsUpdateParams,
+    ) -> impl Future<Output = Result<types::SkillsUpdateResult, ErrorShape>> + Send;
+}
+/// Methods of group `update`: Bringing the gateway to a newer version.
+pub trait UpdateMethods<C>: Send + Sync + 'static {
+    /// `update.run`: Updates the gateway and restarts it.
+    ///
+    /// Answers ok also when the update was skipped or failed: result.status tells. A restart is planned either way, and restart is always in the answer.
+    fn update_run(
+        &self,
+        cx: &C,
+        params: types::UpdateRunParams,
+    ) -> impl Future<Output = Result<types::UpdateRunResult, ErrorShape>> + Send;
+}
+/// Methods of group `sessions`: The conversations that the gateway keeps: list them, look into them, find one.
+pub trait SessionsMethods<C>: Send + Sync + 'static {
+    /// `sessions.list`: Conversations, newest first.
+    ///
+    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes, limit.
+    fn sessions_list(
+        &self,
+        cx: &C,
+        params: types::SessionsListParams,
+    ) -> impl Future<Output = Result<types::SessionsListResult, ErrorShape>> + Send;
+    /// `sessions.preview`: The last words of several conversations.
+    fn sessions_preview(
+        &self,
+        cx: &C,
+        params: types::SessionsPreviewParams,
+    ) -> impl Future<Output = Result<types::SessionsPreviewResult, ErrorShape>> + Send;
+    /// `sessions.resolve`: The full name of one conversation, found by a name, a session id or a label.
+    ///
+    /// It changes nothing, but no scope below admin has it.
+    fn sessions_resolve(
+        &self,
+        cx: &C,
+        params: types::SessionsResolveParams,
+    ) -> impl Future<Output = Result<types::SessionsResolveResult, ErrorShape>> + Send;
+}
+/// Methods of group `session-changes`: Changing conversations: settings, a new start, removal, a shorter transcript. None of these is told to other clients.
+pub trait SessionChangesMethods<C>: Send + Sync + 'static {
+    /// `sessions.patch`: Changes settings of a conversation; one that does not exist is made.
+    ///
+    /// Absent members stay, null clears. The first member that is refused ends it, and nothing is changed. Level words are accepted in any case and with synonyms, and stored in one form: off clears thinkingLevel, reasoningLevel and responseUsage, and is stored as off for verboseLevel and elevatedLevel.
+    fn sessions_patch(
+        &self,
+        cx: &C,
+        params: types::SessionsPatchParams,
+    ) -> impl Future<Output = Result<types::SessionsPatchResult, ErrorShape>> + Send;
+    /// `sessions.reset`: Begins a new transcript in a conversation, with the same settings.
+    ///
+    /// Kept: thinkingLevel, verboseLevel, reasoningLevel, responseUsage, model, contextTokens, sendPolicy, label, origin, lastChannel, lastTo. Everything else is gone, chosen models and group names too. The old transcript stays where it is, and a run that goes on is not stopped. A conversation that does not exist is made.
+    fn sessions_reset(
+        &self,
+        cx: &C,
+        params: types::SessionsResetParams,
+    ) -> impl Future<Output = Result<types::SessionsResetResult, ErrorShape>> + Send;
+    /// `sessions.delete`: Removes a conversation. Its run is stopped first, and that of its subagents.
+    ///
+    /// Waits up to limits.sessionDeleteWaitMs for the run to end. Only the default agent's main conversation cannot be removed. One that does not exist is no error.
+    fn sessions_delete(
+        &self,
+        cx: &C,
+        params: types::SessionsDeleteParams,
+    ) -> impl Future<Output = Result<types::SessionsDeleteResult, ErrorShape>> + Send;
+    /// `sessions.compact`: Cuts a transcript to its last lines. Nothing is summarised.
+    ///
+    /// The whole transcript is kept beside it. Token counts are cleared, since nobody knows them any more.
+    fn sessions_compact(
+        &self,
+        cx: &C,
+        params: types::SessionsCompactParams,
+    ) -> impl Future<Output = Result<types::SessionsCompactResult, ErrorShape>> + Send;
+}
+/// Methods of group `system`: Heartbeats, who is here, what was noted, that the gateway lives and when it goes.
 pub trait SystemMethods<C>: Send + Sync + 'static {
     /// `last-heartbeat`: The last heartbeat's outcome, null before the first.
     fn last_heartbeat(
@@ -35,6 +416,20 @@ pub trait SystemMethods<C>: Send + Sync + 'static {
         cx: &C,
         params: types::IgnoredParams,
     ) -> impl Future<Output = Result<Option<types::HeartbeatEvent>, ErrorShape>> + Send;
+    /// `set-heartbeats`: Switches all heartbeats on or off until the gateway stops.
+    fn set_heartbeats(
+        &self,
+        cx: &C,
+        params: types::SetHeartbeatsParams,
+    ) -> impl Future<Output = Result<types::SetHeartbeatsResult, ErrorShape>> + Send;
+    /// `wake`: Notes a text for the main conversation, and wakes the agent if it is urgent.
+    ///
+    /// Without urgency the text waits for the next heartbeat. The answer does not wait for either.
+    fn wake(
+        &self,
+        cx: &C,
+        params: types::WakeParams,
+    ) -> impl Future<Output = Result<types::WakeResult, ErrorShape>> + Send;
     /// `system-presence`: Who is here.
     fn system_presence(
         &self,
@@ -47,6 +442,203 @@ pub trait SystemMethods<C>: Send + Sync + 'static {
         cx: &C,
         params: types::SystemEventParams,
     ) -> impl Future<Output = Result<types::OkResult, ErrorShape>> + Send;
+}
+/// Methods of group `node-pair`: The older pairing of nodes by token. It admits no connection and is not what node.list shows: devices are (group device). Kept for the clients that still keep their list here.
+pub trait NodePairMethods<C>: Send + Sync + 'static {
+    /// `node.pair.request`: Asks for a node to be paired.
+    ///
+    /// One request a node: a repeat is answered with the first as it was. It waits limits.pairingTtlMs. Nothing is approved by itself.
+    fn node_pair_request(
+        &self,
+        cx: &C,
+        params: types::NodePairRequestParams,
+    ) -> impl Future<Output = Result<types::NodePairRequestResult, ErrorShape>> + Send;
+    /// `node.pair.list`: Nodes that wait for a decision and nodes that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. (The original also shows the tokens.)
+    fn node_pair_list(
+        &self,
+        cx: &C,
+        params: types::NodePairListParams,
+    ) -> impl Future<Output = Result<types::NodePairListResult, ErrorShape>> + Send;
+    /// `node.pair.approve`: Pairs a waiting node and makes its token; an older one dies.
+    fn node_pair_approve(
+        &self,
+        cx: &C,
+        params: types::NodePairApproveParams,
+    ) -> impl Future<Output = Result<types::NodePairApproveResult, ErrorShape>> + Send;
+    /// `node.pair.reject`: Refuses a waiting node; it may ask again.
+    fn node_pair_reject(
+        &self,
+        cx: &C,
+        params: types::NodePairRejectParams,
+    ) -> impl Future<Output = Result<types::NodePairRejectResult, ErrorShape>> + Send;
+    /// `node.pair.verify`: Says whether a token is that of a paired node.
+    ///
+    /// A wrong token and an unknown node are answered alike, and are no error.
+    fn node_pair_verify(
+        &self,
+        cx: &C,
+        params: types::NodePairVerifyParams,
+    ) -> impl Future<Output = Result<types::NodePairVerifyResult, ErrorShape>> + Send;
+    /// `node.rename`: Gives a node of this list another name.
+    ///
+    /// Only nodes paired here: one that is paired as a device is unknown.
+    fn node_rename(
+        &self,
+        cx: &C,
+        params: types::NodeRenameParams,
+    ) -> impl Future<Output = Result<types::NodeRenameResult, ErrorShape>> + Send;
+}
+/// Methods of group `device`: Devices that may connect: who waits, who is admitted, which tokens they hold.
+pub trait DeviceMethods<C>: Send + Sync + 'static {
+    /// `device.pair.list`: Devices that wait for a decision and devices that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. No token is shown.
+    fn device_pair_list(
+        &self,
+        cx: &C,
+        params: types::DevicePairListParams,
+    ) -> impl Future<Output = Result<types::DevicePairListResult, ErrorShape>> + Send;
+    /// `device.pair.approve`: Admits a waiting device with the role and scopes it asked for.
+    ///
+    /// They are added to what an earlier pairing granted. The role gets a new token, which the device receives with its next hello-ok; an older one of that role dies.
+    fn device_pair_approve(
+        &self,
+        cx: &C,
+        params: types::DevicePairApproveParams,
+    ) -> impl Future<Output = Result<types::DevicePairApproveResult, ErrorShape>> + Send;
+    /// `device.pair.reject`: Refuses a waiting device; it may ask again.
+    fn device_pair_reject(
+        &self,
+        cx: &C,
+        params: types::DevicePairRejectParams,
+    ) -> impl Future<Output = Result<types::DevicePairRejectResult, ErrorShape>> + Send;
+    /// `device.token.rotate`: Gives a device a new token for a role; the old one dies, revoked or not.
+    ///
+    /// Role and scopes must be granted to the device, and scopes also to the caller: else deviceUnknownRole or missingScope. The record of the device stays as it is. (The original takes any role and lets the scopes replace those of the device.)
+    fn device_token_rotate(
+        &self,
+        cx: &C,
+        params: types::DeviceTokenRotateParams,
+    ) -> impl Future<Output = Result<types::DeviceTokenRotateResult, ErrorShape>> + Send;
+    /// `device.token.revoke`: Makes a device's token for a role useless.
+    ///
+    /// The device stays paired: when it connects with the shared secret it gets a new token.
+    fn device_token_revoke(
+        &self,
+        cx: &C,
+        params: types::DeviceTokenRevokeParams,
+    ) -> impl Future<Output = Result<types::DeviceTokenRevokeResult, ErrorShape>> + Send;
+}
+/// Methods of group `node`: Devices that offer commands: which there are, running a command on one, and what they tell of their own accord.
+pub trait NodeMethods<C>: Send + Sync + 'static {
+    /// `node.list`: Nodes that are connected or paired.
+    ///
+    /// Connected ones first, then by name in any case (by id where there is none), then by id. Nodes paired by token alone (group node-pair) are not among them.
+    fn node_list(
+        &self,
+        cx: &C,
+        params: types::NodeListParams,
+    ) -> impl Future<Output = Result<types::NodeListResult, ErrorShape>> + Send;
+    /// `node.describe`: One node, as node.list shows it.
+    fn node_describe(
+        &self,
+        cx: &C,
+        params: types::NodeDescribeParams,
+    ) -> impl Future<Output = Result<types::NodeDescribeResult, ErrorShape>> + Send;
+    /// `node.invoke`: Runs a command on a connected node and answers with what came of it.
+    ///
+    /// Allowed are commands that the node offers and that its platform may have, as the configuration changes that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none when the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the gateway itself recognises no retry.
+    fn node_invoke(
+        &self,
+        cx: &C,
+        params: types::NodeInvokeParams,
+    ) -> impl Future<Output = Result<types::NodeInvokeResult, ErrorShape>> + Send;
+    /// `node.invoke.result`: A node tells what came of a command.
+    fn node_invoke_result(
+        &self,
+        cx: &C,
+        params: types::NodeInvokeResultParams,
+    ) -> impl Future<Output = Result<types::NodeInvokeResultResult, ErrorShape>> + Send;
+    /// `node.event`: A node tells that something happened to it.
+    ///
+    /// Known names are the nodeEvent texts; their payloads are NodeVoiceTranscript, NodeAgentRequest, NodeChatSubscription, NodeExecStarted, NodeExecFinished and NodeExecDenied. Other names, and payloads that cannot be used, are acknowledged like any other and have no effect.
+    fn node_event(
+        &self,
+        cx: &C,
+        params: types::NodeEventParams,
+    ) -> impl Future<Output = Result<types::OkResult, ErrorShape>> + Send;
+}
+/// Methods of group `cron`: Jobs that run by the clock.
+pub trait CronMethods<C>: Send + Sync + 'static {
+    /// `cron.list`: Jobs, the next one first; those without a next run before all others.
+    fn cron_list(
+        &self,
+        cx: &C,
+        params: types::CronListParams,
+    ) -> impl Future<Output = Result<types::CronListResult, ErrorShape>> + Send;
+    /// `cron.status`: Whether jobs run at all, how many there are and when the next one is.
+    fn cron_status(
+        &self,
+        cx: &C,
+        params: types::CronStatusParams,
+    ) -> impl Future<Output = Result<types::CronStatusResult, ErrorShape>> + Send;
+    /// `cron.add`: Adds a job.
+    ///
+    /// The request is put into one form, then checked as CronAddParams, whose violations are those answered. A job without enabled is enabled; the original keeps it as it is and never runs it. What the form cannot say (target against payload, the cron expression, the time zone) is refused as UNAVAILABLE.
+    fn cron_add(
+        &self,
+        cx: &C,
+        params: types::CronAddRequest,
+    ) -> impl Future<Output = Result<types::CronJob, ErrorShape>> + Send;
+    /// `cron.update`: Changes a job.
+    ///
+    /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are those answered. The next run is computed anew; disabling clears it and the running mark.
+    fn cron_update(
+        &self,
+        cx: &C,
+        params: types::CronUpdateRequest,
+    ) -> impl Future<Output = Result<types::CronJob, ErrorShape>> + Send;
+    /// `cron.remove`: Removes a job; its run log stays. One that does not exist is no error.
+    fn cron_remove(
+        &self,
+        cx: &C,
+        params: types::CronRemoveParams,
+    ) -> impl Future<Output = Result<types::CronRemoveResult, ErrorShape>> + Send;
+    /// `cron.run`: Runs a job now, if it is due or if it is forced, and waits until it is over.
+    ///
+    /// Forced, a disabled job runs too. A run of the agent may take minutes.
+    fn cron_run(
+        &self,
+        cx: &C,
+        params: types::CronRunParams,
+    ) -> impl Future<Output = Result<types::CronRunResult, ErrorShape>> + Send;
+    /// `cron.runs`: The newest runs of a job, oldest first. A job that does not exist has none.
+    fn cron_runs(
+        &self,
+        cx: &C,
+        params: types::CronRunsParams,
+    ) -> impl Future<Output = Result<types::CronRunsResult, ErrorShape>> + Send;
+}
+/// Methods of group `messaging`: Sending to people through channels, without an agent.
+pub trait MessagingMethods<C>: Send + Sync + 'static {
+    /// `send`: Sends a message through a channel and waits until the channel has taken it.
+    ///
+    /// A repeated key joins a delivery that goes on, and brings back the outcome of one that is over, failures too. Refused params, channels and addresses are not remembered. What was sent is noted in the transcript of the conversation that sessionKey or the address belongs to.
+    fn send(
+        &self,
+        cx: &C,
+        params: types::SendParams,
+    ) -> impl Future<Output = Result<types::SendResult, ErrorShape>> + Send;
+    /// `poll`: Sends a poll through a channel that has polls.
+    ///
+    /// Keys work as with send; the original runs a repeat twice while the first goes on. Blank answers are dropped, and a channel may allow fewer of them than the schema.
+    fn poll(
+        &self,
+        cx: &C,
+        params: types::PollParams,
+    ) -> impl Future<Output = Result<types::PollResult, ErrorShape>> + Send;
 }
 /// Methods of group `agent`: Runs of an agent: start one, watch it, wait for it.
 pub trait AgentMethods<C>: Send + Sync + 'static {
@@ -78,7 +670,18 @@ pub trait AgentMethods<C>: Send + Sync + 'static {
         params: types::AgentIdentityParams,
     ) -> impl Future<Output = Result<types::AgentIdentityResult, ErrorShape>> + Send;
 }
-/// Methods of group `chat`: Conversations as a person sees them: say something, read back, stop.
+/// Methods of group `browser`: A browser that agents use, here or on a node.
+pub trait BrowserMethods<C>: Send + Sync + 'static {
+    /// `browser.request`: Hands an HTTP-like request to the browser control, here or on a node.
+    ///
+    /// It goes to a node when one is configured, or when exactly one that offers browser.proxy is connected; gateway.nodes.browser.mode off keeps it here. A status from 400 becomes INVALID_REQUEST, from 500 UNAVAILABLE, with the body's error as message and the body as details. Errors of a node carry NodeErrorDetails or NodeCommandRefusedDetails.
+    fn browser_request(
+        &self,
+        cx: &C,
+        params: types::BrowserRequestParams,
+    ) -> impl Future<Output = Result<types::BrowserRequestResult, ErrorShape>> + Send;
+}
+/// Methods of group `chat`: Conversations as a person sees them: say something, read back, stop, put words in.
 pub trait ChatMethods<C>: Send + Sync + 'static {
     /// `chat.history`: The newest messages of a conversation, in order.
     ///
@@ -104,17 +707,65 @@ pub trait ChatMethods<C>: Send + Sync + 'static {
     ) -> impl Future<
         Output = Result<types::ChatSendResult, Failure<types::ChatSendFailure>>,
     > + Send;
-}
-/// Methods of group `sessions`: The conversations that the gateway keeps.
-pub trait SessionsMethods<C>: Send + Sync + 'static {
-    /// `sessions.list`: Conversations, newest first.
+    /// `chat.inject`: Puts words into a conversation as if its agent had said them; no model is asked.
     ///
-    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes, limit.
-    fn sessions_list(
+    /// Only where something was said before. One final chat event with seq 0 and a run id of texts.injectedRunPrefix and the message's id shows them.
+    fn chat_inject(
         &self,
         cx: &C,
-        params: types::SessionsListParams,
-    ) -> impl Future<Output = Result<types::SessionsListResult, ErrorShape>> + Send;
+        params: types::ChatInjectParams,
+    ) -> impl Future<Output = Result<types::ChatInjectResult, ErrorShape>> + Send;
+}
+/// Methods of group `voicecall`: Telephone calls. Served and listed in features only while the voice-call plugin is enabled. A failure says the same in its payload, where clients of the plugin look, and in its error.
+pub trait VoicecallMethods<C>: Send + Sync + 'static {
+    /// `voicecall.initiate`: Calls somebody and says a message.
+    fn voicecall_initiate(
+        &self,
+        cx: &C,
+        params: types::VoicecallInitiateParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallStartResult, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.start`: Calls somebody, with or without a message.
+    fn voicecall_start(
+        &self,
+        cx: &C,
+        params: types::VoicecallStartParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallStartResult, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.continue`: Says a message in a call and waits for what the other one says.
+    fn voicecall_continue(
+        &self,
+        cx: &C,
+        params: types::VoicecallSayParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallContinueResult, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.speak`: Says a message in a call and does not wait.
+    fn voicecall_speak(
+        &self,
+        cx: &C,
+        params: types::VoicecallSayParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallSuccess, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.end`: Ends a call.
+    fn voicecall_end(
+        &self,
+        cx: &C,
+        params: types::VoicecallEndParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallSuccess, Failure<types::VoicecallFailure>>,
+    > + Send;
+    /// `voicecall.status`: How a call is.
+    fn voicecall_status(
+        &self,
+        cx: &C,
+        params: types::VoicecallStatusParams,
+    ) -> impl Future<
+        Output = Result<types::VoicecallStatusResult, Failure<types::VoicecallFailure>>,
+    > + Send;
 }
 /// The call belongs to the handshake and has no handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +781,13 @@ pub fn dispatch<H, C>(
     call: Call,
 ) -> Result<BoxFuture<'static, Answer>, HandshakeOnly>
 where
-    H: HealthMethods<C> + SystemMethods<C> + AgentMethods<C> + ChatMethods<C>
-        + SessionsMethods<C>,
+    H: HealthMethods<C> + LogsMethods<C> + ChannelsMethods<C> + UsageMethods<C>
+        + TtsMethods<C> + ConfigMethods<C> + ExecMethods<C> + WizardMethods<C>
+        + VoiceMethods<C> + CatalogMethods<C> + SkillsMethods<C> + UpdateMethods<C>
+        + SessionsMethods<C> + SessionChangesMethods<C> + SystemMethods<C>
+        + NodePairMethods<C> + DeviceMethods<C> + NodeMethods<C> + CronMethods<C>
+        + MessagingMethods<C> + AgentMethods<C> + BrowserMethods<C> + ChatMethods<C>
+        + VoicecallMethods<C>,
     C: Send + Sync + 'static,
 {
     Ok(
@@ -149,9 +805,291 @@ where
                     rt::answer(&id, outcome)
                 })
             }
+            Call::LogsTail(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.logs_tail(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ChannelsStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.channels_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ChannelsLogout(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.channels_logout(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WebLoginStart(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.web_login_start(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WebLoginWait(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.web_login_wait(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::UsageStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.usage_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::UsageCost(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.usage_cost(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsProviders(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_providers(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsEnable(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_enable(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsDisable(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_disable(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsSetProvider(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_set_provider(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TtsConvert(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.tts_convert(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigGet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_get(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigSchema(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_schema(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigSet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_set(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigPatch(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_patch(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ConfigApply(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.config_apply(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalsGet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approvals_get(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalsSet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approvals_set(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalsNodeGet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approvals_node_get(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalsNodeSet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approvals_node_set(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalRequest(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approval_request(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ExecApprovalResolve(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.exec_approval_resolve(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WizardStart(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wizard_start(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WizardNext(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wizard_next(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WizardCancel(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wizard_cancel(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::WizardStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wizard_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::TalkMode(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.talk_mode(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::VoicewakeGet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicewake_get(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::VoicewakeSet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicewake_set(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::ModelsList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.models_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::AgentsList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.agents_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SkillsStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.skills_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SkillsBins(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.skills_bins(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SkillsInstall(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.skills_install(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::SkillsUpdate(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.skills_update(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::UpdateRun(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.update_run(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsPreview(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_preview(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsResolve(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_resolve(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsPatch(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_patch(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsReset(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_reset(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsDelete(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_delete(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SessionsCompact(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.sessions_compact(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
             Call::LastHeartbeat(params) => {
                 Box::pin(async move {
                     let outcome = handlers.last_heartbeat(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::SetHeartbeats(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.set_heartbeats(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::Wake(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.wake(&cx, *params).await;
                     rt::answer(&id, outcome)
                 })
             }
@@ -164,6 +1102,156 @@ where
             Call::SystemEvent(params) => {
                 Box::pin(async move {
                     let outcome = handlers.system_event(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairRequest(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_request(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairApprove(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_approve(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairReject(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_reject(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodePairVerify(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_pair_verify(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeRename(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_rename(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DevicePairList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_pair_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DevicePairApprove(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_pair_approve(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DevicePairReject(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_pair_reject(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DeviceTokenRotate(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_token_rotate(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::DeviceTokenRevoke(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.device_token_revoke(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeDescribe(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_describe(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeInvoke(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_invoke(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeInvokeResult(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_invoke_result(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::NodeEvent(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.node_event(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_status(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronAdd(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_add(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronUpdate(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_update(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronRemove(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_remove(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronRun(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_run(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::CronRuns(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.cron_runs(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::Send(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.send(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::Poll(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.poll(&cx, *params).await;
                     rt::answer(&id, outcome)
                 })
             }
@@ -185,6 +1273,12 @@ where
                     rt::answer(&id, outcome)
                 })
             }
+            Call::BrowserRequest(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.browser_request(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
             Call::ChatHistory(params) => {
                 Box::pin(async move {
                     let outcome = handlers.chat_history(&cx, *params).await;
@@ -203,10 +1297,46 @@ where
                     rt::answer_failing(&id, outcome)
                 })
             }
-            Call::SessionsList(params) => {
+            Call::ChatInject(params) => {
                 Box::pin(async move {
-                    let outcome = handlers.sessions_list(&cx, *params).await;
+                    let outcome = handlers.chat_inject(&cx, *params).await;
                     rt::answer(&id, outcome)
+                })
+            }
+            Call::VoicecallInitiate(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_initiate(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallStart(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_start(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallContinue(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_continue(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallSpeak(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_speak(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallEnd(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_end(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
+                })
+            }
+            Call::VoicecallStatus(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.voicecall_status(&cx, *params).await;
+                    rt::answer_failing(&id, outcome)
                 })
             }
         },

@@ -1488,6 +1488,4688 @@ pub static STATUS_SESSION_ROW: Node = Node::Obj(
         extra: Extra::Closed,
     },
 );
+/// Constraints of [`LogsTailParams`](crate::types).
+pub static LOGS_TAIL_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "cursor",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "limit",
+                node: &Node::Int { min: 1, max: 5000 },
+                required: 0,
+            },
+            Prop {
+                name: "maxBytes",
+                node: &Node::Int { min: 1, max: 1000000 },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`LogsTailResult`](crate::types).
+pub static LOGS_TAIL_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "file",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "cursor",
+                node: &UINT,
+                required: 2,
+            },
+            Prop {
+                name: "size",
+                node: &UINT,
+                required: 4,
+            },
+            Prop {
+                name: "lines",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "truncated",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "reset",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["file", "cursor", "size", "lines"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelsStatusParams`](crate::types).
+pub static CHANNELS_STATUS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "probe",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelsStatusResult`](crate::types).
+pub static CHANNELS_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "channelOrder",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "channelLabels",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&NON_EMPTY_STRING),
+                    },
+                ),
+                required: 4,
+            },
+            Prop {
+                name: "channelDetailLabels",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&NON_EMPTY_STRING),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "channelSystemImages",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&NON_EMPTY_STRING),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "channelMeta",
+                node: &Node::Arr {
+                    items: &CHANNEL_META,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "channels",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&CHANNEL_SUMMARY),
+                    },
+                ),
+                required: 8,
+            },
+            Prop {
+                name: "channelAccounts",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(
+                            &Node::Arr {
+                                items: &CHANNEL_ACCOUNT_SNAPSHOT,
+                                min: 0,
+                                max: u32::MAX,
+                            },
+                        ),
+                    },
+                ),
+                required: 16,
+            },
+            Prop {
+                name: "channelDefaultAccountId",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&NON_EMPTY_STRING),
+                    },
+                ),
+                required: 32,
+            },
+        ],
+        required: &[
+            "ts",
+            "channelOrder",
+            "channelLabels",
+            "channels",
+            "channelAccounts",
+            "channelDefaultAccountId",
+        ],
+        mask: 63,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelMeta`](crate::types).
+pub static CHANNEL_META: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "label",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "detailLabel",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "systemImage",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["id", "label", "detailLabel"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelSummary`](crate::types).
+pub static CHANNEL_SUMMARY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "configured",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "linked",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "authAgeMs",
+                node: &Node::Nullable(&DURATION_MS),
+                required: 0,
+            },
+            Prop {
+                name: "running",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "reconnectAttempts",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "lastConnectedAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastDisconnect",
+                node: &Node::Nullable(&CHANNEL_DISCONNECT),
+                required: 0,
+            },
+            Prop {
+                name: "lastMessageAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastEventAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastError",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "lastStartAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastStopAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "mode",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "tokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "botTokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "appTokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "baseUrl",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "cliPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "dbPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "probe",
+                node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
+                required: 0,
+            },
+            Prop {
+                name: "lastProbeAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+        ],
+        required: &["configured"],
+        mask: 1,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`ChannelDisconnect`](crate::types).
+pub static CHANNEL_DISCONNECT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "at",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "status",
+                node: &Node::Int {
+                    min: -9007199254740991,
+                    max: 9007199254740991,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "loggedOut",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["at"],
+        mask: 1,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`ChannelAccountSnapshot`](crate::types).
+pub static CHANNEL_ACCOUNT_SNAPSHOT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "accountId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "configured",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "linked",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "running",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "reconnectAttempts",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "lastConnectedAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastDisconnect",
+                node: &Node::Nullable(&CHANNEL_DISCONNECT),
+                required: 0,
+            },
+            Prop {
+                name: "lastMessageAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastEventAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastError",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "lastStartAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastStopAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "lastInboundAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 2,
+            },
+            Prop {
+                name: "lastOutboundAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 4,
+            },
+            Prop {
+                name: "lastProbeAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 0,
+            },
+            Prop {
+                name: "mode",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "dmPolicy",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "allowFrom",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "tokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "botTokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "appTokenSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "credentialSource",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "audienceType",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "audience",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "webhookPath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "webhookUrl",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "baseUrl",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "allowUnmentionedGroups",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "cliPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "dbPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "port",
+                node: &Node::Nullable(&UINT),
+                required: 0,
+            },
+            Prop {
+                name: "probe",
+                node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
+                required: 0,
+            },
+            Prop {
+                name: "audit",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "application",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "bot",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+        ],
+        required: &["accountId", "lastInboundAt", "lastOutboundAt"],
+        mask: 7,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`ChannelsLogoutParams`](crate::types).
+pub static CHANNELS_LOGOUT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "channel",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["channel"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChannelsLogoutResult`](crate::types).
+pub static CHANNELS_LOGOUT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "cleared",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "loggedOut",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "envToken",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["channel", "accountId", "cleared"],
+        mask: 7,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`WebLoginStartParams`](crate::types).
+pub static WEB_LOGIN_START_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "force",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "verbose",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WebLoginStartResult`](crate::types).
+pub static WEB_LOGIN_START_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "qrDataUrl",
+                node: &SECRET_STRING,
+                required: 0,
+            },
+        ],
+        required: &["message"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WebLoginWaitParams`](crate::types).
+pub static WEB_LOGIN_WAIT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WebLoginWaitResult`](crate::types).
+pub static WEB_LOGIN_WAIT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["connected", "message"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageStatusResult`](crate::types).
+pub static USAGE_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "updatedAt",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "providers",
+                node: &Node::Arr {
+                    items: &USAGE_PROVIDER,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["updatedAt", "providers"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageProvider`](crate::types).
+pub static USAGE_PROVIDER: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "provider",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "windows",
+                node: &Node::Arr {
+                    items: &USAGE_WINDOW,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "plan",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["provider", "displayName", "windows"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageWindow`](crate::types).
+pub static USAGE_WINDOW: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "usedPercent",
+                node: &Node::Num {
+                    min: 0f64,
+                    max: 100f64,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "resetAt",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["label", "usedPercent"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageCostParams`](crate::types).
+pub static USAGE_COST_PARAMS: Node = Node::Any;
+/// Constraints of [`UsageCostResult`](crate::types).
+pub static USAGE_COST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "updatedAt",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "days",
+                node: &POSITIVE_INT,
+                required: 2,
+            },
+            Prop {
+                name: "daily",
+                node: &Node::Arr {
+                    items: &USAGE_DAY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "totals",
+                node: &USAGE_TOTALS,
+                required: 8,
+            },
+        ],
+        required: &["updatedAt", "days", "daily", "totals"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageDay`](crate::types).
+pub static USAGE_DAY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "date",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "input",
+                node: &UINT,
+                required: 2,
+            },
+            Prop {
+                name: "output",
+                node: &UINT,
+                required: 4,
+            },
+            Prop {
+                name: "cacheRead",
+                node: &UINT,
+                required: 8,
+            },
+            Prop {
+                name: "cacheWrite",
+                node: &UINT,
+                required: 16,
+            },
+            Prop {
+                name: "totalTokens",
+                node: &UINT,
+                required: 32,
+            },
+            Prop {
+                name: "totalCost",
+                node: &Node::Num {
+                    min: 0f64,
+                    max: f64::INFINITY,
+                },
+                required: 64,
+            },
+            Prop {
+                name: "missingCostEntries",
+                node: &UINT,
+                required: 128,
+            },
+        ],
+        required: &[
+            "date",
+            "input",
+            "output",
+            "cacheRead",
+            "cacheWrite",
+            "totalTokens",
+            "totalCost",
+            "missingCostEntries",
+        ],
+        mask: 255,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UsageTotals`](crate::types).
+pub static USAGE_TOTALS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "input",
+                node: &UINT,
+                required: 1,
+            },
+            Prop {
+                name: "output",
+                node: &UINT,
+                required: 2,
+            },
+            Prop {
+                name: "cacheRead",
+                node: &UINT,
+                required: 4,
+            },
+            Prop {
+                name: "cacheWrite",
+                node: &UINT,
+                required: 8,
+            },
+            Prop {
+                name: "totalTokens",
+                node: &UINT,
+                required: 16,
+            },
+            Prop {
+                name: "totalCost",
+                node: &Node::Num {
+                    min: 0f64,
+                    max: f64::INFINITY,
+                },
+                required: 32,
+            },
+            Prop {
+                name: "missingCostEntries",
+                node: &UINT,
+                required: 64,
+            },
+        ],
+        required: &[
+            "input",
+            "output",
+            "cacheRead",
+            "cacheWrite",
+            "totalTokens",
+            "totalCost",
+            "missingCostEntries",
+        ],
+        mask: 127,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsProvider`](crate::types).
+pub static TTS_PROVIDER: Node = Node::Enum {
+    values: &["openai", "elevenlabs", "edge"],
+};
+/// Constraints of [`TtsAuto`](crate::types).
+pub static TTS_AUTO: Node = Node::Enum {
+    values: &["off", "always", "inbound", "tagged"],
+};
+/// Constraints of [`TtsStatusResult`](crate::types).
+pub static TTS_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "auto",
+                node: &TTS_AUTO,
+                required: 2,
+            },
+            Prop {
+                name: "provider",
+                node: &TTS_PROVIDER,
+                required: 4,
+            },
+            Prop {
+                name: "fallbackProvider",
+                node: &Node::Nullable(&TTS_PROVIDER),
+                required: 8,
+            },
+            Prop {
+                name: "fallbackProviders",
+                node: &Node::Arr {
+                    items: &TTS_PROVIDER,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 16,
+            },
+            Prop {
+                name: "prefsPath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 32,
+            },
+            Prop {
+                name: "hasOpenAIKey",
+                node: &Node::Bool,
+                required: 64,
+            },
+            Prop {
+                name: "hasElevenLabsKey",
+                node: &Node::Bool,
+                required: 128,
+            },
+            Prop {
+                name: "edgeEnabled",
+                node: &Node::Bool,
+                required: 256,
+            },
+        ],
+        required: &[
+            "enabled",
+            "auto",
+            "provider",
+            "fallbackProvider",
+            "fallbackProviders",
+            "prefsPath",
+            "hasOpenAIKey",
+            "hasElevenLabsKey",
+            "edgeEnabled",
+        ],
+        mask: 511,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsProvidersResult`](crate::types).
+pub static TTS_PROVIDERS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "providers",
+                node: &Node::Arr {
+                    items: &TTS_PROVIDER_INFO,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "active",
+                node: &TTS_PROVIDER,
+                required: 2,
+            },
+        ],
+        required: &["providers", "active"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsProviderInfo`](crate::types).
+pub static TTS_PROVIDER_INFO: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &TTS_PROVIDER,
+                required: 1,
+            },
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "configured",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "models",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "voices",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &["id", "name", "configured", "models"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsSwitchResult`](crate::types).
+pub static TTS_SWITCH_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+        ],
+        required: &["enabled"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsSetProviderParams`](crate::types).
+pub static TTS_SET_PROVIDER_PARAMS: Node = Node::Any;
+/// Constraints of [`TtsSetProviderResult`](crate::types).
+pub static TTS_SET_PROVIDER_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "provider",
+                node: &TTS_PROVIDER,
+                required: 1,
+            },
+        ],
+        required: &["provider"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TtsConvertParams`](crate::types).
+pub static TTS_CONVERT_PARAMS: Node = Node::Any;
+/// Constraints of [`TtsConvertResult`](crate::types).
+pub static TTS_CONVERT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "audioPath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "provider",
+                node: &TTS_PROVIDER,
+                required: 2,
+            },
+            Prop {
+                name: "outputFormat",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "voiceCompatible",
+                node: &Node::Bool,
+                required: 8,
+            },
+        ],
+        required: &["audioPath", "provider", "outputFormat", "voiceCompatible"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigText`](crate::types).
+pub static CONFIG_TEXT: Node = Node::Str { min: 1, max: u32::MAX };
+/// Constraints of [`ConfigGetParams`](crate::types).
+pub static CONFIG_GET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSchemaParams`](crate::types).
+pub static CONFIG_SCHEMA_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSetParams`](crate::types).
+pub static CONFIG_SET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "raw",
+                node: &CONFIG_TEXT,
+                required: 1,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &["raw"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigApplyParams`](crate::types).
+pub static CONFIG_APPLY_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "raw",
+                node: &CONFIG_TEXT,
+                required: 1,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "note",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "restartDelayMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &["raw"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigPatchParams`](crate::types).
+pub static CONFIG_PATCH_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "raw",
+                node: &CONFIG_TEXT,
+                required: 1,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "note",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "restartDelayMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &["raw"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSnapshot`](crate::types).
+pub static CONFIG_SNAPSHOT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "exists",
+                node: &Node::Bool,
+                required: 2,
+            },
+            Prop {
+                name: "raw",
+                node: &Node::Nullable(&SECRET_STRING),
+                required: 4,
+            },
+            Prop {
+                name: "parsed",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 8,
+            },
+            Prop {
+                name: "valid",
+                node: &Node::Bool,
+                required: 16,
+            },
+            Prop {
+                name: "config",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 32,
+            },
+            Prop {
+                name: "hash",
+                node: &NON_EMPTY_STRING,
+                required: 64,
+            },
+            Prop {
+                name: "issues",
+                node: &Node::Arr {
+                    items: &CONFIG_ISSUE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 128,
+            },
+            Prop {
+                name: "warnings",
+                node: &Node::Arr {
+                    items: &CONFIG_ISSUE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 256,
+            },
+            Prop {
+                name: "legacyIssues",
+                node: &Node::Arr {
+                    items: &CONFIG_ISSUE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 512,
+            },
+        ],
+        required: &[
+            "path",
+            "exists",
+            "raw",
+            "parsed",
+            "valid",
+            "config",
+            "hash",
+            "issues",
+            "warnings",
+            "legacyIssues",
+        ],
+        mask: 1023,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigIssue`](crate::types).
+pub static CONFIG_ISSUE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["path", "message"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigInvalidDetails`](crate::types).
+pub static CONFIG_INVALID_DETAILS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "issues",
+                node: &Node::Arr {
+                    items: &CONFIG_ISSUE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["issues"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSchemaResponse`](crate::types).
+pub static CONFIG_SCHEMA_RESPONSE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "schema",
+                node: &JSON_VALUE,
+                required: 1,
+            },
+            Prop {
+                name: "uiHints",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&CONFIG_UI_HINT),
+                    },
+                ),
+                required: 2,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "generatedAt",
+                node: &NON_EMPTY_STRING,
+                required: 8,
+            },
+        ],
+        required: &["schema", "uiHints", "version", "generatedAt"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigUiHint`](crate::types).
+pub static CONFIG_UI_HINT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "help",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "group",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "order",
+                node: &Node::Int {
+                    min: -9007199254740991,
+                    max: 9007199254740991,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "advanced",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "sensitive",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "placeholder",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "itemTemplate",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigSetResult`](crate::types).
+pub static CONFIG_SET_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "config",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 4,
+            },
+        ],
+        required: &["ok", "path", "config"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ConfigWriteRestart`](crate::types).
+pub static CONFIG_WRITE_RESTART: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "config",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 4,
+            },
+            Prop {
+                name: "restart",
+                node: &RESTART_INFO,
+                required: 8,
+            },
+            Prop {
+                name: "sentinel",
+                node: &RESTART_SENTINEL,
+                required: 16,
+            },
+        ],
+        required: &["ok", "path", "config", "restart", "sentinel"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartInfo`](crate::types).
+pub static RESTART_INFO: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "pid",
+                node: &UINT,
+                required: 2,
+            },
+            Prop {
+                name: "signal",
+                node: &Node::Enum { values: &["SIGUSR1"] },
+                required: 4,
+            },
+            Prop {
+                name: "delayMs",
+                node: &Node::Int { min: 0, max: 60000 },
+                required: 8,
+            },
+            Prop {
+                name: "reason",
+                node: &Node::Str { min: 0, max: 200 },
+                required: 0,
+            },
+            Prop {
+                name: "mode",
+                node: &RESTART_MODE,
+                required: 16,
+            },
+        ],
+        required: &["ok", "pid", "signal", "delayMs", "mode"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartMode`](crate::types).
+pub static RESTART_MODE: Node = Node::Enum {
+    values: &["emit", "signal"],
+};
+/// Constraints of [`RestartSentinel`](crate::types).
+pub static RESTART_SENTINEL: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 1,
+            },
+            Prop {
+                name: "payload",
+                node: &RESTART_SENTINEL_PAYLOAD,
+                required: 2,
+            },
+        ],
+        required: &["path", "payload"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartSentinelPayload`](crate::types).
+pub static RESTART_SENTINEL_PAYLOAD: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "kind",
+                node: &RESTART_KIND,
+                required: 1,
+            },
+            Prop {
+                name: "status",
+                node: &UPDATE_STATUS,
+                required: 2,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "deliveryContext",
+                node: &DELIVERY_CONTEXT,
+                required: 0,
+            },
+            Prop {
+                name: "threadId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "doctorHint",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "stats",
+                node: &RESTART_SENTINEL_STATS,
+                required: 0,
+            },
+        ],
+        required: &["kind", "status", "ts"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartKind`](crate::types).
+pub static RESTART_KIND: Node = Node::Enum {
+    values: &["config-apply", "update", "restart"],
+};
+/// Constraints of [`RestartSentinelStats`](crate::types).
+pub static RESTART_SENTINEL_STATS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "mode",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "root",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "before",
+                node: &Node::Nullable(&UPDATE_VERSION),
+                required: 0,
+            },
+            Prop {
+                name: "after",
+                node: &Node::Nullable(&UPDATE_VERSION),
+                required: 0,
+            },
+            Prop {
+                name: "steps",
+                node: &Node::Arr {
+                    items: &RESTART_SENTINEL_STEP,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "reason",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartSentinelStep`](crate::types).
+pub static RESTART_SENTINEL_STEP: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "command",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "cwd",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 8,
+            },
+            Prop {
+                name: "log",
+                node: &RESTART_SENTINEL_LOG,
+                required: 16,
+            },
+        ],
+        required: &["name", "command", "cwd", "durationMs", "log"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RestartSentinelLog`](crate::types).
+pub static RESTART_SENTINEL_LOG: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "stdoutTail",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 1,
+            },
+            Prop {
+                name: "stderrTail",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 2,
+            },
+            Prop {
+                name: "exitCode",
+                node: &Node::Nullable(
+                    &Node::Int {
+                        min: -2147483648,
+                        max: 4294967295,
+                    },
+                ),
+                required: 4,
+            },
+        ],
+        required: &["stdoutTail", "stderrTail", "exitCode"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsGetParams`](crate::types).
+pub static EXEC_APPROVALS_GET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsSetParams`](crate::types).
+pub static EXEC_APPROVALS_SET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "file",
+                node: &EXEC_APPROVALS_FILE,
+                required: 1,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &["file"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsNodeGetParams`](crate::types).
+pub static EXEC_APPROVALS_NODE_GET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["nodeId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsNodeSetParams`](crate::types).
+pub static EXEC_APPROVALS_NODE_SET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "file",
+                node: &EXEC_APPROVALS_FILE,
+                required: 2,
+            },
+            Prop {
+                name: "baseHash",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &["nodeId", "file"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsFile`](crate::types).
+pub static EXEC_APPROVALS_FILE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "version",
+                node: &EXEC_APPROVALS_VERSION,
+                required: 1,
+            },
+            Prop {
+                name: "socket",
+                node: &EXEC_APPROVALS_SOCKET,
+                required: 0,
+            },
+            Prop {
+                name: "defaults",
+                node: &EXEC_APPROVALS_DEFAULTS,
+                required: 0,
+            },
+            Prop {
+                name: "agents",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&EXEC_APPROVALS_AGENT),
+                    },
+                ),
+                required: 0,
+            },
+        ],
+        required: &["version"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsVersion`](crate::types).
+pub static EXEC_APPROVALS_VERSION: Node = Node::Int { min: 1, max: 1 };
+/// Constraints of [`ExecApprovalsSocket`](crate::types).
+pub static EXEC_APPROVALS_SOCKET: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "token",
+                node: &SECRET_STRING,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsDefaults`](crate::types).
+pub static EXEC_APPROVALS_DEFAULTS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "security",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "ask",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "askFallback",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "autoAllowSkills",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsAgent`](crate::types).
+pub static EXEC_APPROVALS_AGENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "security",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "ask",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "askFallback",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "autoAllowSkills",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "allowlist",
+                node: &Node::Arr {
+                    items: &EXEC_APPROVALS_ENTRY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsEntry`](crate::types).
+pub static EXEC_APPROVALS_ENTRY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "pattern",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "lastUsedAt",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "lastUsedCommand",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastResolvedPath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["pattern"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsSnapshot`](crate::types).
+pub static EXEC_APPROVALS_SNAPSHOT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "exists",
+                node: &Node::Bool,
+                required: 2,
+            },
+            Prop {
+                name: "hash",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "file",
+                node: &EXEC_APPROVALS_SHOWN_FILE,
+                required: 8,
+            },
+        ],
+        required: &["path", "exists", "hash", "file"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsShownFile`](crate::types).
+pub static EXEC_APPROVALS_SHOWN_FILE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "version",
+                node: &EXEC_APPROVALS_VERSION,
+                required: 1,
+            },
+            Prop {
+                name: "socket",
+                node: &EXEC_APPROVALS_SHOWN_SOCKET,
+                required: 0,
+            },
+            Prop {
+                name: "defaults",
+                node: &EXEC_APPROVALS_DEFAULTS,
+                required: 2,
+            },
+            Prop {
+                name: "agents",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&EXEC_APPROVALS_AGENT),
+                    },
+                ),
+                required: 4,
+            },
+        ],
+        required: &["version", "defaults", "agents"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsShownSocket`](crate::types).
+pub static EXEC_APPROVALS_SHOWN_SOCKET: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+        ],
+        required: &["path"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalsNodeResult`](crate::types).
+pub static EXEC_APPROVALS_NODE_RESULT: Node = Node::Any;
+/// Constraints of [`ExecApprovalRequestParams`](crate::types).
+pub static EXEC_APPROVAL_REQUEST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "cwd",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "host",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "security",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "ask",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "agentId",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "resolvedPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+        ],
+        required: &["command"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalRequestResult`](crate::types).
+pub static EXEC_APPROVAL_REQUEST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "decision",
+                node: &Node::Nullable(&EXEC_APPROVAL_DECISION),
+                required: 2,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "expiresAtMs",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["id", "decision", "createdAtMs", "expiresAtMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalDecision`](crate::types).
+pub static EXEC_APPROVAL_DECISION: Node = Node::Enum {
+    values: &["allow-once", "allow-always", "deny"],
+};
+/// Constraints of [`ExecApprovalRequestedEvent`](crate::types).
+pub static EXEC_APPROVAL_REQUESTED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "request",
+                node: &EXEC_APPROVAL_REQUEST,
+                required: 2,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "expiresAtMs",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["id", "request", "createdAtMs", "expiresAtMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalRequest`](crate::types).
+pub static EXEC_APPROVAL_REQUEST: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "cwd",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 2,
+            },
+            Prop {
+                name: "host",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 4,
+            },
+            Prop {
+                name: "security",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 8,
+            },
+            Prop {
+                name: "ask",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 16,
+            },
+            Prop {
+                name: "agentId",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 32,
+            },
+            Prop {
+                name: "resolvedPath",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 64,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 128,
+            },
+        ],
+        required: &[
+            "command",
+            "cwd",
+            "host",
+            "security",
+            "ask",
+            "agentId",
+            "resolvedPath",
+            "sessionKey",
+        ],
+        mask: 255,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalResolveParams`](crate::types).
+pub static EXEC_APPROVAL_RESOLVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "decision",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["id", "decision"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ExecApprovalResolvedEvent`](crate::types).
+pub static EXEC_APPROVAL_RESOLVED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "decision",
+                node: &EXEC_APPROVAL_DECISION,
+                required: 2,
+            },
+            Prop {
+                name: "resolvedBy",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+        ],
+        required: &["id", "decision", "ts"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStartParams`](crate::types).
+pub static WIZARD_START_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "mode",
+                node: &WIZARD_MODE,
+                required: 0,
+            },
+            Prop {
+                name: "workspace",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardMode`](crate::types).
+pub static WIZARD_MODE: Node = Node::Enum {
+    values: &["local", "remote"],
+};
+/// Constraints of [`WizardNextParams`](crate::types).
+pub static WIZARD_NEXT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "answer",
+                node: &WIZARD_ANSWER,
+                required: 0,
+            },
+        ],
+        required: &["sessionId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardAnswer`](crate::types).
+pub static WIZARD_ANSWER: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "stepId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "value",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+        ],
+        required: &["stepId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardCancelParams`](crate::types).
+pub static WIZARD_CANCEL_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["sessionId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStatusParams`](crate::types).
+pub static WIZARD_STATUS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["sessionId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStep`](crate::types).
+pub static WIZARD_STEP: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "type",
+                node: &WIZARD_STEP_TYPE,
+                required: 2,
+            },
+            Prop {
+                name: "title",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "options",
+                node: &Node::Arr {
+                    items: &WIZARD_STEP_OPTION,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "initialValue",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "placeholder",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "sensitive",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "executor",
+                node: &WIZARD_EXECUTOR,
+                required: 0,
+            },
+        ],
+        required: &["id", "type"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStepType`](crate::types).
+pub static WIZARD_STEP_TYPE: Node = Node::Enum {
+    values: &["note", "select", "text", "confirm", "multiselect", "progress", "action"],
+};
+/// Constraints of [`WizardStepOption`](crate::types).
+pub static WIZARD_STEP_OPTION: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "value",
+                node: &JSON_VALUE,
+                required: 1,
+            },
+            Prop {
+                name: "label",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "hint",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["value", "label"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardExecutor`](crate::types).
+pub static WIZARD_EXECUTOR: Node = Node::Enum {
+    values: &["gateway", "client"],
+};
+/// Constraints of [`WizardRunStatus`](crate::types).
+pub static WIZARD_RUN_STATUS: Node = Node::Enum {
+    values: &["running", "done", "cancelled", "error"],
+};
+/// Constraints of [`WizardStartResult`](crate::types).
+pub static WIZARD_START_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "done",
+                node: &Node::Bool,
+                required: 2,
+            },
+            Prop {
+                name: "step",
+                node: &WIZARD_STEP,
+                required: 0,
+            },
+            Prop {
+                name: "status",
+                node: &WIZARD_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["sessionId", "done"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardNextResult`](crate::types).
+pub static WIZARD_NEXT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "done",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "step",
+                node: &WIZARD_STEP,
+                required: 0,
+            },
+            Prop {
+                name: "status",
+                node: &WIZARD_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["done"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WizardStatusResult`](crate::types).
+pub static WIZARD_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "status",
+                node: &WIZARD_RUN_STATUS,
+                required: 1,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["status"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TalkModeParams`](crate::types).
+pub static TALK_MODE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "phase",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["enabled"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`TalkModeState`](crate::types).
+pub static TALK_MODE_STATE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "phase",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 2,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+        ],
+        required: &["enabled", "phase", "ts"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`VoiceWakeSetParams`](crate::types).
+pub static VOICE_WAKE_SET_PARAMS: Node = Node::Any;
+/// Constraints of [`VoiceWakeTriggers`](crate::types).
+pub static VOICE_WAKE_TRIGGERS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "triggers",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 1,
+                    max: 32,
+                },
+                required: 1,
+            },
+        ],
+        required: &["triggers"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ModelsListParams`](crate::types).
+pub static MODELS_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ModelsListResult`](crate::types).
+pub static MODELS_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "models",
+                node: &Node::Arr {
+                    items: &MODEL_CHOICE,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["models"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ModelChoice`](crate::types).
+pub static MODEL_CHOICE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "provider",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "contextWindow",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+            Prop {
+                name: "reasoning",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "input",
+                node: &Node::Arr {
+                    items: &MODEL_INPUT,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &["id", "name", "provider"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ModelInput`](crate::types).
+pub static MODEL_INPUT: Node = Node::Enum {
+    values: &["text", "image"],
+};
+/// Constraints of [`AgentsListParams`](crate::types).
+pub static AGENTS_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`AgentsListResult`](crate::types).
+pub static AGENTS_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "defaultId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "mainKey",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "scope",
+                node: &SESSION_SCOPE,
+                required: 4,
+            },
+            Prop {
+                name: "agents",
+                node: &Node::Arr {
+                    items: &AGENT_SUMMARY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+        ],
+        required: &["defaultId", "mainKey", "scope", "agents"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`AgentSummary`](crate::types).
+pub static AGENT_SUMMARY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "identity",
+                node: &AGENT_SUMMARY_IDENTITY,
+                required: 0,
+            },
+        ],
+        required: &["id"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`AgentSummaryIdentity`](crate::types).
+pub static AGENT_SUMMARY_IDENTITY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "theme",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "emoji",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "avatar",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "avatarUrl",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsStatusParams`](crate::types).
+pub static SKILLS_STATUS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsStatusResult`](crate::types).
+pub static SKILLS_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "workspaceDir",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "managedSkillsDir",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "skills",
+                node: &Node::Arr {
+                    items: &SKILL_STATUS,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+        ],
+        required: &["workspaceDir", "managedSkillsDir", "skills"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillStatus`](crate::types).
+pub static SKILL_STATUS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "description",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "source",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "filePath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 8,
+            },
+            Prop {
+                name: "baseDir",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 16,
+            },
+            Prop {
+                name: "skillKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 32,
+            },
+            Prop {
+                name: "primaryEnv",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "emoji",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "homepage",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "always",
+                node: &Node::Bool,
+                required: 64,
+            },
+            Prop {
+                name: "disabled",
+                node: &Node::Bool,
+                required: 128,
+            },
+            Prop {
+                name: "blockedByAllowlist",
+                node: &Node::Bool,
+                required: 256,
+            },
+            Prop {
+                name: "eligible",
+                node: &Node::Bool,
+                required: 512,
+            },
+            Prop {
+                name: "requirements",
+                node: &SKILL_REQUIREMENTS,
+                required: 1024,
+            },
+            Prop {
+                name: "missing",
+                node: &SKILL_REQUIREMENTS,
+                required: 2048,
+            },
+            Prop {
+                name: "configChecks",
+                node: &Node::Arr {
+                    items: &SKILL_CONFIG_CHECK,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4096,
+            },
+            Prop {
+                name: "install",
+                node: &Node::Arr {
+                    items: &SKILL_INSTALL_OPTION,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8192,
+            },
+        ],
+        required: &[
+            "name",
+            "description",
+            "source",
+            "filePath",
+            "baseDir",
+            "skillKey",
+            "always",
+            "disabled",
+            "blockedByAllowlist",
+            "eligible",
+            "requirements",
+            "missing",
+            "configChecks",
+            "install",
+        ],
+        mask: 16383,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillRequirements`](crate::types).
+pub static SKILL_REQUIREMENTS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "anyBins",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "env",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "config",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "os",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 16,
+            },
+        ],
+        required: &["bins", "anyBins", "env", "config", "os"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillConfigCheck`](crate::types).
+pub static SKILL_CONFIG_CHECK: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "value",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "satisfied",
+                node: &Node::Bool,
+                required: 2,
+            },
+        ],
+        required: &["path", "satisfied"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillInstallOption`](crate::types).
+pub static SKILL_INSTALL_OPTION: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "kind",
+                node: &SKILL_INSTALL_KIND,
+                required: 2,
+            },
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+        ],
+        required: &["id", "kind", "label", "bins"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillInstallKind`](crate::types).
+pub static SKILL_INSTALL_KIND: Node = Node::Enum {
+    values: &["brew", "node", "go", "uv", "download"],
+};
+/// Constraints of [`SkillsBinsParams`](crate::types).
+pub static SKILLS_BINS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsBinsResult`](crate::types).
+pub static SKILLS_BINS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["bins"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsInstallParams`](crate::types).
+pub static SKILLS_INSTALL_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "installId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &Node::Int {
+                    min: 1000,
+                    max: 9007199254740991,
+                },
+                required: 0,
+            },
+        ],
+        required: &["name", "installId"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsInstallResult`](crate::types).
+pub static SKILLS_INSTALL_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "stdout",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "stderr",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 8,
+            },
+            Prop {
+                name: "code",
+                node: &Node::Nullable(
+                    &Node::Int {
+                        min: -2147483648,
+                        max: 4294967295,
+                    },
+                ),
+                required: 16,
+            },
+        ],
+        required: &["ok", "message", "stdout", "stderr", "code"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsUpdateParams`](crate::types).
+pub static SKILLS_UPDATE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "skillKey",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "apiKey",
+                node: &SECRET_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "env",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&SECRET_STRING),
+                    },
+                ),
+                required: 0,
+            },
+        ],
+        required: &["skillKey"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillsUpdateResult`](crate::types).
+pub static SKILLS_UPDATE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "skillKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "config",
+                node: &SKILL_CONFIG,
+                required: 4,
+            },
+        ],
+        required: &["ok", "skillKey", "config"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SkillConfig`](crate::types).
+pub static SKILL_CONFIG: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "apiKey",
+                node: &SECRET_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "env",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&SECRET_STRING),
+                    },
+                ),
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`UpdateRunParams`](crate::types).
+pub static UPDATE_RUN_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "note",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "restartDelayMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UpdateRunResult`](crate::types).
+pub static UPDATE_RUN_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "result",
+                node: &UPDATE_OUTCOME,
+                required: 2,
+            },
+            Prop {
+                name: "restart",
+                node: &RESTART_INFO,
+                required: 4,
+            },
+            Prop {
+                name: "sentinel",
+                node: &RESTART_SENTINEL,
+                required: 8,
+            },
+        ],
+        required: &["ok", "result", "restart", "sentinel"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UpdateOutcome`](crate::types).
+pub static UPDATE_OUTCOME: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "status",
+                node: &UPDATE_STATUS,
+                required: 1,
+            },
+            Prop {
+                name: "mode",
+                node: &UPDATE_MODE,
+                required: 2,
+            },
+            Prop {
+                name: "root",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "reason",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "before",
+                node: &UPDATE_VERSION,
+                required: 0,
+            },
+            Prop {
+                name: "after",
+                node: &UPDATE_VERSION,
+                required: 0,
+            },
+            Prop {
+                name: "steps",
+                node: &Node::Arr {
+                    items: &UPDATE_STEP,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 8,
+            },
+        ],
+        required: &["status", "mode", "steps", "durationMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UpdateStatus`](crate::types).
+pub static UPDATE_STATUS: Node = Node::Enum {
+    values: &["ok", "error", "skipped"],
+};
+/// Constraints of [`UpdateMode`](crate::types).
+pub static UPDATE_MODE: Node = Node::Enum {
+    values: &["git", "npm", "pnpm", "bun", "unknown"],
+};
+/// Constraints of [`UpdateVersion`](crate::types).
+pub static UPDATE_VERSION: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sha",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`UpdateStep`](crate::types).
+pub static UPDATE_STEP: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "command",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "cwd",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 8,
+            },
+            Prop {
+                name: "exitCode",
+                node: &Node::Nullable(
+                    &Node::Int {
+                        min: -2147483648,
+                        max: 4294967295,
+                    },
+                ),
+                required: 16,
+            },
+            Prop {
+                name: "stdoutTail",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "stderrTail",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+        ],
+        required: &["name", "command", "cwd", "durationMs", "exitCode"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsListParams`](crate::types).
+pub static SESSIONS_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "limit",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+            Prop {
+                name: "activeMinutes",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+            Prop {
+                name: "includeGlobal",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "includeUnknown",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "includeDerivedTitles",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "includeLastMessage",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "label",
+                node: &SESSION_LABEL,
+                required: 0,
+            },
+            Prop {
+                name: "spawnedBy",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "agentId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "search",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsListResult`](crate::types).
+pub static SESSIONS_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "count",
+                node: &UINT,
+                required: 4,
+            },
+            Prop {
+                name: "defaults",
+                node: &SESSIONS_DEFAULTS,
+                required: 8,
+            },
+            Prop {
+                name: "sessions",
+                node: &Node::Arr {
+                    items: &SESSION_ROW,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 16,
+            },
+        ],
+        required: &["ts", "path", "count", "defaults", "sessions"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsPreviewParams`](crate::types).
+pub static SESSIONS_PREVIEW_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "keys",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 1,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "limit",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+            Prop {
+                name: "maxChars",
+                node: &Node::Int {
+                    min: 20,
+                    max: 9007199254740991,
+                },
+                required: 0,
+            },
+        ],
+        required: &["keys"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsPreviewResult`](crate::types).
+pub static SESSIONS_PREVIEW_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "previews",
+                node: &Node::Arr {
+                    items: &SESSIONS_PREVIEW_ENTRY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["ts", "previews"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsPreviewEntry`](crate::types).
+pub static SESSIONS_PREVIEW_ENTRY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "status",
+                node: &SESSION_PREVIEW_STATUS,
+                required: 2,
+            },
+            Prop {
+                name: "items",
+                node: &Node::Arr {
+                    items: &SESSION_PREVIEW_ITEM,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+        ],
+        required: &["key", "status", "items"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionPreviewStatus`](crate::types).
+pub static SESSION_PREVIEW_STATUS: Node = Node::Enum {
+    values: &["ok", "empty", "missing", "error"],
+};
+/// Constraints of [`SessionPreviewItem`](crate::types).
+pub static SESSION_PREVIEW_ITEM: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "role",
+                node: &SESSION_PREVIEW_ROLE,
+                required: 1,
+            },
+            Prop {
+                name: "text",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["role", "text"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionPreviewRole`](crate::types).
+pub static SESSION_PREVIEW_ROLE: Node = Node::Enum {
+    values: &["user", "assistant", "tool", "system", "other"],
+};
+/// Constraints of [`SessionsResolveParams`](crate::types).
+pub static SESSIONS_RESOLVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "sessionId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "label",
+                node: &SESSION_LABEL,
+                required: 0,
+            },
+            Prop {
+                name: "agentId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "spawnedBy",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "includeGlobal",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "includeUnknown",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsResolveResult`](crate::types).
+pub static SESSIONS_RESOLVE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["ok", "key"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsDefaults`](crate::types).
+pub static SESSIONS_DEFAULTS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "modelProvider",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 1,
+            },
+            Prop {
+                name: "model",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 2,
+            },
+            Prop {
+                name: "contextTokens",
+                node: &Node::Nullable(&UINT),
+                required: 4,
+            },
+        ],
+        required: &["modelProvider", "model", "contextTokens"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionRow`](crate::types).
+pub static SESSION_ROW: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "kind",
+                node: &SESSION_KIND,
+                required: 2,
+            },
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "displayName",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "derivedTitle",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastMessagePreview",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "subject",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "groupChannel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "space",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "chatType",
+                node: &CHAT_TYPE,
+                required: 0,
+            },
+            Prop {
+                name: "origin",
+                node: &SESSION_ORIGIN,
+                required: 0,
+            },
+            Prop {
+                name: "updatedAt",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 4,
+            },
+            Prop {
+                name: "sessionId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "systemSent",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "abortedLastRun",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "thinkingLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "verboseLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "reasoningLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "elevatedLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "sendPolicy",
+                node: &SEND_POLICY,
+                required: 0,
+            },
+            Prop {
+                name: "inputTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "outputTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "totalTokens",
+                node: &UINT,
+                required: 8,
+            },
+            Prop {
+                name: "responseUsage",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "modelProvider",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "model",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "contextTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "deliveryContext",
+                node: &DELIVERY_CONTEXT,
+                required: 0,
+            },
+            Prop {
+                name: "lastChannel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastTo",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastAccountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["key", "kind", "updatedAt", "totalTokens"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionKind`](crate::types).
+pub static SESSION_KIND: Node = Node::Enum {
+    values: &["direct", "group", "global", "unknown"],
+};
+/// Constraints of [`ChatType`](crate::types).
+pub static CHAT_TYPE: Node = Node::Enum {
+    values: &["direct", "group", "channel"],
+};
+/// Constraints of [`SendPolicy`](crate::types).
+pub static SEND_POLICY: Node = Node::Enum {
+    values: &["allow", "deny"],
+};
+/// Constraints of [`SessionOrigin`](crate::types).
+pub static SESSION_ORIGIN: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "provider",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "surface",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "chatType",
+                node: &CHAT_TYPE,
+                required: 0,
+            },
+            Prop {
+                name: "from",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "to",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "threadId",
+                node: &THREAD_ID,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DeliveryContext`](crate::types).
+pub static DELIVERY_CONTEXT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "to",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "threadId",
+                node: &THREAD_ID,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ThreadId`](crate::types).
+pub static THREAD_ID: Node = Node::Any;
+/// Constraints of [`SessionsPatchParams`](crate::types).
+pub static SESSIONS_PATCH_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "label",
+                node: &Node::Nullable(&SESSION_LABEL),
+                required: 0,
+            },
+            Prop {
+                name: "thinkingLevel",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "verboseLevel",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "reasoningLevel",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "responseUsage",
+                node: &Node::Nullable(&RESPONSE_USAGE_CHOICE),
+                required: 0,
+            },
+            Prop {
+                name: "elevatedLevel",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "execHost",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "execSecurity",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "execAsk",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "execNode",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "model",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "spawnedBy",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "sendPolicy",
+                node: &Node::Nullable(&SEND_POLICY),
+                required: 0,
+            },
+            Prop {
+                name: "groupActivation",
+                node: &Node::Nullable(&GROUP_ACTIVATION),
+                required: 0,
+            },
+        ],
+        required: &["key"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ResponseUsageChoice`](crate::types).
+pub static RESPONSE_USAGE_CHOICE: Node = Node::Enum {
+    values: &["off", "tokens", "full", "on"],
+};
+/// Constraints of [`GroupActivation`](crate::types).
+pub static GROUP_ACTIVATION: Node = Node::Enum {
+    values: &["mention", "always"],
+};
+/// Constraints of [`SessionsPatchResult`](crate::types).
+pub static SESSIONS_PATCH_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "path",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "entry",
+                node: &SESSION_ENTRY,
+                required: 8,
+            },
+        ],
+        required: &["ok", "path", "key", "entry"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionEntry`](crate::types).
+pub static SESSION_ENTRY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+            Prop {
+                name: "updatedAt",
+                node: &TIMESTAMP_MS,
+                required: 2,
+            },
+            Prop {
+                name: "sessionFile",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "spawnedBy",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "systemSent",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "abortedLastRun",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "chatType",
+                node: &CHAT_TYPE,
+                required: 0,
+            },
+            Prop {
+                name: "thinkingLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "verboseLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "reasoningLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "elevatedLevel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "execHost",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "execSecurity",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "execAsk",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "execNode",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "responseUsage",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "providerOverride",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "modelOverride",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "groupActivation",
+                node: &GROUP_ACTIVATION,
+                required: 0,
+            },
+            Prop {
+                name: "sendPolicy",
+                node: &SEND_POLICY,
+                required: 0,
+            },
+            Prop {
+                name: "inputTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "outputTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "totalTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "modelProvider",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "model",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "contextTokens",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "compactionCount",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "displayName",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "groupId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "subject",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "groupChannel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "space",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "origin",
+                node: &SESSION_ORIGIN,
+                required: 0,
+            },
+            Prop {
+                name: "deliveryContext",
+                node: &DELIVERY_CONTEXT,
+                required: 0,
+            },
+            Prop {
+                name: "lastChannel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastTo",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastAccountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastThreadId",
+                node: &THREAD_ID,
+                required: 0,
+            },
+        ],
+        required: &["sessionId", "updatedAt"],
+        mask: 3,
+        extra: Extra::Each(&Node::Any),
+    },
+);
+/// Constraints of [`SessionsResetParams`](crate::types).
+pub static SESSIONS_RESET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["key"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsResetResult`](crate::types).
+pub static SESSIONS_RESET_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "entry",
+                node: &SESSION_ENTRY,
+                required: 4,
+            },
+        ],
+        required: &["ok", "key", "entry"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsDeleteParams`](crate::types).
+pub static SESSIONS_DELETE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "deleteTranscript",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["key"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsDeleteResult`](crate::types).
+pub static SESSIONS_DELETE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "deleted",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "archived",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+        ],
+        required: &["ok", "key", "deleted", "archived"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsCompactParams`](crate::types).
+pub static SESSIONS_COMPACT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "key",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "maxLines",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+        ],
+        required: &["key"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsCompactResult`](crate::types).
+pub static SESSIONS_COMPACT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "key",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "compacted",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "reason",
+                node: &SESSIONS_COMPACT_REASON,
+                required: 0,
+            },
+            Prop {
+                name: "archived",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "kept",
+                node: &UINT,
+                required: 0,
+            },
+        ],
+        required: &["ok", "key", "compacted"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SessionsCompactReason`](crate::types).
+pub static SESSIONS_COMPACT_REASON: Node = Node::Enum {
+    values: &["no sessionId", "no transcript"],
+};
+/// Constraints of [`SetHeartbeatsParams`](crate::types).
+pub static SET_HEARTBEATS_PARAMS: Node = Node::Any;
+/// Constraints of [`SetHeartbeatsResult`](crate::types).
+pub static SET_HEARTBEATS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 2,
+            },
+        ],
+        required: &["ok", "enabled"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WakeParams`](crate::types).
+pub static WAKE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "mode",
+                node: &WAKE_MODE,
+                required: 1,
+            },
+            Prop {
+                name: "text",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["mode", "text"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`WakeMode`](crate::types).
+pub static WAKE_MODE: Node = Node::Enum {
+    values: &["now", "next-heartbeat"],
+};
+/// Constraints of [`WakeResult`](crate::types).
+pub static WAKE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+        ],
+        required: &["ok"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
 /// Constraints of [`SystemEventParams`](crate::types).
 pub static SYSTEM_EVENT_PARAMS: Node = Node::Any;
 /// Constraints of [`PresenceEntry`](crate::types).
@@ -1720,6 +6402,2801 @@ pub static HEARTBEAT_STATUS: Node = Node::Enum {
 pub static HEARTBEAT_INDICATOR: Node = Node::Enum {
     values: &["ok", "alert", "error"],
 };
+/// Constraints of [`NodePairRequestParams`](crate::types).
+pub static NODE_PAIR_REQUEST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "silent",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["nodeId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairRequestResult`](crate::types).
+pub static NODE_PAIR_REQUEST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "status",
+                node: &Node::Enum { values: &["pending"] },
+                required: 1,
+            },
+            Prop {
+                name: "request",
+                node: &NODE_PAIR_PENDING,
+                required: 2,
+            },
+            Prop {
+                name: "created",
+                node: &Node::Bool,
+                required: 4,
+            },
+        ],
+        required: &["status", "request", "created"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairPending`](crate::types).
+pub static NODE_PAIR_PENDING: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "silent",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "isRepair",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["requestId", "nodeId", "isRepair", "ts"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairListParams`](crate::types).
+pub static NODE_PAIR_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairListResult`](crate::types).
+pub static NODE_PAIR_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "pending",
+                node: &Node::Arr {
+                    items: &NODE_PAIR_PENDING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "paired",
+                node: &Node::Arr {
+                    items: &NODE_PAIR_LISTED,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["pending", "paired"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairListed`](crate::types).
+pub static NODE_PAIR_LISTED: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 2,
+            },
+            Prop {
+                name: "approvedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "lastConnectedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["nodeId", "createdAtMs", "approvedAtMs"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairPaired`](crate::types).
+pub static NODE_PAIR_PAIRED: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "token",
+                node: &Node::Str { min: 1, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "bins",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "approvedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+            Prop {
+                name: "lastConnectedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["nodeId", "token", "createdAtMs", "approvedAtMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairApproveParams`](crate::types).
+pub static NODE_PAIR_APPROVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["requestId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairApproveResult`](crate::types).
+pub static NODE_PAIR_APPROVE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "node",
+                node: &NODE_PAIR_PAIRED,
+                required: 2,
+            },
+        ],
+        required: &["requestId", "node"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairRejectParams`](crate::types).
+pub static NODE_PAIR_REJECT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["requestId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairRejectResult`](crate::types).
+pub static NODE_PAIR_REJECT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["requestId", "nodeId"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairVerifyParams`](crate::types).
+pub static NODE_PAIR_VERIFY_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "token",
+                node: &Node::Str { min: 1, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["nodeId", "token"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairVerifyResult`](crate::types).
+pub static NODE_PAIR_VERIFY_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "node",
+                node: &NODE_PAIR_PAIRED,
+                required: 0,
+            },
+        ],
+        required: &["ok"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodePairResolvedEvent`](crate::types).
+pub static NODE_PAIR_RESOLVED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "decision",
+                node: &PAIR_DECISION,
+                required: 4,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["requestId", "nodeId", "decision", "ts"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeRenameParams`](crate::types).
+pub static NODE_RENAME_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["nodeId", "displayName"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeRenameResult`](crate::types).
+pub static NODE_RENAME_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["nodeId", "displayName"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairListParams`](crate::types).
+pub static DEVICE_PAIR_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairListResult`](crate::types).
+pub static DEVICE_PAIR_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "pending",
+                node: &Node::Arr {
+                    items: &DEVICE_PAIR_REQUESTED_EVENT,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+            Prop {
+                name: "paired",
+                node: &Node::Arr {
+                    items: &DEVICE_PAIRED,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["pending", "paired"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairRequestedEvent`](crate::types).
+pub static DEVICE_PAIR_REQUESTED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "publicKey",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "clientId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "clientMode",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 8,
+            },
+            Prop {
+                name: "roles",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 16,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "silent",
+                node: &Node::Bool,
+                required: 32,
+            },
+            Prop {
+                name: "isRepair",
+                node: &Node::Bool,
+                required: 64,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 128,
+            },
+        ],
+        required: &[
+            "requestId",
+            "deviceId",
+            "publicKey",
+            "role",
+            "roles",
+            "silent",
+            "isRepair",
+            "ts",
+        ],
+        mask: 255,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePaired`](crate::types).
+pub static DEVICE_PAIRED: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "publicKey",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "clientId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "clientMode",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "roles",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 16,
+            },
+            Prop {
+                name: "approvedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 32,
+            },
+            Prop {
+                name: "tokens",
+                node: &Node::Arr {
+                    items: &DEVICE_TOKEN_INFO,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &[
+            "deviceId",
+            "publicKey",
+            "role",
+            "roles",
+            "createdAtMs",
+            "approvedAtMs",
+        ],
+        mask: 63,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DeviceTokenInfo`](crate::types).
+pub static DEVICE_TOKEN_INFO: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+            Prop {
+                name: "rotatedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "revokedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "lastUsedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["role", "scopes", "createdAtMs"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairApproveParams`](crate::types).
+pub static DEVICE_PAIR_APPROVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["requestId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairApproveResult`](crate::types).
+pub static DEVICE_PAIR_APPROVE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "device",
+                node: &DEVICE_PAIRED,
+                required: 2,
+            },
+        ],
+        required: &["requestId", "device"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairRejectParams`](crate::types).
+pub static DEVICE_PAIR_REJECT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["requestId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairRejectResult`](crate::types).
+pub static DEVICE_PAIR_REJECT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["requestId", "deviceId"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DevicePairResolvedEvent`](crate::types).
+pub static DEVICE_PAIR_RESOLVED_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "requestId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "decision",
+                node: &PAIR_DECISION,
+                required: 4,
+            },
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+        ],
+        required: &["requestId", "deviceId", "decision", "ts"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`PairDecision`](crate::types).
+pub static PAIR_DECISION: Node = Node::Enum {
+    values: &["approved", "rejected"],
+};
+/// Constraints of [`DeviceTokenRotateParams`](crate::types).
+pub static DEVICE_TOKEN_ROTATE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+        ],
+        required: &["deviceId", "role"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DeviceTokenRotateResult`](crate::types).
+pub static DEVICE_TOKEN_ROTATE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "token",
+                node: &Node::Str { min: 1, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "scopes",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "rotatedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 16,
+            },
+        ],
+        required: &["deviceId", "role", "token", "scopes", "rotatedAtMs"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DeviceTokenRevokeParams`](crate::types).
+pub static DEVICE_TOKEN_REVOKE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["deviceId", "role"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`DeviceTokenRevokeResult`](crate::types).
+pub static DEVICE_TOKEN_REVOKE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "deviceId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "role",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "revokedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 4,
+            },
+        ],
+        required: &["deviceId", "role", "revokedAtMs"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeListParams`](crate::types).
+pub static NODE_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeListResult`](crate::types).
+pub static NODE_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "nodes",
+                node: &Node::Arr {
+                    items: &NODE_ROW,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["ts", "nodes"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeRow`](crate::types).
+pub static NODE_ROW: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "pathEnv",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "connectedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "paired",
+                node: &Node::Bool,
+                required: 8,
+            },
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 16,
+            },
+        ],
+        required: &["nodeId", "caps", "commands", "paired", "connected"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeDescribeParams`](crate::types).
+pub static NODE_DESCRIBE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+        ],
+        required: &["nodeId"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeDescribeResult`](crate::types).
+pub static NODE_DESCRIBE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "displayName",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "platform",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "version",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "coreVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "uiVersion",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "deviceFamily",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "modelIdentifier",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "remoteIp",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "caps",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "commands",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 8,
+            },
+            Prop {
+                name: "pathEnv",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "permissions",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Bool),
+                    },
+                ),
+                required: 0,
+            },
+            Prop {
+                name: "connectedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "paired",
+                node: &Node::Bool,
+                required: 16,
+            },
+            Prop {
+                name: "connected",
+                node: &Node::Bool,
+                required: 32,
+            },
+        ],
+        required: &["ts", "nodeId", "caps", "commands", "paired", "connected"],
+        mask: 63,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeParams`](crate::types).
+pub static NODE_INVOKE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "params",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "idempotencyKey",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+        ],
+        required: &["nodeId", "command", "idempotencyKey"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeResult`](crate::types).
+pub static NODE_INVOKE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "payload",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "payloadJSON",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 8,
+            },
+        ],
+        required: &["ok", "nodeId", "command", "payloadJSON"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeRequestEvent`](crate::types).
+pub static NODE_INVOKE_REQUEST_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "command",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "paramsJSON",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 8,
+            },
+            Prop {
+                name: "timeoutMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "idempotencyKey",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &["id", "nodeId", "command", "paramsJSON"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeResultParams`](crate::types).
+pub static NODE_INVOKE_RESULT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "nodeId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "payload",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "payloadJSON",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Nullable(&NODE_INVOKE_ERROR),
+                required: 0,
+            },
+        ],
+        required: &["id", "nodeId", "ok"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeError`](crate::types).
+pub static NODE_INVOKE_ERROR: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "code",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "message",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeInvokeResultResult`](crate::types).
+pub static NODE_INVOKE_RESULT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "ignored",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["ok"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeNotConnectedDetails`](crate::types).
+pub static NODE_NOT_CONNECTED_DETAILS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "code",
+                node: &Node::Enum {
+                    values: &["NOT_CONNECTED"],
+                },
+                required: 1,
+            },
+        ],
+        required: &["code"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeCommandRefusedDetails`](crate::types).
+pub static NODE_COMMAND_REFUSED_DETAILS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "reason",
+                node: &NODE_COMMAND_REFUSAL,
+                required: 1,
+            },
+            Prop {
+                name: "command",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+        ],
+        required: &["reason", "command"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeCommandRefusal`](crate::types).
+pub static NODE_COMMAND_REFUSAL: Node = Node::Enum {
+    values: &[
+        "command required",
+        "command not allowlisted",
+        "command not declared by node",
+        "node did not declare commands",
+    ],
+};
+/// Constraints of [`NodeErrorDetails`](crate::types).
+pub static NODE_ERROR_DETAILS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nodeError",
+                node: &Node::Nullable(&NODE_INVOKE_ERROR),
+                required: 1,
+            },
+        ],
+        required: &["nodeError"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeEventParams`](crate::types).
+pub static NODE_EVENT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "event",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "payload",
+                node: &JSON_VALUE,
+                required: 0,
+            },
+            Prop {
+                name: "payloadJSON",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+        ],
+        required: &["event"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`NodeVoiceTranscript`](crate::types).
+pub static NODE_VOICE_TRANSCRIPT: Node = Node::Any;
+/// Constraints of [`NodeAgentRequest`](crate::types).
+pub static NODE_AGENT_REQUEST: Node = Node::Any;
+/// Constraints of [`NodeChatSubscription`](crate::types).
+pub static NODE_CHAT_SUBSCRIPTION: Node = Node::Any;
+/// Constraints of [`NodeExecStarted`](crate::types).
+pub static NODE_EXEC_STARTED: Node = Node::Any;
+/// Constraints of [`NodeExecFinished`](crate::types).
+pub static NODE_EXEC_FINISHED: Node = Node::Any;
+/// Constraints of [`NodeExecDenied`](crate::types).
+pub static NODE_EXEC_DENIED: Node = Node::Any;
+/// Constraints of [`CronJob`](crate::types).
+pub static CRON_JOB: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "agentId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "description",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "deleteAfterRun",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "createdAtMs",
+                node: &TIMESTAMP_MS,
+                required: 8,
+            },
+            Prop {
+                name: "updatedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 16,
+            },
+            Prop {
+                name: "schedule",
+                node: &CRON_SCHEDULE,
+                required: 32,
+            },
+            Prop {
+                name: "sessionTarget",
+                node: &CRON_SESSION_TARGET,
+                required: 64,
+            },
+            Prop {
+                name: "wakeMode",
+                node: &WAKE_MODE,
+                required: 128,
+            },
+            Prop {
+                name: "payload",
+                node: &CRON_PAYLOAD,
+                required: 256,
+            },
+            Prop {
+                name: "isolation",
+                node: &CRON_ISOLATION,
+                required: 0,
+            },
+            Prop {
+                name: "state",
+                node: &CRON_JOB_STATE,
+                required: 512,
+            },
+        ],
+        required: &[
+            "id",
+            "name",
+            "enabled",
+            "createdAtMs",
+            "updatedAtMs",
+            "schedule",
+            "sessionTarget",
+            "wakeMode",
+            "payload",
+            "state",
+        ],
+        mask: 1023,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronSchedule`](crate::types).
+pub static CRON_SCHEDULE: Node = Node::Tagged {
+    tag: "kind",
+    variants: &[
+        (
+            "at",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum { values: &["at"] },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "atMs",
+                            node: &TIMESTAMP_MS,
+                            required: 2,
+                        },
+                    ],
+                    required: &["kind", "atMs"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+        (
+            "every",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum { values: &["every"] },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "everyMs",
+                            node: &POSITIVE_INT,
+                            required: 2,
+                        },
+                        Prop {
+                            name: "anchorMs",
+                            node: &TIMESTAMP_MS,
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind", "everyMs"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+        (
+            "cron",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum { values: &["cron"] },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "expr",
+                            node: &NON_EMPTY_STRING,
+                            required: 2,
+                        },
+                        Prop {
+                            name: "tz",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind", "expr"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+    ],
+};
+/// Constraints of [`CronSessionTarget`](crate::types).
+pub static CRON_SESSION_TARGET: Node = Node::Enum {
+    values: &["main", "isolated"],
+};
+/// Constraints of [`CronPayload`](crate::types).
+pub static CRON_PAYLOAD: Node = Node::Tagged {
+    tag: "kind",
+    variants: &[
+        (
+            "systemEvent",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum {
+                                values: &["systemEvent"],
+                            },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "text",
+                            node: &NON_EMPTY_STRING,
+                            required: 2,
+                        },
+                    ],
+                    required: &["kind", "text"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+        (
+            "agentTurn",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum {
+                                values: &["agentTurn"],
+                            },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "message",
+                            node: &NON_EMPTY_STRING,
+                            required: 2,
+                        },
+                        Prop {
+                            name: "model",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "thinking",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "timeoutSeconds",
+                            node: &POSITIVE_INT,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "deliver",
+                            node: &Node::Bool,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "channel",
+                            node: &NON_EMPTY_STRING,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "to",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "bestEffortDeliver",
+                            node: &Node::Bool,
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind", "message"],
+                    mask: 3,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+    ],
+};
+/// Constraints of [`CronIsolation`](crate::types).
+pub static CRON_ISOLATION: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "postToMainPrefix",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "postToMainMode",
+                node: &CRON_POST_MODE,
+                required: 0,
+            },
+            Prop {
+                name: "postToMainMaxChars",
+                node: &UINT,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronPostMode`](crate::types).
+pub static CRON_POST_MODE: Node = Node::Enum {
+    values: &["summary", "full"],
+};
+/// Constraints of [`CronJobState`](crate::types).
+pub static CRON_JOB_STATE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "nextRunAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "runningAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "lastRunAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "lastStatus",
+                node: &CRON_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "lastError",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "lastDurationMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunStatus`](crate::types).
+pub static CRON_RUN_STATUS: Node = Node::Enum {
+    values: &["ok", "error", "skipped"],
+};
+/// Constraints of [`CronJobPatch`](crate::types).
+pub static CRON_JOB_PATCH: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "agentId",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "description",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "deleteAfterRun",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "schedule",
+                node: &CRON_SCHEDULE,
+                required: 0,
+            },
+            Prop {
+                name: "sessionTarget",
+                node: &CRON_SESSION_TARGET,
+                required: 0,
+            },
+            Prop {
+                name: "wakeMode",
+                node: &WAKE_MODE,
+                required: 0,
+            },
+            Prop {
+                name: "payload",
+                node: &CRON_PAYLOAD_PATCH,
+                required: 0,
+            },
+            Prop {
+                name: "isolation",
+                node: &CRON_ISOLATION,
+                required: 0,
+            },
+            Prop {
+                name: "state",
+                node: &CRON_JOB_STATE,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronPayloadPatch`](crate::types).
+pub static CRON_PAYLOAD_PATCH: Node = Node::Tagged {
+    tag: "kind",
+    variants: &[
+        (
+            "systemEvent",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum {
+                                values: &["systemEvent"],
+                            },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "text",
+                            node: &NON_EMPTY_STRING,
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind"],
+                    mask: 1,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+        (
+            "agentTurn",
+            &Node::Obj(
+                &Obj {
+                    props: &[
+                        Prop {
+                            name: "kind",
+                            node: &Node::Enum {
+                                values: &["agentTurn"],
+                            },
+                            required: 1,
+                        },
+                        Prop {
+                            name: "message",
+                            node: &NON_EMPTY_STRING,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "model",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "thinking",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "timeoutSeconds",
+                            node: &POSITIVE_INT,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "deliver",
+                            node: &Node::Bool,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "channel",
+                            node: &NON_EMPTY_STRING,
+                            required: 0,
+                        },
+                        Prop {
+                            name: "to",
+                            node: &Node::Str { min: 0, max: u32::MAX },
+                            required: 0,
+                        },
+                        Prop {
+                            name: "bestEffortDeliver",
+                            node: &Node::Bool,
+                            required: 0,
+                        },
+                    ],
+                    required: &["kind"],
+                    mask: 1,
+                    extra: Extra::Closed,
+                },
+            ),
+        ),
+    ],
+};
+/// Constraints of [`CronListParams`](crate::types).
+pub static CRON_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "includeDisabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronListResult`](crate::types).
+pub static CRON_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "jobs",
+                node: &Node::Arr {
+                    items: &CRON_JOB,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["jobs"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronStatusParams`](crate::types).
+pub static CRON_STATUS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronStatusResult`](crate::types).
+pub static CRON_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "storePath",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "jobs",
+                node: &UINT,
+                required: 4,
+            },
+            Prop {
+                name: "nextWakeAtMs",
+                node: &Node::Nullable(&TIMESTAMP_MS),
+                required: 8,
+            },
+        ],
+        required: &["enabled", "storePath", "jobs", "nextWakeAtMs"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronAddRequest`](crate::types).
+pub static CRON_ADD_REQUEST: Node = Node::Any;
+/// Constraints of [`CronAddParams`](crate::types).
+pub static CRON_ADD_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "name",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "agentId",
+                node: &Node::Nullable(&NON_EMPTY_STRING),
+                required: 0,
+            },
+            Prop {
+                name: "description",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "enabled",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "deleteAfterRun",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "schedule",
+                node: &CRON_SCHEDULE,
+                required: 2,
+            },
+            Prop {
+                name: "sessionTarget",
+                node: &CRON_SESSION_TARGET,
+                required: 4,
+            },
+            Prop {
+                name: "wakeMode",
+                node: &WAKE_MODE,
+                required: 8,
+            },
+            Prop {
+                name: "payload",
+                node: &CRON_PAYLOAD,
+                required: 16,
+            },
+            Prop {
+                name: "isolation",
+                node: &CRON_ISOLATION,
+                required: 0,
+            },
+        ],
+        required: &["name", "schedule", "sessionTarget", "wakeMode", "payload"],
+        mask: 31,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronUpdateRequest`](crate::types).
+pub static CRON_UPDATE_REQUEST: Node = Node::Any;
+/// Constraints of [`CronUpdateParams`](crate::types).
+pub static CRON_UPDATE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "patch",
+                node: &CRON_JOB_PATCH,
+                required: 1,
+            },
+        ],
+        required: &["patch"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRemoveParams`](crate::types).
+pub static CRON_REMOVE_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRemoveResult`](crate::types).
+pub static CRON_REMOVE_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "removed",
+                node: &Node::Bool,
+                required: 2,
+            },
+        ],
+        required: &["ok", "removed"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunParams`](crate::types).
+pub static CRON_RUN_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "mode",
+                node: &CRON_RUN_MODE,
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunMode`](crate::types).
+pub static CRON_RUN_MODE: Node = Node::Enum {
+    values: &["due", "force"],
+};
+/// Constraints of [`CronRunResult`](crate::types).
+pub static CRON_RUN_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "ran",
+                node: &Node::Bool,
+                required: 2,
+            },
+            Prop {
+                name: "reason",
+                node: &Node::Enum { values: &["not-due"] },
+                required: 0,
+            },
+        ],
+        required: &["ok", "ran"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunsParams`](crate::types).
+pub static CRON_RUNS_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 0,
+            },
+            Prop {
+                name: "limit",
+                node: &Node::Int { min: 1, max: 5000 },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunsResult`](crate::types).
+pub static CRON_RUNS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "entries",
+                node: &Node::Arr {
+                    items: &CRON_RUN_LOG_ENTRY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 1,
+            },
+        ],
+        required: &["entries"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronRunLogEntry`](crate::types).
+pub static CRON_RUN_LOG_ENTRY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "action",
+                node: &Node::Enum {
+                    values: &["finished"],
+                },
+                required: 4,
+            },
+            Prop {
+                name: "status",
+                node: &CRON_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "summary",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "runAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "nextRunAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["ts", "jobId", "action"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronEvent`](crate::types).
+pub static CRON_EVENT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "jobId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "action",
+                node: &CRON_ACTION,
+                required: 2,
+            },
+            Prop {
+                name: "runAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+            Prop {
+                name: "durationMs",
+                node: &DURATION_MS,
+                required: 0,
+            },
+            Prop {
+                name: "status",
+                node: &CRON_RUN_STATUS,
+                required: 0,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "summary",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "nextRunAtMs",
+                node: &TIMESTAMP_MS,
+                required: 0,
+            },
+        ],
+        required: &["jobId", "action"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`CronAction`](crate::types).
+pub static CRON_ACTION: Node = Node::Enum {
+    values: &["added", "updated", "removed", "started", "finished"],
+};
+/// Constraints of [`SendParams`](crate::types).
+pub static SEND_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "to",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "mediaUrl",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "mediaUrls",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "gifPlayback",
+                node: &Node::Bool,
+                required: 0,
+            },
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "idempotencyKey",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+        ],
+        required: &["to", "message", "idempotencyKey"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SendResult`](crate::types).
+pub static SEND_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "runId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "messageId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "channel",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "chatId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "channelId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "toJid",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "conversationId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["runId", "messageId", "channel"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`PollParams`](crate::types).
+pub static POLL_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "to",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "question",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "options",
+                node: &Node::Arr {
+                    items: &NON_EMPTY_STRING,
+                    min: 2,
+                    max: 12,
+                },
+                required: 4,
+            },
+            Prop {
+                name: "maxSelections",
+                node: &Node::Int { min: 1, max: 12 },
+                required: 0,
+            },
+            Prop {
+                name: "durationHours",
+                node: &POSITIVE_INT,
+                required: 0,
+            },
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "idempotencyKey",
+                node: &NON_EMPTY_STRING,
+                required: 8,
+            },
+        ],
+        required: &["to", "question", "options", "idempotencyKey"],
+        mask: 15,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`PollResult`](crate::types).
+pub static POLL_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "runId",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "messageId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 2,
+            },
+            Prop {
+                name: "channel",
+                node: &NON_EMPTY_STRING,
+                required: 4,
+            },
+            Prop {
+                name: "toJid",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "channelId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "conversationId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "pollId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &["runId", "messageId", "channel"],
+        mask: 7,
+        extra: Extra::Closed,
+    },
+);
 /// Constraints of [`AgentParams`](crate::types).
 pub static AGENT_PARAMS: Node = Node::Obj(
     &Obj {
@@ -2429,6 +9906,10 @@ pub static AGENT_EVENT_DATA: Node = Node::Obj(
         extra: Extra::Each(&Node::Any),
     },
 );
+/// Constraints of [`BrowserRequestParams`](crate::types).
+pub static BROWSER_REQUEST_PARAMS: Node = Node::Any;
+/// Constraints of [`BrowserRequestResult`](crate::types).
+pub static BROWSER_REQUEST_RESULT: Node = Node::Any;
 /// Constraints of [`ChatHistoryParams`](crate::types).
 pub static CHAT_HISTORY_PARAMS: Node = Node::Obj(
     &Obj {
@@ -2851,6 +10332,51 @@ pub static CHAT_SEND_FAILURE: Node = Node::Obj(
         extra: Extra::Closed,
     },
 );
+/// Constraints of [`ChatInjectParams`](crate::types).
+pub static CHAT_INJECT_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sessionKey",
+                node: &SESSION_KEY,
+                required: 1,
+            },
+            Prop {
+                name: "message",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+            Prop {
+                name: "label",
+                node: &Node::Str { min: 0, max: 100 },
+                required: 0,
+            },
+        ],
+        required: &["sessionKey", "message"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`ChatInjectResult`](crate::types).
+pub static CHAT_INJECT_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ok",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "messageId",
+                node: &NON_EMPTY_STRING,
+                required: 2,
+            },
+        ],
+        required: &["ok", "messageId"],
+        mask: 3,
+        extra: Extra::Closed,
+    },
+);
 /// Constraints of [`ChatEvent`](crate::types).
 pub static CHAT_EVENT: Node = Node::Obj(
     &Obj {
@@ -2905,391 +10431,114 @@ pub static CHAT_EVENT: Node = Node::Obj(
 pub static CHAT_STATE: Node = Node::Enum {
     values: &["delta", "final", "aborted", "error"],
 };
-/// Constraints of [`SessionsListParams`](crate::types).
-pub static SESSIONS_LIST_PARAMS: Node = Node::Obj(
+/// Constraints of [`VoicecallMode`](crate::types).
+pub static VOICECALL_MODE: Node = Node::Enum {
+    values: &["notify", "conversation"],
+};
+/// Constraints of [`VoicecallInitiateParams`](crate::types).
+pub static VOICECALL_INITIATE_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallStartParams`](crate::types).
+pub static VOICECALL_START_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallSayParams`](crate::types).
+pub static VOICECALL_SAY_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallEndParams`](crate::types).
+pub static VOICECALL_END_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallStatusParams`](crate::types).
+pub static VOICECALL_STATUS_PARAMS: Node = Node::Any;
+/// Constraints of [`VoicecallStartResult`](crate::types).
+pub static VOICECALL_START_RESULT: Node = Node::Obj(
     &Obj {
         props: &[
             Prop {
-                name: "limit",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-            Prop {
-                name: "activeMinutes",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-            Prop {
-                name: "includeGlobal",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "includeUnknown",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "includeDerivedTitles",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "includeLastMessage",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "label",
-                node: &SESSION_LABEL,
-                required: 0,
-            },
-            Prop {
-                name: "spawnedBy",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "agentId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "search",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
-        required: &[],
-        mask: 0,
-        extra: Extra::Closed,
-    },
-);
-/// Constraints of [`SessionsListResult`](crate::types).
-pub static SESSIONS_LIST_RESULT: Node = Node::Obj(
-    &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "count",
-                node: &UINT,
-                required: 4,
-            },
-            Prop {
-                name: "defaults",
-                node: &SESSIONS_DEFAULTS,
-                required: 8,
-            },
-            Prop {
-                name: "sessions",
-                node: &Node::Arr {
-                    items: &SESSION_ROW,
-                    min: 0,
-                    max: u32::MAX,
-                },
-                required: 16,
-            },
-        ],
-        required: &["ts", "path", "count", "defaults", "sessions"],
-        mask: 31,
-        extra: Extra::Closed,
-    },
-);
-/// Constraints of [`SessionsDefaults`](crate::types).
-pub static SESSIONS_DEFAULTS: Node = Node::Obj(
-    &Obj {
-        props: &[
-            Prop {
-                name: "modelProvider",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 1,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 2,
-            },
-            Prop {
-                name: "contextTokens",
-                node: &Node::Nullable(&UINT),
-                required: 4,
-            },
-        ],
-        required: &["modelProvider", "model", "contextTokens"],
-        mask: 7,
-        extra: Extra::Closed,
-    },
-);
-/// Constraints of [`SessionRow`](crate::types).
-pub static SESSION_ROW: Node = Node::Obj(
-    &Obj {
-        props: &[
-            Prop {
-                name: "key",
+                name: "callId",
                 node: &Node::Str { min: 0, max: u32::MAX },
                 required: 1,
             },
             Prop {
-                name: "kind",
-                node: &SESSION_KIND,
+                name: "initiated",
+                node: &Node::Bool,
                 required: 2,
             },
-            Prop {
-                name: "label",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "displayName",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "derivedTitle",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastMessagePreview",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "subject",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "groupChannel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "space",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "chatType",
-                node: &CHAT_TYPE,
-                required: 0,
-            },
-            Prop {
-                name: "origin",
-                node: &SESSION_ORIGIN,
-                required: 0,
-            },
-            Prop {
-                name: "updatedAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 4,
-            },
-            Prop {
-                name: "sessionId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "systemSent",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "abortedLastRun",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "thinkingLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "verboseLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "reasoningLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "elevatedLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "sendPolicy",
-                node: &SEND_POLICY,
-                required: 0,
-            },
-            Prop {
-                name: "inputTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "outputTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "totalTokens",
-                node: &UINT,
-                required: 8,
-            },
-            Prop {
-                name: "responseUsage",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "modelProvider",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "contextTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "deliveryContext",
-                node: &DELIVERY_CONTEXT,
-                required: 0,
-            },
-            Prop {
-                name: "lastChannel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastTo",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastAccountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
         ],
-        required: &["key", "kind", "updatedAt", "totalTokens"],
-        mask: 15,
+        required: &["callId", "initiated"],
+        mask: 3,
         extra: Extra::Closed,
     },
 );
-/// Constraints of [`SessionKind`](crate::types).
-pub static SESSION_KIND: Node = Node::Enum {
-    values: &["direct", "group", "global", "unknown"],
-};
-/// Constraints of [`ChatType`](crate::types).
-pub static CHAT_TYPE: Node = Node::Enum {
-    values: &["direct", "group", "channel"],
-};
-/// Constraints of [`SendPolicy`](crate::types).
-pub static SEND_POLICY: Node = Node::Enum {
-    values: &["allow", "deny"],
-};
-/// Constraints of [`SessionOrigin`](crate::types).
-pub static SESSION_ORIGIN: Node = Node::Obj(
+/// Constraints of [`VoicecallContinueResult`](crate::types).
+pub static VOICECALL_CONTINUE_RESULT: Node = Node::Obj(
     &Obj {
         props: &[
             Prop {
-                name: "label",
+                name: "success",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "transcript",
                 node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "provider",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "surface",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "chatType",
-                node: &CHAT_TYPE,
-                required: 0,
-            },
-            Prop {
-                name: "from",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "to",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "threadId",
-                node: &THREAD_ID,
                 required: 0,
             },
         ],
-        required: &[],
-        mask: 0,
+        required: &["success"],
+        mask: 1,
         extra: Extra::Closed,
     },
 );
-/// Constraints of [`DeliveryContext`](crate::types).
-pub static DELIVERY_CONTEXT: Node = Node::Obj(
+/// Constraints of [`VoicecallSuccess`](crate::types).
+pub static VOICECALL_SUCCESS: Node = Node::Obj(
     &Obj {
         props: &[
             Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "to",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "threadId",
-                node: &THREAD_ID,
-                required: 0,
+                name: "success",
+                node: &Node::Bool,
+                required: 1,
             },
         ],
-        required: &[],
-        mask: 0,
+        required: &["success"],
+        mask: 1,
         extra: Extra::Closed,
     },
 );
-/// Constraints of [`ThreadId`](crate::types).
-pub static THREAD_ID: Node = Node::Any;
+/// Constraints of [`VoicecallStatusResult`](crate::types).
+pub static VOICECALL_STATUS_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "found",
+                node: &Node::Bool,
+                required: 1,
+            },
+            Prop {
+                name: "call",
+                node: &Node::Obj(
+                    &Obj {
+                        props: &[],
+                        required: &[],
+                        mask: 0,
+                        extra: Extra::Each(&Node::Any),
+                    },
+                ),
+                required: 0,
+            },
+        ],
+        required: &["found"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`VoicecallFailure`](crate::types).
+pub static VOICECALL_FAILURE: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "error",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 1,
+            },
+        ],
+        required: &["error"],
+        mask: 1,
+        extra: Extra::Closed,
+    },
+);

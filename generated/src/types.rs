@@ -19,8 +19,20 @@ pub type SessionKey = NonEmptyString;
 pub type SessionLabel = NonEmptyString;
 /// Any JSON value; the place that refers to it says what is expected there.
 pub type JsonValue = ::serde_json::Value;
+/// JSON5 text of a config file or of a part of it. Never shown in logs, because it may hold tokens and keys.
+pub type ConfigText = SecretString;
+/// Version of the form of the rules; there is one.
+pub type ExecApprovalsVersion = u64;
+/// What the node answered, as a rule its ExecApprovalsSnapshot. Not constrained: the node is handed through as it is, and null stands for an answer without content.
+pub type ExecApprovalsNodeResult = ::serde_json::Value;
 /// A text or a number, as the channel counts its threads. Not constrained: clients only hand it back.
 pub type ThreadId = ::serde_json::Value;
+/// A job in any of the forms that clients write. It becomes a CronAddParams like this. data, else job, if it is an object, is taken instead of the whole. enabled may be the text true or false. In schedule, kind is inferred from atMs or at, everyMs, or expr; at, or a textual atMs, is read as a time (ISO, UTC without a zone, or digits) into atMs, and at is dropped. In payload, provider becomes channel. Without wakeMode it is next-heartbeat; without sessionTarget it is main for a systemEvent, isolated for an agentTurn. Nothing else is mended, so not typed here: the checked decode of CronAddParams would refuse these forms before anyone could mend them. null counts as {}.
+pub type CronAddRequest = ::serde_json::Value;
+/// A change of a job: a CronUpdateParams whose patch may be in any of the forms that CronAddRequest tells. Only the patch is put into one form, and nothing is added to it: no wakeMode, no sessionTarget. Not typed, for the same reason.
+pub type CronUpdateRequest = ::serde_json::Value;
+/// The body of the answer. Not constrained: what it holds is between the path and its caller.
+pub type BrowserRequestResult = ::serde_json::Value;
 /// The run is queued. First answer of agent.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct AgentAccepted {
@@ -1002,6 +1014,61 @@ impl ::std::convert::TryFrom<::std::string::String> for AgentStream {
         value.parse()
     }
 }
+/// An agent that can be chosen.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct AgentSummary {
+    /// Its name in conversation keys.
+    pub id: crate::rt::NonEmptyString,
+    /// Its name in the config.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<crate::rt::NonEmptyString>,
+    /// How it presents itself; absent when nothing is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<AgentSummaryIdentity>,
+}
+impl AgentSummary {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            id,
+            name: Default::default(),
+            identity: Default::default(),
+        }
+    }
+}
+/// How an agent presents itself, as configured. Unset members are absent.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct AgentSummaryIdentity {
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<crate::rt::NonEmptyString>,
+    /// Its character in a word or two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub theme: Option<crate::rt::NonEmptyString>,
+    /// Its sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emoji: Option<crate::rt::NonEmptyString>,
+    /// Its picture as configured: a path in its workspace or an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<crate::rt::NonEmptyString>,
+    /// Its picture as a client can load it: an http address, or a data URL of at most limits.agentAvatarBytes of image.
+    #[serde(rename = "avatarUrl", default, skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<crate::rt::NonEmptyString>,
+}
+impl AgentSummaryIdentity {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            name: Default::default(),
+            theme: Default::default(),
+            emoji: Default::default(),
+            avatar: Default::default(),
+            avatar_url: Default::default(),
+        }
+    }
+}
 /// Which run to wait for, and how long.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct AgentWaitParams {
@@ -1125,6 +1192,47 @@ impl ::std::convert::TryFrom<::std::string::String> for AgentWaitStatus {
         value.parse()
     }
 }
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct AgentsListParams {}
+impl AgentsListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The agents, and how conversations are named.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct AgentsListResult {
+    /// The agent that is meant when none is named.
+    #[serde(rename = "defaultId")]
+    pub default_id: crate::rt::NonEmptyString,
+    /// Last part of the name of an agent's main conversation.
+    #[serde(rename = "mainKey")]
+    pub main_key: crate::rt::NonEmptyString,
+    /// Whether each sender has a conversation of its own.
+    pub scope: SessionScope,
+    /// The default agent first, then by id.
+    pub agents: ::std::vec::Vec<AgentSummary>,
+}
+impl AgentsListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        default_id: crate::rt::NonEmptyString,
+        main_key: crate::rt::NonEmptyString,
+        scope: SessionScope,
+        agents: ::std::vec::Vec<AgentSummary>,
+    ) -> Self {
+        Self {
+            default_id,
+            main_key,
+            scope,
+            agents,
+        }
+    }
+}
 /// A file with a message. Never refused by its shape: an item without content is dropped, and so is what turns out to be no image.
 #[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
 pub struct Attachment {
@@ -1152,6 +1260,559 @@ impl<'de> ::serde::Deserialize<'de> for Attachment {
             file_name: members.take("fileName"),
             content: members.take("content"),
         })
+    }
+}
+/// The request. Members of a wrong type count as absent, others are ignored; method and path must be there: else browserRequestRequired.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct BrowserRequestParams {
+    /// GET, POST or DELETE in any case, trimmed; others are refused with browserRequestMethod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<::std::string::String>,
+    /// Path of the browser control, trimmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<::std::string::String>,
+    /// Parameters by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<::serde_json::Map<::std::string::String, ::serde_json::Value>>,
+    /// What is sent; whatever the path takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<::serde_json::Value>,
+    /// How long it may take, in milliseconds; a fraction is cut off, less than 1 counts as 1.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<f64>,
+}
+impl<'de> ::serde::Deserialize<'de> for BrowserRequestParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            method: members.take("method"),
+            path: members.take("path"),
+            query: members.take("query"),
+            body: members.take("body"),
+            timeout_ms: members.take("timeoutMs"),
+        })
+    }
+}
+/// One account of a channel. Open: each kind of channel adds members of its own, and shows only those below that it has.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelAccountSnapshot {
+    /// Which account.
+    #[serde(rename = "accountId")]
+    pub account_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<::std::string::String>,
+    /// Whether it may start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Whether it has what it needs to start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configured: Option<bool>,
+    /// Whether an account of the service is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<bool>,
+    /// Whether it is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<bool>,
+    /// Whether it reaches the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<bool>,
+    /// Attempts to connect since it last was.
+    #[serde(
+        rename = "reconnectAttempts",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reconnect_attempts: Option<u64>,
+    /// When it last reached the service; null if never.
+    #[serde(
+        rename = "lastConnectedAt",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_connected_at: Option<u64>,
+    /// How it lost the service; null if never.
+    #[serde(rename = "lastDisconnect", default, skip_serializing_if = "Option::is_none")]
+    pub last_disconnect: Option<ChannelDisconnect>,
+    /// Last message; null if none.
+    #[serde(rename = "lastMessageAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_message_at: Option<u64>,
+    /// Last sign of life of the service; null if none.
+    #[serde(rename = "lastEventAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_event_at: Option<u64>,
+    /// Last failure; null if none.
+    #[serde(rename = "lastError", default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<::std::string::String>,
+    /// Last start; null if never.
+    #[serde(rename = "lastStartAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_start_at: Option<u64>,
+    /// Last stop; null if never.
+    #[serde(rename = "lastStopAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_stop_at: Option<u64>,
+    /// Last message that came in; null if none.
+    #[serde(rename = "lastInboundAt")]
+    pub last_inbound_at: Option<u64>,
+    /// Last message that went out; null if none.
+    #[serde(rename = "lastOutboundAt")]
+    pub last_outbound_at: Option<u64>,
+    /// When its service was asked; absent or null when it was not.
+    #[serde(rename = "lastProbeAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_probe_at: Option<u64>,
+    /// How messages arrive, such as polling or webhook; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<::std::string::String>,
+    /// Who may write to it, such as pairing, allowlist, open or disabled.
+    #[serde(rename = "dmPolicy", default, skip_serializing_if = "Option::is_none")]
+    pub dm_policy: Option<::std::string::String>,
+    /// Senders that are let in.
+    #[serde(rename = "allowFrom", default, skip_serializing_if = "Option::is_none")]
+    pub allow_from: Option<::std::vec::Vec<::std::string::String>>,
+    /// Where its token comes from, such as config, env or none; never the token.
+    #[serde(rename = "tokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub token_source: Option<::std::string::String>,
+    /// The same of the bot token, where there are two.
+    #[serde(rename = "botTokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub bot_token_source: Option<::std::string::String>,
+    /// The same of the app token, where there are two.
+    #[serde(rename = "appTokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub app_token_source: Option<::std::string::String>,
+    /// The same of other credentials.
+    #[serde(
+        rename = "credentialSource",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub credential_source: Option<::std::string::String>,
+    /// Kind of the audience that its service's calls are signed for.
+    #[serde(rename = "audienceType", default, skip_serializing_if = "Option::is_none")]
+    pub audience_type: Option<::std::string::String>,
+    /// That audience.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<::std::string::String>,
+    /// Path on which its service calls the gateway.
+    #[serde(rename = "webhookPath", default, skip_serializing_if = "Option::is_none")]
+    pub webhook_path: Option<::std::string::String>,
+    /// Address under which its service calls the gateway.
+    #[serde(rename = "webhookUrl", default, skip_serializing_if = "Option::is_none")]
+    pub webhook_url: Option<::std::string::String>,
+    /// Where the service is asked, for services of one's own.
+    #[serde(rename = "baseUrl", default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<::std::string::String>,
+    /// Whether groups are heard without being mentioned.
+    #[serde(
+        rename = "allowUnmentionedGroups",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub allow_unmentioned_groups: Option<bool>,
+    /// Program it works through; null when not set.
+    #[serde(rename = "cliPath", default, skip_serializing_if = "Option::is_none")]
+    pub cli_path: Option<::std::string::String>,
+    /// Data base it reads; null when not set.
+    #[serde(rename = "dbPath", default, skip_serializing_if = "Option::is_none")]
+    pub db_path: Option<::std::string::String>,
+    /// Port it uses; null when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u64>,
+    /// Outcome of asking the service; absent or null when not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<HealthChannelProbe>,
+    /// What the channel found out about its own rights; whatever it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<::serde_json::Value>,
+    /// What the service tells about the application; whatever it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<::serde_json::Value>,
+    /// What the service tells about the bot; whatever it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bot: Option<::serde_json::Value>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ChannelAccountSnapshot {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        account_id: crate::rt::NonEmptyString,
+        last_inbound_at: Option<u64>,
+        last_outbound_at: Option<u64>,
+    ) -> Self {
+        Self {
+            account_id,
+            name: Default::default(),
+            enabled: Default::default(),
+            configured: Default::default(),
+            linked: Default::default(),
+            running: Default::default(),
+            connected: Default::default(),
+            reconnect_attempts: Default::default(),
+            last_connected_at: Default::default(),
+            last_disconnect: Default::default(),
+            last_message_at: Default::default(),
+            last_event_at: Default::default(),
+            last_error: Default::default(),
+            last_start_at: Default::default(),
+            last_stop_at: Default::default(),
+            last_inbound_at,
+            last_outbound_at,
+            last_probe_at: Default::default(),
+            mode: Default::default(),
+            dm_policy: Default::default(),
+            allow_from: Default::default(),
+            token_source: Default::default(),
+            bot_token_source: Default::default(),
+            app_token_source: Default::default(),
+            credential_source: Default::default(),
+            audience_type: Default::default(),
+            audience: Default::default(),
+            webhook_path: Default::default(),
+            webhook_url: Default::default(),
+            base_url: Default::default(),
+            allow_unmentioned_groups: Default::default(),
+            cli_path: Default::default(),
+            db_path: Default::default(),
+            port: Default::default(),
+            probe: Default::default(),
+            audit: Default::default(),
+            application: Default::default(),
+            bot: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// How an account lost its service. Open: services say different things.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelDisconnect {
+    /// When.
+    pub at: u64,
+    /// The service's code for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i64>,
+    /// Its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+    /// Whether the login is lost too.
+    #[serde(rename = "loggedOut", default, skip_serializing_if = "Option::is_none")]
+    pub logged_out: Option<bool>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ChannelDisconnect {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(at: u64) -> Self {
+        Self {
+            at,
+            status: Default::default(),
+            error: Default::default(),
+            logged_out: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// How a channel is shown.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelMeta {
+    /// Which channel.
+    pub id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    pub label: crate::rt::NonEmptyString,
+    /// A longer name.
+    #[serde(rename = "detailLabel")]
+    pub detail_label: crate::rt::NonEmptyString,
+    /// Name of a symbol on Apple systems.
+    #[serde(rename = "systemImage", default, skip_serializing_if = "Option::is_none")]
+    pub system_image: Option<::std::string::String>,
+}
+impl ChannelMeta {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        label: crate::rt::NonEmptyString,
+        detail_label: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            id,
+            label,
+            detail_label,
+            system_image: Default::default(),
+        }
+    }
+}
+/// One channel as a whole, by its default account. Open: each kind of channel adds members of its own, and shows only those below that it has. One such member is self of whatsapp, the linked account's own addresses { e164, jid }; it is not named below because no Swift struct can have a member of that name.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelSummary {
+    /// Whether it has what it needs to start.
+    pub configured: bool,
+    /// Whether an account of the service is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<bool>,
+    /// Age of the login; null when there is none.
+    #[serde(rename = "authAgeMs", default, skip_serializing_if = "Option::is_none")]
+    pub auth_age_ms: Option<u64>,
+    /// Whether it is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<bool>,
+    /// Whether it reaches the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<bool>,
+    /// Attempts to connect since it last was.
+    #[serde(
+        rename = "reconnectAttempts",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reconnect_attempts: Option<u64>,
+    /// When it last reached the service; null if never.
+    #[serde(
+        rename = "lastConnectedAt",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_connected_at: Option<u64>,
+    /// How it lost the service; null if never.
+    #[serde(rename = "lastDisconnect", default, skip_serializing_if = "Option::is_none")]
+    pub last_disconnect: Option<ChannelDisconnect>,
+    /// Last message; null if none.
+    #[serde(rename = "lastMessageAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_message_at: Option<u64>,
+    /// Last sign of life of the service; null if none.
+    #[serde(rename = "lastEventAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_event_at: Option<u64>,
+    /// Last failure; null if none.
+    #[serde(rename = "lastError", default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<::std::string::String>,
+    /// Last start; null if never.
+    #[serde(rename = "lastStartAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_start_at: Option<u64>,
+    /// Last stop; null if never.
+    #[serde(rename = "lastStopAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_stop_at: Option<u64>,
+    /// How messages arrive, such as polling or webhook; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<::std::string::String>,
+    /// Where its token comes from, such as config, env or none; never the token.
+    #[serde(rename = "tokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub token_source: Option<::std::string::String>,
+    /// The same of the bot token, where there are two.
+    #[serde(rename = "botTokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub bot_token_source: Option<::std::string::String>,
+    /// The same of the app token, where there are two.
+    #[serde(rename = "appTokenSource", default, skip_serializing_if = "Option::is_none")]
+    pub app_token_source: Option<::std::string::String>,
+    /// Where the service is asked, for services of one's own.
+    #[serde(rename = "baseUrl", default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<::std::string::String>,
+    /// Program it works through; null when not set.
+    #[serde(rename = "cliPath", default, skip_serializing_if = "Option::is_none")]
+    pub cli_path: Option<::std::string::String>,
+    /// Data base it reads; null when not set.
+    #[serde(rename = "dbPath", default, skip_serializing_if = "Option::is_none")]
+    pub db_path: Option<::std::string::String>,
+    /// Outcome of asking the service; null when not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<HealthChannelProbe>,
+    /// When the service was asked; null if never.
+    #[serde(rename = "lastProbeAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_probe_at: Option<u64>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ChannelSummary {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(configured: bool) -> Self {
+        Self {
+            configured,
+            linked: Default::default(),
+            auth_age_ms: Default::default(),
+            running: Default::default(),
+            connected: Default::default(),
+            reconnect_attempts: Default::default(),
+            last_connected_at: Default::default(),
+            last_disconnect: Default::default(),
+            last_message_at: Default::default(),
+            last_event_at: Default::default(),
+            last_error: Default::default(),
+            last_start_at: Default::default(),
+            last_stop_at: Default::default(),
+            mode: Default::default(),
+            token_source: Default::default(),
+            bot_token_source: Default::default(),
+            app_token_source: Default::default(),
+            base_url: Default::default(),
+            cli_path: Default::default(),
+            db_path: Default::default(),
+            probe: Default::default(),
+            last_probe_at: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// Which account.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelsLogoutParams {
+    /// Which channel.
+    pub channel: crate::rt::NonEmptyString,
+    /// Which account of it; the default one when blank or absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+}
+impl ChannelsLogoutParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(channel: crate::rt::NonEmptyString) -> Self {
+        Self {
+            channel,
+            account_id: Default::default(),
+        }
+    }
+}
+/// What became of the login. Open: each kind of channel adds members of its own.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelsLogoutResult {
+    /// The channel.
+    pub channel: ::std::string::String,
+    /// The account.
+    #[serde(rename = "accountId")]
+    pub account_id: ::std::string::String,
+    /// Whether stored credentials were removed.
+    pub cleared: bool,
+    /// Whether the account is logged out now; as cleared when absent.
+    #[serde(rename = "loggedOut", default, skip_serializing_if = "Option::is_none")]
+    pub logged_out: Option<bool>,
+    /// Whether a token from the environment remains, which the gateway cannot remove.
+    #[serde(rename = "envToken", default, skip_serializing_if = "Option::is_none")]
+    pub env_token: Option<bool>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ChannelsLogoutResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        channel: ::std::string::String,
+        account_id: ::std::string::String,
+        cleared: bool,
+    ) -> Self {
+        Self {
+            channel,
+            account_id,
+            cleared,
+            logged_out: Default::default(),
+            env_token: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// Whether the services are asked.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ChannelsStatusParams {
+    /// true: ask the services, and wait for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<bool>,
+    /// Time for each account; at least limits.channelProbeMinMs, limits.channelProbeDefaultMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+impl ChannelsStatusParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            probe: Default::default(),
+            timeout_ms: Default::default(),
+        }
+    }
+}
+/// All loaded channels; every map is empty where there are none.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChannelsStatusResult {
+    /// When it was gathered.
+    pub ts: u64,
+    /// Channel ids in the order to show them.
+    #[serde(rename = "channelOrder")]
+    pub channel_order: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Names for people by channel id.
+    #[serde(rename = "channelLabels")]
+    pub channel_labels: ::std::collections::BTreeMap<
+        ::std::string::String,
+        crate::rt::NonEmptyString,
+    >,
+    /// Longer names by channel id. Always sent.
+    #[serde(
+        rename = "channelDetailLabels",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub channel_detail_labels: Option<
+        ::std::collections::BTreeMap<::std::string::String, crate::rt::NonEmptyString>,
+    >,
+    /// Names of symbols on Apple systems by channel id, of those that have one. Always sent.
+    #[serde(
+        rename = "channelSystemImages",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub channel_system_images: Option<
+        ::std::collections::BTreeMap<::std::string::String, crate::rt::NonEmptyString>,
+    >,
+    /// The same as a list, in order. Always sent.
+    #[serde(rename = "channelMeta", default, skip_serializing_if = "Option::is_none")]
+    pub channel_meta: Option<::std::vec::Vec<ChannelMeta>>,
+    /// Each channel's summary by id.
+    pub channels: ::std::collections::BTreeMap<::std::string::String, ChannelSummary>,
+    /// Each channel's accounts by channel id.
+    #[serde(rename = "channelAccounts")]
+    pub channel_accounts: ::std::collections::BTreeMap<
+        ::std::string::String,
+        ::std::vec::Vec<ChannelAccountSnapshot>,
+    >,
+    /// The account that is meant when none is named, by channel id.
+    #[serde(rename = "channelDefaultAccountId")]
+    pub channel_default_account_id: ::std::collections::BTreeMap<
+        ::std::string::String,
+        crate::rt::NonEmptyString,
+    >,
+}
+impl ChannelsStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ts: u64,
+        channel_order: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        channel_labels: ::std::collections::BTreeMap<
+            ::std::string::String,
+            crate::rt::NonEmptyString,
+        >,
+        channels: ::std::collections::BTreeMap<::std::string::String, ChannelSummary>,
+        channel_accounts: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::vec::Vec<ChannelAccountSnapshot>,
+        >,
+        channel_default_account_id: ::std::collections::BTreeMap<
+            ::std::string::String,
+            crate::rt::NonEmptyString,
+        >,
+    ) -> Self {
+        Self {
+            ts,
+            channel_order,
+            channel_labels,
+            channel_detail_labels: Default::default(),
+            channel_system_images: Default::default(),
+            channel_meta: Default::default(),
+            channels,
+            channel_accounts,
+            channel_default_account_id,
+        }
     }
 }
 /// Which conversation, and which of its runs.
@@ -1331,6 +1992,48 @@ impl ChatHistoryResult {
             messages,
             thinking_level,
         }
+    }
+}
+/// What is put in, and where.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChatInjectParams {
+    /// The conversation.
+    #[serde(rename = "sessionKey")]
+    pub session_key: crate::rt::NonEmptyString,
+    /// The words.
+    pub message: crate::rt::NonEmptyString,
+    /// Where they come from, at most limits.chatInjectLabelChars; stands above them in brackets. None when empty or absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<::std::string::String>,
+}
+impl ChatInjectParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        session_key: crate::rt::NonEmptyString,
+        message: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            session_key,
+            message,
+            label: Default::default(),
+        }
+    }
+}
+/// The words are in the transcript.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ChatInjectResult {
+    /// Always true.
+    pub ok: bool,
+    /// Names the message in its transcript; eight hexadecimal digits.
+    #[serde(rename = "messageId")]
+    pub message_id: crate::rt::NonEmptyString,
+}
+impl ChatInjectResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, message_id: crate::rt::NonEmptyString) -> Self {
+        Self { ok, message_id }
     }
 }
 /// One message of a transcript: the user's, the assistant's or a tool's. Open: transcripts are handed through, and backends add members of their own.
@@ -2152,6 +2855,318 @@ impl ::std::convert::TryFrom<::std::string::String> for ClientMode {
         value.parse()
     }
 }
+/// The new text, and what to tell after the restart.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigApplyParams {
+    /// JSON5 text of the whole file. It is written as plain JSON, without its comments.
+    pub raw: crate::rt::SecretString,
+    /// Hash of the file it was made from; needed when a file exists.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// What it is told; blank counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<::std::string::String>,
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    #[serde(rename = "restartDelayMs", default, skip_serializing_if = "Option::is_none")]
+    pub restart_delay_ms: Option<u64>,
+}
+impl ConfigApplyParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(raw: crate::rt::SecretString) -> Self {
+        Self {
+            raw,
+            base_hash: Default::default(),
+            session_key: Default::default(),
+            note: Default::default(),
+            restart_delay_ms: Default::default(),
+        }
+    }
+}
+/// Nothing to say.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ConfigGetParams {}
+impl ConfigGetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// Details of the error about a config that would not be valid: what is wrong with it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigInvalidDetails {
+    /// Everything that is wrong.
+    pub issues: ::std::vec::Vec<ConfigIssue>,
+}
+impl ConfigInvalidDetails {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(issues: ::std::vec::Vec<ConfigIssue>) -> Self {
+        Self { issues }
+    }
+}
+/// One thing that is wrong or doubtful in a config file.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigIssue {
+    /// Where, as member names with dots between; empty for the whole.
+    pub path: ::std::string::String,
+    /// What, for people.
+    pub message: ::std::string::String,
+}
+impl ConfigIssue {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(path: ::std::string::String, message: ::std::string::String) -> Self {
+        Self { path, message }
+    }
+}
+/// The change, and what to tell after the restart.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigPatchParams {
+    /// JSON5 text of an object with what is to change; null removes.
+    pub raw: crate::rt::SecretString,
+    /// Hash of the file it was made for; needed when a file exists.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// What it is told; blank counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<::std::string::String>,
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    #[serde(rename = "restartDelayMs", default, skip_serializing_if = "Option::is_none")]
+    pub restart_delay_ms: Option<u64>,
+}
+impl ConfigPatchParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(raw: crate::rt::SecretString) -> Self {
+        Self {
+            raw,
+            base_hash: Default::default(),
+            session_key: Default::default(),
+            note: Default::default(),
+            restart_delay_ms: Default::default(),
+        }
+    }
+}
+/// Nothing to say.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ConfigSchemaParams {}
+impl ConfigSchemaParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// What may be in the config file.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigSchemaResponse {
+    /// A JSON Schema (draft 07) of the whole file, with the parts of plugins and channels. Not constrained: it is a schema, an object of its own rules.
+    pub schema: ::serde_json::Value,
+    /// Hints by place: member names with dots between, * for the names of a map, [] for the items of a list.
+    #[serde(rename = "uiHints")]
+    pub ui_hints: ::std::collections::BTreeMap<::std::string::String, ConfigUiHint>,
+    /// Version of the gateway.
+    pub version: crate::rt::NonEmptyString,
+    /// When it was made, as an ISO 8601 text.
+    #[serde(rename = "generatedAt")]
+    pub generated_at: crate::rt::NonEmptyString,
+}
+impl ConfigSchemaResponse {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        schema: ::serde_json::Value,
+        ui_hints: ::std::collections::BTreeMap<::std::string::String, ConfigUiHint>,
+        version: crate::rt::NonEmptyString,
+        generated_at: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            schema,
+            ui_hints,
+            version,
+            generated_at,
+        }
+    }
+}
+/// The new text.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigSetParams {
+    /// JSON5 text of the whole file. It is written as plain JSON, without its comments.
+    pub raw: crate::rt::SecretString,
+    /// Hash of the file it was made from; needed when a file exists.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+}
+impl ConfigSetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(raw: crate::rt::SecretString) -> Self {
+        Self {
+            raw,
+            base_hash: Default::default(),
+        }
+    }
+}
+/// The file is written.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigSetResult {
+    /// Always true.
+    pub ok: bool,
+    /// The file.
+    pub path: ::std::string::String,
+    /// What counts now, with defaults but without the stamp of this writing; the hash comes from config.get. Open as there. Holds secrets: never log it.
+    pub config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ConfigSetResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        path: ::std::string::String,
+        config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    ) -> Self {
+        Self { ok, path, config }
+    }
+}
+/// The config file and what the gateway makes of it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigSnapshot {
+    /// The file.
+    pub path: ::std::string::String,
+    /// Whether it is there.
+    pub exists: bool,
+    /// Its text; null when it is not there.
+    pub raw: Option<crate::rt::SecretString>,
+    /// The text as data; {} when it is not there or does not parse. Open, since it is what people wrote. Holds secrets: never log it.
+    pub parsed: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// Whether it may be used; true when it is not there.
+    pub valid: bool,
+    /// What counts: the file with includes, variables and defaults; as good as can be when it is not valid. Open, since plugins and channels have parts of their own. Holds secrets: never log it.
+    pub config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// SHA-256 of the text in hex, of no text when it is not there. What baseHash wants.
+    pub hash: crate::rt::NonEmptyString,
+    /// Why it is not valid.
+    pub issues: ::std::vec::Vec<ConfigIssue>,
+    /// What is doubtful but allowed.
+    pub warnings: ::std::vec::Vec<ConfigIssue>,
+    /// Members of former versions that should be moved.
+    #[serde(rename = "legacyIssues")]
+    pub legacy_issues: ::std::vec::Vec<ConfigIssue>,
+}
+impl ConfigSnapshot {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        path: ::std::string::String,
+        exists: bool,
+        raw: Option<crate::rt::SecretString>,
+        parsed: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        valid: bool,
+        config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        hash: crate::rt::NonEmptyString,
+        issues: ::std::vec::Vec<ConfigIssue>,
+        warnings: ::std::vec::Vec<ConfigIssue>,
+        legacy_issues: ::std::vec::Vec<ConfigIssue>,
+    ) -> Self {
+        Self {
+            path,
+            exists,
+            raw,
+            parsed,
+            valid,
+            config,
+            hash,
+            issues,
+            warnings,
+            legacy_issues,
+        }
+    }
+}
+/// How a form may show one place of the config file.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ConfigUiHint {
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<::std::string::String>,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<::std::string::String>,
+    /// Heading it belongs under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<::std::string::String>,
+    /// Place among its siblings, smallest first; plugins choose their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<i64>,
+    /// Whether it may be hidden at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advanced: Option<bool>,
+    /// Whether its value is a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<bool>,
+    /// An example to show while it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<::std::string::String>,
+    /// What a new item of a list begins with; whatever the list holds.
+    #[serde(rename = "itemTemplate", default, skip_serializing_if = "Option::is_none")]
+    pub item_template: Option<::serde_json::Value>,
+}
+impl ConfigUiHint {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            label: Default::default(),
+            help: Default::default(),
+            group: Default::default(),
+            order: Default::default(),
+            advanced: Default::default(),
+            sensitive: Default::default(),
+            placeholder: Default::default(),
+            item_template: Default::default(),
+        }
+    }
+}
+/// The file is written and a restart is planned.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ConfigWriteRestart {
+    /// Always true.
+    pub ok: bool,
+    /// The file.
+    pub path: ::std::string::String,
+    /// What counts after the restart, with defaults but without the stamp of this writing. Open as in config.get. Holds secrets: never log it.
+    pub config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// The planned restart.
+    pub restart: RestartInfo,
+    /// What is told after it.
+    pub sentinel: RestartSentinel,
+}
+impl ConfigWriteRestart {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        path: ::std::string::String,
+        config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        restart: RestartInfo,
+        sentinel: RestartSentinel,
+    ) -> Self {
+        Self {
+            ok,
+            path,
+            config,
+            restart,
+            sentinel,
+        }
+    }
+}
 /// What the client knows. Empty texts count as absent.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
 pub struct ConnectAuth {
@@ -2334,6 +3349,1166 @@ impl ConnectParams {
         }
     }
 }
+/// The job was added, changed or removed, or a run of it began or ended.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronAction {
+    /// `added`
+    #[serde(rename = "added")]
+    Added,
+    /// `updated`
+    #[serde(rename = "updated")]
+    Updated,
+    /// `removed`
+    #[serde(rename = "removed")]
+    Removed,
+    /// `started`
+    #[serde(rename = "started")]
+    Started,
+    /// `finished`
+    #[serde(rename = "finished")]
+    Finished,
+}
+impl CronAction {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Updated => "updated",
+            Self::Removed => "removed",
+            Self::Started => "started",
+            Self::Finished => "finished",
+        }
+    }
+}
+impl ::std::fmt::Display for CronAction {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Added => f.write_str("added"),
+            Self::Updated => f.write_str("updated"),
+            Self::Removed => f.write_str("removed"),
+            Self::Started => f.write_str("started"),
+            Self::Finished => f.write_str("finished"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronAction {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "added" => Ok(Self::Added),
+            "updated" => Ok(Self::Updated),
+            "removed" => Ok(Self::Removed),
+            "started" => Ok(Self::Started),
+            "finished" => Ok(Self::Finished),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronAction {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronAction {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A new job in the one form: what a CronAddRequest becomes, and what it is checked against. Clients that write this form need no other.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronAddParams {
+    /// Its name for people, trimmed.
+    pub name: crate::rt::NonEmptyString,
+    /// Agent that it is for; the default one when null or absent.
+    #[serde(rename = "agentId", default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<crate::rt::NonEmptyString>,
+    /// What it is for; none when blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<::std::string::String>,
+    /// Whether it runs; true when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Whether a job for one moment is removed after a run that went well; otherwise it is disabled.
+    #[serde(rename = "deleteAfterRun", default, skip_serializing_if = "Option::is_none")]
+    pub delete_after_run: Option<bool>,
+    /// When it runs.
+    pub schedule: CronSchedule,
+    /// Where it runs. main needs a systemEvent, isolated an agentTurn.
+    #[serde(rename = "sessionTarget")]
+    pub session_target: CronSessionTarget,
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    #[serde(rename = "wakeMode")]
+    pub wake_mode: WakeMode,
+    /// What it does.
+    pub payload: CronPayload,
+    /// What an isolated job tells the main conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<CronIsolation>,
+}
+impl CronAddParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: crate::rt::NonEmptyString,
+        schedule: CronSchedule,
+        session_target: CronSessionTarget,
+        wake_mode: WakeMode,
+        payload: CronPayload,
+    ) -> Self {
+        Self {
+            name,
+            agent_id: Default::default(),
+            description: Default::default(),
+            enabled: Default::default(),
+            delete_after_run: Default::default(),
+            schedule,
+            session_target,
+            wake_mode,
+            payload,
+            isolation: Default::default(),
+        }
+    }
+}
+/// What happened to a job.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronEvent {
+    /// The job.
+    #[serde(rename = "jobId")]
+    pub job_id: crate::rt::NonEmptyString,
+    /// What happened.
+    pub action: CronAction,
+    /// started, finished: when the run began.
+    #[serde(rename = "runAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub run_at_ms: Option<u64>,
+    /// finished: how long it took.
+    #[serde(rename = "durationMs", default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// finished: how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<CronRunStatus>,
+    /// finished: what went wrong, or why it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+    /// finished: what it said or noted, in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<::std::string::String>,
+    /// added, updated, finished: next run; absent when there is none.
+    #[serde(rename = "nextRunAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub next_run_at_ms: Option<u64>,
+}
+impl CronEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(job_id: crate::rt::NonEmptyString, action: CronAction) -> Self {
+        Self {
+            job_id,
+            action,
+            run_at_ms: Default::default(),
+            duration_ms: Default::default(),
+            status: Default::default(),
+            error: Default::default(),
+            summary: Default::default(),
+            next_run_at_ms: Default::default(),
+        }
+    }
+}
+/// What an isolated job tells the main conversation when it is over.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronIsolation {
+    /// Word before it; texts.cronPostPrefix when absent.
+    #[serde(
+        rename = "postToMainPrefix",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub post_to_main_prefix: Option<::std::string::String>,
+    /// How much it tells; summary when absent.
+    #[serde(rename = "postToMainMode", default, skip_serializing_if = "Option::is_none")]
+    pub post_to_main_mode: Option<CronPostMode>,
+    /// full: cut of the reply in characters; limits.cronPostCharsDefault when absent.
+    #[serde(
+        rename = "postToMainMaxChars",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub post_to_main_max_chars: Option<u64>,
+}
+impl CronIsolation {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            post_to_main_prefix: Default::default(),
+            post_to_main_mode: Default::default(),
+            post_to_main_max_chars: Default::default(),
+        }
+    }
+}
+/// A job.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronJob {
+    /// Its name for programs; a UUID.
+    pub id: crate::rt::NonEmptyString,
+    /// Agent that it is for; the default one when absent.
+    #[serde(rename = "agentId", default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<crate::rt::NonEmptyString>,
+    /// Its name for people.
+    pub name: crate::rt::NonEmptyString,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<::std::string::String>,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Whether a job for one moment is removed after a run that went well.
+    #[serde(rename = "deleteAfterRun", default, skip_serializing_if = "Option::is_none")]
+    pub delete_after_run: Option<bool>,
+    /// When it was added.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// Last change; a run is one.
+    #[serde(rename = "updatedAtMs")]
+    pub updated_at_ms: u64,
+    /// When it runs.
+    pub schedule: CronSchedule,
+    /// Where it runs.
+    #[serde(rename = "sessionTarget")]
+    pub session_target: CronSessionTarget,
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    #[serde(rename = "wakeMode")]
+    pub wake_mode: WakeMode,
+    /// What it does.
+    pub payload: CronPayload,
+    /// What an isolated job tells the main conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<CronIsolation>,
+    /// What is known of its runs.
+    pub state: CronJobState,
+}
+impl CronJob {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        name: crate::rt::NonEmptyString,
+        enabled: bool,
+        created_at_ms: u64,
+        updated_at_ms: u64,
+        schedule: CronSchedule,
+        session_target: CronSessionTarget,
+        wake_mode: WakeMode,
+        payload: CronPayload,
+        state: CronJobState,
+    ) -> Self {
+        Self {
+            id,
+            agent_id: Default::default(),
+            name,
+            description: Default::default(),
+            enabled,
+            delete_after_run: Default::default(),
+            created_at_ms,
+            updated_at_ms,
+            schedule,
+            session_target,
+            wake_mode,
+            payload,
+            isolation: Default::default(),
+            state,
+        }
+    }
+}
+/// What changes in a job; absent members stay. schedule and isolation are replaced, payload of the same kind and state are merged, payload of another kind must be complete.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronJobPatch {
+    /// Its name for people, trimmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<crate::rt::NonEmptyString>,
+    /// Agent that it is for; null for the default one.
+    #[serde(
+        rename = "agentId",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub agent_id: Option<Option<crate::rt::NonEmptyString>>,
+    /// What it is for; a blank text clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<::std::string::String>,
+    /// Whether it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Whether a job for one moment is removed after a run that went well.
+    #[serde(rename = "deleteAfterRun", default, skip_serializing_if = "Option::is_none")]
+    pub delete_after_run: Option<bool>,
+    /// When it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<CronSchedule>,
+    /// Where it runs.
+    #[serde(rename = "sessionTarget", default, skip_serializing_if = "Option::is_none")]
+    pub session_target: Option<CronSessionTarget>,
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    #[serde(rename = "wakeMode", default, skip_serializing_if = "Option::is_none")]
+    pub wake_mode: Option<WakeMode>,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<CronPayloadPatch>,
+    /// What an isolated job tells the main conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<CronIsolation>,
+    /// What is known of its runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<CronJobState>,
+}
+impl CronJobPatch {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            name: Default::default(),
+            agent_id: Default::default(),
+            description: Default::default(),
+            enabled: Default::default(),
+            delete_after_run: Default::default(),
+            schedule: Default::default(),
+            session_target: Default::default(),
+            wake_mode: Default::default(),
+            payload: Default::default(),
+            isolation: Default::default(),
+            state: Default::default(),
+        }
+    }
+}
+/// What is known of a job's runs. Absent members: not yet.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronJobState {
+    /// Next run; absent when disabled.
+    #[serde(rename = "nextRunAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub next_run_at_ms: Option<u64>,
+    /// Begin of the run that goes on.
+    #[serde(rename = "runningAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub running_at_ms: Option<u64>,
+    /// Begin of the last run.
+    #[serde(rename = "lastRunAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub last_run_at_ms: Option<u64>,
+    /// How it ended.
+    #[serde(rename = "lastStatus", default, skip_serializing_if = "Option::is_none")]
+    pub last_status: Option<CronRunStatus>,
+    /// What went wrong, or why it was skipped.
+    #[serde(rename = "lastError", default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<::std::string::String>,
+    /// How long it took.
+    #[serde(rename = "lastDurationMs", default, skip_serializing_if = "Option::is_none")]
+    pub last_duration_ms: Option<u64>,
+}
+impl CronJobState {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            next_run_at_ms: Default::default(),
+            running_at_ms: Default::default(),
+            last_run_at_ms: Default::default(),
+            last_status: Default::default(),
+            last_error: Default::default(),
+            last_duration_ms: Default::default(),
+        }
+    }
+}
+/// Which jobs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronListParams {
+    /// Also those that are disabled.
+    #[serde(
+        rename = "includeDisabled",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub include_disabled: Option<bool>,
+}
+impl CronListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            include_disabled: Default::default(),
+        }
+    }
+}
+/// The jobs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronListResult {
+    /// By next run; none counts as 0.
+    pub jobs: ::std::vec::Vec<CronJob>,
+}
+impl CronListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(jobs: ::std::vec::Vec<CronJob>) -> Self {
+        Self { jobs }
+    }
+}
+/// What a job does.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[serde(tag = "kind")]
+pub enum CronPayload {
+    /// Notes a text for the main conversation.
+    #[serde(rename = "systemEvent")]
+    SystemEvent {
+        /// The text.
+        text: crate::rt::NonEmptyString,
+    },
+    /// Runs the agent.
+    #[serde(rename = "agentTurn")]
+    AgentTurn {
+        /// Whether a reply that cannot go out leaves the run a good one.
+        #[serde(
+            rename = "bestEffortDeliver",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        best_effort_deliver: Option<bool>,
+        /// Channel of the reply; last, or absent, for the one last used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<crate::rt::NonEmptyString>,
+        /// Whether the reply goes out through a channel.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deliver: Option<bool>,
+        /// What the agent is told.
+        message: crate::rt::NonEmptyString,
+        /// Model; the agent's when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<::std::string::String>,
+        /// Thinking level; the agent's when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thinking: Option<::std::string::String>,
+        /// Longest it may take, in seconds; limits.agentTimeoutSeconds or the config's when absent.
+        #[serde(
+            rename = "timeoutSeconds",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        timeout_seconds: Option<u64>,
+        /// Address of the reply; the one last used when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<::std::string::String>,
+    },
+}
+/// What changes in what a job does. Of the kind that it has, any members; of the other kind, text or message too, which is checked when the job is known.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[serde(tag = "kind")]
+pub enum CronPayloadPatch {
+    /// Notes a text for the main conversation.
+    #[serde(rename = "systemEvent")]
+    SystemEvent {
+        /// The text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<crate::rt::NonEmptyString>,
+    },
+    /// Runs the agent.
+    #[serde(rename = "agentTurn")]
+    AgentTurn {
+        /// Whether a reply that cannot go out leaves the run a good one.
+        #[serde(
+            rename = "bestEffortDeliver",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        best_effort_deliver: Option<bool>,
+        /// Channel of the reply; last for the one last used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<crate::rt::NonEmptyString>,
+        /// Whether the reply goes out through a channel.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deliver: Option<bool>,
+        /// What the agent is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<crate::rt::NonEmptyString>,
+        /// Model.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<::std::string::String>,
+        /// Thinking level.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thinking: Option<::std::string::String>,
+        /// Longest it may take, in seconds.
+        #[serde(
+            rename = "timeoutSeconds",
+            default,
+            skip_serializing_if = "Option::is_none"
+        )]
+        timeout_seconds: Option<u64>,
+        /// Address of the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<::std::string::String>,
+    },
+}
+/// The gist of the reply, or the reply.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronPostMode {
+    /// `summary`
+    #[serde(rename = "summary")]
+    Summary,
+    /// `full`
+    #[serde(rename = "full")]
+    Full,
+}
+impl CronPostMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::Full => "full",
+        }
+    }
+}
+impl ::std::fmt::Display for CronPostMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Summary => f.write_str("summary"),
+            Self::Full => f.write_str("full"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronPostMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "summary" => Ok(Self::Summary),
+            "full" => Ok(Self::Full),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronPostMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronPostMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which job. Exactly one of id and jobId, as in CronUpdateParams.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronRemoveParams {
+    /// The job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The same; older clients call it so.
+    #[serde(rename = "jobId", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<crate::rt::NonEmptyString>,
+}
+impl CronRemoveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            id: Default::default(),
+            job_id: Default::default(),
+        }
+    }
+}
+/// Whether a job was removed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronRemoveResult {
+    /// Always true.
+    pub ok: bool,
+    /// Whether there was such a job.
+    pub removed: bool,
+}
+impl CronRemoveResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, removed: bool) -> Self {
+        Self { ok, removed }
+    }
+}
+/// One run of a job.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronRunLogEntry {
+    /// When it was noted.
+    pub ts: u64,
+    /// The job.
+    #[serde(rename = "jobId")]
+    pub job_id: crate::rt::NonEmptyString,
+    /// Only ended runs are noted.
+    pub action: CronRunLogEntryAction,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<CronRunStatus>,
+    /// What went wrong, or why it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+    /// What it said or noted, in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<::std::string::String>,
+    /// When it began.
+    #[serde(rename = "runAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub run_at_ms: Option<u64>,
+    /// How long it took.
+    #[serde(rename = "durationMs", default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Next run; absent when there is none.
+    #[serde(rename = "nextRunAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub next_run_at_ms: Option<u64>,
+}
+impl CronRunLogEntry {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ts: u64, job_id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            ts,
+            job_id,
+            action: CronRunLogEntryAction::Finished,
+            status: Default::default(),
+            error: Default::default(),
+            summary: Default::default(),
+            run_at_ms: Default::default(),
+            duration_ms: Default::default(),
+            next_run_at_ms: Default::default(),
+        }
+    }
+}
+/// Only ended runs are noted.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronRunLogEntryAction {
+    /// `finished`
+    #[serde(rename = "finished")]
+    Finished,
+}
+impl CronRunLogEntryAction {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+        }
+    }
+}
+impl ::std::fmt::Display for CronRunLogEntryAction {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Finished => f.write_str("finished"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronRunLogEntryAction {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "finished" => Ok(Self::Finished),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronRunLogEntryAction {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronRunLogEntryAction {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Only if it is due, or in any case.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronRunMode {
+    /// `due`
+    #[serde(rename = "due")]
+    Due,
+    /// `force`
+    #[serde(rename = "force")]
+    Force,
+}
+impl CronRunMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Force => "force",
+        }
+    }
+}
+impl ::std::fmt::Display for CronRunMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Due => f.write_str("due"),
+            Self::Force => f.write_str("force"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronRunMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "due" => Ok(Self::Due),
+            "force" => Ok(Self::Force),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronRunMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronRunMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which job, and whether it must be due. Exactly one of id and jobId, as in CronUpdateParams.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronRunParams {
+    /// The job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The same; older clients call it so.
+    #[serde(rename = "jobId", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<crate::rt::NonEmptyString>,
+    /// Whether it must be due; due when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<CronRunMode>,
+}
+impl CronRunParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            id: Default::default(),
+            job_id: Default::default(),
+            mode: Default::default(),
+        }
+    }
+}
+/// Whether the job ran; how it went is in its events and in cron.runs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronRunResult {
+    /// Always true.
+    pub ok: bool,
+    /// Whether it ran.
+    pub ran: bool,
+    /// Why it did not: it is not due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CronRunResultReason>,
+}
+impl CronRunResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, ran: bool) -> Self {
+        Self {
+            ok,
+            ran,
+            reason: Default::default(),
+        }
+    }
+}
+/// Why it did not: it is not due.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronRunResultReason {
+    /// `not-due`
+    #[serde(rename = "not-due")]
+    NotDue,
+}
+impl CronRunResultReason {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotDue => "not-due",
+        }
+    }
+}
+impl ::std::fmt::Display for CronRunResultReason {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::NotDue => f.write_str("not-due"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronRunResultReason {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "not-due" => Ok(Self::NotDue),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronRunResultReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronRunResultReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// How a run ended: well, badly, or it was not done.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronRunStatus {
+    /// `ok`
+    #[serde(rename = "ok")]
+    Ok,
+    /// `error`
+    #[serde(rename = "error")]
+    Error,
+    /// `skipped`
+    #[serde(rename = "skipped")]
+    Skipped,
+}
+impl CronRunStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+impl ::std::fmt::Display for CronRunStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Ok => f.write_str("ok"),
+            Self::Error => f.write_str("error"),
+            Self::Skipped => f.write_str("skipped"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronRunStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "ok" => Ok(Self::Ok),
+            "error" => Ok(Self::Error),
+            "skipped" => Ok(Self::Skipped),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronRunStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronRunStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which job, and how many runs. Exactly one of id and jobId, as in CronUpdateParams.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronRunsParams {
+    /// The job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The same; older clients call it so.
+    #[serde(rename = "jobId", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<crate::rt::NonEmptyString>,
+    /// At most so many; limits.cronRunsDefault when absent, limits.cronRunsMax at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+impl CronRunsParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            id: Default::default(),
+            job_id: Default::default(),
+            limit: Default::default(),
+        }
+    }
+}
+/// The runs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronRunsResult {
+    /// The newest runs, oldest first.
+    pub entries: ::std::vec::Vec<CronRunLogEntry>,
+}
+impl CronRunsResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(entries: ::std::vec::Vec<CronRunLogEntry>) -> Self {
+        Self { entries }
+    }
+}
+/// When a job runs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[serde(tag = "kind")]
+pub enum CronSchedule {
+    /// Once, at a moment. One that is past is due at once.
+    #[serde(rename = "at")]
+    At {
+        /// The moment.
+        #[serde(rename = "atMs")]
+        at_ms: u64,
+    },
+    /// Again and again, at even distances.
+    #[serde(rename = "every")]
+    Every {
+        /// A moment that the distances are counted from, and before which it does not run; when it is set up, if absent.
+        #[serde(rename = "anchorMs", default, skip_serializing_if = "Option::is_none")]
+        anchor_ms: Option<u64>,
+        /// The distance in milliseconds.
+        #[serde(rename = "everyMs")]
+        every_ms: u64,
+    },
+    /// By a cron expression.
+    #[serde(rename = "cron")]
+    Cron {
+        /// Five fields, or six with seconds first.
+        expr: crate::rt::NonEmptyString,
+        /// Time zone, such as Europe/Oslo; the machine's when blank or absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tz: Option<::std::string::String>,
+    },
+}
+/// Where a job runs: the text goes to the main conversation, or the agent runs in one of the job's own (texts.cronSessionPrefix and the job's id).
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum CronSessionTarget {
+    /// `main`
+    #[serde(rename = "main")]
+    Main,
+    /// `isolated`
+    #[serde(rename = "isolated")]
+    Isolated,
+}
+impl CronSessionTarget {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Isolated => "isolated",
+        }
+    }
+}
+impl ::std::fmt::Display for CronSessionTarget {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Main => f.write_str("main"),
+            Self::Isolated => f.write_str("isolated"),
+        }
+    }
+}
+impl ::std::str::FromStr for CronSessionTarget {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "main" => Ok(Self::Main),
+            "isolated" => Ok(Self::Isolated),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for CronSessionTarget {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for CronSessionTarget {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct CronStatusParams {}
+impl CronStatusParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// How the scheduler is.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronStatusResult {
+    /// Whether jobs run at all.
+    pub enabled: bool,
+    /// Where jobs are stored.
+    #[serde(rename = "storePath")]
+    pub store_path: ::std::string::String,
+    /// How many there are, disabled ones too.
+    pub jobs: u64,
+    /// Next run of any job; null when there is none.
+    #[serde(rename = "nextWakeAtMs")]
+    pub next_wake_at_ms: Option<u64>,
+}
+impl CronStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        enabled: bool,
+        store_path: ::std::string::String,
+        jobs: u64,
+        next_wake_at_ms: Option<u64>,
+    ) -> Self {
+        Self {
+            enabled,
+            store_path,
+            jobs,
+            next_wake_at_ms,
+        }
+    }
+}
+/// A change of a job in the one form. Exactly one of id and jobId names it: that rule is checked by hand (errors cronIdMissing and cronIdTwice), since the dialect has no alternatives without a tag in params.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct CronUpdateParams {
+    /// The job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The same; older clients call it so.
+    #[serde(rename = "jobId", default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<crate::rt::NonEmptyString>,
+    /// What changes.
+    pub patch: CronJobPatch,
+}
+impl CronUpdateParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(patch: CronJobPatch) -> Self {
+        Self {
+            id: Default::default(),
+            job_id: Default::default(),
+            patch,
+        }
+    }
+}
 /// Where the replies of a conversation go.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
 pub struct DeliveryContext {
@@ -2359,6 +4534,416 @@ impl DeliveryContext {
             to: Default::default(),
             account_id: Default::default(),
             thread_id: Default::default(),
+        }
+    }
+}
+/// Which request.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairApproveParams {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+}
+impl DevicePairApproveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString) -> Self {
+        Self { request_id }
+    }
+}
+/// The device as it is now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairApproveResult {
+    /// The request that was decided.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The device, admitted.
+    pub device: DevicePaired,
+}
+impl DevicePairApproveResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString, device: DevicePaired) -> Self {
+        Self { request_id, device }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct DevicePairListParams {}
+impl DevicePairListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// All devices that are known.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairListResult {
+    /// Those that wait, newest first.
+    pub pending: ::std::vec::Vec<DevicePairRequestedEvent>,
+    /// Those that are admitted, latest approval first.
+    pub paired: ::std::vec::Vec<DevicePaired>,
+}
+impl DevicePairListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        pending: ::std::vec::Vec<DevicePairRequestedEvent>,
+        paired: ::std::vec::Vec<DevicePaired>,
+    ) -> Self {
+        Self { pending, paired }
+    }
+}
+/// Which request.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairRejectParams {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+}
+impl DevicePairRejectParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString) -> Self {
+        Self { request_id }
+    }
+}
+/// What was refused.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairRejectResult {
+    /// The request that was decided.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The device that asked.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+}
+impl DevicePairRejectResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        device_id: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { request_id, device_id }
+    }
+}
+/// A device that waits for a decision, and what it asks for. It waits limits.pairingTtlMs from when it last asked.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairRequestedEvent {
+    /// The request. It stands for these very terms: a device that asks for others gets another.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The device: SHA-256 of its key.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Its key, base64url.
+    #[serde(rename = "publicKey")]
+    pub public_key: crate::rt::NonEmptyString,
+    /// Name that it gives itself.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Program that asked.
+    #[serde(rename = "clientId", default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<crate::rt::NonEmptyString>,
+    /// How that program is used.
+    #[serde(rename = "clientMode", default, skip_serializing_if = "Option::is_none")]
+    pub client_mode: Option<crate::rt::NonEmptyString>,
+    /// Role that it asks for.
+    pub role: crate::rt::NonEmptyString,
+    /// The same as a list.
+    pub roles: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Scopes that it asks for; absent or empty when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Address that it connected from; absent when it is not to be told.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// Whether nobody needs to be asked. Always false here: such devices are admitted at once.
+    pub silent: bool,
+    /// Whether the device is paired already and asks for more.
+    #[serde(rename = "isRepair")]
+    pub is_repair: bool,
+    /// When it first asked.
+    pub ts: u64,
+}
+impl DevicePairRequestedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        device_id: crate::rt::NonEmptyString,
+        public_key: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+        roles: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        silent: bool,
+        is_repair: bool,
+        ts: u64,
+    ) -> Self {
+        Self {
+            request_id,
+            device_id,
+            public_key,
+            display_name: Default::default(),
+            platform: Default::default(),
+            client_id: Default::default(),
+            client_mode: Default::default(),
+            role,
+            roles,
+            scopes: Default::default(),
+            remote_ip: Default::default(),
+            silent,
+            is_repair,
+            ts,
+        }
+    }
+}
+/// How a request was decided.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePairResolvedEvent {
+    /// The request; a fresh id when the device was admitted without one.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The device that asked.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// What was decided.
+    pub decision: PairDecision,
+    /// When.
+    pub ts: u64,
+}
+impl DevicePairResolvedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        device_id: crate::rt::NonEmptyString,
+        decision: PairDecision,
+        ts: u64,
+    ) -> Self {
+        Self {
+            request_id,
+            device_id,
+            decision,
+            ts,
+        }
+    }
+}
+/// A device that may connect. Tokens are described, never shown.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DevicePaired {
+    /// The device: SHA-256 of its key.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Its key, base64url.
+    #[serde(rename = "publicKey")]
+    pub public_key: crate::rt::NonEmptyString,
+    /// Name that it gives itself.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Program that last connected.
+    #[serde(rename = "clientId", default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<crate::rt::NonEmptyString>,
+    /// How that program is used.
+    #[serde(rename = "clientMode", default, skip_serializing_if = "Option::is_none")]
+    pub client_mode: Option<crate::rt::NonEmptyString>,
+    /// Role of its latest connection.
+    pub role: crate::rt::NonEmptyString,
+    /// Roles that it was granted.
+    pub roles: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Scopes that it was granted; absent when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Address that it last connected from; absent when it is not to be told.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// First approval.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// Latest approval.
+    #[serde(rename = "approvedAtMs")]
+    pub approved_at_ms: u64,
+    /// Its tokens, at most one a role, sorted by role; absent when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<::std::vec::Vec<DeviceTokenInfo>>,
+}
+impl DevicePaired {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        public_key: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+        roles: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        created_at_ms: u64,
+        approved_at_ms: u64,
+    ) -> Self {
+        Self {
+            device_id,
+            public_key,
+            display_name: Default::default(),
+            platform: Default::default(),
+            client_id: Default::default(),
+            client_mode: Default::default(),
+            role,
+            roles,
+            scopes: Default::default(),
+            remote_ip: Default::default(),
+            created_at_ms,
+            approved_at_ms,
+            tokens: Default::default(),
+        }
+    }
+}
+/// What may be told of a token: all but the token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenInfo {
+    /// The role that it opens.
+    pub role: crate::rt::NonEmptyString,
+    /// Scopes that it opens, sorted; may be none.
+    pub scopes: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// When the role got its first token.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// When it replaced another, or was made on request; absent for a first one.
+    #[serde(rename = "rotatedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at_ms: Option<u64>,
+    /// When it was revoked; absent while it is good.
+    #[serde(rename = "revokedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at_ms: Option<u64>,
+    /// Latest connect that it opened; absent before the first.
+    #[serde(rename = "lastUsedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at_ms: Option<u64>,
+}
+impl DeviceTokenInfo {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        role: crate::rt::NonEmptyString,
+        scopes: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        created_at_ms: u64,
+    ) -> Self {
+        Self {
+            role,
+            scopes,
+            created_at_ms,
+            rotated_at_ms: Default::default(),
+            revoked_at_ms: Default::default(),
+            last_used_at_ms: Default::default(),
+        }
+    }
+}
+/// Whose token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenRevokeParams {
+    /// The device.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Role that the token opens; a device without such a token is refused with deviceUnknownRole.
+    pub role: crate::rt::NonEmptyString,
+}
+impl DeviceTokenRevokeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { device_id, role }
+    }
+}
+/// The token is useless.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenRevokeResult {
+    /// The device.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Role that it opened.
+    pub role: crate::rt::NonEmptyString,
+    /// When it was revoked.
+    #[serde(rename = "revokedAtMs")]
+    pub revoked_at_ms: u64,
+}
+impl DeviceTokenRevokeResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+        revoked_at_ms: u64,
+    ) -> Self {
+        Self {
+            device_id,
+            role,
+            revoked_at_ms,
+        }
+    }
+}
+/// Whose token, and what the new one opens.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenRotateParams {
+    /// The device.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Role that the token opens.
+    pub role: crate::rt::NonEmptyString,
+    /// Scopes that it opens; when absent those of the present token, else all of the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+}
+impl DeviceTokenRotateParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            device_id,
+            role,
+            scopes: Default::default(),
+        }
+    }
+}
+/// The new token, shown this once.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct DeviceTokenRotateResult {
+    /// The device.
+    #[serde(rename = "deviceId")]
+    pub device_id: crate::rt::NonEmptyString,
+    /// Role that it opens.
+    pub role: crate::rt::NonEmptyString,
+    /// To be brought to the device, which sends it as auth.token.
+    pub token: crate::rt::SecretString,
+    /// Scopes that it opens, sorted.
+    pub scopes: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// When it was made.
+    #[serde(rename = "rotatedAtMs")]
+    pub rotated_at_ms: u64,
+}
+impl DeviceTokenRotateResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        device_id: crate::rt::NonEmptyString,
+        role: crate::rt::NonEmptyString,
+        token: crate::rt::SecretString,
+        scopes: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        rotated_at_ms: u64,
+    ) -> Self {
+        Self {
+            device_id,
+            role,
+            token,
+            scopes,
+            rotated_at_ms,
         }
     }
 }
@@ -2479,6 +5064,640 @@ impl ::std::convert::TryFrom<&str> for EventFrameType {
     }
 }
 impl ::std::convert::TryFrom<::std::string::String> for EventFrameType {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Yes for this command, yes from now on, no.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum ExecApprovalDecision {
+    /// `allow-once`
+    #[serde(rename = "allow-once")]
+    AllowOnce,
+    /// `allow-always`
+    #[serde(rename = "allow-always")]
+    AllowAlways,
+    /// `deny`
+    #[serde(rename = "deny")]
+    Deny,
+}
+impl ExecApprovalDecision {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllowOnce => "allow-once",
+            Self::AllowAlways => "allow-always",
+            Self::Deny => "deny",
+        }
+    }
+}
+impl ::std::fmt::Display for ExecApprovalDecision {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::AllowOnce => f.write_str("allow-once"),
+            Self::AllowAlways => f.write_str("allow-always"),
+            Self::Deny => f.write_str("deny"),
+        }
+    }
+}
+impl ::std::str::FromStr for ExecApprovalDecision {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "allow-once" => Ok(Self::AllowOnce),
+            "allow-always" => Ok(Self::AllowAlways),
+            "deny" => Ok(Self::Deny),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for ExecApprovalDecision {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for ExecApprovalDecision {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// The command, and all that is known of it, in the words of whoever asked. What is not known is null.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalRequest {
+    /// The command, as a line.
+    pub command: crate::rt::NonEmptyString,
+    /// Directory in which it runs.
+    pub cwd: Option<::std::string::String>,
+    /// Where it runs.
+    pub host: Option<::std::string::String>,
+    /// The rule that holds.
+    pub security: Option<::std::string::String>,
+    /// When people are asked.
+    pub ask: Option<::std::string::String>,
+    /// The agent that wants it.
+    #[serde(rename = "agentId")]
+    pub agent_id: Option<::std::string::String>,
+    /// The program that would run.
+    #[serde(rename = "resolvedPath")]
+    pub resolved_path: Option<::std::string::String>,
+    /// The conversation that it is for.
+    #[serde(rename = "sessionKey")]
+    pub session_key: Option<::std::string::String>,
+}
+impl ExecApprovalRequest {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        command: crate::rt::NonEmptyString,
+        cwd: Option<::std::string::String>,
+        host: Option<::std::string::String>,
+        security: Option<::std::string::String>,
+        ask: Option<::std::string::String>,
+        agent_id: Option<::std::string::String>,
+        resolved_path: Option<::std::string::String>,
+        session_key: Option<::std::string::String>,
+    ) -> Self {
+        Self {
+            command,
+            cwd,
+            host,
+            security,
+            ask,
+            agent_id,
+            resolved_path,
+            session_key,
+        }
+    }
+}
+/// The command, and all that may help a person to decide. null and absence mean the same: not known.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalRequestParams {
+    /// Names the question; the gateway chooses when absent. One that still waits is refused with execApprovalPending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// The command, as a line.
+    pub command: crate::rt::NonEmptyString,
+    /// Directory in which it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<::std::string::String>,
+    /// Where it runs: sandbox, gateway or node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<::std::string::String>,
+    /// The rule that holds: deny, allowlist or full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<::std::string::String>,
+    /// When people are asked: off, on-miss or always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<::std::string::String>,
+    /// The agent that wants it.
+    #[serde(rename = "agentId", default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<::std::string::String>,
+    /// The program that would run.
+    #[serde(rename = "resolvedPath", default, skip_serializing_if = "Option::is_none")]
+    pub resolved_path: Option<::std::string::String>,
+    /// The conversation that it is for.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+impl ExecApprovalRequestParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(command: crate::rt::NonEmptyString) -> Self {
+        Self {
+            id: Default::default(),
+            command,
+            cwd: Default::default(),
+            host: Default::default(),
+            security: Default::default(),
+            ask: Default::default(),
+            agent_id: Default::default(),
+            resolved_path: Default::default(),
+            session_key: Default::default(),
+            timeout_ms: Default::default(),
+        }
+    }
+}
+/// How it was decided, if it was.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalRequestResult {
+    /// The question.
+    pub id: crate::rt::NonEmptyString,
+    /// The decision; null when the time was over.
+    pub decision: Option<ExecApprovalDecision>,
+    /// When it was asked.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// When its time was, or would have been, over.
+    #[serde(rename = "expiresAtMs")]
+    pub expires_at_ms: u64,
+}
+impl ExecApprovalRequestResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        decision: Option<ExecApprovalDecision>,
+        created_at_ms: u64,
+        expires_at_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            decision,
+            created_at_ms,
+            expires_at_ms,
+        }
+    }
+}
+/// A question that waits for a decision.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalRequestedEvent {
+    /// The question.
+    pub id: crate::rt::NonEmptyString,
+    /// What is asked.
+    pub request: ExecApprovalRequest,
+    /// When it was asked.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// When its time is over; nobody is told then.
+    #[serde(rename = "expiresAtMs")]
+    pub expires_at_ms: u64,
+}
+impl ExecApprovalRequestedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        request: ExecApprovalRequest,
+        created_at_ms: u64,
+        expires_at_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            request,
+            created_at_ms,
+            expires_at_ms,
+        }
+    }
+}
+/// Which question, and the decision.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalResolveParams {
+    /// The question; one that does not wait is refused with execApprovalUnknown.
+    pub id: crate::rt::NonEmptyString,
+    /// allow-once, allow-always or deny; others are refused with execApprovalDecision.
+    pub decision: crate::rt::NonEmptyString,
+}
+impl ExecApprovalResolveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        decision: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { id, decision }
+    }
+}
+/// A question that is decided.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalResolvedEvent {
+    /// The question.
+    pub id: crate::rt::NonEmptyString,
+    /// The decision.
+    pub decision: ExecApprovalDecision,
+    /// Who decided: name of the client, else its id; absent when neither is known.
+    #[serde(rename = "resolvedBy", default, skip_serializing_if = "Option::is_none")]
+    pub resolved_by: Option<crate::rt::NonEmptyString>,
+    /// When.
+    pub ts: u64,
+}
+impl ExecApprovalResolvedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        decision: ExecApprovalDecision,
+        ts: u64,
+    ) -> Self {
+        Self {
+            id,
+            decision,
+            resolved_by: Default::default(),
+            ts,
+        }
+    }
+}
+/// Rules of one agent; what is absent comes from the defaults.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ExecApprovalsAgent {
+    /// deny, allowlist or full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<::std::string::String>,
+    /// When a person is asked: off, on-miss or always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<::std::string::String>,
+    /// What holds when nobody answers: deny, allowlist or full.
+    #[serde(rename = "askFallback", default, skip_serializing_if = "Option::is_none")]
+    pub ask_fallback: Option<::std::string::String>,
+    /// Whether programs that skills need are allowed by themselves.
+    #[serde(
+        rename = "autoAllowSkills",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub auto_allow_skills: Option<bool>,
+    /// Programs that are allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowlist: Option<::std::vec::Vec<ExecApprovalsEntry>>,
+}
+impl ExecApprovalsAgent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            security: Default::default(),
+            ask: Default::default(),
+            ask_fallback: Default::default(),
+            auto_allow_skills: Default::default(),
+            allowlist: Default::default(),
+        }
+    }
+}
+/// Rules that hold unless an agent has its own. Words that are not known are kept, and count as the strictest.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ExecApprovalsDefaults {
+    /// deny, allowlist or full; deny when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<::std::string::String>,
+    /// When a person is asked: off, on-miss or always; on-miss when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<::std::string::String>,
+    /// What holds when nobody answers: deny, allowlist or full; deny when absent.
+    #[serde(rename = "askFallback", default, skip_serializing_if = "Option::is_none")]
+    pub ask_fallback: Option<::std::string::String>,
+    /// Whether programs that skills need are allowed by themselves; false when absent.
+    #[serde(
+        rename = "autoAllowSkills",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub auto_allow_skills: Option<bool>,
+}
+impl ExecApprovalsDefaults {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            security: Default::default(),
+            ask: Default::default(),
+            ask_fallback: Default::default(),
+            auto_allow_skills: Default::default(),
+        }
+    }
+}
+/// A program that is allowed, and when it last was.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsEntry {
+    /// Names the entry; given by the gateway when absent, so always there in answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<crate::rt::NonEmptyString>,
+    /// Path of the program, or a pattern of paths.
+    pub pattern: ::std::string::String,
+    /// When it was last used.
+    #[serde(rename = "lastUsedAt", default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<u64>,
+    /// The command that used it.
+    #[serde(
+        rename = "lastUsedCommand",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_used_command: Option<::std::string::String>,
+    /// The program that it was found to be.
+    #[serde(
+        rename = "lastResolvedPath",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_resolved_path: Option<::std::string::String>,
+}
+impl ExecApprovalsEntry {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(pattern: ::std::string::String) -> Self {
+        Self {
+            id: Default::default(),
+            pattern,
+            last_used_at: Default::default(),
+            last_used_command: Default::default(),
+            last_resolved_path: Default::default(),
+        }
+    }
+}
+/// Rules as a writer gives them.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsFile {
+    /// Version of the form.
+    pub version: u64,
+    /// Where programs on the machine ask; what is left out stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<ExecApprovalsSocket>,
+    /// Rules of every agent that has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<ExecApprovalsDefaults>,
+    /// Rules by agent; * is for all, and its entries come first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<
+        ::std::collections::BTreeMap<::std::string::String, ExecApprovalsAgent>,
+    >,
+}
+impl ExecApprovalsFile {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(version: u64) -> Self {
+        Self {
+            version,
+            socket: Default::default(),
+            defaults: Default::default(),
+            agents: Default::default(),
+        }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ExecApprovalsGetParams {}
+impl ExecApprovalsGetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// Which node.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsNodeGetParams {
+    /// The node; a blank one is refused with nodeIdRequired.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+}
+impl ExecApprovalsNodeGetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_id: crate::rt::NonEmptyString) -> Self {
+        Self { node_id }
+    }
+}
+/// Which node, its new rules, and which ones they replace.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsNodeSetParams {
+    /// The node; a blank one is refused with nodeIdRequired.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// All rules.
+    pub file: ExecApprovalsFile,
+    /// Hash of the rules that were read; the node may require it.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+}
+impl ExecApprovalsNodeSetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_id: crate::rt::NonEmptyString, file: ExecApprovalsFile) -> Self {
+        Self {
+            node_id,
+            file,
+            base_hash: Default::default(),
+        }
+    }
+}
+/// New rules, and which ones they replace.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsSetParams {
+    /// All rules.
+    pub file: ExecApprovalsFile,
+    /// Hash of the rules that were read. Not required here, but refused without.
+    #[serde(rename = "baseHash", default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<crate::rt::NonEmptyString>,
+}
+impl ExecApprovalsSetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(file: ExecApprovalsFile) -> Self {
+        Self {
+            file,
+            base_hash: Default::default(),
+        }
+    }
+}
+/// Rules as they are answered: complete, without secrets. May be given back as a file.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsShownFile {
+    /// Version of the form.
+    pub version: u64,
+    /// Where programs on the machine ask; absent when there is no such place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<ExecApprovalsShownSocket>,
+    /// Rules of every agent that has none of its own.
+    pub defaults: ExecApprovalsDefaults,
+    /// Rules by agent; * is for all.
+    pub agents: ::std::collections::BTreeMap<::std::string::String, ExecApprovalsAgent>,
+}
+impl ExecApprovalsShownFile {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        version: u64,
+        defaults: ExecApprovalsDefaults,
+        agents: ::std::collections::BTreeMap<::std::string::String, ExecApprovalsAgent>,
+    ) -> Self {
+        Self {
+            version,
+            socket: Default::default(),
+            defaults,
+            agents,
+        }
+    }
+}
+/// Socket on which programs of the machine ask for approval, without its token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsShownSocket {
+    /// Where it is.
+    pub path: ::std::string::String,
+}
+impl ExecApprovalsShownSocket {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(path: ::std::string::String) -> Self {
+        Self { path }
+    }
+}
+/// The rules of this machine as they are stored.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ExecApprovalsSnapshot {
+    /// Where they are stored.
+    pub path: crate::rt::NonEmptyString,
+    /// Always true.
+    pub exists: bool,
+    /// SHA-256 of what is stored, hex; the baseHash of the next change.
+    pub hash: crate::rt::NonEmptyString,
+    /// The rules.
+    pub file: ExecApprovalsShownFile,
+}
+impl ExecApprovalsSnapshot {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        path: crate::rt::NonEmptyString,
+        exists: bool,
+        hash: crate::rt::NonEmptyString,
+        file: ExecApprovalsShownFile,
+    ) -> Self {
+        Self { path, exists, hash, file }
+    }
+}
+/// Socket on which programs of the machine ask for approval.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ExecApprovalsSocket {
+    /// Where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<::std::string::String>,
+    /// What a program must know to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<crate::rt::SecretString>,
+}
+impl ExecApprovalsSocket {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            path: Default::default(),
+            token: Default::default(),
+        }
+    }
+}
+/// When a conversation answers in a group: if it is mentioned, or to everything.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum GroupActivation {
+    /// `mention`
+    #[serde(rename = "mention")]
+    Mention,
+    /// `always`
+    #[serde(rename = "always")]
+    Always,
+}
+impl GroupActivation {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mention => "mention",
+            Self::Always => "always",
+        }
+    }
+}
+impl ::std::fmt::Display for GroupActivation {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Mention => f.write_str("mention"),
+            Self::Always => f.write_str("always"),
+        }
+    }
+}
+impl ::std::str::FromStr for GroupActivation {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "mention" => Ok(Self::Mention),
+            "always" => Ok(Self::Always),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for GroupActivation {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for GroupActivation {
     type Error = self::error::ConversionError;
     fn try_from(
         value: ::std::string::String,
@@ -3240,6 +6459,1589 @@ impl InvalidParamsIssue {
         Self { path, keyword, message }
     }
 }
+/// Where to read from, and how much.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct LogsTailParams {
+    /// Byte of the file to read from: the cursor of the last answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
+    /// Lines at most, up to limits.logsLinesMax; the oldest go first. limits.logsLinesDefault when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Bytes of the file that are looked at, up to limits.logsBytesMax. limits.logsBytesDefault when absent.
+    #[serde(rename = "maxBytes", default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+}
+impl LogsTailParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            cursor: Default::default(),
+            limit: Default::default(),
+            max_bytes: Default::default(),
+        }
+    }
+}
+/// A piece of the log.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct LogsTailResult {
+    /// The file that was read, or would have been.
+    pub file: crate::rt::NonEmptyString,
+    /// Byte to go on from next time: the end of what was read.
+    pub cursor: u64,
+    /// Size of the file in bytes; 0 when there is none.
+    pub size: u64,
+    /// Its lines, oldest first. Each is the JSON text of one record.
+    pub lines: ::std::vec::Vec<::std::string::String>,
+    /// Whether bytes before this piece were left out; lines over the limit do not count. Always sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
+    /// Whether the cursor could not be used, because the file is shorter now or too much came since; what was shown before no longer joins up. Always sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<bool>,
+}
+impl LogsTailResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        file: crate::rt::NonEmptyString,
+        cursor: u64,
+        size: u64,
+        lines: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self {
+            file,
+            cursor,
+            size,
+            lines,
+            truncated: Default::default(),
+            reset: Default::default(),
+        }
+    }
+}
+/// A model that can be chosen.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ModelChoice {
+    /// Its name at the provider; with the provider and a slash before it, what sessions.patch takes.
+    pub id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    pub name: crate::rt::NonEmptyString,
+    /// Who serves it.
+    pub provider: crate::rt::NonEmptyString,
+    /// Tokens it can read; absent when unknown.
+    #[serde(rename = "contextWindow", default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u64>,
+    /// Whether it can think before it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<bool>,
+    /// What it can read. The original sends it too, though its schema does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<::std::vec::Vec<ModelInput>>,
+}
+impl ModelChoice {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        name: crate::rt::NonEmptyString,
+        provider: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            provider,
+            context_window: Default::default(),
+            reasoning: Default::default(),
+            input: Default::default(),
+        }
+    }
+}
+/// What a model can read.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum ModelInput {
+    /// `text`
+    #[serde(rename = "text")]
+    Text,
+    /// `image`
+    #[serde(rename = "image")]
+    Image,
+}
+impl ModelInput {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+        }
+    }
+}
+impl ::std::fmt::Display for ModelInput {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Text => f.write_str("text"),
+            Self::Image => f.write_str("image"),
+        }
+    }
+}
+impl ::std::str::FromStr for ModelInput {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "text" => Ok(Self::Text),
+            "image" => Ok(Self::Image),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for ModelInput {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for ModelInput {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct ModelsListParams {}
+impl ModelsListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The models.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct ModelsListResult {
+    /// By provider, then name.
+    pub models: ::std::vec::Vec<ModelChoice>,
+}
+impl ModelsListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(models: ::std::vec::Vec<ModelChoice>) -> Self {
+        Self { models }
+    }
+}
+/// Payload of agent.request: a node wants a turn of an agent. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeAgentRequest {
+    /// What the agent is told, trimmed; without effect when blank or longer than limits.nodeTextChars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+    /// Conversation; that of the node (node- and its id) when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Thinking level of this turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<::std::string::String>,
+    /// Send the reply through channel; without effect unless that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver: Option<bool>,
+    /// Address of a delivered reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<::std::string::String>,
+    /// Channel of a delivered reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+    /// Time that the run may take, in seconds.
+    #[serde(rename = "timeoutSeconds", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<f64>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeAgentRequest {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            message: members.take("message"),
+            session_key: members.take("sessionKey"),
+            thinking: members.take("thinking"),
+            deliver: members.take("deliver"),
+            to: members.take("to"),
+            channel: members.take("channel"),
+            timeout_seconds: members.take("timeoutSeconds"),
+        })
+    }
+}
+/// Payload of chat.subscribe and chat.unsubscribe: from now on a node gets, or no longer gets, copies of a conversation's chat and agent events, and tick and health while it has any subscription. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeChatSubscription {
+    /// Conversation, as its events spell it: no other spelling is matched. Without effect when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeChatSubscription {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            session_key: members.take("sessionKey"),
+        })
+    }
+}
+/// No command was named, its platform or the configuration forbids it, the node does not offer it, the node offers none at all.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum NodeCommandRefusal {
+    /// `command required`
+    #[serde(rename = "command required")]
+    CommandRequired,
+    /// `command not allowlisted`
+    #[serde(rename = "command not allowlisted")]
+    CommandNotAllowlisted,
+    /// `command not declared by node`
+    #[serde(rename = "command not declared by node")]
+    CommandNotDeclaredByNode,
+    /// `node did not declare commands`
+    #[serde(rename = "node did not declare commands")]
+    NodeDidNotDeclareCommands,
+}
+impl NodeCommandRefusal {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CommandRequired => "command required",
+            Self::CommandNotAllowlisted => "command not allowlisted",
+            Self::CommandNotDeclaredByNode => "command not declared by node",
+            Self::NodeDidNotDeclareCommands => "node did not declare commands",
+        }
+    }
+}
+impl ::std::fmt::Display for NodeCommandRefusal {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::CommandRequired => f.write_str("command required"),
+            Self::CommandNotAllowlisted => f.write_str("command not allowlisted"),
+            Self::CommandNotDeclaredByNode => f.write_str("command not declared by node"),
+            Self::NodeDidNotDeclareCommands => {
+                f.write_str("node did not declare commands")
+            }
+        }
+    }
+}
+impl ::std::str::FromStr for NodeCommandRefusal {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "command required" => Ok(Self::CommandRequired),
+            "command not allowlisted" => Ok(Self::CommandNotAllowlisted),
+            "command not declared by node" => Ok(Self::CommandNotDeclaredByNode),
+            "node did not declare commands" => Ok(Self::NodeDidNotDeclareCommands),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for NodeCommandRefusal {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for NodeCommandRefusal {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Details of nodeCommandNotAllowed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeCommandRefusedDetails {
+    /// Why.
+    pub reason: NodeCommandRefusal,
+    /// The command.
+    pub command: ::std::string::String,
+}
+impl NodeCommandRefusedDetails {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(reason: NodeCommandRefusal, command: ::std::string::String) -> Self {
+        Self { reason, command }
+    }
+}
+/// Which node.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeDescribeParams {
+    /// The node. A blank one is refused with nodeIdRequired, one that does not exist with nodeUnknown.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+}
+impl NodeDescribeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_id: crate::rt::NonEmptyString) -> Self {
+        Self { node_id }
+    }
+}
+/// A node and when it was read; the other members are those of NodeRow.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeDescribeResult {
+    /// When it was read.
+    pub ts: u64,
+    /// Id of its device; of a node without a device the id of its program.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program; only while connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device; only while connected.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device; only while connected.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Its address; absent when it is local.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers, sorted; none when not connected.
+    pub caps: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Commands that it offers and may have, sorted; none when not connected.
+    pub commands: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// The PATH that its commands run with; absent when not said.
+    #[serde(rename = "pathEnv", default, skip_serializing_if = "Option::is_none")]
+    pub path_env: Option<::std::string::String>,
+    /// What its operating system grants it, by name; absent when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// When it connected; only while connected.
+    #[serde(rename = "connectedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub connected_at_ms: Option<u64>,
+    /// Whether it is a paired device.
+    pub paired: bool,
+    /// Whether it is connected.
+    pub connected: bool,
+}
+impl NodeDescribeResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ts: u64,
+        node_id: crate::rt::NonEmptyString,
+        caps: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        commands: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        paired: bool,
+        connected: bool,
+    ) -> Self {
+        Self {
+            ts,
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            remote_ip: Default::default(),
+            caps,
+            commands,
+            path_env: Default::default(),
+            permissions: Default::default(),
+            connected_at_ms: Default::default(),
+            paired,
+            connected,
+        }
+    }
+}
+/// Details of an error that a node caused: it refused, did not answer in time, or could not be reached.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeErrorDetails {
+    /// Its error; null when it gave none.
+    #[serde(rename = "nodeError")]
+    pub node_error: Option<NodeInvokeError>,
+}
+impl NodeErrorDetails {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_error: Option<NodeInvokeError>) -> Self {
+        Self { node_error }
+    }
+}
+/// What happened.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeEventParams {
+    /// Name of what happened.
+    pub event: crate::rt::NonEmptyString,
+    /// More about it, as a value; by name of the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<::serde_json::Value>,
+    /// The same as JSON text, which goes before payload; null counts as absent. (The original refuses null, though its own nodes send it.)
+    #[serde(rename = "payloadJSON", default, skip_serializing_if = "Option::is_none")]
+    pub payload_json: Option<::std::string::String>,
+}
+impl NodeEventParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(event: crate::rt::NonEmptyString) -> Self {
+        Self {
+            event,
+            payload: Default::default(),
+            payload_json: Default::default(),
+        }
+    }
+}
+/// Payload of exec.denied: a node did not begin a program; noted for the conversation's next turn. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeExecDenied {
+    /// Conversation that is told; that of the node (node- and its id) when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Names the run that would have been.
+    #[serde(rename = "runId", default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<::std::string::String>,
+    /// Where it would have run, such as node; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<::std::string::String>,
+    /// The program and its arguments, as a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<::std::string::String>,
+    /// Why not, such as approval-required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeExecDenied {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            session_key: members.take("sessionKey"),
+            run_id: members.take("runId"),
+            host: members.take("host"),
+            command: members.take("command"),
+            reason: members.take("reason"),
+        })
+    }
+}
+/// Payload of exec.finished: a program ended on a node; noted for the conversation's next turn. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeExecFinished {
+    /// Conversation that is told; that of the node (node- and its id) when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Names the run of the program.
+    #[serde(rename = "runId", default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<::std::string::String>,
+    /// Where it ran, such as node; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<::std::string::String>,
+    /// The program and its arguments, as a line; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<::std::string::String>,
+    /// Its exit code, of any system.
+    #[serde(rename = "exitCode", default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Whether it was ended by the clock.
+    #[serde(rename = "timedOut", default, skip_serializing_if = "Option::is_none")]
+    pub timed_out: Option<bool>,
+    /// Whether it ended well; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<bool>,
+    /// What it printed, perhaps cut by the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeExecFinished {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            session_key: members.take("sessionKey"),
+            run_id: members.take("runId"),
+            host: members.take("host"),
+            command: members.take("command"),
+            exit_code: members.take("exitCode"),
+            timed_out: members.take("timedOut"),
+            success: members.take("success"),
+            output: members.take("output"),
+        })
+    }
+}
+/// Payload of exec.started: a program begins on a node; noted for the conversation's next turn. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeExecStarted {
+    /// Conversation that is told; that of the node (node- and its id) when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Names the run of the program.
+    #[serde(rename = "runId", default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<::std::string::String>,
+    /// Where it runs, such as node; not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<::std::string::String>,
+    /// The program and its arguments, as a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeExecStarted {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            session_key: members.take("sessionKey"),
+            run_id: members.take("runId"),
+            host: members.take("host"),
+            command: members.take("command"),
+        })
+    }
+}
+/// Why a node did not do it, in its own words, or in the gateway's when the node could not be asked.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeInvokeError {
+    /// For programs; the node's own, or one of the nodeCode texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<crate::rt::NonEmptyString>,
+    /// For people; becomes the message of the caller's error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<crate::rt::NonEmptyString>,
+}
+impl NodeInvokeError {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            code: Default::default(),
+            message: Default::default(),
+        }
+    }
+}
+/// Which node is to do what.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeParams {
+    /// The node; a blank one is refused with nodeInvokeRequired.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The command; a blank one is refused with nodeInvokeRequired.
+    pub command: crate::rt::NonEmptyString,
+    /// What the command takes; the node judges it. null counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<::serde_json::Value>,
+    /// How long to wait for the node; limits.nodeInvokeTimeoutMs when absent. 0 expires at once.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Handed to the node, which may recognise a retry by it.
+    #[serde(rename = "idempotencyKey")]
+    pub idempotency_key: crate::rt::NonEmptyString,
+}
+impl NodeInvokeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        command: crate::rt::NonEmptyString,
+        idempotency_key: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            node_id,
+            command,
+            params: Default::default(),
+            timeout_ms: Default::default(),
+            idempotency_key,
+        }
+    }
+}
+/// What a node is to do.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeRequestEvent {
+    /// Names this request; the node returns it in node.invoke.result.
+    pub id: crate::rt::NonEmptyString,
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The command.
+    pub command: crate::rt::NonEmptyString,
+    /// What the command takes, as JSON text; null when it was given nothing.
+    #[serde(rename = "paramsJSON")]
+    pub params_json: Option<::std::string::String>,
+    /// How long the asker waits, if it said so.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The asker's key, if it gave one.
+    #[serde(rename = "idempotencyKey", default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<crate::rt::NonEmptyString>,
+}
+impl NodeInvokeRequestEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+        command: crate::rt::NonEmptyString,
+        params_json: Option<::std::string::String>,
+    ) -> Self {
+        Self {
+            id,
+            node_id,
+            command,
+            params_json,
+            timeout_ms: Default::default(),
+            idempotency_key: Default::default(),
+        }
+    }
+}
+/// The node did it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeResult {
+    /// Always true.
+    pub ok: bool,
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The command.
+    pub command: crate::rt::NonEmptyString,
+    /// What the node gave: payloadJSON as a value, or an object with payloadJSON when that is no JSON; else what the node gave as a value. Whatever the command gives; absent when nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<::serde_json::Value>,
+    /// What the node gave as JSON text; null when it gave none.
+    #[serde(rename = "payloadJSON")]
+    pub payload_json: Option<::std::string::String>,
+}
+impl NodeInvokeResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        node_id: crate::rt::NonEmptyString,
+        command: crate::rt::NonEmptyString,
+        payload_json: Option<::std::string::String>,
+    ) -> Self {
+        Self {
+            ok,
+            node_id,
+            command,
+            payload: Default::default(),
+            payload_json,
+        }
+    }
+}
+/// What came of a command. Nodes differ in how they write nothing, so more is accepted than is meant: a payloadJSON that is null counts as absent, one that is no text counts as payload if there is none; an error that is null counts as absent.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeResultParams {
+    /// The id of node.invoke.request.
+    pub id: crate::rt::NonEmptyString,
+    /// The node itself; another is refused with nodeIdMismatch.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Whether it did it.
+    pub ok: bool,
+    /// What the command gives, as a value. null counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<::serde_json::Value>,
+    /// What the command gives, as JSON text; goes before payload unless empty.
+    #[serde(rename = "payloadJSON", default, skip_serializing_if = "Option::is_none")]
+    pub payload_json: Option<::serde_json::Value>,
+    /// Why it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<NodeInvokeError>,
+}
+impl NodeInvokeResultParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+        ok: bool,
+    ) -> Self {
+        Self {
+            id,
+            node_id,
+            ok,
+            payload: Default::default(),
+            payload_json: Default::default(),
+            error: Default::default(),
+        }
+    }
+}
+/// The result was taken, or nobody waits for it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeInvokeResultResult {
+    /// Always true.
+    pub ok: bool,
+    /// True when nobody waits: late, unknown, or asked of another node. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<bool>,
+}
+impl NodeInvokeResultResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool) -> Self {
+        Self {
+            ok,
+            ignored: Default::default(),
+        }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeListParams {}
+impl NodeListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The nodes.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeListResult {
+    /// When they were read.
+    pub ts: u64,
+    /// The nodes, connected ones first.
+    pub nodes: ::std::vec::Vec<NodeRow>,
+}
+impl NodeListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ts: u64, nodes: ::std::vec::Vec<NodeRow>) -> Self {
+        Self { ts, nodes }
+    }
+}
+/// Details of nodeNotConnected when node.invoke answers it; other methods give NodeErrorDetails.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeNotConnectedDetails {
+    /// Says the same for programs.
+    pub code: NodeNotConnectedDetailsCode,
+}
+impl NodeNotConnectedDetails {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            code: NodeNotConnectedDetailsCode::NotConnected,
+        }
+    }
+}
+/// Says the same for programs.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum NodeNotConnectedDetailsCode {
+    /// `NOT_CONNECTED`
+    #[serde(rename = "NOT_CONNECTED")]
+    NotConnected,
+}
+impl NodeNotConnectedDetailsCode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConnected => "NOT_CONNECTED",
+        }
+    }
+}
+impl ::std::fmt::Display for NodeNotConnectedDetailsCode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::NotConnected => f.write_str("NOT_CONNECTED"),
+        }
+    }
+}
+impl ::std::str::FromStr for NodeNotConnectedDetailsCode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "NOT_CONNECTED" => Ok(Self::NotConnected),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for NodeNotConnectedDetailsCode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for NodeNotConnectedDetailsCode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which request.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairApproveParams {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+}
+impl NodePairApproveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString) -> Self {
+        Self { request_id }
+    }
+}
+/// The node as it is now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairApproveResult {
+    /// The request that was decided.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The node, paired.
+    pub node: NodePairPaired,
+}
+impl NodePairApproveResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString, node: NodePairPaired) -> Self {
+        Self { request_id, node }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodePairListParams {}
+impl NodePairListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// All nodes of this list.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairListResult {
+    /// Those that wait, newest first.
+    pub pending: ::std::vec::Vec<NodePairPending>,
+    /// Those that are paired, latest approval first.
+    pub paired: ::std::vec::Vec<NodePairListed>,
+}
+impl NodePairListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        pending: ::std::vec::Vec<NodePairPending>,
+        paired: ::std::vec::Vec<NodePairListed>,
+    ) -> Self {
+        Self { pending, paired }
+    }
+}
+/// A paired node as lists show it: all but the token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairListed {
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's core.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's surface.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Programs found on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bins: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// Its address.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// First approval.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// Latest approval.
+    #[serde(rename = "approvedAtMs")]
+    pub approved_at_ms: u64,
+    /// When a node of this id last connected; absent before the first time.
+    #[serde(
+        rename = "lastConnectedAtMs",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_connected_at_ms: Option<u64>,
+}
+impl NodePairListed {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        created_at_ms: u64,
+        approved_at_ms: u64,
+    ) -> Self {
+        Self {
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            caps: Default::default(),
+            commands: Default::default(),
+            bins: Default::default(),
+            permissions: Default::default(),
+            remote_ip: Default::default(),
+            created_at_ms,
+            approved_at_ms,
+            last_connected_at_ms: Default::default(),
+        }
+    }
+}
+/// A paired node with its token.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairPaired {
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// To be brought to the node.
+    pub token: crate::rt::SecretString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's core.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's surface.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Programs found on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bins: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// Its address.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// First approval.
+    #[serde(rename = "createdAtMs")]
+    pub created_at_ms: u64,
+    /// Latest approval.
+    #[serde(rename = "approvedAtMs")]
+    pub approved_at_ms: u64,
+    /// When a node of this id last connected; absent before the first time.
+    #[serde(
+        rename = "lastConnectedAtMs",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub last_connected_at_ms: Option<u64>,
+}
+impl NodePairPaired {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        token: crate::rt::SecretString,
+        created_at_ms: u64,
+        approved_at_ms: u64,
+    ) -> Self {
+        Self {
+            node_id,
+            token,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            caps: Default::default(),
+            commands: Default::default(),
+            bins: Default::default(),
+            permissions: Default::default(),
+            remote_ip: Default::default(),
+            created_at_ms,
+            approved_at_ms,
+            last_connected_at_ms: Default::default(),
+        }
+    }
+}
+/// A node that waits for a decision.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairPending {
+    /// The request.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's core.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's surface.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// Its address.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// As asked; absent when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<bool>,
+    /// Whether the node is paired already.
+    #[serde(rename = "isRepair")]
+    pub is_repair: bool,
+    /// When it asked.
+    pub ts: u64,
+}
+impl NodePairPending {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+        is_repair: bool,
+        ts: u64,
+    ) -> Self {
+        Self {
+            request_id,
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            caps: Default::default(),
+            commands: Default::default(),
+            permissions: Default::default(),
+            remote_ip: Default::default(),
+            silent: Default::default(),
+            is_repair,
+            ts,
+        }
+    }
+}
+/// Which request.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairRejectParams {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+}
+impl NodePairRejectParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request_id: crate::rt::NonEmptyString) -> Self {
+        Self { request_id }
+    }
+}
+/// What was refused.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairRejectResult {
+    /// The request that was decided.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The node that asked.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+}
+impl NodePairRejectResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { request_id, node_id }
+    }
+}
+/// The node and what is known of it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairRequestParams {
+    /// The node; a blank one is refused with nodePairIdRequired.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's core.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Version of the program's surface.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Commands that it offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<::std::vec::Vec<crate::rt::NonEmptyString>>,
+    /// Its address.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// Kept and shown; without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<bool>,
+}
+impl NodePairRequestParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(node_id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            caps: Default::default(),
+            commands: Default::default(),
+            remote_ip: Default::default(),
+            silent: Default::default(),
+        }
+    }
+}
+/// The request that waits.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairRequestResult {
+    /// It waits.
+    pub status: NodePairRequestResultStatus,
+    /// The request.
+    pub request: NodePairPending,
+    /// Whether it is new; false for the repeat of one that waits.
+    pub created: bool,
+}
+impl NodePairRequestResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(request: NodePairPending, created: bool) -> Self {
+        Self {
+            status: NodePairRequestResultStatus::Pending,
+            request,
+            created,
+        }
+    }
+}
+/// It waits.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum NodePairRequestResultStatus {
+    /// `pending`
+    #[serde(rename = "pending")]
+    Pending,
+}
+impl NodePairRequestResultStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+        }
+    }
+}
+impl ::std::fmt::Display for NodePairRequestResultStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Pending => f.write_str("pending"),
+        }
+    }
+}
+impl ::std::str::FromStr for NodePairRequestResultStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "pending" => Ok(Self::Pending),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for NodePairRequestResultStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for NodePairRequestResultStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// How a request was decided.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairResolvedEvent {
+    /// The request.
+    #[serde(rename = "requestId")]
+    pub request_id: crate::rt::NonEmptyString,
+    /// The node that asked.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// What was decided.
+    pub decision: PairDecision,
+    /// When.
+    pub ts: u64,
+}
+impl NodePairResolvedEvent {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        request_id: crate::rt::NonEmptyString,
+        node_id: crate::rt::NonEmptyString,
+        decision: PairDecision,
+        ts: u64,
+    ) -> Self {
+        Self {
+            request_id,
+            node_id,
+            decision,
+            ts,
+        }
+    }
+}
+/// A node and the token it shows.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairVerifyParams {
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The token to judge.
+    pub token: crate::rt::SecretString,
+}
+impl NodePairVerifyParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        token: crate::rt::SecretString,
+    ) -> Self {
+        Self { node_id, token }
+    }
+}
+/// Whether the token is right.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodePairVerifyResult {
+    /// Whether the token is that of the node.
+    pub ok: bool,
+    /// The node; absent unless ok.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodePairPaired>,
+}
+impl NodePairVerifyResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool) -> Self {
+        Self {
+            ok,
+            node: Default::default(),
+        }
+    }
+}
+/// Which node, and its new name.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeRenameParams {
+    /// The node; one that is not in this list is refused with nodeUnknown.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// The name, trimmed; a blank one is refused with nodeNameRequired.
+    #[serde(rename = "displayName")]
+    pub display_name: crate::rt::NonEmptyString,
+}
+impl NodeRenameParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        display_name: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { node_id, display_name }
+    }
+}
+/// The node and its name.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeRenameResult {
+    /// The node.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name from now on.
+    #[serde(rename = "displayName")]
+    pub display_name: crate::rt::NonEmptyString,
+}
+impl NodeRenameResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        display_name: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self { node_id, display_name }
+    }
+}
+/// A node, connected or merely paired. Of one that is not connected only what pairing kept is known.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct NodeRow {
+    /// Id of its device; of a node without a device the id of its program.
+    #[serde(rename = "nodeId")]
+    pub node_id: crate::rt::NonEmptyString,
+    /// Its name for people.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<crate::rt::NonEmptyString>,
+    /// Operating system, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<crate::rt::NonEmptyString>,
+    /// Version of its program; only while connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<crate::rt::NonEmptyString>,
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    #[serde(rename = "coreVersion", default, skip_serializing_if = "Option::is_none")]
+    pub core_version: Option<crate::rt::NonEmptyString>,
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    #[serde(rename = "uiVersion", default, skip_serializing_if = "Option::is_none")]
+    pub ui_version: Option<crate::rt::NonEmptyString>,
+    /// Kind of device; only while connected.
+    #[serde(rename = "deviceFamily", default, skip_serializing_if = "Option::is_none")]
+    pub device_family: Option<crate::rt::NonEmptyString>,
+    /// Model of the device; only while connected.
+    #[serde(
+        rename = "modelIdentifier",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model_identifier: Option<crate::rt::NonEmptyString>,
+    /// Its address; absent when it is local.
+    #[serde(rename = "remoteIp", default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<crate::rt::NonEmptyString>,
+    /// Groups of commands that it offers, sorted; none when not connected.
+    pub caps: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Commands that it offers and may have, sorted; none when not connected.
+    pub commands: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// The PATH that its commands run with; absent when not said.
+    #[serde(rename = "pathEnv", default, skip_serializing_if = "Option::is_none")]
+    pub path_env: Option<::std::string::String>,
+    /// What its operating system grants it, by name; absent when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<::std::collections::BTreeMap<::std::string::String, bool>>,
+    /// When it connected; only while connected.
+    #[serde(rename = "connectedAtMs", default, skip_serializing_if = "Option::is_none")]
+    pub connected_at_ms: Option<u64>,
+    /// Whether it is a paired device.
+    pub paired: bool,
+    /// Whether it is connected.
+    pub connected: bool,
+}
+impl NodeRow {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        node_id: crate::rt::NonEmptyString,
+        caps: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        commands: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        paired: bool,
+        connected: bool,
+    ) -> Self {
+        Self {
+            node_id,
+            display_name: Default::default(),
+            platform: Default::default(),
+            version: Default::default(),
+            core_version: Default::default(),
+            ui_version: Default::default(),
+            device_family: Default::default(),
+            model_identifier: Default::default(),
+            remote_ip: Default::default(),
+            caps,
+            commands,
+            path_env: Default::default(),
+            permissions: Default::default(),
+            connected_at_ms: Default::default(),
+            paired,
+            connected,
+        }
+    }
+}
+/// Payload of voice.transcript: words were spoken to a node; they become a turn of a conversation. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct NodeVoiceTranscript {
+    /// The words, trimmed; without effect when blank or longer than limits.nodeTextChars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<::std::string::String>,
+    /// Conversation; the main one when absent or blank.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for NodeVoiceTranscript {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            text: members.take("text"),
+            session_key: members.take("sessionKey"),
+        })
+    }
+}
 /// The answer of methods that have nothing to tell but success.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct OkResult {
@@ -3251,6 +8053,72 @@ impl OkResult {
     #[allow(clippy::too_many_arguments)]
     pub fn new(ok: bool) -> Self {
         Self { ok }
+    }
+}
+/// Admitted or refused.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum PairDecision {
+    /// `approved`
+    #[serde(rename = "approved")]
+    Approved,
+    /// `rejected`
+    #[serde(rename = "rejected")]
+    Rejected,
+}
+impl PairDecision {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+impl ::std::fmt::Display for PairDecision {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Approved => f.write_str("approved"),
+            Self::Rejected => f.write_str("rejected"),
+        }
+    }
+}
+impl ::std::str::FromStr for PairDecision {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "approved" => Ok(Self::Approved),
+            "rejected" => Ok(Self::Rejected),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for PairDecision {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for PairDecision {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
     }
 }
 /// Details of the error pairingRequired.
@@ -3292,6 +8160,95 @@ impl Policy {
             max_payload,
             max_buffered_bytes,
             tick_interval_ms,
+        }
+    }
+}
+/// What is asked, of whom, through what.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct PollParams {
+    /// Address, as the channel writes them.
+    pub to: crate::rt::NonEmptyString,
+    /// The question.
+    pub question: crate::rt::NonEmptyString,
+    /// The answers, limits.pollOptionsMin to limits.pollOptionsMax of them.
+    pub options: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Answers that one person may choose; limits.pollSelectionsDefault when absent, never more than there are.
+    #[serde(rename = "maxSelections", default, skip_serializing_if = "Option::is_none")]
+    pub max_selections: Option<u64>,
+    /// How long it is open, in hours; the channel's default when absent.
+    #[serde(rename = "durationHours", default, skip_serializing_if = "Option::is_none")]
+    pub duration_hours: Option<u64>,
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+    /// Account of ours that sends; the channel's default when absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+    /// Names the delivery; a repeat brings back its outcome.
+    #[serde(rename = "idempotencyKey")]
+    pub idempotency_key: crate::rt::NonEmptyString,
+}
+impl PollParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        to: crate::rt::NonEmptyString,
+        question: crate::rt::NonEmptyString,
+        options: ::std::vec::Vec<crate::rt::NonEmptyString>,
+        idempotency_key: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            to,
+            question,
+            options,
+            max_selections: Default::default(),
+            duration_hours: Default::default(),
+            channel: Default::default(),
+            account_id: Default::default(),
+            idempotency_key,
+        }
+    }
+}
+/// The channel has taken the poll. Which of toJid, channelId, conversationId and pollId there are depends on the channel.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct PollResult {
+    /// The idempotency key.
+    #[serde(rename = "runId")]
+    pub run_id: crate::rt::NonEmptyString,
+    /// The message's name on its channel.
+    #[serde(rename = "messageId")]
+    pub message_id: ::std::string::String,
+    /// Channel it went through.
+    pub channel: crate::rt::NonEmptyString,
+    /// WhatsApp address it went to.
+    #[serde(rename = "toJid", default, skip_serializing_if = "Option::is_none")]
+    pub to_jid: Option<::std::string::String>,
+    /// Room it is in.
+    #[serde(rename = "channelId", default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<::std::string::String>,
+    /// Conversation it is in.
+    #[serde(rename = "conversationId", default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<::std::string::String>,
+    /// The poll's own name, where the channel gives one.
+    #[serde(rename = "pollId", default, skip_serializing_if = "Option::is_none")]
+    pub poll_id: Option<::std::string::String>,
+}
+impl PollResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        run_id: crate::rt::NonEmptyString,
+        message_id: ::std::string::String,
+        channel: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            run_id,
+            message_id,
+            channel,
+            to_jid: Default::default(),
+            channel_id: Default::default(),
+            conversation_id: Default::default(),
+            poll_id: Default::default(),
         }
     }
 }
@@ -3604,6 +8561,533 @@ impl ::std::convert::TryFrom<::std::string::String> for ResponseFrameType {
         value.parse()
     }
 }
+/// What of their use replies show: nothing, tokens, everything. on is an old word for tokens.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum ResponseUsageChoice {
+    /// `off`
+    #[serde(rename = "off")]
+    Off,
+    /// `tokens`
+    #[serde(rename = "tokens")]
+    Tokens,
+    /// `full`
+    #[serde(rename = "full")]
+    Full,
+    /// `on`
+    #[serde(rename = "on")]
+    On,
+}
+impl ResponseUsageChoice {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Tokens => "tokens",
+            Self::Full => "full",
+            Self::On => "on",
+        }
+    }
+}
+impl ::std::fmt::Display for ResponseUsageChoice {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Off => f.write_str("off"),
+            Self::Tokens => f.write_str("tokens"),
+            Self::Full => f.write_str("full"),
+            Self::On => f.write_str("on"),
+        }
+    }
+}
+impl ::std::str::FromStr for ResponseUsageChoice {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "off" => Ok(Self::Off),
+            "tokens" => Ok(Self::Tokens),
+            "full" => Ok(Self::Full),
+            "on" => Ok(Self::On),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for ResponseUsageChoice {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for ResponseUsageChoice {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A planned restart of the gateway.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartInfo {
+    /// Always true.
+    pub ok: bool,
+    /// The gateway's process.
+    pub pid: u64,
+    /// The signal that stands for a restart.
+    pub signal: RestartInfoSignal,
+    /// Time until then.
+    #[serde(rename = "delayMs")]
+    pub delay_ms: u64,
+    /// The method that asked for it, or other words; cut to limits.restartReasonChars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<::std::string::String>,
+    /// How the process learns of it.
+    pub mode: RestartMode,
+}
+impl RestartInfo {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, pid: u64, delay_ms: u64, mode: RestartMode) -> Self {
+        Self {
+            ok,
+            pid,
+            signal: RestartInfoSignal::Sigusr1,
+            delay_ms,
+            reason: Default::default(),
+            mode,
+        }
+    }
+}
+/// The signal that stands for a restart.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum RestartInfoSignal {
+    /// `SIGUSR1`
+    #[serde(rename = "SIGUSR1")]
+    Sigusr1,
+}
+impl RestartInfoSignal {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sigusr1 => "SIGUSR1",
+        }
+    }
+}
+impl ::std::fmt::Display for RestartInfoSignal {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Sigusr1 => f.write_str("SIGUSR1"),
+        }
+    }
+}
+impl ::std::str::FromStr for RestartInfoSignal {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "SIGUSR1" => Ok(Self::Sigusr1),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for RestartInfoSignal {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for RestartInfoSignal {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// What led to a restart: the config was written, the gateway was updated, somebody asked.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum RestartKind {
+    /// `config-apply`
+    #[serde(rename = "config-apply")]
+    ConfigApply,
+    /// `update`
+    #[serde(rename = "update")]
+    Update,
+    /// `restart`
+    #[serde(rename = "restart")]
+    Restart,
+}
+impl RestartKind {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigApply => "config-apply",
+            Self::Update => "update",
+            Self::Restart => "restart",
+        }
+    }
+}
+impl ::std::fmt::Display for RestartKind {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::ConfigApply => f.write_str("config-apply"),
+            Self::Update => f.write_str("update"),
+            Self::Restart => f.write_str("restart"),
+        }
+    }
+}
+impl ::std::str::FromStr for RestartKind {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "config-apply" => Ok(Self::ConfigApply),
+            "update" => Ok(Self::Update),
+            "restart" => Ok(Self::Restart),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for RestartKind {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for RestartKind {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Within the process, or by a real signal to it.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum RestartMode {
+    /// `emit`
+    #[serde(rename = "emit")]
+    Emit,
+    /// `signal`
+    #[serde(rename = "signal")]
+    Signal,
+}
+impl RestartMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Emit => "emit",
+            Self::Signal => "signal",
+        }
+    }
+}
+impl ::std::fmt::Display for RestartMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Emit => f.write_str("emit"),
+            Self::Signal => f.write_str("signal"),
+        }
+    }
+}
+impl ::std::str::FromStr for RestartMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "emit" => Ok(Self::Emit),
+            "signal" => Ok(Self::Signal),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for RestartMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for RestartMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A note that the gateway leaves for itself: read once after the restart, told to a conversation, removed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartSentinel {
+    /// Its file; null when it could not be written.
+    pub path: Option<::std::string::String>,
+    /// Its content.
+    pub payload: RestartSentinelPayload,
+}
+impl RestartSentinel {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        path: Option<::std::string::String>,
+        payload: RestartSentinelPayload,
+    ) -> Self {
+        Self { path, payload }
+    }
+}
+/// How a command of an update ended.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartSentinelLog {
+    /// End of its output, cut to limits.updateLogChars; null when there was none.
+    #[serde(rename = "stdoutTail")]
+    pub stdout_tail: Option<::std::string::String>,
+    /// End of its complaints, cut likewise; null when there were none.
+    #[serde(rename = "stderrTail")]
+    pub stderr_tail: Option<::std::string::String>,
+    /// Its exit code; null when it did not end by itself.
+    #[serde(rename = "exitCode")]
+    pub exit_code: Option<i64>,
+}
+impl RestartSentinelLog {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        stdout_tail: Option<::std::string::String>,
+        stderr_tail: Option<::std::string::String>,
+        exit_code: Option<i64>,
+    ) -> Self {
+        Self {
+            stdout_tail,
+            stderr_tail,
+            exit_code,
+        }
+    }
+}
+/// Why the gateway restarted, and whom to tell.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartSentinelPayload {
+    /// What led to it.
+    pub kind: RestartKind,
+    /// How that went.
+    pub status: UpdateStatus,
+    /// When.
+    pub ts: u64,
+    /// Conversation that is told; the main one when absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Where that conversation's replies go.
+    #[serde(
+        rename = "deliveryContext",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delivery_context: Option<DeliveryContext>,
+    /// Thread within the conversation.
+    #[serde(rename = "threadId", default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<::std::string::String>,
+    /// What it is told; null when the caller gave no note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+    /// A command that helps when the gateway does not come back: texts.doctorHint. null when there is none.
+    #[serde(rename = "doctorHint", default, skip_serializing_if = "Option::is_none")]
+    pub doctor_hint: Option<::std::string::String>,
+    /// Details.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats: Option<RestartSentinelStats>,
+}
+impl RestartSentinelPayload {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(kind: RestartKind, status: UpdateStatus, ts: u64) -> Self {
+        Self {
+            kind,
+            status,
+            ts,
+            session_key: Default::default(),
+            delivery_context: Default::default(),
+            thread_id: Default::default(),
+            message: Default::default(),
+            doctor_hint: Default::default(),
+            stats: Default::default(),
+        }
+    }
+}
+/// Details of what led to a restart; all but mode and root only after an update.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct RestartSentinelStats {
+    /// The method that wrote the config, or the kind of update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<::std::string::String>,
+    /// The file or folder that was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<::std::string::String>,
+    /// What was installed before; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<UpdateVersion>,
+    /// What is installed after; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<UpdateVersion>,
+    /// What was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<::std::vec::Vec<RestartSentinelStep>>,
+    /// Why it was skipped or failed; null when it did neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<::std::string::String>,
+    /// How long it took.
+    #[serde(rename = "durationMs", default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+impl RestartSentinelStats {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            mode: Default::default(),
+            root: Default::default(),
+            before: Default::default(),
+            after: Default::default(),
+            steps: Default::default(),
+            reason: Default::default(),
+            duration_ms: Default::default(),
+        }
+    }
+}
+/// One command of an update, as the note keeps it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct RestartSentinelStep {
+    /// What it is for.
+    pub name: ::std::string::String,
+    /// The command.
+    pub command: ::std::string::String,
+    /// Where it ran.
+    pub cwd: ::std::string::String,
+    /// How long it took.
+    #[serde(rename = "durationMs")]
+    pub duration_ms: u64,
+    /// How it ended.
+    pub log: RestartSentinelLog,
+}
+impl RestartSentinelStep {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: ::std::string::String,
+        command: ::std::string::String,
+        cwd: ::std::string::String,
+        duration_ms: u64,
+        log: RestartSentinelLog,
+    ) -> Self {
+        Self {
+            name,
+            command,
+            cwd,
+            duration_ms,
+            log,
+        }
+    }
+}
+/// What is sent, to whom, through what.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SendParams {
+    /// Address, as the channel writes them.
+    pub to: crate::rt::NonEmptyString,
+    /// The text.
+    pub message: crate::rt::NonEmptyString,
+    /// One picture or file to send along.
+    #[serde(rename = "mediaUrl", default, skip_serializing_if = "Option::is_none")]
+    pub media_url: Option<::std::string::String>,
+    /// Several of them.
+    #[serde(rename = "mediaUrls", default, skip_serializing_if = "Option::is_none")]
+    pub media_urls: Option<::std::vec::Vec<::std::string::String>>,
+    /// Show a video as a moving picture, where the channel can.
+    #[serde(rename = "gifPlayback", default, skip_serializing_if = "Option::is_none")]
+    pub gif_playback: Option<bool>,
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+    /// Account of ours that sends; the channel's default when absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+    /// Conversation whose transcript notes what was sent, in lower case; the address's own when absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Names the delivery; a repeat brings back its outcome.
+    #[serde(rename = "idempotencyKey")]
+    pub idempotency_key: crate::rt::NonEmptyString,
+}
+impl SendParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        to: crate::rt::NonEmptyString,
+        message: crate::rt::NonEmptyString,
+        idempotency_key: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            to,
+            message,
+            media_url: Default::default(),
+            media_urls: Default::default(),
+            gif_playback: Default::default(),
+            channel: Default::default(),
+            account_id: Default::default(),
+            session_key: Default::default(),
+            idempotency_key,
+        }
+    }
+}
 /// Whether anything may be sent to a conversation.
 #[derive(
     ::serde::Deserialize,
@@ -3670,6 +9154,49 @@ impl ::std::convert::TryFrom<::std::string::String> for SendPolicy {
         value.parse()
     }
 }
+/// The channel has taken the message. Which of chatId, channelId, toJid and conversationId there are depends on the channel.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SendResult {
+    /// The idempotency key.
+    #[serde(rename = "runId")]
+    pub run_id: crate::rt::NonEmptyString,
+    /// The message's name on its channel.
+    #[serde(rename = "messageId")]
+    pub message_id: ::std::string::String,
+    /// Channel it went through.
+    pub channel: crate::rt::NonEmptyString,
+    /// Chat it is in.
+    #[serde(rename = "chatId", default, skip_serializing_if = "Option::is_none")]
+    pub chat_id: Option<::std::string::String>,
+    /// Room it is in.
+    #[serde(rename = "channelId", default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<::std::string::String>,
+    /// WhatsApp address it went to.
+    #[serde(rename = "toJid", default, skip_serializing_if = "Option::is_none")]
+    pub to_jid: Option<::std::string::String>,
+    /// Conversation it is in.
+    #[serde(rename = "conversationId", default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<::std::string::String>,
+}
+impl SendResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        run_id: crate::rt::NonEmptyString,
+        message_id: ::std::string::String,
+        channel: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            run_id,
+            message_id,
+            channel,
+            chat_id: Default::default(),
+            channel_id: Default::default(),
+            to_jid: Default::default(),
+            conversation_id: Default::default(),
+        }
+    }
+}
 /// What a client needs to address the main conversation.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct SessionDefaults {
@@ -3699,6 +9226,198 @@ impl SessionDefaults {
             main_key,
             main_session_key,
             scope: Default::default(),
+        }
+    }
+}
+/// What is stored of a conversation. Unset members are absent. Open: entries that other releases wrote keep what they held (queue and speech settings, skill and prompt reports, memory marks), and it is handed through.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionEntry {
+    /// Its present transcript.
+    #[serde(rename = "sessionId")]
+    pub session_id: ::std::string::String,
+    /// Last change; never goes backwards.
+    #[serde(rename = "updatedAt")]
+    pub updated_at: u64,
+    /// File of its transcript, where there is one.
+    #[serde(rename = "sessionFile", default, skip_serializing_if = "Option::is_none")]
+    pub session_file: Option<::std::string::String>,
+    /// Conversation that started it.
+    #[serde(rename = "spawnedBy", default, skip_serializing_if = "Option::is_none")]
+    pub spawned_by: Option<::std::string::String>,
+    /// Whether the system prompt went out.
+    #[serde(rename = "systemSent", default, skip_serializing_if = "Option::is_none")]
+    pub system_sent: Option<bool>,
+    /// Whether the last run was aborted.
+    #[serde(rename = "abortedLastRun", default, skip_serializing_if = "Option::is_none")]
+    pub aborted_last_run: Option<bool>,
+    /// What it is on its channel.
+    #[serde(rename = "chatType", default, skip_serializing_if = "Option::is_none")]
+    pub chat_type: Option<ChatType>,
+    /// minimal, low, medium, high or xhigh; off is absent.
+    #[serde(rename = "thinkingLevel", default, skip_serializing_if = "Option::is_none")]
+    pub thinking_level: Option<::std::string::String>,
+    /// off, on or full.
+    #[serde(rename = "verboseLevel", default, skip_serializing_if = "Option::is_none")]
+    pub verbose_level: Option<::std::string::String>,
+    /// on or stream; off is absent.
+    #[serde(rename = "reasoningLevel", default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_level: Option<::std::string::String>,
+    /// off, on, ask or full.
+    #[serde(rename = "elevatedLevel", default, skip_serializing_if = "Option::is_none")]
+    pub elevated_level: Option<::std::string::String>,
+    /// Where commands run: sandbox, gateway or node.
+    #[serde(rename = "execHost", default, skip_serializing_if = "Option::is_none")]
+    pub exec_host: Option<::std::string::String>,
+    /// Which commands may run: deny, allowlist or full.
+    #[serde(rename = "execSecurity", default, skip_serializing_if = "Option::is_none")]
+    pub exec_security: Option<::std::string::String>,
+    /// When a person is asked first: off, on-miss or always.
+    #[serde(rename = "execAsk", default, skip_serializing_if = "Option::is_none")]
+    pub exec_ask: Option<::std::string::String>,
+    /// Node that runs commands.
+    #[serde(rename = "execNode", default, skip_serializing_if = "Option::is_none")]
+    pub exec_node: Option<::std::string::String>,
+    /// Whether replies show what they used: tokens or full; off is absent.
+    #[serde(rename = "responseUsage", default, skip_serializing_if = "Option::is_none")]
+    pub response_usage: Option<::std::string::String>,
+    /// Provider chosen for it.
+    #[serde(
+        rename = "providerOverride",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub provider_override: Option<::std::string::String>,
+    /// Model chosen for it.
+    #[serde(rename = "modelOverride", default, skip_serializing_if = "Option::is_none")]
+    pub model_override: Option<::std::string::String>,
+    /// When it answers in a group.
+    #[serde(
+        rename = "groupActivation",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub group_activation: Option<GroupActivation>,
+    /// Whether anything may be sent to it.
+    #[serde(rename = "sendPolicy", default, skip_serializing_if = "Option::is_none")]
+    pub send_policy: Option<SendPolicy>,
+    /// Tokens read in the last turn.
+    #[serde(rename = "inputTokens", default, skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Tokens written in the last turn.
+    #[serde(rename = "outputTokens", default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Tokens in the window.
+    #[serde(rename = "totalTokens", default, skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<u64>,
+    /// Who served the last turn.
+    #[serde(rename = "modelProvider", default, skip_serializing_if = "Option::is_none")]
+    pub model_provider: Option<::std::string::String>,
+    /// Model of the last turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<::std::string::String>,
+    /// Size of its window.
+    #[serde(rename = "contextTokens", default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// How often its transcript was made shorter.
+    #[serde(
+        rename = "compactionCount",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub compaction_count: Option<u64>,
+    /// A person's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<::std::string::String>,
+    /// The name to show.
+    #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<::std::string::String>,
+    /// Channel of its group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+    /// Name of its group on the channel.
+    #[serde(rename = "groupId", default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<::std::string::String>,
+    /// Subject of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<::std::string::String>,
+    /// Room within the group.
+    #[serde(rename = "groupChannel", default, skip_serializing_if = "Option::is_none")]
+    pub group_channel: Option<::std::string::String>,
+    /// Server or team of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<::std::string::String>,
+    /// Where its last message came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<SessionOrigin>,
+    /// Where replies go.
+    #[serde(
+        rename = "deliveryContext",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delivery_context: Option<DeliveryContext>,
+    /// Channel last used.
+    #[serde(rename = "lastChannel", default, skip_serializing_if = "Option::is_none")]
+    pub last_channel: Option<::std::string::String>,
+    /// Address last used.
+    #[serde(rename = "lastTo", default, skip_serializing_if = "Option::is_none")]
+    pub last_to: Option<::std::string::String>,
+    /// Account last used.
+    #[serde(rename = "lastAccountId", default, skip_serializing_if = "Option::is_none")]
+    pub last_account_id: Option<::std::string::String>,
+    /// Thread last used.
+    #[serde(rename = "lastThreadId", default, skip_serializing_if = "Option::is_none")]
+    pub last_thread_id: Option<::serde_json::Value>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl SessionEntry {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: ::std::string::String, updated_at: u64) -> Self {
+        Self {
+            session_id,
+            updated_at,
+            session_file: Default::default(),
+            spawned_by: Default::default(),
+            system_sent: Default::default(),
+            aborted_last_run: Default::default(),
+            chat_type: Default::default(),
+            thinking_level: Default::default(),
+            verbose_level: Default::default(),
+            reasoning_level: Default::default(),
+            elevated_level: Default::default(),
+            exec_host: Default::default(),
+            exec_security: Default::default(),
+            exec_ask: Default::default(),
+            exec_node: Default::default(),
+            response_usage: Default::default(),
+            provider_override: Default::default(),
+            model_override: Default::default(),
+            group_activation: Default::default(),
+            send_policy: Default::default(),
+            input_tokens: Default::default(),
+            output_tokens: Default::default(),
+            total_tokens: Default::default(),
+            model_provider: Default::default(),
+            model: Default::default(),
+            context_tokens: Default::default(),
+            compaction_count: Default::default(),
+            label: Default::default(),
+            display_name: Default::default(),
+            channel: Default::default(),
+            group_id: Default::default(),
+            subject: Default::default(),
+            group_channel: Default::default(),
+            space: Default::default(),
+            origin: Default::default(),
+            delivery_context: Default::default(),
+            last_channel: Default::default(),
+            last_to: Default::default(),
+            last_account_id: Default::default(),
+            last_thread_id: Default::default(),
+            extra: Default::default(),
         }
     }
 }
@@ -3822,6 +9541,183 @@ impl SessionOrigin {
             account_id: Default::default(),
             thread_id: Default::default(),
         }
+    }
+}
+/// One message of a preview.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionPreviewItem {
+    /// Whose it is.
+    pub role: SessionPreviewRole,
+    /// Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their names; one of other parts, their type in brackets.
+    pub text: ::std::string::String,
+}
+impl SessionPreviewItem {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(role: SessionPreviewRole, text: ::std::string::String) -> Self {
+        Self { role, text }
+    }
+}
+/// Whose a message is. tool: calls of tools and what they gave back. other: any other role of a transcript.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum SessionPreviewRole {
+    /// `user`
+    #[serde(rename = "user")]
+    User,
+    /// `assistant`
+    #[serde(rename = "assistant")]
+    Assistant,
+    /// `tool`
+    #[serde(rename = "tool")]
+    Tool,
+    /// `system`
+    #[serde(rename = "system")]
+    System,
+    /// `other`
+    #[serde(rename = "other")]
+    Other,
+}
+impl SessionPreviewRole {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+            Self::System => "system",
+            Self::Other => "other",
+        }
+    }
+}
+impl ::std::fmt::Display for SessionPreviewRole {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::User => f.write_str("user"),
+            Self::Assistant => f.write_str("assistant"),
+            Self::Tool => f.write_str("tool"),
+            Self::System => f.write_str("system"),
+            Self::Other => f.write_str("other"),
+        }
+    }
+}
+impl ::std::str::FromStr for SessionPreviewRole {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "user" => Ok(Self::User),
+            "assistant" => Ok(Self::Assistant),
+            "tool" => Ok(Self::Tool),
+            "system" => Ok(Self::System),
+            "other" => Ok(Self::Other),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for SessionPreviewRole {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for SessionPreviewRole {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// There are words, there are none yet, there is no such conversation, it could not be read.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum SessionPreviewStatus {
+    /// `ok`
+    #[serde(rename = "ok")]
+    Ok,
+    /// `empty`
+    #[serde(rename = "empty")]
+    Empty,
+    /// `missing`
+    #[serde(rename = "missing")]
+    Missing,
+    /// `error`
+    #[serde(rename = "error")]
+    Error,
+}
+impl SessionPreviewStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Empty => "empty",
+            Self::Missing => "missing",
+            Self::Error => "error",
+        }
+    }
+}
+impl ::std::fmt::Display for SessionPreviewStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Ok => f.write_str("ok"),
+            Self::Empty => f.write_str("empty"),
+            Self::Missing => f.write_str("missing"),
+            Self::Error => f.write_str("error"),
+        }
+    }
+}
+impl ::std::str::FromStr for SessionPreviewStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "ok" => Ok(Self::Ok),
+            "empty" => Ok(Self::Empty),
+            "missing" => Ok(Self::Missing),
+            "error" => Ok(Self::Error),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for SessionPreviewStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for SessionPreviewStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
     }
 }
 /// One conversation: what it is, where it came from, how it is set, what it used. Unset members are absent.
@@ -4041,6 +9937,124 @@ impl ::std::convert::TryFrom<::std::string::String> for SessionScope {
         value.parse()
     }
 }
+/// Which conversation, and how much of it stays.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsCompactParams {
+    /// The conversation.
+    pub key: crate::rt::NonEmptyString,
+    /// Lines of its transcript that stay; limits.compactLinesDefault when absent.
+    #[serde(rename = "maxLines", default, skip_serializing_if = "Option::is_none")]
+    pub max_lines: Option<u64>,
+}
+impl SessionsCompactParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(key: crate::rt::NonEmptyString) -> Self {
+        Self {
+            key,
+            max_lines: Default::default(),
+        }
+    }
+}
+/// No such conversation, or it has said nothing yet.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum SessionsCompactReason {
+    /// `no sessionId`
+    #[serde(rename = "no sessionId")]
+    NoSessionId,
+    /// `no transcript`
+    #[serde(rename = "no transcript")]
+    NoTranscript,
+}
+impl SessionsCompactReason {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSessionId => "no sessionId",
+            Self::NoTranscript => "no transcript",
+        }
+    }
+}
+impl ::std::fmt::Display for SessionsCompactReason {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::NoSessionId => f.write_str("no sessionId"),
+            Self::NoTranscript => f.write_str("no transcript"),
+        }
+    }
+}
+impl ::std::str::FromStr for SessionsCompactReason {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "no sessionId" => Ok(Self::NoSessionId),
+            "no transcript" => Ok(Self::NoTranscript),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for SessionsCompactReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for SessionsCompactReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// What became of the transcript.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsCompactResult {
+    /// Always true.
+    pub ok: bool,
+    /// Its full name.
+    pub key: ::std::string::String,
+    /// Whether anything was cut.
+    pub compacted: bool,
+    /// Why there was nothing to cut at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<SessionsCompactReason>,
+    /// Where the whole transcript is kept; only when it was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<::std::string::String>,
+    /// Lines that it has now; absent when there is a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
+}
+impl SessionsCompactResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, key: ::std::string::String, compacted: bool) -> Self {
+        Self {
+            ok,
+            key,
+            compacted,
+            reason: Default::default(),
+            archived: Default::default(),
+            kept: Default::default(),
+        }
+    }
+}
 /// Model of a new conversation.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct SessionsDefaults {
@@ -4066,6 +10080,53 @@ impl SessionsDefaults {
             model,
             context_tokens,
         }
+    }
+}
+/// Which conversation, and what of it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsDeleteParams {
+    /// The conversation.
+    pub key: crate::rt::NonEmptyString,
+    /// Whether its transcripts are put away too; true when absent.
+    #[serde(
+        rename = "deleteTranscript",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delete_transcript: Option<bool>,
+}
+impl SessionsDeleteParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(key: crate::rt::NonEmptyString) -> Self {
+        Self {
+            key,
+            delete_transcript: Default::default(),
+        }
+    }
+}
+/// What was removed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsDeleteResult {
+    /// Always true.
+    pub ok: bool,
+    /// Its full name.
+    pub key: ::std::string::String,
+    /// Whether there was such a conversation.
+    pub deleted: bool,
+    /// Where its transcripts are now; the word deleted and the time are in their names.
+    pub archived: ::std::vec::Vec<::std::string::String>,
+}
+impl SessionsDeleteResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        key: ::std::string::String,
+        deleted: bool,
+        archived: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self { ok, key, deleted, archived }
     }
 }
 /// Which conversations, and what about them.
@@ -4161,6 +10222,345 @@ impl SessionsListResult {
         }
     }
 }
+/// Which conversation, and what changes: absent keeps, null clears. Words that are not listed here are checked by hand, in words of their own.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPatchParams {
+    /// The conversation.
+    pub key: crate::rt::NonEmptyString,
+    /// A person's name for it, trimmed; no other conversation may have it.
+    #[serde(
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub label: Option<Option<crate::rt::NonEmptyString>>,
+    /// off, minimal, low, medium, high; xhigh where the model has it.
+    #[serde(
+        rename = "thinkingLevel",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub thinking_level: Option<Option<crate::rt::NonEmptyString>>,
+    /// off, on, full.
+    #[serde(
+        rename = "verboseLevel",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub verbose_level: Option<Option<crate::rt::NonEmptyString>>,
+    /// off, on, stream.
+    #[serde(
+        rename = "reasoningLevel",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub reasoning_level: Option<Option<crate::rt::NonEmptyString>>,
+    /// Whether replies show what they used.
+    #[serde(
+        rename = "responseUsage",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub response_usage: Option<Option<ResponseUsageChoice>>,
+    /// off, on, ask, full.
+    #[serde(
+        rename = "elevatedLevel",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub elevated_level: Option<Option<crate::rt::NonEmptyString>>,
+    /// Where commands run: sandbox, gateway, node.
+    #[serde(
+        rename = "execHost",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub exec_host: Option<Option<crate::rt::NonEmptyString>>,
+    /// Which commands may run: deny, allowlist, full.
+    #[serde(
+        rename = "execSecurity",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub exec_security: Option<Option<crate::rt::NonEmptyString>>,
+    /// When a person is asked first: off, on-miss, always.
+    #[serde(
+        rename = "execAsk",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub exec_ask: Option<Option<crate::rt::NonEmptyString>>,
+    /// Node that runs commands.
+    #[serde(
+        rename = "execNode",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub exec_node: Option<Option<crate::rt::NonEmptyString>>,
+    /// Provider and model with a slash between; null, or the configured one, for the configured one.
+    #[serde(
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub model: Option<Option<crate::rt::NonEmptyString>>,
+    /// Conversation that started it. Only for subagents, once, and never cleared.
+    #[serde(
+        rename = "spawnedBy",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub spawned_by: Option<Option<crate::rt::NonEmptyString>>,
+    /// Whether anything may be sent to it.
+    #[serde(
+        rename = "sendPolicy",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub send_policy: Option<Option<SendPolicy>>,
+    /// When it answers in a group.
+    #[serde(
+        rename = "groupActivation",
+        default,
+        deserialize_with = "crate::rt::patch::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub group_activation: Option<Option<GroupActivation>>,
+}
+impl SessionsPatchParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(key: crate::rt::NonEmptyString) -> Self {
+        Self {
+            key,
+            label: Default::default(),
+            thinking_level: Default::default(),
+            verbose_level: Default::default(),
+            reasoning_level: Default::default(),
+            response_usage: Default::default(),
+            elevated_level: Default::default(),
+            exec_host: Default::default(),
+            exec_security: Default::default(),
+            exec_ask: Default::default(),
+            exec_node: Default::default(),
+            model: Default::default(),
+            spawned_by: Default::default(),
+            send_policy: Default::default(),
+            group_activation: Default::default(),
+        }
+    }
+}
+/// The conversation as it is now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPatchResult {
+    /// Always true.
+    pub ok: bool,
+    /// Where it is stored.
+    pub path: ::std::string::String,
+    /// Its full name.
+    pub key: ::std::string::String,
+    /// What is stored.
+    pub entry: SessionEntry,
+}
+impl SessionsPatchResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        path: ::std::string::String,
+        key: ::std::string::String,
+        entry: SessionEntry,
+    ) -> Self {
+        Self { ok, path, key, entry }
+    }
+}
+/// The last words of one conversation.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPreviewEntry {
+    /// The conversation, as the request named it, trimmed.
+    pub key: ::std::string::String,
+    /// Whether there is anything.
+    pub status: SessionPreviewStatus,
+    /// Its last messages, oldest first; none unless the status is ok.
+    pub items: ::std::vec::Vec<SessionPreviewItem>,
+}
+impl SessionsPreviewEntry {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        key: ::std::string::String,
+        status: SessionPreviewStatus,
+        items: ::std::vec::Vec<SessionPreviewItem>,
+    ) -> Self {
+        Self { key, status, items }
+    }
+}
+/// Which conversations, and how much of each.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPreviewParams {
+    /// The conversations; those after limits.previewKeysMax are left out.
+    pub keys: ::std::vec::Vec<crate::rt::NonEmptyString>,
+    /// Messages of each; limits.previewItemsDefault when absent, never more than limits.previewItemsMax.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Cut of each message; limits.previewCharsDefault when absent, never more than limits.previewCharsMax.
+    #[serde(rename = "maxChars", default, skip_serializing_if = "Option::is_none")]
+    pub max_chars: Option<u64>,
+}
+impl SessionsPreviewParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(keys: ::std::vec::Vec<crate::rt::NonEmptyString>) -> Self {
+        Self {
+            keys,
+            limit: Default::default(),
+            max_chars: Default::default(),
+        }
+    }
+}
+/// The previews.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsPreviewResult {
+    /// When they were read.
+    pub ts: u64,
+    /// One for each key, in the order of the request; blank keys have none.
+    pub previews: ::std::vec::Vec<SessionsPreviewEntry>,
+}
+impl SessionsPreviewResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ts: u64, previews: ::std::vec::Vec<SessionsPreviewEntry>) -> Self {
+        Self { ts, previews }
+    }
+}
+/// Which conversation.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsResetParams {
+    /// The conversation.
+    pub key: crate::rt::NonEmptyString,
+}
+impl SessionsResetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(key: crate::rt::NonEmptyString) -> Self {
+        Self { key }
+    }
+}
+/// The conversation as it is now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsResetResult {
+    /// Always true.
+    pub ok: bool,
+    /// Its full name.
+    pub key: ::std::string::String,
+    /// What is stored, with a new sessionId.
+    pub entry: SessionEntry,
+}
+impl SessionsResetResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, key: ::std::string::String, entry: SessionEntry) -> Self {
+        Self { ok, key, entry }
+    }
+}
+/// What to look for: exactly one of key, sessionId and label. That rule is checked by hand, in words of its own, after blanks are taken for absent.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SessionsResolveParams {
+    /// A name; the filters below do not apply to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<crate::rt::NonEmptyString>,
+    /// A transcript, or a full name.
+    #[serde(rename = "sessionId", default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<crate::rt::NonEmptyString>,
+    /// A label, exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<crate::rt::NonEmptyString>,
+    /// Only conversations of this agent.
+    #[serde(rename = "agentId", default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<crate::rt::NonEmptyString>,
+    /// Only those that this conversation started.
+    #[serde(rename = "spawnedBy", default, skip_serializing_if = "Option::is_none")]
+    pub spawned_by: Option<crate::rt::NonEmptyString>,
+    /// Also the one that all senders share.
+    #[serde(rename = "includeGlobal", default, skip_serializing_if = "Option::is_none")]
+    pub include_global: Option<bool>,
+    /// Also the one of unknown senders.
+    #[serde(rename = "includeUnknown", default, skip_serializing_if = "Option::is_none")]
+    pub include_unknown: Option<bool>,
+}
+impl SessionsResolveParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            key: Default::default(),
+            session_id: Default::default(),
+            label: Default::default(),
+            agent_id: Default::default(),
+            spawned_by: Default::default(),
+            include_global: Default::default(),
+            include_unknown: Default::default(),
+        }
+    }
+}
+/// The conversation found.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SessionsResolveResult {
+    /// Always true.
+    pub ok: bool,
+    /// Its full name.
+    pub key: ::std::string::String,
+}
+impl SessionsResolveResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, key: ::std::string::String) -> Self {
+        Self { ok, key }
+    }
+}
+/// Checked by hand: other members are ignored, and only a missing or wrong enabled is refused.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SetHeartbeatsParams {
+    /// Whether heartbeats may run; needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+impl<'de> ::serde::Deserialize<'de> for SetHeartbeatsParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            enabled: members.take("enabled"),
+        })
+    }
+}
+/// How heartbeats are now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SetHeartbeatsResult {
+    /// Always true.
+    pub ok: bool,
+    /// Whether heartbeats may run.
+    pub enabled: bool,
+}
+impl SetHeartbeatsResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, enabled: bool) -> Self {
+        Self { ok, enabled }
+    }
+}
 /// The gateway goes, and whether it comes back.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct ShutdownEvent {
@@ -4182,6 +10582,454 @@ impl ShutdownEvent {
             reason,
             restart_expected_ms: Default::default(),
         }
+    }
+}
+/// Settings of a skill in the config. Open: skills have settings of their own.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[derive(Default)]
+pub struct SkillConfig {
+    /// Whether agents may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Its key, in clear: the caller is an admin.
+    #[serde(rename = "apiKey", default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<crate::rt::SecretString>,
+    /// Environment variables by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<
+        ::std::collections::BTreeMap<::std::string::String, crate::rt::SecretString>,
+    >,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl SkillConfig {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            enabled: Default::default(),
+            api_key: Default::default(),
+            env: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// One need of the config.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillConfigCheck {
+    /// The setting, as a path in the config.
+    pub path: ::std::string::String,
+    /// What is set there, if it is a plain value; a whole section, which may hold secrets, is never shown. Absent when nothing is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<::serde_json::Value>,
+    /// Whether that will do.
+    pub satisfied: bool,
+}
+impl SkillConfigCheck {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(path: ::std::string::String, satisfied: bool) -> Self {
+        Self {
+            path,
+            value: Default::default(),
+            satisfied,
+        }
+    }
+}
+/// What installs: Homebrew, a Node package manager, go, uv, or a plain download.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum SkillInstallKind {
+    /// `brew`
+    #[serde(rename = "brew")]
+    Brew,
+    /// `node`
+    #[serde(rename = "node")]
+    Node,
+    /// `go`
+    #[serde(rename = "go")]
+    Go,
+    /// `uv`
+    #[serde(rename = "uv")]
+    Uv,
+    /// `download`
+    #[serde(rename = "download")]
+    Download,
+}
+impl SkillInstallKind {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Brew => "brew",
+            Self::Node => "node",
+            Self::Go => "go",
+            Self::Uv => "uv",
+            Self::Download => "download",
+        }
+    }
+}
+impl ::std::fmt::Display for SkillInstallKind {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Brew => f.write_str("brew"),
+            Self::Node => f.write_str("node"),
+            Self::Go => f.write_str("go"),
+            Self::Uv => f.write_str("uv"),
+            Self::Download => f.write_str("download"),
+        }
+    }
+}
+impl ::std::str::FromStr for SkillInstallKind {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "brew" => Ok(Self::Brew),
+            "node" => Ok(Self::Node),
+            "go" => Ok(Self::Go),
+            "uv" => Ok(Self::Uv),
+            "download" => Ok(Self::Download),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for SkillInstallKind {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for SkillInstallKind {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A way to get what a skill needs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillInstallOption {
+    /// Names it in skills.install.
+    pub id: ::std::string::String,
+    /// What does it.
+    pub kind: SkillInstallKind,
+    /// Its name for people.
+    pub label: ::std::string::String,
+    /// Programs it brings.
+    pub bins: ::std::vec::Vec<::std::string::String>,
+}
+impl SkillInstallOption {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: ::std::string::String,
+        kind: SkillInstallKind,
+        label: ::std::string::String,
+        bins: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self { id, kind, label, bins }
+    }
+}
+/// What a skill needs, or what of it is missing.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillRequirements {
+    /// Programs, all of them.
+    pub bins: ::std::vec::Vec<::std::string::String>,
+    /// Programs, one of them.
+    #[serde(rename = "anyBins")]
+    pub any_bins: ::std::vec::Vec<::std::string::String>,
+    /// Environment variables.
+    pub env: ::std::vec::Vec<::std::string::String>,
+    /// Settings, as paths in the config.
+    pub config: ::std::vec::Vec<::std::string::String>,
+    /// Operating systems, one of them.
+    pub os: ::std::vec::Vec<::std::string::String>,
+}
+impl SkillRequirements {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        bins: ::std::vec::Vec<::std::string::String>,
+        any_bins: ::std::vec::Vec<::std::string::String>,
+        env: ::std::vec::Vec<::std::string::String>,
+        config: ::std::vec::Vec<::std::string::String>,
+        os: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self {
+            bins,
+            any_bins,
+            env,
+            config,
+            os,
+        }
+    }
+}
+/// A skill: what it is, whether agents may use it, what it needs, how to get that.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillStatus {
+    /// Its name.
+    pub name: ::std::string::String,
+    /// What it is for.
+    pub description: ::std::string::String,
+    /// Kind of folder it is from: openclaw-bundled, openclaw-managed, openclaw-workspace, openclaw-extra …
+    pub source: ::std::string::String,
+    /// Its instructions.
+    #[serde(rename = "filePath")]
+    pub file_path: ::std::string::String,
+    /// Its folder.
+    #[serde(rename = "baseDir")]
+    pub base_dir: ::std::string::String,
+    /// Its name in the config, for skills.update.
+    #[serde(rename = "skillKey")]
+    pub skill_key: ::std::string::String,
+    /// Environment variable that its apiKey setting fills.
+    #[serde(rename = "primaryEnv", default, skip_serializing_if = "Option::is_none")]
+    pub primary_env: Option<::std::string::String>,
+    /// Its sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emoji: Option<::std::string::String>,
+    /// Where to read more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<::std::string::String>,
+    /// Whether it is used whatever is missing.
+    pub always: bool,
+    /// Whether the config switches it off.
+    pub disabled: bool,
+    /// Whether the config's list of bundled skills leaves it out.
+    #[serde(rename = "blockedByAllowlist")]
+    pub blocked_by_allowlist: bool,
+    /// Whether agents see it.
+    pub eligible: bool,
+    /// What it needs.
+    pub requirements: SkillRequirements,
+    /// What of that is not there; nothing when always.
+    pub missing: SkillRequirements,
+    /// Its needs of the config, one by one.
+    #[serde(rename = "configChecks")]
+    pub config_checks: ::std::vec::Vec<SkillConfigCheck>,
+    /// How to get what is missing: the preferred option, or all when all are downloads.
+    pub install: ::std::vec::Vec<SkillInstallOption>,
+}
+impl SkillStatus {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: ::std::string::String,
+        description: ::std::string::String,
+        source: ::std::string::String,
+        file_path: ::std::string::String,
+        base_dir: ::std::string::String,
+        skill_key: ::std::string::String,
+        always: bool,
+        disabled: bool,
+        blocked_by_allowlist: bool,
+        eligible: bool,
+        requirements: SkillRequirements,
+        missing: SkillRequirements,
+        config_checks: ::std::vec::Vec<SkillConfigCheck>,
+        install: ::std::vec::Vec<SkillInstallOption>,
+    ) -> Self {
+        Self {
+            name,
+            description,
+            source,
+            file_path,
+            base_dir,
+            skill_key,
+            primary_env: Default::default(),
+            emoji: Default::default(),
+            homepage: Default::default(),
+            always,
+            disabled,
+            blocked_by_allowlist,
+            eligible,
+            requirements,
+            missing,
+            config_checks,
+            install,
+        }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SkillsBinsParams {}
+impl SkillsBinsParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The programs.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsBinsResult {
+    /// Names, each once, sorted.
+    pub bins: ::std::vec::Vec<crate::rt::NonEmptyString>,
+}
+impl SkillsBinsResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(bins: ::std::vec::Vec<crate::rt::NonEmptyString>) -> Self {
+        Self { bins }
+    }
+}
+/// Which skill, and which of its ways.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsInstallParams {
+    /// The skill.
+    pub name: crate::rt::NonEmptyString,
+    /// The option of skills.status.
+    #[serde(rename = "installId")]
+    pub install_id: crate::rt::NonEmptyString,
+    /// Longest it may take; limits.skillInstallDefaultMs when absent, never more than limits.skillInstallMaxMs.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+impl SkillsInstallParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: crate::rt::NonEmptyString,
+        install_id: crate::rt::NonEmptyString,
+    ) -> Self {
+        Self {
+            name,
+            install_id,
+            timeout_ms: Default::default(),
+        }
+    }
+}
+/// What came of an installation; also beside the error of one that failed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsInstallResult {
+    /// Whether it is installed.
+    pub ok: bool,
+    /// What came of it, in words.
+    pub message: ::std::string::String,
+    /// What the installer printed; empty when none was run.
+    pub stdout: ::std::string::String,
+    /// What it complained of.
+    pub stderr: ::std::string::String,
+    /// Its exit code; null when none was run or it was ended by force.
+    pub code: Option<i64>,
+}
+impl SkillsInstallResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        message: ::std::string::String,
+        stdout: ::std::string::String,
+        stderr: ::std::string::String,
+        code: Option<i64>,
+    ) -> Self {
+        Self {
+            ok,
+            message,
+            stdout,
+            stderr,
+            code,
+        }
+    }
+}
+/// Nothing to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SkillsStatusParams {}
+impl SkillsStatusParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {}
+    }
+}
+/// The skills, and where they are.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsStatusResult {
+    /// Workspace of the default agent.
+    #[serde(rename = "workspaceDir")]
+    pub workspace_dir: ::std::string::String,
+    /// Folder of skills that all agents share.
+    #[serde(rename = "managedSkillsDir")]
+    pub managed_skills_dir: ::std::string::String,
+    /// The skills.
+    pub skills: ::std::vec::Vec<SkillStatus>,
+}
+impl SkillsStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        workspace_dir: ::std::string::String,
+        managed_skills_dir: ::std::string::String,
+        skills: ::std::vec::Vec<SkillStatus>,
+    ) -> Self {
+        Self {
+            workspace_dir,
+            managed_skills_dir,
+            skills,
+        }
+    }
+}
+/// Which skill, and what changes; absent members stay as they are.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsUpdateParams {
+    /// The skill's name in the config.
+    #[serde(rename = "skillKey")]
+    pub skill_key: crate::rt::NonEmptyString,
+    /// Whether agents may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Its key, trimmed; a blank one removes it.
+    #[serde(rename = "apiKey", default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<crate::rt::SecretString>,
+    /// Environment variables by name, trimmed; a blank value removes one, a blank name is ignored. Keys are given this way too, so all are secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<
+        ::std::collections::BTreeMap<::std::string::String, crate::rt::SecretString>,
+    >,
+}
+impl SkillsUpdateParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(skill_key: crate::rt::NonEmptyString) -> Self {
+        Self {
+            skill_key,
+            enabled: Default::default(),
+            api_key: Default::default(),
+            env: Default::default(),
+        }
+    }
+}
+/// The settings are written.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SkillsUpdateResult {
+    /// Always true.
+    pub ok: bool,
+    /// The skill.
+    #[serde(rename = "skillKey")]
+    pub skill_key: ::std::string::String,
+    /// Its settings now.
+    pub config: SkillConfig,
+}
+impl SkillsUpdateResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool, skill_key: ::std::string::String, config: SkillConfig) -> Self {
+        Self { ok, skill_key, config }
     }
 }
 /// The state that events keep up to date.
@@ -4642,6 +11490,42 @@ impl<'de> ::serde::Deserialize<'de> for SystemEventParams {
         })
     }
 }
+/// On or off.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TalkModeParams {
+    /// Whether talk mode is on.
+    pub enabled: bool,
+    /// What it is doing, such as listening; clients choose the words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<::std::string::String>,
+}
+impl TalkModeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(enabled: bool) -> Self {
+        Self {
+            enabled,
+            phase: Default::default(),
+        }
+    }
+}
+/// Talk mode as it was just set.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TalkModeState {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// What it is doing; null when not said.
+    pub phase: Option<::std::string::String>,
+    /// When it was set.
+    pub ts: u64,
+}
+impl TalkModeState {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(enabled: bool, phase: Option<::std::string::String>, ts: u64) -> Self {
+        Self { enabled, phase, ts }
+    }
+}
 /// A sign of life.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct TickEvent {
@@ -4653,6 +11537,1891 @@ impl TickEvent {
     #[allow(clippy::too_many_arguments)]
     pub fn new(ts: u64) -> Self {
         Self { ts }
+    }
+}
+/// Which replies are spoken: none, all, those to spoken messages, those that the agent marks.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum TtsAuto {
+    /// `off`
+    #[serde(rename = "off")]
+    Off,
+    /// `always`
+    #[serde(rename = "always")]
+    Always,
+    /// `inbound`
+    #[serde(rename = "inbound")]
+    Inbound,
+    /// `tagged`
+    #[serde(rename = "tagged")]
+    Tagged,
+}
+impl TtsAuto {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Always => "always",
+            Self::Inbound => "inbound",
+            Self::Tagged => "tagged",
+        }
+    }
+}
+impl ::std::fmt::Display for TtsAuto {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Off => f.write_str("off"),
+            Self::Always => f.write_str("always"),
+            Self::Inbound => f.write_str("inbound"),
+            Self::Tagged => f.write_str("tagged"),
+        }
+    }
+}
+impl ::std::str::FromStr for TtsAuto {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "off" => Ok(Self::Off),
+            "always" => Ok(Self::Always),
+            "inbound" => Ok(Self::Inbound),
+            "tagged" => Ok(Self::Tagged),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for TtsAuto {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for TtsAuto {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Checked by hand: the handler trims text and answers in its own words when nothing is left.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct TtsConvertParams {
+    /// What to say, up to limits.ttsTextChars where the config says nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<::std::string::String>,
+    /// Channel it is for; telegram gets a form that it plays as a voice message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for TtsConvertParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            text: members.take("text"),
+            channel: members.take("channel"),
+        })
+    }
+}
+/// A spoken text.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsConvertResult {
+    /// File on the gateway's machine.
+    #[serde(rename = "audioPath")]
+    pub audio_path: ::std::string::String,
+    /// The service that spoke.
+    pub provider: TtsProvider,
+    /// The service's name for the form of the file.
+    #[serde(rename = "outputFormat")]
+    pub output_format: ::std::string::String,
+    /// Whether channels can play it as a voice message.
+    #[serde(rename = "voiceCompatible")]
+    pub voice_compatible: bool,
+}
+impl TtsConvertResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        audio_path: ::std::string::String,
+        provider: TtsProvider,
+        output_format: ::std::string::String,
+        voice_compatible: bool,
+    ) -> Self {
+        Self {
+            audio_path,
+            provider,
+            output_format,
+            voice_compatible,
+        }
+    }
+}
+/// A service that speaks. edge needs no key.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum TtsProvider {
+    /// `openai`
+    #[serde(rename = "openai")]
+    Openai,
+    /// `elevenlabs`
+    #[serde(rename = "elevenlabs")]
+    Elevenlabs,
+    /// `edge`
+    #[serde(rename = "edge")]
+    Edge,
+}
+impl TtsProvider {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Elevenlabs => "elevenlabs",
+            Self::Edge => "edge",
+        }
+    }
+}
+impl ::std::fmt::Display for TtsProvider {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Openai => f.write_str("openai"),
+            Self::Elevenlabs => f.write_str("elevenlabs"),
+            Self::Edge => f.write_str("edge"),
+        }
+    }
+}
+impl ::std::str::FromStr for TtsProvider {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "openai" => Ok(Self::Openai),
+            "elevenlabs" => Ok(Self::Elevenlabs),
+            "edge" => Ok(Self::Edge),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for TtsProvider {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for TtsProvider {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A service that can speak.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsProviderInfo {
+    /// Which service.
+    pub id: TtsProvider,
+    /// Its name for people.
+    pub name: ::std::string::String,
+    /// Whether it has what it needs.
+    pub configured: bool,
+    /// Its models; none where there is no choice.
+    pub models: ::std::vec::Vec<::std::string::String>,
+    /// Its voices, where they are a fixed set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voices: Option<::std::vec::Vec<::std::string::String>>,
+}
+impl TtsProviderInfo {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: TtsProvider,
+        name: ::std::string::String,
+        configured: bool,
+        models: ::std::vec::Vec<::std::string::String>,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            configured,
+            models,
+            voices: Default::default(),
+        }
+    }
+}
+/// The services that can speak.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsProvidersResult {
+    /// All of them: openai, elevenlabs, edge.
+    pub providers: ::std::vec::Vec<TtsProviderInfo>,
+    /// The one that is tried first.
+    pub active: TtsProvider,
+}
+impl TtsProvidersResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        providers: ::std::vec::Vec<TtsProviderInfo>,
+        active: TtsProvider,
+    ) -> Self {
+        Self { providers, active }
+    }
+}
+/// Checked by hand: the handler trims provider and answers in its own words when it is no service.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct TtsSetProviderParams {
+    /// openai, elevenlabs or edge, in this case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for TtsSetProviderParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            provider: members.take("provider"),
+        })
+    }
+}
+/// The service chosen.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsSetProviderResult {
+    /// Which.
+    pub provider: TtsProvider,
+}
+impl TtsSetProviderResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(provider: TtsProvider) -> Self {
+        Self { provider }
+    }
+}
+/// Whether replies are spoken, and by whom.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsStatusResult {
+    /// Whether auto is anything but off.
+    pub enabled: bool,
+    /// Which replies are spoken.
+    pub auto: TtsAuto,
+    /// The service that is tried first.
+    pub provider: TtsProvider,
+    /// The one that is tried next; null when there is none.
+    #[serde(rename = "fallbackProvider")]
+    pub fallback_provider: Option<TtsProvider>,
+    /// All others that have what they need, in the order in which they are tried.
+    #[serde(rename = "fallbackProviders")]
+    pub fallback_providers: ::std::vec::Vec<TtsProvider>,
+    /// File that keeps what was chosen here.
+    #[serde(rename = "prefsPath")]
+    pub prefs_path: ::std::string::String,
+    /// Whether there is a key for openai.
+    #[serde(rename = "hasOpenAIKey")]
+    pub has_open_ai_key: bool,
+    /// Whether there is a key for elevenlabs.
+    #[serde(rename = "hasElevenLabsKey")]
+    pub has_eleven_labs_key: bool,
+    /// Whether edge may be used.
+    #[serde(rename = "edgeEnabled")]
+    pub edge_enabled: bool,
+}
+impl TtsStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        enabled: bool,
+        auto: TtsAuto,
+        provider: TtsProvider,
+        fallback_provider: Option<TtsProvider>,
+        fallback_providers: ::std::vec::Vec<TtsProvider>,
+        prefs_path: ::std::string::String,
+        has_open_ai_key: bool,
+        has_eleven_labs_key: bool,
+        edge_enabled: bool,
+    ) -> Self {
+        Self {
+            enabled,
+            auto,
+            provider,
+            fallback_provider,
+            fallback_providers,
+            prefs_path,
+            has_open_ai_key,
+            has_eleven_labs_key,
+            edge_enabled,
+        }
+    }
+}
+/// Whether replies are spoken now: true from tts.enable, false from tts.disable.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct TtsSwitchResult {
+    /// Whether they are.
+    pub enabled: bool,
+}
+impl TtsSwitchResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(enabled: bool) -> Self {
+        Self { enabled }
+    }
+}
+/// How the gateway was installed; unknown for anything else.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum UpdateMode {
+    /// `git`
+    #[serde(rename = "git")]
+    Git,
+    /// `npm`
+    #[serde(rename = "npm")]
+    Npm,
+    /// `pnpm`
+    #[serde(rename = "pnpm")]
+    Pnpm,
+    /// `bun`
+    #[serde(rename = "bun")]
+    Bun,
+    /// `unknown`
+    #[serde(rename = "unknown")]
+    Unknown,
+}
+impl UpdateMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Git => "git",
+            Self::Npm => "npm",
+            Self::Pnpm => "pnpm",
+            Self::Bun => "bun",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+impl ::std::fmt::Display for UpdateMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Git => f.write_str("git"),
+            Self::Npm => f.write_str("npm"),
+            Self::Pnpm => f.write_str("pnpm"),
+            Self::Bun => f.write_str("bun"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+impl ::std::str::FromStr for UpdateMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "git" => Ok(Self::Git),
+            "npm" => Ok(Self::Npm),
+            "pnpm" => Ok(Self::Pnpm),
+            "bun" => Ok(Self::Bun),
+            "unknown" => Ok(Self::Unknown),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for UpdateMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for UpdateMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// How an update went.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UpdateOutcome {
+    /// Whether it was done.
+    pub status: UpdateStatus,
+    /// How the gateway was installed.
+    pub mode: UpdateMode,
+    /// Where it is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<::std::string::String>,
+    /// Why it was skipped or failed, in a word for programs such as dirty, no-upstream, fetch-failed or not-git-install, or the name of the step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<::std::string::String>,
+    /// What was installed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<UpdateVersion>,
+    /// What is installed now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<UpdateVersion>,
+    /// What was done, in order.
+    pub steps: ::std::vec::Vec<UpdateStep>,
+    /// How long it took.
+    #[serde(rename = "durationMs")]
+    pub duration_ms: u64,
+}
+impl UpdateOutcome {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        status: UpdateStatus,
+        mode: UpdateMode,
+        steps: ::std::vec::Vec<UpdateStep>,
+        duration_ms: u64,
+    ) -> Self {
+        Self {
+            status,
+            mode,
+            root: Default::default(),
+            reason: Default::default(),
+            before: Default::default(),
+            after: Default::default(),
+            steps,
+            duration_ms,
+        }
+    }
+}
+/// What to tell after the restart, and how long things may take.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct UpdateRunParams {
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// What it is told; blank counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<::std::string::String>,
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    #[serde(rename = "restartDelayMs", default, skip_serializing_if = "Option::is_none")]
+    pub restart_delay_ms: Option<u64>,
+    /// Time for each step; at least limits.updateStepMinMs, limits.updateStepDefaultMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+impl UpdateRunParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            session_key: Default::default(),
+            note: Default::default(),
+            restart_delay_ms: Default::default(),
+            timeout_ms: Default::default(),
+        }
+    }
+}
+/// How the update went, and the restart that follows.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UpdateRunResult {
+    /// Always true; says nothing about the update.
+    pub ok: bool,
+    /// How the update went.
+    pub result: UpdateOutcome,
+    /// The planned restart.
+    pub restart: RestartInfo,
+    /// What is told after it; its kind is update.
+    pub sentinel: RestartSentinel,
+}
+impl UpdateRunResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        ok: bool,
+        result: UpdateOutcome,
+        restart: RestartInfo,
+        sentinel: RestartSentinel,
+    ) -> Self {
+        Self {
+            ok,
+            result,
+            restart,
+            sentinel,
+        }
+    }
+}
+/// Done, failed, or not begun.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum UpdateStatus {
+    /// `ok`
+    #[serde(rename = "ok")]
+    Ok,
+    /// `error`
+    #[serde(rename = "error")]
+    Error,
+    /// `skipped`
+    #[serde(rename = "skipped")]
+    Skipped,
+}
+impl UpdateStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+impl ::std::fmt::Display for UpdateStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Ok => f.write_str("ok"),
+            Self::Error => f.write_str("error"),
+            Self::Skipped => f.write_str("skipped"),
+        }
+    }
+}
+impl ::std::str::FromStr for UpdateStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "ok" => Ok(Self::Ok),
+            "error" => Ok(Self::Error),
+            "skipped" => Ok(Self::Skipped),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for UpdateStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for UpdateStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// One command of an update.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UpdateStep {
+    /// What it is for.
+    pub name: ::std::string::String,
+    /// The command.
+    pub command: ::std::string::String,
+    /// Where it ran.
+    pub cwd: ::std::string::String,
+    /// How long it took.
+    #[serde(rename = "durationMs")]
+    pub duration_ms: u64,
+    /// Its exit code; null when it did not end by itself.
+    #[serde(rename = "exitCode")]
+    pub exit_code: Option<i64>,
+    /// End of its output, cut to limits.updateLogChars; null or absent when there was none.
+    #[serde(rename = "stdoutTail", default, skip_serializing_if = "Option::is_none")]
+    pub stdout_tail: Option<::std::string::String>,
+    /// End of its complaints, cut likewise; null or absent when there were none.
+    #[serde(rename = "stderrTail", default, skip_serializing_if = "Option::is_none")]
+    pub stderr_tail: Option<::std::string::String>,
+}
+impl UpdateStep {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: ::std::string::String,
+        command: ::std::string::String,
+        cwd: ::std::string::String,
+        duration_ms: u64,
+        exit_code: Option<i64>,
+    ) -> Self {
+        Self {
+            name,
+            command,
+            cwd,
+            duration_ms,
+            exit_code,
+            stdout_tail: Default::default(),
+            stderr_tail: Default::default(),
+        }
+    }
+}
+/// What is or was installed.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct UpdateVersion {
+    /// Its commit; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha: Option<::std::string::String>,
+    /// Its version; null when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<::std::string::String>,
+}
+impl UpdateVersion {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            sha: Default::default(),
+            version: Default::default(),
+        }
+    }
+}
+/// Never refused: only days is looked at, and what is no number counts as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct UsageCostParams {
+    /// How many days, today among them: a number, or one as text. Rounded down, at least 1; limits.usageDaysDefault when absent or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<::serde_json::Value>,
+}
+impl<'de> ::serde::Deserialize<'de> for UsageCostParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self { days: members.take("days") })
+    }
+}
+/// Use of models in a span of days.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageCostResult {
+    /// When it was counted.
+    #[serde(rename = "updatedAt")]
+    pub updated_at: u64,
+    /// How many days were looked at.
+    pub days: u64,
+    /// Each day with use, oldest first.
+    pub daily: ::std::vec::Vec<UsageDay>,
+    /// All days together.
+    pub totals: UsageTotals,
+}
+impl UsageCostResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        updated_at: u64,
+        days: u64,
+        daily: ::std::vec::Vec<UsageDay>,
+        totals: UsageTotals,
+    ) -> Self {
+        Self {
+            updated_at,
+            days,
+            daily,
+            totals,
+        }
+    }
+}
+/// Use of models on one day.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageDay {
+    /// The day as YYYY-MM-DD, in the gateway's time zone.
+    pub date: ::std::string::String,
+    /// Tokens read.
+    pub input: u64,
+    /// Tokens written.
+    pub output: u64,
+    /// Tokens read from the provider's cache.
+    #[serde(rename = "cacheRead")]
+    pub cache_read: u64,
+    /// Tokens written to the provider's cache.
+    #[serde(rename = "cacheWrite")]
+    pub cache_write: u64,
+    /// All of them.
+    #[serde(rename = "totalTokens")]
+    pub total_tokens: u64,
+    /// What they cost, in US dollars.
+    #[serde(rename = "totalCost")]
+    pub total_cost: f64,
+    /// Messages whose cost is unknown and so not in the sum.
+    #[serde(rename = "missingCostEntries")]
+    pub missing_cost_entries: u64,
+}
+impl UsageDay {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        date: ::std::string::String,
+        input: u64,
+        output: u64,
+        cache_read: u64,
+        cache_write: u64,
+        total_tokens: u64,
+        total_cost: f64,
+        missing_cost_entries: u64,
+    ) -> Self {
+        Self {
+            date,
+            input,
+            output,
+            cache_read,
+            cache_write,
+            total_tokens,
+            total_cost,
+            missing_cost_entries,
+        }
+    }
+}
+/// One provider's quotas.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageProvider {
+    /// Which provider, such as anthropic, github-copilot or openai-codex.
+    pub provider: ::std::string::String,
+    /// Its name for people.
+    #[serde(rename = "displayName")]
+    pub display_name: ::std::string::String,
+    /// Its quotas; empty when it failed to tell.
+    pub windows: ::std::vec::Vec<UsageWindow>,
+    /// The account's plan, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<::std::string::String>,
+    /// Why it did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+}
+impl UsageProvider {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        provider: ::std::string::String,
+        display_name: ::std::string::String,
+        windows: ::std::vec::Vec<UsageWindow>,
+    ) -> Self {
+        Self {
+            provider,
+            display_name,
+            windows,
+            plan: Default::default(),
+            error: Default::default(),
+        }
+    }
+}
+/// The providers' quotas.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageStatusResult {
+    /// When they were asked.
+    #[serde(rename = "updatedAt")]
+    pub updated_at: u64,
+    /// Every provider that was asked; one that only lacks credentials is left out.
+    pub providers: ::std::vec::Vec<UsageProvider>,
+}
+impl UsageStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(updated_at: u64, providers: ::std::vec::Vec<UsageProvider>) -> Self {
+        Self { updated_at, providers }
+    }
+}
+/// Use of models in a whole span.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageTotals {
+    /// Tokens read.
+    pub input: u64,
+    /// Tokens written.
+    pub output: u64,
+    /// Tokens read from the provider's cache.
+    #[serde(rename = "cacheRead")]
+    pub cache_read: u64,
+    /// Tokens written to the provider's cache.
+    #[serde(rename = "cacheWrite")]
+    pub cache_write: u64,
+    /// All of them.
+    #[serde(rename = "totalTokens")]
+    pub total_tokens: u64,
+    /// What they cost, in US dollars.
+    #[serde(rename = "totalCost")]
+    pub total_cost: f64,
+    /// Messages whose cost is unknown and so not in the sum.
+    #[serde(rename = "missingCostEntries")]
+    pub missing_cost_entries: u64,
+}
+impl UsageTotals {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        input: u64,
+        output: u64,
+        cache_read: u64,
+        cache_write: u64,
+        total_tokens: u64,
+        total_cost: f64,
+        missing_cost_entries: u64,
+    ) -> Self {
+        Self {
+            input,
+            output,
+            cache_read,
+            cache_write,
+            total_tokens,
+            total_cost,
+            missing_cost_entries,
+        }
+    }
+}
+/// One quota: so much in a span of time.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct UsageWindow {
+    /// Which span, such as 5h or Week.
+    pub label: ::std::string::String,
+    /// Share that is used, in percent.
+    #[serde(rename = "usedPercent")]
+    pub used_percent: f64,
+    /// When it begins anew; absent when unknown.
+    #[serde(rename = "resetAt", default, skip_serializing_if = "Option::is_none")]
+    pub reset_at: Option<u64>,
+}
+impl UsageWindow {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(label: ::std::string::String, used_percent: f64) -> Self {
+        Self {
+            label,
+            used_percent,
+            reset_at: Default::default(),
+        }
+    }
+}
+/// The words. Not validated but for triggers, which must be a list: else voiceWakeTriggersRequired.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoiceWakeSetParams {
+    /// The words. Trimmed; what is blank or no text is left out; the first limits.voiceWakeTriggers are kept, each cut to limits.voiceWakeTriggerChars. None left: the defaults return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggers: Option<::std::vec::Vec<::serde_json::Value>>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoiceWakeSetParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            triggers: members.take("triggers"),
+        })
+    }
+}
+/// The words that wake a listening device, at most limits.voiceWakeTriggers.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoiceWakeTriggers {
+    /// The words as they were given, perhaps one twice; never none.
+    pub triggers: ::std::vec::Vec<crate::rt::NonEmptyString>,
+}
+impl VoiceWakeTriggers {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(triggers: ::std::vec::Vec<crate::rt::NonEmptyString>) -> Self {
+        Self { triggers }
+    }
+}
+/// The message was said and answered.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallContinueResult {
+    /// Always true.
+    pub success: bool,
+    /// What the other one said; absent when nothing was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<::std::string::String>,
+}
+impl VoicecallContinueResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(success: bool) -> Self {
+        Self {
+            success,
+            transcript: Default::default(),
+        }
+    }
+}
+/// Checked by hand, like VoicecallInitiateParams.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallEndParams {
+    /// The call; must not be blank.
+    #[serde(rename = "callId", default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallEndParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            call_id: members.take("callId"),
+        })
+    }
+}
+/// What went wrong, beside an error with the same words.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallFailure {
+    /// What went wrong.
+    pub error: ::std::string::String,
+}
+impl VoicecallFailure {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(error: ::std::string::String) -> Self {
+        Self { error }
+    }
+}
+/// Checked by hand: texts are trimmed, members of a wrong type count as absent, and the plugin answers in its own words.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallInitiateParams {
+    /// What to say; must not be blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+    /// Number to call; the plugin's own when blank or absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<::std::string::String>,
+    /// What follows the message; as the plugin is set when absent or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<VoicecallMode>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallInitiateParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            message: members.take("message"),
+            to: members.take("to"),
+            mode: members.take("mode"),
+        })
+    }
+}
+/// Say the message and hang up, or stay and talk.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum VoicecallMode {
+    /// `notify`
+    #[serde(rename = "notify")]
+    Notify,
+    /// `conversation`
+    #[serde(rename = "conversation")]
+    Conversation,
+}
+impl VoicecallMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notify => "notify",
+            Self::Conversation => "conversation",
+        }
+    }
+}
+impl ::std::fmt::Display for VoicecallMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Notify => f.write_str("notify"),
+            Self::Conversation => f.write_str("conversation"),
+        }
+    }
+}
+impl ::std::str::FromStr for VoicecallMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "notify" => Ok(Self::Notify),
+            "conversation" => Ok(Self::Conversation),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for VoicecallMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for VoicecallMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Checked by hand, like VoicecallInitiateParams.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallSayParams {
+    /// The call; must not be blank.
+    #[serde(rename = "callId", default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<::std::string::String>,
+    /// What to say; must not be blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallSayParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            call_id: members.take("callId"),
+            message: members.take("message"),
+        })
+    }
+}
+/// Checked by hand, like VoicecallInitiateParams.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallStartParams {
+    /// Number to call; must not be blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<::std::string::String>,
+    /// What to say; blank counts as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallStartParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            to: members.take("to"),
+            message: members.take("message"),
+        })
+    }
+}
+/// The call is under way.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallStartResult {
+    /// Names the call.
+    #[serde(rename = "callId")]
+    pub call_id: ::std::string::String,
+    /// Always true.
+    pub initiated: bool,
+}
+impl VoicecallStartResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(call_id: ::std::string::String, initiated: bool) -> Self {
+        Self { call_id, initiated }
+    }
+}
+/// Checked by hand, like VoicecallInitiateParams. One of the two is needed; callId, if it is a text at all, goes first.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct VoicecallStatusParams {
+    /// The call, by our name or the telephone service's.
+    #[serde(rename = "callId", default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<::std::string::String>,
+    /// The same, as older clients call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for VoicecallStatusParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            call_id: members.take("callId"),
+            sid: members.take("sid"),
+        })
+    }
+}
+/// Whether the call is known, and how it is.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallStatusResult {
+    /// Whether it is known.
+    pub found: bool,
+    /// The plugin's record of it; absent when unknown. Open, since it is the plugin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<::serde_json::Map<::std::string::String, ::serde_json::Value>>,
+}
+impl VoicecallStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(found: bool) -> Self {
+        Self {
+            found,
+            call: Default::default(),
+        }
+    }
+}
+/// It was done.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct VoicecallSuccess {
+    /// Always true.
+    pub success: bool,
+}
+impl VoicecallSuccess {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(success: bool) -> Self {
+        Self { success }
+    }
+}
+/// Whether the agent sees it at once or when it wakes anyway.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WakeMode {
+    /// `now`
+    #[serde(rename = "now")]
+    Now,
+    /// `next-heartbeat`
+    #[serde(rename = "next-heartbeat")]
+    NextHeartbeat,
+}
+impl WakeMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::NextHeartbeat => "next-heartbeat",
+        }
+    }
+}
+impl ::std::fmt::Display for WakeMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Now => f.write_str("now"),
+            Self::NextHeartbeat => f.write_str("next-heartbeat"),
+        }
+    }
+}
+impl ::std::str::FromStr for WakeMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "now" => Ok(Self::Now),
+            "next-heartbeat" => Ok(Self::NextHeartbeat),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WakeMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WakeMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// What to note, and how urgent it is.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WakeParams {
+    /// How urgent it is.
+    pub mode: WakeMode,
+    /// The text. One of blanks is answered ok false.
+    pub text: crate::rt::NonEmptyString,
+}
+impl WakeParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(mode: WakeMode, text: crate::rt::NonEmptyString) -> Self {
+        Self { mode, text }
+    }
+}
+/// Whether anything was noted.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WakeResult {
+    /// false for a text of blanks, which is not noted.
+    pub ok: bool,
+}
+impl WakeResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ok: bool) -> Self {
+        Self { ok }
+    }
+}
+/// Which account, and how.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct WebLoginStartParams {
+    /// true: link anew even where an account is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+    /// Time for the code to appear; at least limits.webLoginQrMinMs, limits.webLoginQrDefaultMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// true: log more of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbose: Option<bool>,
+    /// Which account; the default one when absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+}
+impl WebLoginStartParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            force: Default::default(),
+            timeout_ms: Default::default(),
+            verbose: Default::default(),
+            account_id: Default::default(),
+        }
+    }
+}
+/// The code to scan, or why there is none.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WebLoginStartResult {
+    /// What to do, or what went wrong; for people.
+    pub message: ::std::string::String,
+    /// The code as a data:image/png;base64 URL. Absent when an account is linked already or there was no code in time. Who scans it links an account, so it counts as a secret.
+    #[serde(rename = "qrDataUrl", default, skip_serializing_if = "Option::is_none")]
+    pub qr_data_url: Option<crate::rt::SecretString>,
+}
+impl WebLoginStartResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(message: ::std::string::String) -> Self {
+        Self {
+            message,
+            qr_data_url: Default::default(),
+        }
+    }
+}
+/// Which account, and how long.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct WebLoginWaitParams {
+    /// Time to wait; at least limits.webLoginWaitMinMs, limits.webLoginWaitDefaultMs when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Which account; the default one when absent.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+}
+impl WebLoginWaitParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            timeout_ms: Default::default(),
+            account_id: Default::default(),
+        }
+    }
+}
+/// Whether the account is linked now.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WebLoginWaitResult {
+    /// Whether it is; false when the time ran out, it failed, or no login was open.
+    pub connected: bool,
+    /// How it went; for people.
+    pub message: ::std::string::String,
+}
+impl WebLoginWaitResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(connected: bool, message: ::std::string::String) -> Self {
+        Self { connected, message }
+    }
+}
+/// An answer to one step.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardAnswer {
+    /// The step; must be the present one.
+    #[serde(rename = "stepId")]
+    pub step_id: crate::rt::NonEmptyString,
+    /// confirm: anything, taken as yes or no. text: a string, or a number or boolean to be made one. select: an option's value. multiselect: a list of them. note: absent. May be a secret: never log it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<::serde_json::Value>,
+}
+impl WizardAnswer {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(step_id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            step_id,
+            value: Default::default(),
+        }
+    }
+}
+/// Which wizard.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardCancelParams {
+    /// The wizard.
+    #[serde(rename = "sessionId")]
+    pub session_id: crate::rt::NonEmptyString,
+}
+impl WizardCancelParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: crate::rt::NonEmptyString) -> Self {
+        Self { session_id }
+    }
+}
+/// The gateway, or the client; the gateway always says client.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WizardExecutor {
+    /// `gateway`
+    #[serde(rename = "gateway")]
+    Gateway,
+    /// `client`
+    #[serde(rename = "client")]
+    Client,
+}
+impl WizardExecutor {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Client => "client",
+        }
+    }
+}
+impl ::std::fmt::Display for WizardExecutor {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Gateway => f.write_str("gateway"),
+            Self::Client => f.write_str("client"),
+        }
+    }
+}
+impl ::std::str::FromStr for WizardExecutor {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "gateway" => Ok(Self::Gateway),
+            "client" => Ok(Self::Client),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WizardExecutor {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WizardExecutor {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// A gateway on this machine, or a client of one elsewhere.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WizardMode {
+    /// `local`
+    #[serde(rename = "local")]
+    Local,
+    /// `remote`
+    #[serde(rename = "remote")]
+    Remote,
+}
+impl WizardMode {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}
+impl ::std::fmt::Display for WizardMode {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Local => f.write_str("local"),
+            Self::Remote => f.write_str("remote"),
+        }
+    }
+}
+impl ::std::str::FromStr for WizardMode {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "local" => Ok(Self::Local),
+            "remote" => Ok(Self::Remote),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WizardMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WizardMode {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which wizard, and the answer.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardNextParams {
+    /// The wizard.
+    #[serde(rename = "sessionId")]
+    pub session_id: crate::rt::NonEmptyString,
+    /// Answer to the present step; absent to see it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<WizardAnswer>,
+}
+impl WizardNextParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            session_id,
+            answer: Default::default(),
+        }
+    }
+}
+/// The step that follows, or the end.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardNextResult {
+    /// Whether it has ended.
+    pub done: bool,
+    /// The present step; absent when done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<WizardStep>,
+    /// How it is. Always sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<WizardRunStatus>,
+    /// Why it failed or was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+}
+impl WizardNextResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(done: bool) -> Self {
+        Self {
+            done,
+            step: Default::default(),
+            status: Default::default(),
+            error: Default::default(),
+        }
+    }
+}
+/// It goes on, came to its end, was cancelled, failed.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WizardRunStatus {
+    /// `running`
+    #[serde(rename = "running")]
+    Running,
+    /// `done`
+    #[serde(rename = "done")]
+    Done,
+    /// `cancelled`
+    #[serde(rename = "cancelled")]
+    Cancelled,
+    /// `error`
+    #[serde(rename = "error")]
+    Error,
+}
+impl WizardRunStatus {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Error => "error",
+        }
+    }
+}
+impl ::std::fmt::Display for WizardRunStatus {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Running => f.write_str("running"),
+            Self::Done => f.write_str("done"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Error => f.write_str("error"),
+        }
+    }
+}
+impl ::std::str::FromStr for WizardRunStatus {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "running" => Ok(Self::Running),
+            "done" => Ok(Self::Done),
+            "cancelled" => Ok(Self::Cancelled),
+            "error" => Ok(Self::Error),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WizardRunStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WizardRunStatus {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// What is known beforehand.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct WizardStartParams {
+    /// Where the gateway is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<WizardMode>,
+    /// Folder for the agent's work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<::std::string::String>,
+}
+impl WizardStartParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            mode: Default::default(),
+            workspace: Default::default(),
+        }
+    }
+}
+/// The wizard runs; its first step.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStartResult {
+    /// Names the wizard in the calls that follow.
+    #[serde(rename = "sessionId")]
+    pub session_id: crate::rt::NonEmptyString,
+    /// Whether it has ended.
+    pub done: bool,
+    /// The present step; absent when done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<WizardStep>,
+    /// How it is. Always sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<WizardRunStatus>,
+    /// Why it failed or was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+}
+impl WizardStartResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: crate::rt::NonEmptyString, done: bool) -> Self {
+        Self {
+            session_id,
+            done,
+            step: Default::default(),
+            status: Default::default(),
+            error: Default::default(),
+        }
+    }
+}
+/// Which wizard.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStatusParams {
+    /// The wizard.
+    #[serde(rename = "sessionId")]
+    pub session_id: crate::rt::NonEmptyString,
+}
+impl WizardStatusParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(session_id: crate::rt::NonEmptyString) -> Self {
+        Self { session_id }
+    }
+}
+/// How a wizard is.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStatusResult {
+    /// How it is.
+    pub status: WizardRunStatus,
+    /// Why it failed; texts.wizardCancelled when it was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<::std::string::String>,
+}
+impl WizardStatusResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(status: WizardRunStatus) -> Self {
+        Self {
+            status,
+            error: Default::default(),
+        }
+    }
+}
+/// Something to show or to ask.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStep {
+    /// Which step; the answer names it.
+    pub id: crate::rt::NonEmptyString,
+    /// What kind of step.
+    #[serde(rename = "type")]
+    pub type_: WizardStepType,
+    /// Heading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<::std::string::String>,
+    /// What is shown or asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<::std::string::String>,
+    /// select, multiselect: what to choose from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<::std::vec::Vec<WizardStepOption>>,
+    /// What stands there at first. confirm: a boolean. text: a string. select: an option's value. multiselect: a list of them.
+    #[serde(rename = "initialValue", default, skip_serializing_if = "Option::is_none")]
+    pub initial_value: Option<::serde_json::Value>,
+    /// text: an example to show while it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<::std::string::String>,
+    /// text: whether the answer is a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<bool>,
+    /// Who carries the step out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<WizardExecutor>,
+}
+impl WizardStep {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(id: crate::rt::NonEmptyString, type_: WizardStepType) -> Self {
+        Self {
+            id,
+            type_,
+            title: Default::default(),
+            message: Default::default(),
+            options: Default::default(),
+            initial_value: Default::default(),
+            placeholder: Default::default(),
+            sensitive: Default::default(),
+            executor: Default::default(),
+        }
+    }
+}
+/// Something to choose.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct WizardStepOption {
+    /// What the answer carries; a string, number or boolean.
+    pub value: ::serde_json::Value,
+    /// Its name for people.
+    pub label: crate::rt::NonEmptyString,
+    /// More about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<::std::string::String>,
+}
+impl WizardStepOption {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(value: ::serde_json::Value, label: crate::rt::NonEmptyString) -> Self {
+        Self {
+            value,
+            label,
+            hint: Default::default(),
+        }
+    }
+}
+/// Something to read, one of several, a line of text, yes or no, some of several; progress and action are part of the protocol, the gateway sends none.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum WizardStepType {
+    /// `note`
+    #[serde(rename = "note")]
+    Note,
+    /// `select`
+    #[serde(rename = "select")]
+    Select,
+    /// `text`
+    #[serde(rename = "text")]
+    Text,
+    /// `confirm`
+    #[serde(rename = "confirm")]
+    Confirm,
+    /// `multiselect`
+    #[serde(rename = "multiselect")]
+    Multiselect,
+    /// `progress`
+    #[serde(rename = "progress")]
+    Progress,
+    /// `action`
+    #[serde(rename = "action")]
+    Action,
+}
+impl WizardStepType {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Select => "select",
+            Self::Text => "text",
+            Self::Confirm => "confirm",
+            Self::Multiselect => "multiselect",
+            Self::Progress => "progress",
+            Self::Action => "action",
+        }
+    }
+}
+impl ::std::fmt::Display for WizardStepType {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Note => f.write_str("note"),
+            Self::Select => f.write_str("select"),
+            Self::Text => f.write_str("text"),
+            Self::Confirm => f.write_str("confirm"),
+            Self::Multiselect => f.write_str("multiselect"),
+            Self::Progress => f.write_str("progress"),
+            Self::Action => f.write_str("action"),
+        }
+    }
+}
+impl ::std::str::FromStr for WizardStepType {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "note" => Ok(Self::Note),
+            "select" => Ok(Self::Select),
+            "text" => Ok(Self::Text),
+            "confirm" => Ok(Self::Confirm),
+            "multiselect" => Ok(Self::Multiselect),
+            "progress" => Ok(Self::Progress),
+            "action" => Ok(Self::Action),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for WizardStepType {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for WizardStepType {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
     }
 }
 /// Error types.

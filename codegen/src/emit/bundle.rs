@@ -31,6 +31,7 @@ pub fn bundle(model: &Model) -> Value {
                     first,
                     last,
                     failure,
+                    ..
                 } => {
                     entry["stages"] = json!([first, last]);
                     if let Some(failure) = failure {

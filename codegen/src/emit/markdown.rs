@@ -236,6 +236,7 @@ fn method_section(model: &Model, method: &Method, page: &mut Page) {
             first,
             last,
             failure,
+            ..
         } => {
             facts.push(vec!["first response".into(), definition_link(first)]);
             facts.push(vec![

@@ -265,7 +265,10 @@ impl Reader {
                 nullable: false,
             };
         };
-        if first.get("when").is_none() || !matches!(last.get("final"), Some(Tree::Bool(true))) {
+        let when = members(first.get("when"))
+            .first()
+            .and_then(|(member, value)| Some((member.clone(), value.as_str()?.to_owned())));
+        if when.is_none() || !matches!(last.get("final"), Some(Tree::Bool(true))) {
             self.wrong(
                 &place,
                 "the stages cannot be told apart",
@@ -274,6 +277,7 @@ impl Reader {
         }
         Outcome::Staged {
             first: self.definition_at(file, &place.at(0), first, "payload"),
+            when: when.unwrap_or_default(),
             last: self.definition_at(file, &place.at(1), last, "payload"),
             failure: last
                 .get("failure")

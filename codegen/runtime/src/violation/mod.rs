@@ -193,6 +193,14 @@ impl Walk {
             // Beyond 64 bits, so beyond any bounds.
             None => (float > 0.0, float < 0.0),
         };
+        if min == max {
+            // One value alone is a constant: the original words it so.
+            return if above || below {
+                self.fail("const", format_args!("must be equal to constant"))
+            } else {
+                fits
+            };
+        }
         if above {
             fits = self.fail("maximum", format_args!("must be <= {max}"));
         }

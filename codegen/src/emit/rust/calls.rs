@@ -291,6 +291,7 @@ fn output(method: &Method) -> TokenStream {
             first,
             last,
             failure,
+            ..
         } => {
             let (first, last) = (ident(first), ident(last));
             let failure = failure.as_ref().map_or(quote!(rt::NoPayload), |failure| {

@@ -524,10 +524,21 @@ fn inner_option(ty: &syn::Type) -> Option<syn::Type> {
     }
 }
 
-/// `new(required members in schema order)`; tags have their one value, everything else is absent.
+/// `new(required members in schema order)`, of a map the map; tags have their one value, everything else is absent.
 fn constructor(model: &Model, item: &ItemStruct, list: &[Member]) -> Item {
     let name = &item.ident;
     let fields: Vec<&syn::Field> = item.fields.iter().collect();
+    if let syn::Fields::Unnamed(unnamed) = &item.fields {
+        let ty = unnamed.unnamed.iter().map(|field| &field.ty);
+        return parse_quote! {
+            impl #name {
+                /// What is in it.
+                pub fn new(members: #(#ty)*) -> Self {
+                    Self(members)
+                }
+            }
+        };
+    }
     let by_member = |member: &Member| {
         fields
             .iter()

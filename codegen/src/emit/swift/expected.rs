@@ -19,15 +19,25 @@ pub(super) enum Loose {
 const LOOSE: &[(&str, Loose)] = &[
     ("AgentEventData", Loose::Dictionary),
     ("AgentStream", Loose::Text),
+    ("ChannelMeta", Loose::Dictionary),
     ("ChatMessage", Loose::Anything),
     ("ConnectAuth", Loose::Dictionary),
     ("ConnectClient", Loose::Dictionary),
     ("ConnectDevice", Loose::Dictionary),
+    ("ExecApprovalsAgent", Loose::Dictionary),
+    ("ExecApprovalsDefaults", Loose::Dictionary),
+    ("ExecApprovalsEntry", Loose::Dictionary),
+    ("ExecApprovalsFile", Loose::Dictionary),
+    ("ExecApprovalsShownFile", Loose::Dictionary),
+    ("ExecApprovalsShownSocket", Loose::Dictionary),
+    ("ExecApprovalsSocket", Loose::Dictionary),
     ("HelloAuth", Loose::Dictionary),
     ("HelloFeatures", Loose::Dictionary),
     ("HelloServer", Loose::Dictionary),
+    ("PairDecision", Loose::Text),
     ("Policy", Loose::Dictionary),
     ("SessionDefaults", Loose::Dictionary),
+    ("WizardStepOption", Loose::Dictionary),
 ];
 
 /// Members that apps read as if they were always there.

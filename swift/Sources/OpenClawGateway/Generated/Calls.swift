@@ -19,11 +19,445 @@ extension GatewayTransport {
         try await call(.status, params)
     }
 
+    /// `logs.tail`: The end of the log, or what came since a cursor.
+    ///
+    /// Without cursor the last maxBytes are read; a cursor reads on from there. A piece that begins inside a
+    /// line drops that line. A last line that is still being written is returned as far as it is, and the
+    /// cursor passes it. Where today's file does not exist, the newest of its folder is read; where there is
+    /// none, the answer is empty.
+    ///
+    /// Needs `operator.read`.
+    public func logsTail(_ params: Gateway.LogsTailParams = .init()) async throws -> Gateway.LogsTailResult {
+        try await call(.logsTail, params)
+    }
+
+    /// `channels.status`: Every loaded channel with its accounts and how they are.
+    ///
+    /// With probe each configured account asks its service first, one after the other, each within timeoutMs;
+    /// lastProbeAt tells that it did.
+    ///
+    /// Needs `operator.read`.
+    public func channelsStatus(_ params: Gateway.ChannelsStatusParams = .init()) async throws -> Gateway.ChannelsStatusResult {
+        try await call(.channelsStatus, params)
+    }
+
+    /// `channels.logout`: Stops an account and forgets its login.
+    ///
+    /// The account is stopped first. A channel that is not loaded is no channel.
+    ///
+    /// Needs `operator.admin`.
+    public func channelsLogout(_ params: Gateway.ChannelsLogoutParams) async throws -> Gateway.ChannelsLogoutResult {
+        try await call(.channelsLogout, params)
+    }
+
+    /// `web.login.start`: Begins to link an account by a QR code that a person scans.
+    ///
+    /// Not in features unless a loaded channel links that way (WhatsApp). The account is stopped first. An
+    /// open login younger than limits.webLoginTtlMs gives its code again. What goes wrong with the service is
+    /// told in message, not as an error.
+    ///
+    /// Needs `operator.admin`.
+    public func webLoginStart(_ params: Gateway.WebLoginStartParams = .init()) async throws -> Gateway.WebLoginStartResult {
+        try await call(.webLoginStart, params)
+    }
+
+    /// `web.login.wait`: Waits until the code is scanned, then starts the account.
+    ///
+    /// Not in features unless a loaded channel links that way.
+    ///
+    /// Needs `operator.admin`.
+    public func webLoginWait(_ params: Gateway.WebLoginWaitParams = .init()) async throws -> Gateway.WebLoginWaitResult {
+        try await call(.webLoginWait, params)
+    }
+
+    /// `usage.status`: How much of each model provider's quota is used.
+    ///
+    /// Only providers with credentials are asked, each within limits.usageProviderMs; one that does not
+    /// answer within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error.
+    ///
+    /// Needs `operator.read`.
+    public func usageStatus(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.UsageStatusResult {
+        try await call(.usageStatus, params)
+    }
+
+    /// `usage.cost`: Tokens and cost of the last days, day by day.
+    ///
+    /// Counts the assistant's messages with usage in the default agent's transcripts, from the present time
+    /// of day days - 1 days ago. An answer is kept for limits.usageCostCacheMs, and the old one is given
+    /// while it is renewed.
+    ///
+    /// Needs `operator.read`.
+    public func usageCost(_ params: Gateway.UsageCostParams = .init()) async throws -> Gateway.UsageCostResult {
+        try await call(.usageCost, params)
+    }
+
+    /// `tts.status`: Whether replies are spoken, and by whom.
+    ///
+    /// What a person chose over this protocol goes before the config. Without either the first of openai,
+    /// elevenlabs and edge that has what it needs is used.
+    ///
+    /// Needs `operator.read`.
+    public func ttsStatus(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.TtsStatusResult {
+        try await call(.ttsStatus, params)
+    }
+
+    /// `tts.providers`: The services that can speak, with their models and voices.
+    ///
+    /// Needs `operator.read`.
+    public func ttsProviders(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.TtsProvidersResult {
+        try await call(.ttsProviders, params)
+    }
+
+    /// `tts.enable`: Speaks every reply from now on.
+    ///
+    /// Needs `operator.write`.
+    public func ttsEnable(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.TtsSwitchResult {
+        try await call(.ttsEnable, params)
+    }
+
+    /// `tts.disable`: Speaks no reply from now on.
+    ///
+    /// Needs `operator.write`.
+    public func ttsDisable(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.TtsSwitchResult {
+        try await call(.ttsDisable, params)
+    }
+
+    /// `tts.setProvider`: Chooses the service that speaks.
+    ///
+    /// Whether it has what it needs is not checked here; see tts.status.
+    ///
+    /// Needs `operator.write`.
+    public func ttsSetProvider(_ params: Gateway.TtsSetProviderParams = .init()) async throws -> Gateway.TtsSetProviderResult {
+        try await call(.ttsSetProvider, params)
+    }
+
+    /// `tts.convert`: Speaks a text into a file on the gateway's machine.
+    ///
+    /// Where the chosen service fails the others are tried, in the order of tts.status. The file is removed
+    /// after limits.ttsAudioTtlMs.
+    ///
+    /// Needs `operator.write`.
+    public func ttsConvert(_ params: Gateway.TtsConvertParams = .init()) async throws -> Gateway.TtsConvertResult {
+        try await call(.ttsConvert, params)
+    }
+
+    /// `config.get`: The config file as it is, as it counts, and what is wrong with it.
+    ///
+    /// Secrets are shown as they stand, since people edit the text; therefore it takes the admin scope.
+    ///
+    /// Needs `operator.admin`.
+    public func configGet(_ params: Gateway.ConfigGetParams = .init()) async throws -> Gateway.ConfigSnapshot {
+        try await call(.configGet, params)
+    }
+
+    /// `config.schema`: A JSON Schema of the config file, with hints for forms.
+    ///
+    /// Needs `operator.admin`.
+    public func configSchema(_ params: Gateway.ConfigSchemaParams = .init()) async throws -> Gateway.ConfigSchemaResponse {
+        try await call(.configSchema, params)
+    }
+
+    /// `config.set`: Replaces the config file.
+    ///
+    /// baseHash must be the hash of config.get as soon as a file exists. No restart is planned here, but the
+    /// watcher of the file may find one necessary.
+    ///
+    /// Needs `operator.admin`.
+    public func configSet(_ params: Gateway.ConfigSetParams) async throws -> Gateway.ConfigSetResult {
+        try await call(.configSet, params)
+    }
+
+    /// `config.patch`: Changes parts of the config file and restarts the gateway.
+    ///
+    /// raw is a merge patch: null removes a member, lists are replaced. It is laid over the text of the file,
+    /// so that neither defaults nor the values of variables get written into it. baseHash as for config.set.
+    ///
+    /// Needs `operator.admin`.
+    public func configPatch(_ params: Gateway.ConfigPatchParams) async throws -> Gateway.ConfigWriteRestart {
+        try await call(.configPatch, params)
+    }
+
+    /// `config.apply`: Replaces the config file and restarts the gateway.
+    ///
+    /// baseHash as for config.set.
+    ///
+    /// Needs `operator.admin`.
+    public func configApply(_ params: Gateway.ConfigApplyParams) async throws -> Gateway.ConfigWriteRestart {
+        try await call(.configApply, params)
+    }
+
+    /// `exec.approvals.get`: The standing rules of this machine.
+    ///
+    /// Missing rules are made, unreadable ones replaced by empty ones, entries get their ids; so they always
+    /// exist. The token of the approval socket is never shown.
+    ///
+    /// Needs `operator.admin`.
+    public func execApprovalsGet(_ params: Gateway.ExecApprovalsGetParams = .init()) async throws -> Gateway.ExecApprovalsSnapshot {
+        try await call(.execApprovalsGet, params)
+    }
+
+    /// `exec.approvals.set`: Replaces the standing rules of this machine.
+    ///
+    /// Whoever writes proves by baseHash what they have read: execApprovalsHashRequired,
+    /// execApprovalsHashUnavailable, execApprovalsChanged. Rules of the agent default are merged into those
+    /// of main.
+    ///
+    /// Needs `operator.admin`.
+    public func execApprovalsSet(_ params: Gateway.ExecApprovalsSetParams) async throws -> Gateway.ExecApprovalsSnapshot {
+        try await call(.execApprovalsSet, params)
+    }
+
+    /// `exec.approvals.node.get`: The standing rules of a node.
+    ///
+    /// Runs system.execApprovals.get there, whatever commands are allowed to it, within
+    /// limits.nodeInvokeTimeoutMs. Errors of the node carry NodeErrorDetails.
+    ///
+    /// Needs `operator.admin`.
+    public func execApprovalsNodeGet(_ params: Gateway.ExecApprovalsNodeGetParams) async throws -> JSONValue {
+        try await call(.execApprovalsNodeGet, params)
+    }
+
+    /// `exec.approvals.node.set`: Replaces the standing rules of a node.
+    ///
+    /// Runs system.execApprovals.set there with file and baseHash, whatever commands are allowed to it,
+    /// within limits.nodeInvokeTimeoutMs. The node judges both. Errors of the node carry NodeErrorDetails.
+    ///
+    /// Needs `operator.admin`.
+    public func execApprovalsNodeSet(_ params: Gateway.ExecApprovalsNodeSetParams) async throws -> JSONValue {
+        try await call(.execApprovalsNodeSet, params)
+    }
+
+    /// `exec.approval.request`: Asks people whether a command may run; answered when one decides or the time
+    /// is over.
+    ///
+    /// The connection stays free for other requests. A caller that leaves does not withdraw the question.
+    /// Nobody is told when the time is over but the caller: clients drop the question at expiresAtMs.
+    ///
+    /// Needs `operator.approvals`.
+    public func execApprovalRequest(_ params: Gateway.ExecApprovalRequestParams) async throws -> Gateway.ExecApprovalRequestResult {
+        try await call(.execApprovalRequest, params)
+    }
+
+    /// `exec.approval.resolve`: Decides whether a command may run; the first decision counts.
+    ///
+    /// Needs `operator.approvals`.
+    public func execApprovalResolve(_ params: Gateway.ExecApprovalResolveParams) async throws -> Gateway.OkResult {
+        try await call(.execApprovalResolve, params)
+    }
+
+    /// `wizard.start`: Starts the wizard and waits for its first step.
+    ///
+    /// The wizard writes config, workspace and credentials as it goes.
+    ///
+    /// Needs `operator.admin`.
+    public func wizardStart(_ params: Gateway.WizardStartParams = .init()) async throws -> Gateway.WizardStartResult {
+        try await call(.wizardStart, params)
+    }
+
+    /// `wizard.next`: Answers the present step and waits for the next.
+    ///
+    /// Without answer the present step is shown again. An answer that the wizard refuses ends it with status
+    /// error. A result that says done forgets the wizard.
+    ///
+    /// Needs `operator.admin`.
+    public func wizardNext(_ params: Gateway.WizardNextParams) async throws -> Gateway.WizardNextResult {
+        try await call(.wizardNext, params)
+    }
+
+    /// `wizard.cancel`: Ends the wizard where it stands and forgets it.
+    ///
+    /// Needs `operator.admin`.
+    public func wizardCancel(_ params: Gateway.WizardCancelParams) async throws -> Gateway.WizardStatusResult {
+        try await call(.wizardCancel, params)
+    }
+
+    /// `wizard.status`: How the wizard is.
+    ///
+    /// A wizard that has ended tells it once and is forgotten; therefore this counts as a write.
+    ///
+    /// Needs `operator.admin`.
+    public func wizardStatus(_ params: Gateway.WizardStatusParams) async throws -> Gateway.WizardStatusResult {
+        try await call(.wizardStatus, params)
+    }
+
+    /// `talk.mode`: Tells everybody that talk mode goes on or off, or what it is doing.
+    ///
+    /// Nothing is kept. From a chat page it needs a connected phone or tablet: else talkNeedsMobileNode.
+    ///
+    /// Needs `operator.write`.
+    public func talkMode(_ params: Gateway.TalkModeParams) async throws -> Gateway.TalkModeState {
+        try await call(.talkMode, params)
+    }
+
+    /// `voicewake.get`: The words that wake a listening device.
+    ///
+    /// Needs `operator.read`.
+    public func voicewakeGet(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.VoiceWakeTriggers {
+        try await call(.voicewakeGet, params)
+    }
+
+    /// `voicewake.set`: Sets the words that wake a listening device, and tells everybody.
+    ///
+    /// Needs `operator.write`.
+    public func voicewakeSet(_ params: Gateway.VoiceWakeSetParams = .init()) async throws -> Gateway.VoiceWakeTriggers {
+        try await call(.voicewakeSet, params)
+    }
+
+    /// `models.list`: Models by provider and name, whether there is a key for them or not.
+    ///
+    /// What the config lists. A list that cannot be read counts as empty.
+    ///
+    /// Needs `operator.read`.
+    public func modelsList(_ params: Gateway.ModelsListParams = .init()) async throws -> Gateway.ModelsListResult {
+        try await call(.modelsList, params)
+    }
+
+    /// `agents.list`: Agents, the default one first, then by id.
+    ///
+    /// Those of the config and the default one; without any in the config, those that have a folder of their
+    /// own. The original also lists the main conversation's name when no agent has it; that is no agent, so
+    /// it is left out.
+    ///
+    /// Needs `operator.read`.
+    public func agentsList(_ params: Gateway.AgentsListParams = .init()) async throws -> Gateway.AgentsListResult {
+        try await call(.agentsList, params)
+    }
+
+    /// `skills.status`: Skills that the default agent finds, with what each needs and what is missing.
+    ///
+    /// Needs `operator.read`.
+    public func skillsStatus(_ params: Gateway.SkillsStatusParams = .init()) async throws -> Gateway.SkillsStatusResult {
+        try await call(.skillsStatus, params)
+    }
+
+    /// `skills.bins`: Programs that the skills of all agents need, for a node to look for. Nodes only: an
+    /// operator is refused, admins too.
+    public func skillsBins(_ params: Gateway.SkillsBinsParams = .init()) async throws -> Gateway.SkillsBinsResult {
+        try await call(.skillsBins, params)
+    }
+
+    /// `skills.install`: Installs what a skill needs, and waits for it.
+    ///
+    /// Runs a package manager or downloads a file, as the chosen option of skills.status says. A failure
+    /// comes as an error with the same payload beside it.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.SkillsInstallResult`: see ``GatewayRefusal/payload(as:)``.
+    public func skillsInstall(_ params: Gateway.SkillsInstallParams) async throws -> Gateway.SkillsInstallResult {
+        try await call(.skillsInstall, params)
+    }
+
+    /// `skills.update`: Changes the settings of a skill in the config.
+    ///
+    /// Needs no base hash, and takes any key, known or not. The config file changes, with all that follows
+    /// from it.
+    ///
+    /// Needs `operator.admin`.
+    public func skillsUpdate(_ params: Gateway.SkillsUpdateParams) async throws -> Gateway.SkillsUpdateResult {
+        try await call(.skillsUpdate, params)
+    }
+
+    /// `update.run`: Updates the gateway and restarts it.
+    ///
+    /// Answers ok also when the update was skipped or failed: result.status tells. A restart is planned
+    /// either way, and restart is always in the answer.
+    ///
+    /// Needs `operator.admin`.
+    public func updateRun(_ params: Gateway.UpdateRunParams = .init()) async throws -> Gateway.UpdateRunResult {
+        try await call(.updateRun, params)
+    }
+
+    /// `sessions.list`: Conversations, newest first.
+    ///
+    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search,
+    /// activeMinutes, limit.
+    ///
+    /// Needs `operator.read`.
+    public func sessionsList(_ params: Gateway.SessionsListParams = .init()) async throws -> Gateway.SessionsListResult {
+        try await call(.sessionsList, params)
+    }
+
+    /// `sessions.preview`: The last words of several conversations.
+    ///
+    /// Needs `operator.read`.
+    public func sessionsPreview(_ params: Gateway.SessionsPreviewParams) async throws -> Gateway.SessionsPreviewResult {
+        try await call(.sessionsPreview, params)
+    }
+
+    /// `sessions.resolve`: The full name of one conversation, found by a name, a session id or a label.
+    ///
+    /// It changes nothing, but no scope below admin has it.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsResolve(_ params: Gateway.SessionsResolveParams = .init()) async throws -> Gateway.SessionsResolveResult {
+        try await call(.sessionsResolve, params)
+    }
+
+    /// `sessions.patch`: Changes settings of a conversation; one that does not exist is made.
+    ///
+    /// Absent members stay, null clears. The first member that is refused ends it, and nothing is changed.
+    /// Level words are accepted in any case and with synonyms, and stored in one form: off clears
+    /// thinkingLevel, reasoningLevel and responseUsage, and is stored as off for verboseLevel and
+    /// elevatedLevel.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsPatch(_ params: Gateway.SessionsPatchParams) async throws -> Gateway.SessionsPatchResult {
+        try await call(.sessionsPatch, params)
+    }
+
+    /// `sessions.reset`: Begins a new transcript in a conversation, with the same settings.
+    ///
+    /// Kept: thinkingLevel, verboseLevel, reasoningLevel, responseUsage, model, contextTokens, sendPolicy,
+    /// label, origin, lastChannel, lastTo. Everything else is gone, chosen models and group names too. The
+    /// old transcript stays where it is, and a run that goes on is not stopped. A conversation that does not
+    /// exist is made.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsReset(_ params: Gateway.SessionsResetParams) async throws -> Gateway.SessionsResetResult {
+        try await call(.sessionsReset, params)
+    }
+
+    /// `sessions.delete`: Removes a conversation. Its run is stopped first, and that of its subagents.
+    ///
+    /// Waits up to limits.sessionDeleteWaitMs for the run to end. Only the default agent's main conversation
+    /// cannot be removed. One that does not exist is no error.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsDelete(_ params: Gateway.SessionsDeleteParams) async throws -> Gateway.SessionsDeleteResult {
+        try await call(.sessionsDelete, params)
+    }
+
+    /// `sessions.compact`: Cuts a transcript to its last lines. Nothing is summarised.
+    ///
+    /// The whole transcript is kept beside it. Token counts are cleared, since nobody knows them any more.
+    ///
+    /// Needs `operator.admin`.
+    public func sessionsCompact(_ params: Gateway.SessionsCompactParams) async throws -> Gateway.SessionsCompactResult {
+        try await call(.sessionsCompact, params)
+    }
+
     /// `last-heartbeat`: The last heartbeat's outcome, null before the first.
     ///
     /// Needs `operator.read`.
     public func lastHeartbeat(_ params: Gateway.IgnoredParams = .init()) async throws -> Gateway.HeartbeatEvent? {
         try await call(.lastHeartbeat, params)
+    }
+
+    /// `set-heartbeats`: Switches all heartbeats on or off until the gateway stops.
+    ///
+    /// Needs `operator.admin`.
+    public func setHeartbeats(_ params: Gateway.SetHeartbeatsParams = .init()) async throws -> Gateway.SetHeartbeatsResult {
+        try await call(.setHeartbeats, params)
+    }
+
+    /// `wake`: Notes a text for the main conversation, and wakes the agent if it is urgent.
+    ///
+    /// Without urgency the text waits for the next heartbeat. The answer does not wait for either.
+    ///
+    /// Needs `operator.write`.
+    public func wake(_ params: Gateway.WakeParams) async throws -> Gateway.WakeResult {
+        try await call(.wake, params)
     }
 
     /// `system-presence`: Who is here.
@@ -38,6 +472,225 @@ extension GatewayTransport {
     /// Needs `operator.admin`.
     public func systemEvent(_ params: Gateway.SystemEventParams = .init()) async throws -> Gateway.OkResult {
         try await call(.systemEvent, params)
+    }
+
+    /// `node.pair.request`: Asks for a node to be paired.
+    ///
+    /// One request a node: a repeat is answered with the first as it was. It waits limits.pairingTtlMs.
+    /// Nothing is approved by itself.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairRequest(_ params: Gateway.NodePairRequestParams) async throws -> Gateway.NodePairRequestResult {
+        try await call(.nodePairRequest, params)
+    }
+
+    /// `node.pair.list`: Nodes that wait for a decision and nodes that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. (The original also shows the tokens.)
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairList(_ params: Gateway.NodePairListParams = .init()) async throws -> Gateway.NodePairListResult {
+        try await call(.nodePairList, params)
+    }
+
+    /// `node.pair.approve`: Pairs a waiting node and makes its token; an older one dies.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairApprove(_ params: Gateway.NodePairApproveParams) async throws -> Gateway.NodePairApproveResult {
+        try await call(.nodePairApprove, params)
+    }
+
+    /// `node.pair.reject`: Refuses a waiting node; it may ask again.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairReject(_ params: Gateway.NodePairRejectParams) async throws -> Gateway.NodePairRejectResult {
+        try await call(.nodePairReject, params)
+    }
+
+    /// `node.pair.verify`: Says whether a token is that of a paired node.
+    ///
+    /// A wrong token and an unknown node are answered alike, and are no error.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodePairVerify(_ params: Gateway.NodePairVerifyParams) async throws -> Gateway.NodePairVerifyResult {
+        try await call(.nodePairVerify, params)
+    }
+
+    /// `node.rename`: Gives a node of this list another name.
+    ///
+    /// Only nodes paired here: one that is paired as a device is unknown.
+    ///
+    /// Needs `operator.pairing`.
+    public func nodeRename(_ params: Gateway.NodeRenameParams) async throws -> Gateway.NodeRenameResult {
+        try await call(.nodeRename, params)
+    }
+
+    /// `device.pair.list`: Devices that wait for a decision and devices that are paired.
+    ///
+    /// Waiting ones newest first, paired ones by latest approval. No token is shown.
+    ///
+    /// Needs `operator.pairing`.
+    public func devicePairList(_ params: Gateway.DevicePairListParams = .init()) async throws -> Gateway.DevicePairListResult {
+        try await call(.devicePairList, params)
+    }
+
+    /// `device.pair.approve`: Admits a waiting device with the role and scopes it asked for.
+    ///
+    /// They are added to what an earlier pairing granted. The role gets a new token, which the device
+    /// receives with its next hello-ok; an older one of that role dies.
+    ///
+    /// Needs `operator.pairing`.
+    public func devicePairApprove(_ params: Gateway.DevicePairApproveParams) async throws -> Gateway.DevicePairApproveResult {
+        try await call(.devicePairApprove, params)
+    }
+
+    /// `device.pair.reject`: Refuses a waiting device; it may ask again.
+    ///
+    /// Needs `operator.pairing`.
+    public func devicePairReject(_ params: Gateway.DevicePairRejectParams) async throws -> Gateway.DevicePairRejectResult {
+        try await call(.devicePairReject, params)
+    }
+
+    /// `device.token.rotate`: Gives a device a new token for a role; the old one dies, revoked or not.
+    ///
+    /// Role and scopes must be granted to the device, and scopes also to the caller: else deviceUnknownRole
+    /// or missingScope. The record of the device stays as it is. (The original takes any role and lets the
+    /// scopes replace those of the device.)
+    ///
+    /// Needs `operator.pairing`.
+    public func deviceTokenRotate(_ params: Gateway.DeviceTokenRotateParams) async throws -> Gateway.DeviceTokenRotateResult {
+        try await call(.deviceTokenRotate, params)
+    }
+
+    /// `device.token.revoke`: Makes a device's token for a role useless.
+    ///
+    /// The device stays paired: when it connects with the shared secret it gets a new token.
+    ///
+    /// Needs `operator.pairing`.
+    public func deviceTokenRevoke(_ params: Gateway.DeviceTokenRevokeParams) async throws -> Gateway.DeviceTokenRevokeResult {
+        try await call(.deviceTokenRevoke, params)
+    }
+
+    /// `node.list`: Nodes that are connected or paired.
+    ///
+    /// Connected ones first, then by name in any case (by id where there is none), then by id. Nodes paired
+    /// by token alone (group node-pair) are not among them.
+    ///
+    /// Needs `operator.read`.
+    public func nodeList(_ params: Gateway.NodeListParams = .init()) async throws -> Gateway.NodeListResult {
+        try await call(.nodeList, params)
+    }
+
+    /// `node.describe`: One node, as node.list shows it.
+    ///
+    /// Needs `operator.read`.
+    public func nodeDescribe(_ params: Gateway.NodeDescribeParams) async throws -> Gateway.NodeDescribeResult {
+        try await call(.nodeDescribe, params)
+    }
+
+    /// `node.invoke`: Runs a command on a connected node and answers with what came of it.
+    ///
+    /// Allowed are commands that the node offers and that its platform may have, as the configuration changes
+    /// that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none
+    /// when the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the
+    /// gateway itself recognises no retry.
+    ///
+    /// Needs `operator.write`.
+    public func nodeInvoke(_ params: Gateway.NodeInvokeParams) async throws -> Gateway.NodeInvokeResult {
+        try await call(.nodeInvoke, params)
+    }
+
+    /// `node.invoke.result`: A node tells what came of a command.
+    public func nodeInvokeResult(_ params: Gateway.NodeInvokeResultParams) async throws -> Gateway.NodeInvokeResultResult {
+        try await call(.nodeInvokeResult, params)
+    }
+
+    /// `node.event`: A node tells that something happened to it.
+    ///
+    /// Known names are the nodeEvent texts; their payloads are NodeVoiceTranscript, NodeAgentRequest,
+    /// NodeChatSubscription, NodeExecStarted, NodeExecFinished and NodeExecDenied. Other names, and payloads
+    /// that cannot be used, are acknowledged like any other and have no effect.
+    public func nodeEvent(_ params: Gateway.NodeEventParams) async throws -> Gateway.OkResult {
+        try await call(.nodeEvent, params)
+    }
+
+    /// `cron.list`: Jobs, the next one first; those without a next run before all others.
+    ///
+    /// Needs `operator.read`.
+    public func cronList(_ params: Gateway.CronListParams = .init()) async throws -> Gateway.CronListResult {
+        try await call(.cronList, params)
+    }
+
+    /// `cron.status`: Whether jobs run at all, how many there are and when the next one is.
+    ///
+    /// Needs `operator.read`.
+    public func cronStatus(_ params: Gateway.CronStatusParams = .init()) async throws -> Gateway.CronStatusResult {
+        try await call(.cronStatus, params)
+    }
+
+    /// `cron.add`: Adds a job.
+    ///
+    /// The request is put into one form, then checked as CronAddParams, whose violations are those answered.
+    /// A job without enabled is enabled; the original keeps it as it is and never runs it. What the form
+    /// cannot say (target against payload, the cron expression, the time zone) is refused as UNAVAILABLE.
+    ///
+    /// Needs `operator.admin`.
+    public func cronAdd(_ params: JSONValue) async throws -> Gateway.CronJob {
+        try await call(.cronAdd, params)
+    }
+
+    /// `cron.update`: Changes a job.
+    ///
+    /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are
+    /// those answered. The next run is computed anew; disabling clears it and the running mark.
+    ///
+    /// Needs `operator.admin`.
+    public func cronUpdate(_ params: JSONValue) async throws -> Gateway.CronJob {
+        try await call(.cronUpdate, params)
+    }
+
+    /// `cron.remove`: Removes a job; its run log stays. One that does not exist is no error.
+    ///
+    /// Needs `operator.admin`.
+    public func cronRemove(_ params: Gateway.CronRemoveParams = .init()) async throws -> Gateway.CronRemoveResult {
+        try await call(.cronRemove, params)
+    }
+
+    /// `cron.run`: Runs a job now, if it is due or if it is forced, and waits until it is over.
+    ///
+    /// Forced, a disabled job runs too. A run of the agent may take minutes.
+    ///
+    /// Needs `operator.admin`.
+    public func cronRun(_ params: Gateway.CronRunParams = .init()) async throws -> Gateway.CronRunResult {
+        try await call(.cronRun, params)
+    }
+
+    /// `cron.runs`: The newest runs of a job, oldest first. A job that does not exist has none.
+    ///
+    /// Needs `operator.read`.
+    public func cronRuns(_ params: Gateway.CronRunsParams = .init()) async throws -> Gateway.CronRunsResult {
+        try await call(.cronRuns, params)
+    }
+
+    /// `send`: Sends a message through a channel and waits until the channel has taken it.
+    ///
+    /// A repeated key joins a delivery that goes on, and brings back the outcome of one that is over,
+    /// failures too. Refused params, channels and addresses are not remembered. What was sent is noted in the
+    /// transcript of the conversation that sessionKey or the address belongs to.
+    ///
+    /// Needs `operator.write`.
+    public func send(_ params: Gateway.SendParams) async throws -> Gateway.SendResult {
+        try await call(.send, params)
+    }
+
+    /// `poll`: Sends a poll through a channel that has polls.
+    ///
+    /// Keys work as with send; the original runs a repeat twice while the first goes on. Blank answers are
+    /// dropped, and a channel may allow fewer of them than the schema.
+    ///
+    /// Needs `operator.admin`.
+    public func poll(_ params: Gateway.PollParams) async throws -> Gateway.PollResult {
+        try await call(.poll, params)
     }
 
     /// `agent`: Runs one turn of an agent: accepted at once, the outcome later under the same id.
@@ -68,6 +721,18 @@ extension GatewayTransport {
     /// Needs `operator.read`.
     public func agentIdentityGet(_ params: Gateway.AgentIdentityParams = .init()) async throws -> Gateway.AgentIdentityResult {
         try await call(.agentIdentityGet, params)
+    }
+
+    /// `browser.request`: Hands an HTTP-like request to the browser control, here or on a node.
+    ///
+    /// It goes to a node when one is configured, or when exactly one that offers browser.proxy is connected;
+    /// gateway.nodes.browser.mode off keeps it here. A status from 400 becomes INVALID_REQUEST, from 500
+    /// UNAVAILABLE, with the body's error as message and the body as details. Errors of a node carry
+    /// NodeErrorDetails or NodeCommandRefusedDetails.
+    ///
+    /// Needs `operator.write`.
+    public func browserRequest(_ params: Gateway.BrowserRequestParams = .init()) async throws -> JSONValue {
+        try await call(.browserRequest, params)
     }
 
     /// `chat.history`: The newest messages of a conversation, in order.
@@ -101,13 +766,67 @@ extension GatewayTransport {
         try await call(.chatSend, params)
     }
 
-    /// `sessions.list`: Conversations, newest first.
+    /// `chat.inject`: Puts words into a conversation as if its agent had said them; no model is asked.
     ///
-    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search,
-    /// activeMinutes, limit.
+    /// Only where something was said before. One final chat event with seq 0 and a run id of
+    /// texts.injectedRunPrefix and the message's id shows them.
     ///
-    /// Needs `operator.read`.
-    public func sessionsList(_ params: Gateway.SessionsListParams = .init()) async throws -> Gateway.SessionsListResult {
-        try await call(.sessionsList, params)
+    /// Needs `operator.admin`.
+    public func chatInject(_ params: Gateway.ChatInjectParams) async throws -> Gateway.ChatInjectResult {
+        try await call(.chatInject, params)
+    }
+
+    /// `voicecall.initiate`: Calls somebody and says a message.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallInitiate(_ params: Gateway.VoicecallInitiateParams = .init()) async throws -> Gateway.VoicecallStartResult {
+        try await call(.voicecallInitiate, params)
+    }
+
+    /// `voicecall.start`: Calls somebody, with or without a message.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallStart(_ params: Gateway.VoicecallStartParams = .init()) async throws -> Gateway.VoicecallStartResult {
+        try await call(.voicecallStart, params)
+    }
+
+    /// `voicecall.continue`: Says a message in a call and waits for what the other one says.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallContinue(_ params: Gateway.VoicecallSayParams = .init()) async throws -> Gateway.VoicecallContinueResult {
+        try await call(.voicecallContinue, params)
+    }
+
+    /// `voicecall.speak`: Says a message in a call and does not wait.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallSpeak(_ params: Gateway.VoicecallSayParams = .init()) async throws -> Gateway.VoicecallSuccess {
+        try await call(.voicecallSpeak, params)
+    }
+
+    /// `voicecall.end`: Ends a call.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallEnd(_ params: Gateway.VoicecallEndParams = .init()) async throws -> Gateway.VoicecallSuccess {
+        try await call(.voicecallEnd, params)
+    }
+
+    /// `voicecall.status`: How a call is.
+    ///
+    /// Needs `operator.admin`.
+    ///
+    /// A refusal may carry `Gateway.VoicecallFailure`: see ``GatewayRefusal/payload(as:)``.
+    public func voicecallStatus(_ params: Gateway.VoicecallStatusParams = .init()) async throws -> Gateway.VoicecallStatusResult {
+        try await call(.voicecallStatus, params)
     }
 }

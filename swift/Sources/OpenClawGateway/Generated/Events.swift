@@ -6,12 +6,34 @@ public enum EventPayload: Sendable, Hashable {
     case connectChallenge(Gateway.ConnectChallenge)
     /// `health`: A new health summary.
     case health(Gateway.HealthSummary)
+    /// `exec.approval.requested`: Somebody has to decide whether a command may run.
+    case execApprovalRequested(Gateway.ExecApprovalRequestedEvent)
+    /// `exec.approval.resolved`: Somebody decided; not sent when the time was over.
+    case execApprovalResolved(Gateway.ExecApprovalResolvedEvent)
+    /// `talk.mode`: Talk mode went on or off, or does something else now.
+    case talkMode(Gateway.TalkModeState)
+    /// `voicewake.changed`: The words that wake a listening device.
+    case voicewakeChanged(Gateway.VoiceWakeTriggers)
+    /// `heartbeat`: What came of a heartbeat.
+    case heartbeat(Gateway.HeartbeatEvent)
     /// `presence`: The whole presence list after a change.
     case presence(Gateway.PresenceEvent)
     /// `tick`: The gateway lives; sent at the interval announced in hello-ok.
     case tick(Gateway.TickEvent)
     /// `shutdown`: The gateway is about to close every connection.
     case shutdown(Gateway.ShutdownEvent)
+    /// `node.pair.requested`: A node waits for a decision; once for each request.
+    case nodePairRequested(Gateway.NodePairPending)
+    /// `node.pair.resolved`: A node was paired or refused; not when a request merely expires.
+    case nodePairResolved(Gateway.NodePairResolvedEvent)
+    /// `device.pair.requested`: A device that is not here waits for a decision.
+    case devicePairRequested(Gateway.DevicePairRequestedEvent)
+    /// `device.pair.resolved`: A device was admitted or refused.
+    case devicePairResolved(Gateway.DevicePairResolvedEvent)
+    /// `node.invoke.request`: A node is to run a command; it answers with node.invoke.result.
+    case nodeInvokeRequest(Gateway.NodeInvokeRequestEvent)
+    /// `cron`: A job was added, changed or removed, or a run of it began or ended.
+    case cron(Gateway.CronEvent)
     /// `agent`: Something happened in a run.
     case agent(Gateway.AgentEvent)
     /// `chat`: The reply of a run as it grows, and how it ended.
@@ -20,16 +42,27 @@ public enum EventPayload: Sendable, Hashable {
     case unknown(name: String, payload: JSONValue?)
 
     /// Names of all events that this version knows.
-    public static let names: [String] = ["connect.challenge", "health", "presence", "tick", "shutdown", "agent", "chat"]
+    public static let names: [String] = ["connect.challenge", "health", "exec.approval.requested", "exec.approval.resolved", "talk.mode", "voicewake.changed", "heartbeat", "presence", "tick", "shutdown", "node.pair.requested", "node.pair.resolved", "device.pair.requested", "device.pair.resolved", "node.invoke.request", "cron", "agent", "chat"]
 
     /// The event's name on the wire.
     public var name: String {
         switch self {
         case .connectChallenge: "connect.challenge"
         case .health: "health"
+        case .execApprovalRequested: "exec.approval.requested"
+        case .execApprovalResolved: "exec.approval.resolved"
+        case .talkMode: "talk.mode"
+        case .voicewakeChanged: "voicewake.changed"
+        case .heartbeat: "heartbeat"
         case .presence: "presence"
         case .tick: "tick"
         case .shutdown: "shutdown"
+        case .nodePairRequested: "node.pair.requested"
+        case .nodePairResolved: "node.pair.resolved"
+        case .devicePairRequested: "device.pair.requested"
+        case .devicePairResolved: "device.pair.resolved"
+        case .nodeInvokeRequest: "node.invoke.request"
+        case .cron: "cron"
         case .agent: "agent"
         case .chat: "chat"
         case .unknown(let name, _): name
@@ -45,12 +78,34 @@ extension EventPayload {
             self = .connectChallenge(try container.decode(Gateway.ConnectChallenge.self, forKey: key))
         case "health":
             self = .health(try container.decode(Gateway.HealthSummary.self, forKey: key))
+        case "exec.approval.requested":
+            self = .execApprovalRequested(try container.decode(Gateway.ExecApprovalRequestedEvent.self, forKey: key))
+        case "exec.approval.resolved":
+            self = .execApprovalResolved(try container.decode(Gateway.ExecApprovalResolvedEvent.self, forKey: key))
+        case "talk.mode":
+            self = .talkMode(try container.decode(Gateway.TalkModeState.self, forKey: key))
+        case "voicewake.changed":
+            self = .voicewakeChanged(try container.decode(Gateway.VoiceWakeTriggers.self, forKey: key))
+        case "heartbeat":
+            self = .heartbeat(try container.decode(Gateway.HeartbeatEvent.self, forKey: key))
         case "presence":
             self = .presence(try container.decode(Gateway.PresenceEvent.self, forKey: key))
         case "tick":
             self = .tick(try container.decode(Gateway.TickEvent.self, forKey: key))
         case "shutdown":
             self = .shutdown(try container.decode(Gateway.ShutdownEvent.self, forKey: key))
+        case "node.pair.requested":
+            self = .nodePairRequested(try container.decode(Gateway.NodePairPending.self, forKey: key))
+        case "node.pair.resolved":
+            self = .nodePairResolved(try container.decode(Gateway.NodePairResolvedEvent.self, forKey: key))
+        case "device.pair.requested":
+            self = .devicePairRequested(try container.decode(Gateway.DevicePairRequestedEvent.self, forKey: key))
+        case "device.pair.resolved":
+            self = .devicePairResolved(try container.decode(Gateway.DevicePairResolvedEvent.self, forKey: key))
+        case "node.invoke.request":
+            self = .nodeInvokeRequest(try container.decode(Gateway.NodeInvokeRequestEvent.self, forKey: key))
+        case "cron":
+            self = .cron(try container.decode(Gateway.CronEvent.self, forKey: key))
         case "agent":
             self = .agent(try container.decode(Gateway.AgentEvent.self, forKey: key))
         case "chat":
@@ -66,9 +121,20 @@ extension EventPayload {
         switch self {
         case .connectChallenge(let payload): try container.encode(payload, forKey: key)
         case .health(let payload): try container.encode(payload, forKey: key)
+        case .execApprovalRequested(let payload): try container.encode(payload, forKey: key)
+        case .execApprovalResolved(let payload): try container.encode(payload, forKey: key)
+        case .talkMode(let payload): try container.encode(payload, forKey: key)
+        case .voicewakeChanged(let payload): try container.encode(payload, forKey: key)
+        case .heartbeat(let payload): try container.encode(payload, forKey: key)
         case .presence(let payload): try container.encode(payload, forKey: key)
         case .tick(let payload): try container.encode(payload, forKey: key)
         case .shutdown(let payload): try container.encode(payload, forKey: key)
+        case .nodePairRequested(let payload): try container.encode(payload, forKey: key)
+        case .nodePairResolved(let payload): try container.encode(payload, forKey: key)
+        case .devicePairRequested(let payload): try container.encode(payload, forKey: key)
+        case .devicePairResolved(let payload): try container.encode(payload, forKey: key)
+        case .nodeInvokeRequest(let payload): try container.encode(payload, forKey: key)
+        case .cron(let payload): try container.encode(payload, forKey: key)
         case .agent(let payload): try container.encode(payload, forKey: key)
         case .chat(let payload): try container.encode(payload, forKey: key)
         case .unknown(_, let payload): try container.encodeIfPresent(payload, forKey: key)

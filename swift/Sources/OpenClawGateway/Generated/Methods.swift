@@ -9,55 +9,220 @@ public enum GatewayMethod: String, CaseIterable, Codable, Sendable, Hashable {
     /// A wider look than health: heartbeats, channel lines, queued texts, recent conversations with their
     /// token use.
     case status = "status"
+    /// The end of the log, or what came since a cursor.
+    case logsTail = "logs.tail"
+    /// Every loaded channel with its accounts and how they are.
+    case channelsStatus = "channels.status"
+    /// Stops an account and forgets its login.
+    case channelsLogout = "channels.logout"
+    /// Begins to link an account by a QR code that a person scans.
+    case webLoginStart = "web.login.start"
+    /// Waits until the code is scanned, then starts the account.
+    case webLoginWait = "web.login.wait"
+    /// How much of each model provider's quota is used.
+    case usageStatus = "usage.status"
+    /// Tokens and cost of the last days, day by day.
+    case usageCost = "usage.cost"
+    /// Whether replies are spoken, and by whom.
+    case ttsStatus = "tts.status"
+    /// The services that can speak, with their models and voices.
+    case ttsProviders = "tts.providers"
+    /// Speaks every reply from now on.
+    case ttsEnable = "tts.enable"
+    /// Speaks no reply from now on.
+    case ttsDisable = "tts.disable"
+    /// Chooses the service that speaks.
+    case ttsSetProvider = "tts.setProvider"
+    /// Speaks a text into a file on the gateway's machine.
+    case ttsConvert = "tts.convert"
+    /// The config file as it is, as it counts, and what is wrong with it.
+    case configGet = "config.get"
+    /// A JSON Schema of the config file, with hints for forms.
+    case configSchema = "config.schema"
+    /// Replaces the config file.
+    case configSet = "config.set"
+    /// Changes parts of the config file and restarts the gateway.
+    case configPatch = "config.patch"
+    /// Replaces the config file and restarts the gateway.
+    case configApply = "config.apply"
+    /// The standing rules of this machine.
+    case execApprovalsGet = "exec.approvals.get"
+    /// Replaces the standing rules of this machine.
+    case execApprovalsSet = "exec.approvals.set"
+    /// The standing rules of a node.
+    case execApprovalsNodeGet = "exec.approvals.node.get"
+    /// Replaces the standing rules of a node.
+    case execApprovalsNodeSet = "exec.approvals.node.set"
+    /// Asks people whether a command may run; answered when one decides or the time is over.
+    case execApprovalRequest = "exec.approval.request"
+    /// Decides whether a command may run; the first decision counts.
+    case execApprovalResolve = "exec.approval.resolve"
+    /// Starts the wizard and waits for its first step.
+    case wizardStart = "wizard.start"
+    /// Answers the present step and waits for the next.
+    case wizardNext = "wizard.next"
+    /// Ends the wizard where it stands and forgets it.
+    case wizardCancel = "wizard.cancel"
+    /// How the wizard is.
+    case wizardStatus = "wizard.status"
+    /// Tells everybody that talk mode goes on or off, or what it is doing.
+    case talkMode = "talk.mode"
+    /// The words that wake a listening device.
+    case voicewakeGet = "voicewake.get"
+    /// Sets the words that wake a listening device, and tells everybody.
+    case voicewakeSet = "voicewake.set"
+    /// Models by provider and name, whether there is a key for them or not.
+    case modelsList = "models.list"
+    /// Agents, the default one first, then by id.
+    case agentsList = "agents.list"
+    /// Skills that the default agent finds, with what each needs and what is missing.
+    case skillsStatus = "skills.status"
+    /// Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is
+    /// refused, admins too.
+    case skillsBins = "skills.bins"
+    /// Installs what a skill needs, and waits for it.
+    case skillsInstall = "skills.install"
+    /// Changes the settings of a skill in the config.
+    case skillsUpdate = "skills.update"
+    /// Updates the gateway and restarts it.
+    case updateRun = "update.run"
+    /// Conversations, newest first.
+    case sessionsList = "sessions.list"
+    /// The last words of several conversations.
+    case sessionsPreview = "sessions.preview"
+    /// The full name of one conversation, found by a name, a session id or a label.
+    case sessionsResolve = "sessions.resolve"
+    /// Changes settings of a conversation; one that does not exist is made.
+    case sessionsPatch = "sessions.patch"
+    /// Begins a new transcript in a conversation, with the same settings.
+    case sessionsReset = "sessions.reset"
+    /// Removes a conversation. Its run is stopped first, and that of its subagents.
+    case sessionsDelete = "sessions.delete"
+    /// Cuts a transcript to its last lines. Nothing is summarised.
+    case sessionsCompact = "sessions.compact"
     /// The last heartbeat's outcome, null before the first.
     case lastHeartbeat = "last-heartbeat"
+    /// Switches all heartbeats on or off until the gateway stops.
+    case setHeartbeats = "set-heartbeats"
+    /// Notes a text for the main conversation, and wakes the agent if it is urgent.
+    case wake = "wake"
     /// Who is here.
     case systemPresence = "system-presence"
     /// Notes a text for the main conversation, and the presence of whoever it is about.
     case systemEvent = "system-event"
+    /// Asks for a node to be paired.
+    case nodePairRequest = "node.pair.request"
+    /// Nodes that wait for a decision and nodes that are paired.
+    case nodePairList = "node.pair.list"
+    /// Pairs a waiting node and makes its token; an older one dies.
+    case nodePairApprove = "node.pair.approve"
+    /// Refuses a waiting node; it may ask again.
+    case nodePairReject = "node.pair.reject"
+    /// Says whether a token is that of a paired node.
+    case nodePairVerify = "node.pair.verify"
+    /// Gives a node of this list another name.
+    case nodeRename = "node.rename"
+    /// Devices that wait for a decision and devices that are paired.
+    case devicePairList = "device.pair.list"
+    /// Admits a waiting device with the role and scopes it asked for.
+    case devicePairApprove = "device.pair.approve"
+    /// Refuses a waiting device; it may ask again.
+    case devicePairReject = "device.pair.reject"
+    /// Gives a device a new token for a role; the old one dies, revoked or not.
+    case deviceTokenRotate = "device.token.rotate"
+    /// Makes a device's token for a role useless.
+    case deviceTokenRevoke = "device.token.revoke"
+    /// Nodes that are connected or paired.
+    case nodeList = "node.list"
+    /// One node, as node.list shows it.
+    case nodeDescribe = "node.describe"
+    /// Runs a command on a connected node and answers with what came of it.
+    case nodeInvoke = "node.invoke"
+    /// A node tells what came of a command.
+    case nodeInvokeResult = "node.invoke.result"
+    /// A node tells that something happened to it.
+    case nodeEvent = "node.event"
+    /// Jobs, the next one first; those without a next run before all others.
+    case cronList = "cron.list"
+    /// Whether jobs run at all, how many there are and when the next one is.
+    case cronStatus = "cron.status"
+    /// Adds a job.
+    case cronAdd = "cron.add"
+    /// Changes a job.
+    case cronUpdate = "cron.update"
+    /// Removes a job; its run log stays. One that does not exist is no error.
+    case cronRemove = "cron.remove"
+    /// Runs a job now, if it is due or if it is forced, and waits until it is over.
+    case cronRun = "cron.run"
+    /// The newest runs of a job, oldest first. A job that does not exist has none.
+    case cronRuns = "cron.runs"
+    /// Sends a message through a channel and waits until the channel has taken it.
+    case send = "send"
+    /// Sends a poll through a channel that has polls.
+    case poll = "poll"
     /// Runs one turn of an agent: accepted at once, the outcome later under the same id.
     case agent = "agent"
     /// Waits for the end of a run.
     case agentWait = "agent.wait"
     /// Name and picture under which an agent appears.
     case agentIdentityGet = "agent.identity.get"
+    /// Hands an HTTP-like request to the browser control, here or on a node.
+    case browserRequest = "browser.request"
     /// The newest messages of a conversation, in order.
     case chatHistory = "chat.history"
     /// Stops one run, or all runs, that chat.send began in a conversation.
     case chatAbort = "chat.abort"
     /// Says something in a conversation; the reply comes as chat events.
     case chatSend = "chat.send"
-    /// Conversations, newest first.
-    case sessionsList = "sessions.list"
+    /// Puts words into a conversation as if its agent had said them; no model is asked.
+    case chatInject = "chat.inject"
+    /// Calls somebody and says a message.
+    case voicecallInitiate = "voicecall.initiate"
+    /// Calls somebody, with or without a message.
+    case voicecallStart = "voicecall.start"
+    /// Says a message in a call and waits for what the other one says.
+    case voicecallContinue = "voicecall.continue"
+    /// Says a message in a call and does not wait.
+    case voicecallSpeak = "voicecall.speak"
+    /// Ends a call.
+    case voicecallEnd = "voicecall.end"
+    /// How a call is.
+    case voicecallStatus = "voicecall.status"
 }
 
 extension GatewayMethod {
     /// Role of the connections that may call it.
     public var role: GatewayProtocol.Role {
-        .operator
+        switch self {
+        case .connect, .health, .status, .logsTail, .channelsStatus, .channelsLogout, .webLoginStart, .webLoginWait, .usageStatus, .usageCost, .ttsStatus, .ttsProviders, .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert, .configGet, .configSchema, .configSet, .configPatch, .configApply, .execApprovalsGet, .execApprovalsSet, .execApprovalsNodeGet, .execApprovalsNodeSet, .execApprovalRequest, .execApprovalResolve, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .talkMode, .voicewakeGet, .voicewakeSet, .modelsList, .agentsList, .skillsStatus, .skillsInstall, .skillsUpdate, .updateRun, .sessionsList, .sessionsPreview, .sessionsResolve, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .lastHeartbeat, .setHeartbeats, .wake, .systemPresence, .systemEvent, .nodePairRequest, .nodePairList, .nodePairApprove, .nodePairReject, .nodePairVerify, .nodeRename, .devicePairList, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodeList, .nodeDescribe, .nodeInvoke, .cronList, .cronStatus, .cronAdd, .cronUpdate, .cronRemove, .cronRun, .cronRuns, .send, .poll, .agent, .agentWait, .agentIdentityGet, .browserRequest, .chatHistory, .chatAbort, .chatSend, .chatInject, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd, .voicecallStatus: .operator
+        case .skillsBins, .nodeInvokeResult, .nodeEvent: .node
+        }
     }
 
     /// Any one of these scopes is enough. Empty: the role is.
     public var scopes: [GatewayProtocol.Scope] {
         switch self {
-        case .connect, .systemEvent: [.operatorAdmin]
-        case .health, .status, .lastHeartbeat, .systemPresence, .agentIdentityGet, .chatHistory, .sessionsList: [.operatorRead]
-        case .agent, .agentWait, .chatAbort, .chatSend: [.operatorWrite]
+        case .connect, .channelsLogout, .webLoginStart, .webLoginWait, .configGet, .configSchema, .configSet, .configPatch, .configApply, .execApprovalsGet, .execApprovalsSet, .execApprovalsNodeGet, .execApprovalsNodeSet, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .skillsInstall, .skillsUpdate, .updateRun, .sessionsResolve, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .setHeartbeats, .systemEvent, .cronAdd, .cronUpdate, .cronRemove, .cronRun, .poll, .chatInject, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd, .voicecallStatus: [.operatorAdmin]
+        case .health, .status, .logsTail, .channelsStatus, .usageStatus, .usageCost, .ttsStatus, .ttsProviders, .voicewakeGet, .modelsList, .agentsList, .skillsStatus, .sessionsList, .sessionsPreview, .lastHeartbeat, .systemPresence, .nodeList, .nodeDescribe, .cronList, .cronStatus, .cronRuns, .agentIdentityGet, .chatHistory: [.operatorRead]
+        case .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert, .talkMode, .voicewakeSet, .wake, .nodeInvoke, .send, .agent, .agentWait, .browserRequest, .chatAbort, .chatSend: [.operatorWrite]
+        case .execApprovalRequest, .execApprovalResolve: [.operatorApprovals]
+        case .skillsBins, .nodeInvokeResult, .nodeEvent: []
+        case .nodePairRequest, .nodePairList, .nodePairApprove, .nodePairReject, .nodePairVerify, .nodeRename, .devicePairList, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke: [.operatorPairing]
         }
     }
 
     /// Whether it changes something.
     public var isWrite: Bool {
         switch self {
-        case .connect, .systemEvent, .agent, .chatAbort, .chatSend: true
-        case .health, .status, .lastHeartbeat, .systemPresence, .agentWait, .agentIdentityGet, .chatHistory, .sessionsList: false
+        case .connect, .channelsLogout, .webLoginStart, .webLoginWait, .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert, .configSet, .configPatch, .configApply, .execApprovalsSet, .execApprovalsNodeSet, .execApprovalRequest, .execApprovalResolve, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .talkMode, .voicewakeSet, .skillsInstall, .skillsUpdate, .updateRun, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .setHeartbeats, .wake, .systemEvent, .nodePairRequest, .nodePairApprove, .nodePairReject, .nodeRename, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodeInvoke, .nodeInvokeResult, .nodeEvent, .cronAdd, .cronUpdate, .cronRemove, .cronRun, .send, .poll, .agent, .browserRequest, .chatAbort, .chatSend, .chatInject, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd: true
+        case .health, .status, .logsTail, .channelsStatus, .usageStatus, .usageCost, .ttsStatus, .ttsProviders, .configGet, .configSchema, .execApprovalsGet, .execApprovalsNodeGet, .voicewakeGet, .modelsList, .agentsList, .skillsStatus, .skillsBins, .sessionsList, .sessionsPreview, .sessionsResolve, .lastHeartbeat, .systemPresence, .nodePairList, .nodePairVerify, .devicePairList, .nodeList, .nodeDescribe, .cronList, .cronStatus, .cronRuns, .agentWait, .agentIdentityGet, .chatHistory, .voicecallStatus: false
         }
     }
 
     /// Whether it is answered twice under one id.
     public var isStaged: Bool {
         switch self {
-        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .chatSend, .sessionsList: false
+        case .connect, .health, .status, .logsTail, .channelsStatus, .channelsLogout, .webLoginStart, .webLoginWait, .usageStatus, .usageCost, .ttsStatus, .ttsProviders, .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert, .configGet, .configSchema, .configSet, .configPatch, .configApply, .execApprovalsGet, .execApprovalsSet, .execApprovalsNodeGet, .execApprovalsNodeSet, .execApprovalRequest, .execApprovalResolve, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .talkMode, .voicewakeGet, .voicewakeSet, .modelsList, .agentsList, .skillsStatus, .skillsBins, .skillsInstall, .skillsUpdate, .updateRun, .sessionsList, .sessionsPreview, .sessionsResolve, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .lastHeartbeat, .setHeartbeats, .wake, .systemPresence, .systemEvent, .nodePairRequest, .nodePairList, .nodePairApprove, .nodePairReject, .nodePairVerify, .nodeRename, .devicePairList, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodeList, .nodeDescribe, .nodeInvoke, .nodeInvokeResult, .nodeEvent, .cronList, .cronStatus, .cronAdd, .cronUpdate, .cronRemove, .cronRun, .cronRuns, .send, .poll, .agentWait, .agentIdentityGet, .browserRequest, .chatHistory, .chatAbort, .chatSend, .chatInject, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd, .voicecallStatus: false
         case .agent: true
         }
     }
@@ -65,8 +230,8 @@ extension GatewayMethod {
     /// JSON pointer of the params member by which a retry is recognised.
     public var idempotencyKey: String? {
         switch self {
-        case .connect, .health, .status, .lastHeartbeat, .systemPresence, .systemEvent, .agentWait, .agentIdentityGet, .chatHistory, .chatAbort, .sessionsList: nil
-        case .agent, .chatSend: "/idempotencyKey"
+        case .connect, .health, .status, .logsTail, .channelsStatus, .channelsLogout, .webLoginStart, .webLoginWait, .usageStatus, .usageCost, .ttsStatus, .ttsProviders, .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert, .configGet, .configSchema, .configSet, .configPatch, .configApply, .execApprovalsGet, .execApprovalsSet, .execApprovalsNodeGet, .execApprovalsNodeSet, .execApprovalRequest, .execApprovalResolve, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .talkMode, .voicewakeGet, .voicewakeSet, .modelsList, .agentsList, .skillsStatus, .skillsBins, .skillsInstall, .skillsUpdate, .updateRun, .sessionsList, .sessionsPreview, .sessionsResolve, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .lastHeartbeat, .setHeartbeats, .wake, .systemPresence, .systemEvent, .nodePairRequest, .nodePairList, .nodePairApprove, .nodePairReject, .nodePairVerify, .nodeRename, .devicePairList, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodeList, .nodeDescribe, .nodeInvoke, .nodeInvokeResult, .nodeEvent, .cronList, .cronStatus, .cronAdd, .cronUpdate, .cronRemove, .cronRun, .cronRuns, .agentWait, .agentIdentityGet, .browserRequest, .chatHistory, .chatAbort, .chatInject, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd, .voicecallStatus: nil
+        case .send, .poll, .agent, .chatSend: "/idempotencyKey"
         }
     }
 }

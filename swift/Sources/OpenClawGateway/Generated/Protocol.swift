@@ -212,6 +212,143 @@ public enum GatewayProtocol {
         public static let lastMessageReadBytes = 16384
         /// Messages at the end of a transcript that are searched for the last message. Unit: count.
         public static let lastMessageReadLines = 20
+        /// logs.tail without limit. Unit: count.
+        public static let logsLinesDefault = 500
+        /// Largest limit of logs.tail. Unit: count.
+        public static let logsLinesMax = 5000
+        /// logs.tail without maxBytes. Unit: bytes.
+        public static let logsBytesDefault = 250000
+        /// Largest maxBytes of logs.tail. Unit: bytes.
+        public static let logsBytesMax = 1000000
+        /// Time for one account to ask its service, in channels.status without timeoutMs. Unit: ms.
+        public static let channelProbeDefaultMs = 10000
+        /// Least time for that; less than a round trip helps nobody. Unit: ms.
+        public static let channelProbeMinMs = 1000
+        /// web.login.start without timeoutMs: time for the code to appear. Unit: ms.
+        public static let webLoginQrDefaultMs = 30000
+        /// Least time for that. Unit: ms.
+        public static let webLoginQrMinMs = 5000
+        /// web.login.wait without timeoutMs: time to find the telephone and scan. Unit: ms.
+        public static let webLoginWaitDefaultMs = 120000
+        /// Least time for that. Unit: ms.
+        public static let webLoginWaitMinMs = 1000
+        /// Life of a login that is not scanned. Unit: ms.
+        public static let webLoginTtlMs = 180000
+        /// Time for one model provider to tell its quotas. Unit: ms.
+        public static let usageProviderMs = 5000
+        /// Added to that before the provider is given up from outside. Unit: ms.
+        public static let usageProviderGuardMs = 1000
+        /// usage.cost without days. Unit: count.
+        public static let usageDaysDefault = 30
+        /// How long a usage.cost answer is kept for each number of days; counting reads all transcripts.
+        /// Unit: ms.
+        public static let usageCostCacheMs = 30000
+        /// Longest text that is spoken when the config says nothing else; what the services take. Unit:
+        /// characters.
+        public static let ttsTextChars = 4096
+        /// How long a spoken file is kept: long enough to fetch and send it. Unit: ms.
+        public static let ttsAudioTtlMs = 300000
+        /// Former config files that are kept beside the present one. Unit: count.
+        public static let configBackups = 5
+        /// Quiet time after a change of the config file before it is read, when the config says nothing else.
+        /// Unit: ms.
+        public static let configReloadDebounceMs = 300
+        /// From an answer that plans a restart to the restart, so that the answer gets out. Unit: ms.
+        public static let restartDelayMs = 2000
+        /// Longest delay of a planned restart. Unit: ms.
+        public static let restartDelayMaxMs = 60000
+        /// Cut of the reason of a planned restart. Unit: characters.
+        public static let restartReasonChars = 200
+        /// Time for one step of an update; builds are slow on small machines. Unit: ms.
+        public static let updateStepDefaultMs = 1200000
+        /// Least time for that. Unit: ms.
+        public static let updateStepMinMs = 1000
+        /// End of a step's output that is kept. Unit: characters.
+        public static let updateLogChars = 8000
+        /// Largest image of an agent's workspace that agents.list carries as a data URL; larger ones are left
+        /// out. Unit: bytes.
+        public static let agentAvatarBytes = 2097152
+        /// Longest label of chat.inject; it stands in brackets above the words. Unit: characters.
+        public static let chatInjectLabelChars = 100
+        /// Fewest answers of a poll; with one there is nothing to choose. Unit: count.
+        public static let pollOptionsMin = 2
+        /// Most answers of a poll, which is what the most generous channel allows; a channel may allow fewer.
+        /// Unit: count.
+        public static let pollOptionsMax = 12
+        /// Answers one person may choose when a poll does not say. Unit: count.
+        public static let pollSelectionsDefault = 1
+        /// Conversations that one sessions.preview looks at; further keys are left out without a word. Unit:
+        /// count.
+        public static let previewKeysMax = 64
+        /// sessions.preview without limit. Unit: count.
+        public static let previewItemsDefault = 12
+        /// Most messages of one conversation in a preview; a larger limit counts as this. Unit: count.
+        public static let previewItemsMax = 50
+        /// sessions.preview without maxChars. Unit: characters.
+        public static let previewCharsDefault = 240
+        /// Smallest maxChars; less would show nothing but the dots of the cut. Unit: characters.
+        public static let previewCharsMin = 20
+        /// Cut of one message in a preview; a larger maxChars counts as this. Unit: characters.
+        public static let previewCharsMax = 2000
+        /// End of a transcript that is searched for a preview first; mostly enough. Unit: bytes.
+        public static let previewReadBytes = 65536
+        /// End that is searched when the first held no message. Unit: bytes.
+        public static let previewReadMoreBytes = 262144
+        /// Most that is read of one transcript for a preview. Unit: bytes.
+        public static let previewReadMostBytes = 1048576
+        /// Most lines of a transcript that are looked at for a preview. Unit: count.
+        public static let previewReadLines = 200
+        /// Newest conversations whose text contains a session id that are compared with it exactly. Unit:
+        /// count.
+        public static let sessionIdMatches = 8
+        /// How long sessions.delete waits for an aborted run to end. Unit: ms.
+        public static let sessionDeleteWaitMs = 15000
+        /// sessions.compact without maxLines. Unit: count.
+        public static let compactLinesDefault = 400
+        /// skills.install without timeoutMs: package managers download and build. Unit: ms.
+        public static let skillInstallDefaultMs = 300000
+        /// Smallest timeoutMs of skills.install; nothing installs faster. Unit: ms.
+        public static let skillInstallMinMs = 1000
+        /// Longest installation of a skill; a larger timeoutMs counts as this. Unit: ms.
+        public static let skillInstallMaxMs = 900000
+        /// cron.runs without limit. Unit: count.
+        public static let cronRunsDefault = 200
+        /// Largest limit of cron.runs. Unit: count.
+        public static let cronRunsMax = 5000
+        /// Size of a job's run log above which it is pruned. Unit: bytes.
+        public static let cronLogBytes = 2000000
+        /// Newest lines that pruning a run log keeps. Unit: count.
+        public static let cronLogLines = 2000
+        /// Longest sleep of the scheduler; it looks again then. The original's timers break above it. Unit:
+        /// ms.
+        public static let cronTimerMaxMs = 2147483647
+        /// Age at which a job's running mark is taken for a leftover of a crash. Unit: ms.
+        public static let cronStaleRunMs = 7200000
+        /// How often a job that wakes at once tries again while the main conversation is busy. Unit: ms.
+        public static let cronWakeRetryMs = 250
+        /// How long it keeps trying. Unit: ms.
+        public static let cronWakeWaitMs = 120000
+        /// Cut of a whole reply that a job posts to the main conversation, when the job does not say. Unit:
+        /// characters.
+        public static let cronPostCharsDefault = 8000
+        /// How long a node may take over a command when the caller does not say: time for a photo, short
+        /// enough to wait for. Unit: ms.
+        public static let nodeInvokeTimeoutMs = 30000
+        /// How long a node may take to tell which programs it has; nobody waits for it. Unit: ms.
+        public static let nodeProbeTimeoutMs = 15000
+        /// Rest after a change of skills before nodes are asked again, so that many changes cause one
+        /// question. Unit: ms.
+        public static let nodeProbeDelayMs = 30000
+        /// Longest transcript or message that a node may send for a turn; longer ones have no effect. Unit:
+        /// characters.
+        public static let nodeTextChars = 20000
+        /// How long a question about a command waits when the caller does not say: time to find the phone.
+        /// Unit: ms.
+        public static let execApprovalTimeoutMs = 120000
+        /// Most words that wake a device; each costs the listener work all the time. Unit: count.
+        public static let voiceWakeTriggers = 32
+        /// Cut of a word that wakes a device. Unit: characters.
+        public static let voiceWakeTriggerChars = 64
         /// Announced in the shutdown event of a restart. Unit: ms.
         public static let restartExpectedMs = 1500
         /// Longest orderly shutdown; then the process ends as it is. Unit: ms.

@@ -1092,6 +1092,4427 @@ public struct StatusSessionRow: Codable, Sendable {
     }
 }
 
+/// Where to read from, and how much.
+public struct LogsTailParams: Codable, Sendable {
+    /// Byte of the file to read from: the cursor of the last answer.
+    public let cursor: Int?
+    /// Lines at most, up to limits.logsLinesMax; the oldest go first. limits.logsLinesDefault when absent.
+    public let limit: Int?
+    /// Bytes of the file that are looked at, up to limits.logsBytesMax. limits.logsBytesDefault when absent.
+    public let maxbytes: Int?
+
+    public init(
+        cursor: Int?,
+        limit: Int?,
+        maxbytes: Int?
+    ) {
+        self.cursor = cursor
+        self.limit = limit
+        self.maxbytes = maxbytes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case cursor
+        case limit
+        case maxbytes = "maxBytes"
+    }
+}
+
+/// A piece of the log.
+public struct LogsTailResult: Codable, Sendable {
+    /// The file that was read, or would have been.
+    public let file: String
+    /// Byte to go on from next time: the end of what was read.
+    public let cursor: Int
+    /// Size of the file in bytes; 0 when there is none.
+    public let size: Int
+    /// Its lines, oldest first. Each is the JSON text of one record.
+    public let lines: [String]
+    /// Whether bytes before this piece were left out; lines over the limit do not count. Always sent.
+    public let truncated: Bool?
+    /// Whether the cursor could not be used, because the file is shorter now or too much came since; what was
+    /// shown before no longer joins up. Always sent.
+    public let reset: Bool?
+
+    public init(
+        file: String,
+        cursor: Int,
+        size: Int,
+        lines: [String],
+        truncated: Bool?,
+        reset: Bool?
+    ) {
+        self.file = file
+        self.cursor = cursor
+        self.size = size
+        self.lines = lines
+        self.truncated = truncated
+        self.reset = reset
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case file
+        case cursor
+        case size
+        case lines
+        case truncated
+        case reset
+    }
+}
+
+/// Whether the services are asked.
+public struct ChannelsStatusParams: Codable, Sendable {
+    /// true: ask the services, and wait for it.
+    public let probe: Bool?
+    /// Time for each account; at least limits.channelProbeMinMs, limits.channelProbeDefaultMs when absent.
+    public let timeoutms: Int?
+
+    public init(
+        probe: Bool?,
+        timeoutms: Int?
+    ) {
+        self.probe = probe
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case probe
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// All loaded channels; every map is empty where there are none.
+public struct ChannelsStatusResult: Codable, Sendable {
+    /// When it was gathered.
+    public let ts: Int
+    /// Channel ids in the order to show them.
+    public let channelorder: [String]
+    /// Names for people by channel id.
+    public let channellabels: [String: AnyCodable]
+    /// Longer names by channel id. Always sent.
+    public let channeldetaillabels: [String: AnyCodable]?
+    /// Names of symbols on Apple systems by channel id, of those that have one. Always sent.
+    public let channelsystemimages: [String: AnyCodable]?
+    /// The same as a list, in order. Always sent.
+    public let channelmeta: [ChannelMeta]?
+    /// Each channel's summary by id.
+    public let channels: [String: AnyCodable]
+    /// Each channel's accounts by channel id.
+    public let channelaccounts: [String: AnyCodable]
+    /// The account that is meant when none is named, by channel id.
+    public let channeldefaultaccountid: [String: AnyCodable]
+
+    public init(
+        ts: Int,
+        channelorder: [String],
+        channellabels: [String: AnyCodable],
+        channeldetaillabels: [String: AnyCodable]?,
+        channelsystemimages: [String: AnyCodable]?,
+        channelmeta: [ChannelMeta]?,
+        channels: [String: AnyCodable],
+        channelaccounts: [String: AnyCodable],
+        channeldefaultaccountid: [String: AnyCodable]
+    ) {
+        self.ts = ts
+        self.channelorder = channelorder
+        self.channellabels = channellabels
+        self.channeldetaillabels = channeldetaillabels
+        self.channelsystemimages = channelsystemimages
+        self.channelmeta = channelmeta
+        self.channels = channels
+        self.channelaccounts = channelaccounts
+        self.channeldefaultaccountid = channeldefaultaccountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case channelorder = "channelOrder"
+        case channellabels = "channelLabels"
+        case channeldetaillabels = "channelDetailLabels"
+        case channelsystemimages = "channelSystemImages"
+        case channelmeta = "channelMeta"
+        case channels
+        case channelaccounts = "channelAccounts"
+        case channeldefaultaccountid = "channelDefaultAccountId"
+    }
+}
+
+/// How a channel is shown.
+public struct ChannelMeta: Codable, Sendable {
+    /// Which channel.
+    public let id: String
+    /// Its name for people.
+    public let label: String
+    /// A longer name.
+    public let detaillabel: String
+    /// Name of a symbol on Apple systems.
+    public let systemimage: String?
+
+    public init(
+        id: String,
+        label: String,
+        detaillabel: String,
+        systemimage: String?
+    ) {
+        self.id = id
+        self.label = label
+        self.detaillabel = detaillabel
+        self.systemimage = systemimage
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case label
+        case detaillabel = "detailLabel"
+        case systemimage = "systemImage"
+    }
+}
+
+/// One channel as a whole, by its default account. Open: each kind of channel adds members of its own, and
+/// shows only those below that it has. One such member is self of whatsapp, the linked account's own
+/// addresses { e164, jid }; it is not named below because no Swift struct can have a member of that name.
+public struct ChannelSummary: Codable, Sendable {
+    /// Whether it has what it needs to start.
+    public let configured: Bool
+    /// Whether an account of the service is linked.
+    public let linked: Bool?
+    /// Age of the login; null when there is none.
+    public let authagems: AnyCodable?
+    /// Whether it is started.
+    public let running: Bool?
+    /// Whether it reaches the service.
+    public let connected: Bool?
+    /// Attempts to connect since it last was.
+    public let reconnectattempts: Int?
+    /// When it last reached the service; null if never.
+    public let lastconnectedat: AnyCodable?
+    /// How it lost the service; null if never.
+    public let lastdisconnect: AnyCodable?
+    /// Last message; null if none.
+    public let lastmessageat: AnyCodable?
+    /// Last sign of life of the service; null if none.
+    public let lasteventat: AnyCodable?
+    /// Last failure; null if none.
+    public let lasterror: AnyCodable?
+    /// Last start; null if never.
+    public let laststartat: AnyCodable?
+    /// Last stop; null if never.
+    public let laststopat: AnyCodable?
+    /// How messages arrive, such as polling or webhook; null when unknown.
+    public let mode: AnyCodable?
+    /// Where its token comes from, such as config, env or none; never the token.
+    public let tokensource: String?
+    /// The same of the bot token, where there are two.
+    public let bottokensource: String?
+    /// The same of the app token, where there are two.
+    public let apptokensource: String?
+    /// Where the service is asked, for services of one's own.
+    public let baseurl: String?
+    /// Program it works through; null when not set.
+    public let clipath: AnyCodable?
+    /// Data base it reads; null when not set.
+    public let dbpath: AnyCodable?
+    /// Outcome of asking the service; null when not asked.
+    public let probe: AnyCodable?
+    /// When the service was asked; null if never.
+    public let lastprobeat: AnyCodable?
+
+    public init(
+        configured: Bool,
+        linked: Bool?,
+        authagems: AnyCodable?,
+        running: Bool?,
+        connected: Bool?,
+        reconnectattempts: Int?,
+        lastconnectedat: AnyCodable?,
+        lastdisconnect: AnyCodable?,
+        lastmessageat: AnyCodable?,
+        lasteventat: AnyCodable?,
+        lasterror: AnyCodable?,
+        laststartat: AnyCodable?,
+        laststopat: AnyCodable?,
+        mode: AnyCodable?,
+        tokensource: String?,
+        bottokensource: String?,
+        apptokensource: String?,
+        baseurl: String?,
+        clipath: AnyCodable?,
+        dbpath: AnyCodable?,
+        probe: AnyCodable?,
+        lastprobeat: AnyCodable?
+    ) {
+        self.configured = configured
+        self.linked = linked
+        self.authagems = authagems
+        self.running = running
+        self.connected = connected
+        self.reconnectattempts = reconnectattempts
+        self.lastconnectedat = lastconnectedat
+        self.lastdisconnect = lastdisconnect
+        self.lastmessageat = lastmessageat
+        self.lasteventat = lasteventat
+        self.lasterror = lasterror
+        self.laststartat = laststartat
+        self.laststopat = laststopat
+        self.mode = mode
+        self.tokensource = tokensource
+        self.bottokensource = bottokensource
+        self.apptokensource = apptokensource
+        self.baseurl = baseurl
+        self.clipath = clipath
+        self.dbpath = dbpath
+        self.probe = probe
+        self.lastprobeat = lastprobeat
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case configured
+        case linked
+        case authagems = "authAgeMs"
+        case running
+        case connected
+        case reconnectattempts = "reconnectAttempts"
+        case lastconnectedat = "lastConnectedAt"
+        case lastdisconnect = "lastDisconnect"
+        case lastmessageat = "lastMessageAt"
+        case lasteventat = "lastEventAt"
+        case lasterror = "lastError"
+        case laststartat = "lastStartAt"
+        case laststopat = "lastStopAt"
+        case mode
+        case tokensource = "tokenSource"
+        case bottokensource = "botTokenSource"
+        case apptokensource = "appTokenSource"
+        case baseurl = "baseUrl"
+        case clipath = "cliPath"
+        case dbpath = "dbPath"
+        case probe
+        case lastprobeat = "lastProbeAt"
+    }
+}
+
+/// How an account lost its service. Open: services say different things.
+public struct ChannelDisconnect: Codable, Sendable {
+    /// When.
+    public let at: Int
+    /// The service's code for it.
+    public let status: Int?
+    /// Its words.
+    public let error: String?
+    /// Whether the login is lost too.
+    public let loggedout: Bool?
+
+    public init(
+        at: Int,
+        status: Int?,
+        error: String?,
+        loggedout: Bool?
+    ) {
+        self.at = at
+        self.status = status
+        self.error = error
+        self.loggedout = loggedout
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case at
+        case status
+        case error
+        case loggedout = "loggedOut"
+    }
+}
+
+/// One account of a channel. Open: each kind of channel adds members of its own, and shows only those below
+/// that it has.
+public struct ChannelAccountSnapshot: Codable, Sendable {
+    /// Which account.
+    public let accountid: String
+    /// Its name for people.
+    public let name: String?
+    /// Whether it may start.
+    public let enabled: Bool?
+    /// Whether it has what it needs to start.
+    public let configured: Bool?
+    /// Whether an account of the service is linked.
+    public let linked: Bool?
+    /// Whether it is started.
+    public let running: Bool?
+    /// Whether it reaches the service.
+    public let connected: Bool?
+    /// Attempts to connect since it last was.
+    public let reconnectattempts: Int?
+    /// When it last reached the service; null if never.
+    public let lastconnectedat: AnyCodable?
+    /// How it lost the service; null if never.
+    public let lastdisconnect: AnyCodable?
+    /// Last message; null if none.
+    public let lastmessageat: AnyCodable?
+    /// Last sign of life of the service; null if none.
+    public let lasteventat: AnyCodable?
+    /// Last failure; null if none.
+    public let lasterror: AnyCodable?
+    /// Last start; null if never.
+    public let laststartat: AnyCodable?
+    /// Last stop; null if never.
+    public let laststopat: AnyCodable?
+    /// Last message that came in; null if none.
+    public let lastinboundat: AnyCodable
+    /// Last message that went out; null if none.
+    public let lastoutboundat: AnyCodable
+    /// When its service was asked; absent or null when it was not.
+    public let lastprobeat: AnyCodable?
+    /// How messages arrive, such as polling or webhook; null when unknown.
+    public let mode: AnyCodable?
+    /// Who may write to it, such as pairing, allowlist, open or disabled.
+    public let dmpolicy: String?
+    /// Senders that are let in.
+    public let allowfrom: [String]?
+    /// Where its token comes from, such as config, env or none; never the token.
+    public let tokensource: String?
+    /// The same of the bot token, where there are two.
+    public let bottokensource: String?
+    /// The same of the app token, where there are two.
+    public let apptokensource: String?
+    /// The same of other credentials.
+    public let credentialsource: String?
+    /// Kind of the audience that its service's calls are signed for.
+    public let audiencetype: String?
+    /// That audience.
+    public let audience: String?
+    /// Path on which its service calls the gateway.
+    public let webhookpath: String?
+    /// Address under which its service calls the gateway.
+    public let webhookurl: String?
+    /// Where the service is asked, for services of one's own.
+    public let baseurl: String?
+    /// Whether groups are heard without being mentioned.
+    public let allowunmentionedgroups: Bool?
+    /// Program it works through; null when not set.
+    public let clipath: AnyCodable?
+    /// Data base it reads; null when not set.
+    public let dbpath: AnyCodable?
+    /// Port it uses; null when none.
+    public let port: AnyCodable?
+    /// Outcome of asking the service; absent or null when not asked.
+    public let probe: AnyCodable?
+    /// What the channel found out about its own rights; whatever it tells.
+    public let audit: AnyCodable?
+    /// What the service tells about the application; whatever it tells.
+    public let application: AnyCodable?
+    /// What the service tells about the bot; whatever it tells.
+    public let bot: AnyCodable?
+
+    public init(
+        accountid: String,
+        name: String?,
+        enabled: Bool?,
+        configured: Bool?,
+        linked: Bool?,
+        running: Bool?,
+        connected: Bool?,
+        reconnectattempts: Int?,
+        lastconnectedat: AnyCodable?,
+        lastdisconnect: AnyCodable?,
+        lastmessageat: AnyCodable?,
+        lasteventat: AnyCodable?,
+        lasterror: AnyCodable?,
+        laststartat: AnyCodable?,
+        laststopat: AnyCodable?,
+        lastinboundat: AnyCodable,
+        lastoutboundat: AnyCodable,
+        lastprobeat: AnyCodable?,
+        mode: AnyCodable?,
+        dmpolicy: String?,
+        allowfrom: [String]?,
+        tokensource: String?,
+        bottokensource: String?,
+        apptokensource: String?,
+        credentialsource: String?,
+        audiencetype: String?,
+        audience: String?,
+        webhookpath: String?,
+        webhookurl: String?,
+        baseurl: String?,
+        allowunmentionedgroups: Bool?,
+        clipath: AnyCodable?,
+        dbpath: AnyCodable?,
+        port: AnyCodable?,
+        probe: AnyCodable?,
+        audit: AnyCodable?,
+        application: AnyCodable?,
+        bot: AnyCodable?
+    ) {
+        self.accountid = accountid
+        self.name = name
+        self.enabled = enabled
+        self.configured = configured
+        self.linked = linked
+        self.running = running
+        self.connected = connected
+        self.reconnectattempts = reconnectattempts
+        self.lastconnectedat = lastconnectedat
+        self.lastdisconnect = lastdisconnect
+        self.lastmessageat = lastmessageat
+        self.lasteventat = lasteventat
+        self.lasterror = lasterror
+        self.laststartat = laststartat
+        self.laststopat = laststopat
+        self.lastinboundat = lastinboundat
+        self.lastoutboundat = lastoutboundat
+        self.lastprobeat = lastprobeat
+        self.mode = mode
+        self.dmpolicy = dmpolicy
+        self.allowfrom = allowfrom
+        self.tokensource = tokensource
+        self.bottokensource = bottokensource
+        self.apptokensource = apptokensource
+        self.credentialsource = credentialsource
+        self.audiencetype = audiencetype
+        self.audience = audience
+        self.webhookpath = webhookpath
+        self.webhookurl = webhookurl
+        self.baseurl = baseurl
+        self.allowunmentionedgroups = allowunmentionedgroups
+        self.clipath = clipath
+        self.dbpath = dbpath
+        self.port = port
+        self.probe = probe
+        self.audit = audit
+        self.application = application
+        self.bot = bot
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case accountid = "accountId"
+        case name
+        case enabled
+        case configured
+        case linked
+        case running
+        case connected
+        case reconnectattempts = "reconnectAttempts"
+        case lastconnectedat = "lastConnectedAt"
+        case lastdisconnect = "lastDisconnect"
+        case lastmessageat = "lastMessageAt"
+        case lasteventat = "lastEventAt"
+        case lasterror = "lastError"
+        case laststartat = "lastStartAt"
+        case laststopat = "lastStopAt"
+        case lastinboundat = "lastInboundAt"
+        case lastoutboundat = "lastOutboundAt"
+        case lastprobeat = "lastProbeAt"
+        case mode
+        case dmpolicy = "dmPolicy"
+        case allowfrom = "allowFrom"
+        case tokensource = "tokenSource"
+        case bottokensource = "botTokenSource"
+        case apptokensource = "appTokenSource"
+        case credentialsource = "credentialSource"
+        case audiencetype = "audienceType"
+        case audience
+        case webhookpath = "webhookPath"
+        case webhookurl = "webhookUrl"
+        case baseurl = "baseUrl"
+        case allowunmentionedgroups = "allowUnmentionedGroups"
+        case clipath = "cliPath"
+        case dbpath = "dbPath"
+        case port
+        case probe
+        case audit
+        case application
+        case bot
+    }
+}
+
+/// Which account.
+public struct ChannelsLogoutParams: Codable, Sendable {
+    /// Which channel.
+    public let channel: String
+    /// Which account of it; the default one when blank or absent.
+    public let accountid: String?
+
+    public init(
+        channel: String,
+        accountid: String?
+    ) {
+        self.channel = channel
+        self.accountid = accountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case channel
+        case accountid = "accountId"
+    }
+}
+
+/// What became of the login. Open: each kind of channel adds members of its own.
+public struct ChannelsLogoutResult: Codable, Sendable {
+    /// The channel.
+    public let channel: String
+    /// The account.
+    public let accountid: String
+    /// Whether stored credentials were removed.
+    public let cleared: Bool
+    /// Whether the account is logged out now; as cleared when absent.
+    public let loggedout: Bool?
+    /// Whether a token from the environment remains, which the gateway cannot remove.
+    public let envtoken: Bool?
+
+    public init(
+        channel: String,
+        accountid: String,
+        cleared: Bool,
+        loggedout: Bool?,
+        envtoken: Bool?
+    ) {
+        self.channel = channel
+        self.accountid = accountid
+        self.cleared = cleared
+        self.loggedout = loggedout
+        self.envtoken = envtoken
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case channel
+        case accountid = "accountId"
+        case cleared
+        case loggedout = "loggedOut"
+        case envtoken = "envToken"
+    }
+}
+
+/// Which account, and how.
+public struct WebLoginStartParams: Codable, Sendable {
+    /// true: link anew even where an account is linked.
+    public let force: Bool?
+    /// Time for the code to appear; at least limits.webLoginQrMinMs, limits.webLoginQrDefaultMs when absent.
+    public let timeoutms: Int?
+    /// true: log more of it.
+    public let verbose: Bool?
+    /// Which account; the default one when absent.
+    public let accountid: String?
+
+    public init(
+        force: Bool?,
+        timeoutms: Int?,
+        verbose: Bool?,
+        accountid: String?
+    ) {
+        self.force = force
+        self.timeoutms = timeoutms
+        self.verbose = verbose
+        self.accountid = accountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case force
+        case timeoutms = "timeoutMs"
+        case verbose
+        case accountid = "accountId"
+    }
+}
+
+/// The code to scan, or why there is none.
+public struct WebLoginStartResult: Codable, Sendable {
+    /// What to do, or what went wrong; for people.
+    public let message: String
+    /// The code as a data:image/png;base64 URL. Absent when an account is linked already or there was no code
+    /// in time. Who scans it links an account, so it counts as a secret.
+    public let qrdataurl: String?
+
+    public init(
+        message: String,
+        qrdataurl: String?
+    ) {
+        self.message = message
+        self.qrdataurl = qrdataurl
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case message
+        case qrdataurl = "qrDataUrl"
+    }
+}
+
+extension WebLoginStartResult: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("message", message as Any),
+                ("qrdataurl", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Which account, and how long.
+public struct WebLoginWaitParams: Codable, Sendable {
+    /// Time to wait; at least limits.webLoginWaitMinMs, limits.webLoginWaitDefaultMs when absent.
+    public let timeoutms: Int?
+    /// Which account; the default one when absent.
+    public let accountid: String?
+
+    public init(
+        timeoutms: Int?,
+        accountid: String?
+    ) {
+        self.timeoutms = timeoutms
+        self.accountid = accountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case timeoutms = "timeoutMs"
+        case accountid = "accountId"
+    }
+}
+
+/// Whether the account is linked now.
+public struct WebLoginWaitResult: Codable, Sendable {
+    /// Whether it is; false when the time ran out, it failed, or no login was open.
+    public let connected: Bool
+    /// How it went; for people.
+    public let message: String
+
+    public init(
+        connected: Bool,
+        message: String
+    ) {
+        self.connected = connected
+        self.message = message
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case connected
+        case message
+    }
+}
+
+/// The providers' quotas.
+public struct UsageStatusResult: Codable, Sendable {
+    /// When they were asked.
+    public let updatedat: Int
+    /// Every provider that was asked; one that only lacks credentials is left out.
+    public let providers: [UsageProvider]
+
+    public init(
+        updatedat: Int,
+        providers: [UsageProvider]
+    ) {
+        self.updatedat = updatedat
+        self.providers = providers
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case updatedat = "updatedAt"
+        case providers
+    }
+}
+
+/// One provider's quotas.
+public struct UsageProvider: Codable, Sendable {
+    /// Which provider, such as anthropic, github-copilot or openai-codex.
+    public let provider: String
+    /// Its name for people.
+    public let displayname: String
+    /// Its quotas; empty when it failed to tell.
+    public let windows: [UsageWindow]
+    /// The account's plan, where it tells.
+    public let plan: String?
+    /// Why it did not tell.
+    public let error: String?
+
+    public init(
+        provider: String,
+        displayname: String,
+        windows: [UsageWindow],
+        plan: String?,
+        error: String?
+    ) {
+        self.provider = provider
+        self.displayname = displayname
+        self.windows = windows
+        self.plan = plan
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case provider
+        case displayname = "displayName"
+        case windows
+        case plan
+        case error
+    }
+}
+
+/// One quota: so much in a span of time.
+public struct UsageWindow: Codable, Sendable {
+    /// Which span, such as 5h or Week.
+    public let label: String
+    /// Share that is used, in percent.
+    public let usedpercent: Double
+    /// When it begins anew; absent when unknown.
+    public let resetat: Int?
+
+    public init(
+        label: String,
+        usedpercent: Double,
+        resetat: Int?
+    ) {
+        self.label = label
+        self.usedpercent = usedpercent
+        self.resetat = resetat
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case label
+        case usedpercent = "usedPercent"
+        case resetat = "resetAt"
+    }
+}
+
+/// Use of models in a span of days.
+public struct UsageCostResult: Codable, Sendable {
+    /// When it was counted.
+    public let updatedat: Int
+    /// How many days were looked at.
+    public let days: Int
+    /// Each day with use, oldest first.
+    public let daily: [UsageDay]
+    /// All days together.
+    public let totals: UsageTotals
+
+    public init(
+        updatedat: Int,
+        days: Int,
+        daily: [UsageDay],
+        totals: UsageTotals
+    ) {
+        self.updatedat = updatedat
+        self.days = days
+        self.daily = daily
+        self.totals = totals
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case updatedat = "updatedAt"
+        case days
+        case daily
+        case totals
+    }
+}
+
+/// Use of models on one day.
+public struct UsageDay: Codable, Sendable {
+    /// The day as YYYY-MM-DD, in the gateway's time zone.
+    public let date: String
+    /// Tokens read.
+    public let input: Int
+    /// Tokens written.
+    public let output: Int
+    /// Tokens read from the provider's cache.
+    public let cacheread: Int
+    /// Tokens written to the provider's cache.
+    public let cachewrite: Int
+    /// All of them.
+    public let totaltokens: Int
+    /// What they cost, in US dollars.
+    public let totalcost: Double
+    /// Messages whose cost is unknown and so not in the sum.
+    public let missingcostentries: Int
+
+    public init(
+        date: String,
+        input: Int,
+        output: Int,
+        cacheread: Int,
+        cachewrite: Int,
+        totaltokens: Int,
+        totalcost: Double,
+        missingcostentries: Int
+    ) {
+        self.date = date
+        self.input = input
+        self.output = output
+        self.cacheread = cacheread
+        self.cachewrite = cachewrite
+        self.totaltokens = totaltokens
+        self.totalcost = totalcost
+        self.missingcostentries = missingcostentries
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case date
+        case input
+        case output
+        case cacheread = "cacheRead"
+        case cachewrite = "cacheWrite"
+        case totaltokens = "totalTokens"
+        case totalcost = "totalCost"
+        case missingcostentries = "missingCostEntries"
+    }
+}
+
+/// Use of models in a whole span.
+public struct UsageTotals: Codable, Sendable {
+    /// Tokens read.
+    public let input: Int
+    /// Tokens written.
+    public let output: Int
+    /// Tokens read from the provider's cache.
+    public let cacheread: Int
+    /// Tokens written to the provider's cache.
+    public let cachewrite: Int
+    /// All of them.
+    public let totaltokens: Int
+    /// What they cost, in US dollars.
+    public let totalcost: Double
+    /// Messages whose cost is unknown and so not in the sum.
+    public let missingcostentries: Int
+
+    public init(
+        input: Int,
+        output: Int,
+        cacheread: Int,
+        cachewrite: Int,
+        totaltokens: Int,
+        totalcost: Double,
+        missingcostentries: Int
+    ) {
+        self.input = input
+        self.output = output
+        self.cacheread = cacheread
+        self.cachewrite = cachewrite
+        self.totaltokens = totaltokens
+        self.totalcost = totalcost
+        self.missingcostentries = missingcostentries
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case input
+        case output
+        case cacheread = "cacheRead"
+        case cachewrite = "cacheWrite"
+        case totaltokens = "totalTokens"
+        case totalcost = "totalCost"
+        case missingcostentries = "missingCostEntries"
+    }
+}
+
+/// Whether replies are spoken, and by whom.
+public struct TtsStatusResult: Codable, Sendable {
+    /// Whether auto is anything but off.
+    public let enabled: Bool
+    /// Which replies are spoken.
+    public let auto: AnyCodable
+    /// The service that is tried first.
+    public let provider: AnyCodable
+    /// The one that is tried next; null when there is none.
+    public let fallbackprovider: AnyCodable
+    /// All others that have what they need, in the order in which they are tried.
+    public let fallbackproviders: [AnyCodable]
+    /// File that keeps what was chosen here.
+    public let prefspath: String
+    /// Whether there is a key for openai.
+    public let hasopenaikey: Bool
+    /// Whether there is a key for elevenlabs.
+    public let haselevenlabskey: Bool
+    /// Whether edge may be used.
+    public let edgeenabled: Bool
+
+    public init(
+        enabled: Bool,
+        auto: AnyCodable,
+        provider: AnyCodable,
+        fallbackprovider: AnyCodable,
+        fallbackproviders: [AnyCodable],
+        prefspath: String,
+        hasopenaikey: Bool,
+        haselevenlabskey: Bool,
+        edgeenabled: Bool
+    ) {
+        self.enabled = enabled
+        self.auto = auto
+        self.provider = provider
+        self.fallbackprovider = fallbackprovider
+        self.fallbackproviders = fallbackproviders
+        self.prefspath = prefspath
+        self.hasopenaikey = hasopenaikey
+        self.haselevenlabskey = haselevenlabskey
+        self.edgeenabled = edgeenabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case auto
+        case provider
+        case fallbackprovider = "fallbackProvider"
+        case fallbackproviders = "fallbackProviders"
+        case prefspath = "prefsPath"
+        case hasopenaikey = "hasOpenAIKey"
+        case haselevenlabskey = "hasElevenLabsKey"
+        case edgeenabled = "edgeEnabled"
+    }
+}
+
+/// The services that can speak.
+public struct TtsProvidersResult: Codable, Sendable {
+    /// All of them: openai, elevenlabs, edge.
+    public let providers: [TtsProviderInfo]
+    /// The one that is tried first.
+    public let active: AnyCodable
+
+    public init(
+        providers: [TtsProviderInfo],
+        active: AnyCodable
+    ) {
+        self.providers = providers
+        self.active = active
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case providers
+        case active
+    }
+}
+
+/// A service that can speak.
+public struct TtsProviderInfo: Codable, Sendable {
+    /// Which service.
+    public let id: AnyCodable
+    /// Its name for people.
+    public let name: String
+    /// Whether it has what it needs.
+    public let configured: Bool
+    /// Its models; none where there is no choice.
+    public let models: [String]
+    /// Its voices, where they are a fixed set.
+    public let voices: [String]?
+
+    public init(
+        id: AnyCodable,
+        name: String,
+        configured: Bool,
+        models: [String],
+        voices: [String]?
+    ) {
+        self.id = id
+        self.name = name
+        self.configured = configured
+        self.models = models
+        self.voices = voices
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case name
+        case configured
+        case models
+        case voices
+    }
+}
+
+/// Whether replies are spoken now: true from tts.enable, false from tts.disable.
+public struct TtsSwitchResult: Codable, Sendable {
+    /// Whether they are.
+    public let enabled: Bool
+
+    public init(
+        enabled: Bool
+    ) {
+        self.enabled = enabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+    }
+}
+
+/// The service chosen.
+public struct TtsSetProviderResult: Codable, Sendable {
+    /// Which.
+    public let provider: AnyCodable
+
+    public init(
+        provider: AnyCodable
+    ) {
+        self.provider = provider
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case provider
+    }
+}
+
+/// A spoken text.
+public struct TtsConvertResult: Codable, Sendable {
+    /// File on the gateway's machine.
+    public let audiopath: String
+    /// The service that spoke.
+    public let provider: AnyCodable
+    /// The service's name for the form of the file.
+    public let outputformat: String
+    /// Whether channels can play it as a voice message.
+    public let voicecompatible: Bool
+
+    public init(
+        audiopath: String,
+        provider: AnyCodable,
+        outputformat: String,
+        voicecompatible: Bool
+    ) {
+        self.audiopath = audiopath
+        self.provider = provider
+        self.outputformat = outputformat
+        self.voicecompatible = voicecompatible
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case audiopath = "audioPath"
+        case provider
+        case outputformat = "outputFormat"
+        case voicecompatible = "voiceCompatible"
+    }
+}
+
+/// Nothing to say.
+public struct ConfigGetParams: Codable, Sendable {
+    public init() {}
+}
+
+/// Nothing to say.
+public struct ConfigSchemaParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The new text.
+public struct ConfigSetParams: Codable, Sendable {
+    /// JSON5 text of the whole file. It is written as plain JSON, without its comments.
+    public let raw: String
+    /// Hash of the file it was made from; needed when a file exists.
+    public let basehash: String?
+
+    public init(
+        raw: String,
+        basehash: String?
+    ) {
+        self.raw = raw
+        self.basehash = basehash
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case raw
+        case basehash = "baseHash"
+    }
+}
+
+extension ConfigSetParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("raw", "[redacted]"),
+                ("basehash", basehash as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// The new text, and what to tell after the restart.
+public struct ConfigApplyParams: Codable, Sendable {
+    /// JSON5 text of the whole file. It is written as plain JSON, without its comments.
+    public let raw: String
+    /// Hash of the file it was made from; needed when a file exists.
+    public let basehash: String?
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    public let sessionkey: String?
+    /// What it is told; blank counts as absent.
+    public let note: String?
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    public let restartdelayms: Int?
+
+    public init(
+        raw: String,
+        basehash: String?,
+        sessionkey: String?,
+        note: String?,
+        restartdelayms: Int?
+    ) {
+        self.raw = raw
+        self.basehash = basehash
+        self.sessionkey = sessionkey
+        self.note = note
+        self.restartdelayms = restartdelayms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case raw
+        case basehash = "baseHash"
+        case sessionkey = "sessionKey"
+        case note
+        case restartdelayms = "restartDelayMs"
+    }
+}
+
+extension ConfigApplyParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("raw", "[redacted]"),
+                ("basehash", basehash as Any),
+                ("sessionkey", sessionkey as Any),
+                ("note", note as Any),
+                ("restartdelayms", restartdelayms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// The change, and what to tell after the restart.
+public struct ConfigPatchParams: Codable, Sendable {
+    /// JSON5 text of an object with what is to change; null removes.
+    public let raw: String
+    /// Hash of the file it was made for; needed when a file exists.
+    public let basehash: String?
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    public let sessionkey: String?
+    /// What it is told; blank counts as absent.
+    public let note: String?
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    public let restartdelayms: Int?
+
+    public init(
+        raw: String,
+        basehash: String?,
+        sessionkey: String?,
+        note: String?,
+        restartdelayms: Int?
+    ) {
+        self.raw = raw
+        self.basehash = basehash
+        self.sessionkey = sessionkey
+        self.note = note
+        self.restartdelayms = restartdelayms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case raw
+        case basehash = "baseHash"
+        case sessionkey = "sessionKey"
+        case note
+        case restartdelayms = "restartDelayMs"
+    }
+}
+
+extension ConfigPatchParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("raw", "[redacted]"),
+                ("basehash", basehash as Any),
+                ("sessionkey", sessionkey as Any),
+                ("note", note as Any),
+                ("restartdelayms", restartdelayms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// The config file and what the gateway makes of it.
+public struct ConfigSnapshot: Codable, Sendable {
+    /// The file.
+    public let path: String
+    /// Whether it is there.
+    public let exists: Bool
+    /// Its text; null when it is not there.
+    public let raw: AnyCodable
+    /// The text as data; {} when it is not there or does not parse. Open, since it is what people wrote.
+    /// Holds secrets: never log it.
+    public let parsed: [String: AnyCodable]
+    /// Whether it may be used; true when it is not there.
+    public let valid: Bool
+    /// What counts: the file with includes, variables and defaults; as good as can be when it is not valid.
+    /// Open, since plugins and channels have parts of their own. Holds secrets: never log it.
+    public let config: [String: AnyCodable]
+    /// SHA-256 of the text in hex, of no text when it is not there. What baseHash wants.
+    public let hash: String
+    /// Why it is not valid.
+    public let issues: [ConfigIssue]
+    /// What is doubtful but allowed.
+    public let warnings: [ConfigIssue]
+    /// Members of former versions that should be moved.
+    public let legacyissues: [ConfigIssue]
+
+    public init(
+        path: String,
+        exists: Bool,
+        raw: AnyCodable,
+        parsed: [String: AnyCodable],
+        valid: Bool,
+        config: [String: AnyCodable],
+        hash: String,
+        issues: [ConfigIssue],
+        warnings: [ConfigIssue],
+        legacyissues: [ConfigIssue]
+    ) {
+        self.path = path
+        self.exists = exists
+        self.raw = raw
+        self.parsed = parsed
+        self.valid = valid
+        self.config = config
+        self.hash = hash
+        self.issues = issues
+        self.warnings = warnings
+        self.legacyissues = legacyissues
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case exists
+        case raw
+        case parsed
+        case valid
+        case config
+        case hash
+        case issues
+        case warnings
+        case legacyissues = "legacyIssues"
+    }
+}
+
+/// One thing that is wrong or doubtful in a config file.
+public struct ConfigIssue: Codable, Sendable {
+    /// Where, as member names with dots between; empty for the whole.
+    public let path: String
+    /// What, for people.
+    public let message: String
+
+    public init(
+        path: String,
+        message: String
+    ) {
+        self.path = path
+        self.message = message
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case message
+    }
+}
+
+/// Details of the error about a config that would not be valid: what is wrong with it.
+public struct ConfigInvalidDetails: Codable, Sendable {
+    /// Everything that is wrong.
+    public let issues: [ConfigIssue]
+
+    public init(
+        issues: [ConfigIssue]
+    ) {
+        self.issues = issues
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case issues
+    }
+}
+
+/// What may be in the config file.
+public struct ConfigSchemaResponse: Codable, Sendable {
+    /// A JSON Schema (draft 07) of the whole file, with the parts of plugins and channels. Not constrained:
+    /// it is a schema, an object of its own rules.
+    public let schema: AnyCodable
+    /// Hints by place: member names with dots between, * for the names of a map, [] for the items of a list.
+    public let uihints: [String: AnyCodable]
+    /// Version of the gateway.
+    public let version: String
+    /// When it was made, as an ISO 8601 text.
+    public let generatedat: String
+
+    public init(
+        schema: AnyCodable,
+        uihints: [String: AnyCodable],
+        version: String,
+        generatedat: String
+    ) {
+        self.schema = schema
+        self.uihints = uihints
+        self.version = version
+        self.generatedat = generatedat
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case schema
+        case uihints = "uiHints"
+        case version
+        case generatedat = "generatedAt"
+    }
+}
+
+/// How a form may show one place of the config file.
+public struct ConfigUiHint: Codable, Sendable {
+    /// Its name for people.
+    public let label: String?
+    /// What it does.
+    public let help: String?
+    /// Heading it belongs under.
+    public let group: String?
+    /// Place among its siblings, smallest first; plugins choose their own.
+    public let order: Int?
+    /// Whether it may be hidden at first.
+    public let advanced: Bool?
+    /// Whether its value is a secret.
+    public let sensitive: Bool?
+    /// An example to show while it is empty.
+    public let placeholder: String?
+    /// What a new item of a list begins with; whatever the list holds.
+    public let itemtemplate: AnyCodable?
+
+    public init(
+        label: String?,
+        help: String?,
+        group: String?,
+        order: Int?,
+        advanced: Bool?,
+        sensitive: Bool?,
+        placeholder: String?,
+        itemtemplate: AnyCodable?
+    ) {
+        self.label = label
+        self.help = help
+        self.group = group
+        self.order = order
+        self.advanced = advanced
+        self.sensitive = sensitive
+        self.placeholder = placeholder
+        self.itemtemplate = itemtemplate
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case label
+        case help
+        case group
+        case order
+        case advanced
+        case sensitive
+        case placeholder
+        case itemtemplate = "itemTemplate"
+    }
+}
+
+/// The file is written.
+public struct ConfigSetResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The file.
+    public let path: String
+    /// What counts now, with defaults but without the stamp of this writing; the hash comes from config.get.
+    /// Open as there. Holds secrets: never log it.
+    public let config: [String: AnyCodable]
+
+    public init(
+        ok: Bool,
+        path: String,
+        config: [String: AnyCodable]
+    ) {
+        self.ok = ok
+        self.path = path
+        self.config = config
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case path
+        case config
+    }
+}
+
+/// The file is written and a restart is planned.
+public struct ConfigWriteRestart: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The file.
+    public let path: String
+    /// What counts after the restart, with defaults but without the stamp of this writing. Open as in
+    /// config.get. Holds secrets: never log it.
+    public let config: [String: AnyCodable]
+    /// The planned restart.
+    public let restart: RestartInfo
+    /// What is told after it.
+    public let sentinel: RestartSentinel
+
+    public init(
+        ok: Bool,
+        path: String,
+        config: [String: AnyCodable],
+        restart: RestartInfo,
+        sentinel: RestartSentinel
+    ) {
+        self.ok = ok
+        self.path = path
+        self.config = config
+        self.restart = restart
+        self.sentinel = sentinel
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case path
+        case config
+        case restart
+        case sentinel
+    }
+}
+
+/// A planned restart of the gateway.
+public struct RestartInfo: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The gateway's process.
+    public let pid: Int
+    /// The signal that stands for a restart.
+    public let signal: String
+    /// Time until then.
+    public let delayms: Int
+    /// The method that asked for it, or other words; cut to limits.restartReasonChars.
+    public let reason: String?
+    /// How the process learns of it.
+    public let mode: AnyCodable
+
+    public init(
+        ok: Bool,
+        pid: Int,
+        signal: String,
+        delayms: Int,
+        reason: String?,
+        mode: AnyCodable
+    ) {
+        self.ok = ok
+        self.pid = pid
+        self.signal = signal
+        self.delayms = delayms
+        self.reason = reason
+        self.mode = mode
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case pid
+        case signal
+        case delayms = "delayMs"
+        case reason
+        case mode
+    }
+}
+
+/// A note that the gateway leaves for itself: read once after the restart, told to a conversation, removed.
+public struct RestartSentinel: Codable, Sendable {
+    /// Its file; null when it could not be written.
+    public let path: AnyCodable
+    /// Its content.
+    public let payload: RestartSentinelPayload
+
+    public init(
+        path: AnyCodable,
+        payload: RestartSentinelPayload
+    ) {
+        self.path = path
+        self.payload = payload
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case payload
+    }
+}
+
+/// Why the gateway restarted, and whom to tell.
+public struct RestartSentinelPayload: Codable, Sendable {
+    /// What led to it.
+    public let kind: AnyCodable
+    /// How that went.
+    public let status: AnyCodable
+    /// When.
+    public let ts: Int
+    /// Conversation that is told; the main one when absent.
+    public let sessionkey: String?
+    /// Where that conversation's replies go.
+    public let deliverycontext: [String: AnyCodable]?
+    /// Thread within the conversation.
+    public let threadid: String?
+    /// What it is told; null when the caller gave no note.
+    public let message: AnyCodable?
+    /// A command that helps when the gateway does not come back: texts.doctorHint. null when there is none.
+    public let doctorhint: AnyCodable?
+    /// Details.
+    public let stats: [String: AnyCodable]?
+
+    public init(
+        kind: AnyCodable,
+        status: AnyCodable,
+        ts: Int,
+        sessionkey: String?,
+        deliverycontext: [String: AnyCodable]?,
+        threadid: String?,
+        message: AnyCodable?,
+        doctorhint: AnyCodable?,
+        stats: [String: AnyCodable]?
+    ) {
+        self.kind = kind
+        self.status = status
+        self.ts = ts
+        self.sessionkey = sessionkey
+        self.deliverycontext = deliverycontext
+        self.threadid = threadid
+        self.message = message
+        self.doctorhint = doctorhint
+        self.stats = stats
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case kind
+        case status
+        case ts
+        case sessionkey = "sessionKey"
+        case deliverycontext = "deliveryContext"
+        case threadid = "threadId"
+        case message
+        case doctorhint = "doctorHint"
+        case stats
+    }
+}
+
+/// Details of what led to a restart; all but mode and root only after an update.
+public struct RestartSentinelStats: Codable, Sendable {
+    /// The method that wrote the config, or the kind of update.
+    public let mode: String?
+    /// The file or folder that was changed.
+    public let root: String?
+    /// What was installed before; null when unknown.
+    public let before: AnyCodable?
+    /// What is installed after; null when unknown.
+    public let after: AnyCodable?
+    /// What was done.
+    public let steps: [RestartSentinelStep]?
+    /// Why it was skipped or failed; null when it did neither.
+    public let reason: AnyCodable?
+    /// How long it took.
+    public let durationms: Int?
+
+    public init(
+        mode: String?,
+        root: String?,
+        before: AnyCodable?,
+        after: AnyCodable?,
+        steps: [RestartSentinelStep]?,
+        reason: AnyCodable?,
+        durationms: Int?
+    ) {
+        self.mode = mode
+        self.root = root
+        self.before = before
+        self.after = after
+        self.steps = steps
+        self.reason = reason
+        self.durationms = durationms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case mode
+        case root
+        case before
+        case after
+        case steps
+        case reason
+        case durationms = "durationMs"
+    }
+}
+
+/// One command of an update, as the note keeps it.
+public struct RestartSentinelStep: Codable, Sendable {
+    /// What it is for.
+    public let name: String
+    /// The command.
+    public let command: String
+    /// Where it ran.
+    public let cwd: String
+    /// How long it took.
+    public let durationms: Int
+    /// How it ended.
+    public let log: RestartSentinelLog
+
+    public init(
+        name: String,
+        command: String,
+        cwd: String,
+        durationms: Int,
+        log: RestartSentinelLog
+    ) {
+        self.name = name
+        self.command = command
+        self.cwd = cwd
+        self.durationms = durationms
+        self.log = log
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case command
+        case cwd
+        case durationms = "durationMs"
+        case log
+    }
+}
+
+/// How a command of an update ended.
+public struct RestartSentinelLog: Codable, Sendable {
+    /// End of its output, cut to limits.updateLogChars; null when there was none.
+    public let stdouttail: AnyCodable
+    /// End of its complaints, cut likewise; null when there were none.
+    public let stderrtail: AnyCodable
+    /// Its exit code; null when it did not end by itself.
+    public let exitcode: AnyCodable
+
+    public init(
+        stdouttail: AnyCodable,
+        stderrtail: AnyCodable,
+        exitcode: AnyCodable
+    ) {
+        self.stdouttail = stdouttail
+        self.stderrtail = stderrtail
+        self.exitcode = exitcode
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case stdouttail = "stdoutTail"
+        case stderrtail = "stderrTail"
+        case exitcode = "exitCode"
+    }
+}
+
+/// Nothing to choose.
+public struct ExecApprovalsGetParams: Codable, Sendable {
+    public init() {}
+}
+
+/// New rules, and which ones they replace.
+public struct ExecApprovalsSetParams: Codable, Sendable {
+    /// All rules.
+    public let file: ExecApprovalsFile
+    /// Hash of the rules that were read. Not required here, but refused without.
+    public let basehash: String?
+
+    public init(
+        file: ExecApprovalsFile,
+        basehash: String?
+    ) {
+        self.file = file
+        self.basehash = basehash
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case file
+        case basehash = "baseHash"
+    }
+}
+
+/// Which node.
+public struct ExecApprovalsNodeGetParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodeIdRequired.
+    public let nodeid: String
+
+    public init(
+        nodeid: String
+    ) {
+        self.nodeid = nodeid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+    }
+}
+
+/// Which node, its new rules, and which ones they replace.
+public struct ExecApprovalsNodeSetParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodeIdRequired.
+    public let nodeid: String
+    /// All rules.
+    public let file: ExecApprovalsFile
+    /// Hash of the rules that were read; the node may require it.
+    public let basehash: String?
+
+    public init(
+        nodeid: String,
+        file: ExecApprovalsFile,
+        basehash: String?
+    ) {
+        self.nodeid = nodeid
+        self.file = file
+        self.basehash = basehash
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case file
+        case basehash = "baseHash"
+    }
+}
+
+/// Rules as a writer gives them.
+public struct ExecApprovalsFile: Codable, Sendable {
+    /// Version of the form.
+    public let version: Int
+    /// Where programs on the machine ask; what is left out stays as it is.
+    public let socket: [String: AnyCodable]?
+    /// Rules of every agent that has none of its own.
+    public let defaults: [String: AnyCodable]?
+    /// Rules by agent; * is for all, and its entries come first.
+    public let agents: [String: AnyCodable]?
+
+    public init(
+        version: Int,
+        socket: [String: AnyCodable]?,
+        defaults: [String: AnyCodable]?,
+        agents: [String: AnyCodable]?
+    ) {
+        self.version = version
+        self.socket = socket
+        self.defaults = defaults
+        self.agents = agents
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version
+        case socket
+        case defaults
+        case agents
+    }
+}
+
+/// Socket on which programs of the machine ask for approval.
+public struct ExecApprovalsSocket: Codable, Sendable {
+    /// Where it is.
+    public let path: String?
+    /// What a program must know to ask.
+    public let token: String?
+
+    public init(
+        path: String?,
+        token: String?
+    ) {
+        self.path = path
+        self.token = token
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case token
+    }
+}
+
+extension ExecApprovalsSocket: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("path", path as Any),
+                ("token", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Rules that hold unless an agent has its own. Words that are not known are kept, and count as the
+/// strictest.
+public struct ExecApprovalsDefaults: Codable, Sendable {
+    /// deny, allowlist or full; deny when absent.
+    public let security: String?
+    /// When a person is asked: off, on-miss or always; on-miss when absent.
+    public let ask: String?
+    /// What holds when nobody answers: deny, allowlist or full; deny when absent.
+    public let askfallback: String?
+    /// Whether programs that skills need are allowed by themselves; false when absent.
+    public let autoallowskills: Bool?
+
+    public init(
+        security: String?,
+        ask: String?,
+        askfallback: String?,
+        autoallowskills: Bool?
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askfallback = askfallback
+        self.autoallowskills = autoallowskills
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case security
+        case ask
+        case askfallback = "askFallback"
+        case autoallowskills = "autoAllowSkills"
+    }
+}
+
+/// Rules of one agent; what is absent comes from the defaults.
+public struct ExecApprovalsAgent: Codable, Sendable {
+    /// deny, allowlist or full.
+    public let security: String?
+    /// When a person is asked: off, on-miss or always.
+    public let ask: String?
+    /// What holds when nobody answers: deny, allowlist or full.
+    public let askfallback: String?
+    /// Whether programs that skills need are allowed by themselves.
+    public let autoallowskills: Bool?
+    /// Programs that are allowed.
+    public let allowlist: [ExecApprovalsEntry]?
+
+    public init(
+        security: String?,
+        ask: String?,
+        askfallback: String?,
+        autoallowskills: Bool?,
+        allowlist: [ExecApprovalsEntry]?
+    ) {
+        self.security = security
+        self.ask = ask
+        self.askfallback = askfallback
+        self.autoallowskills = autoallowskills
+        self.allowlist = allowlist
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case security
+        case ask
+        case askfallback = "askFallback"
+        case autoallowskills = "autoAllowSkills"
+        case allowlist
+    }
+}
+
+/// A program that is allowed, and when it last was.
+public struct ExecApprovalsEntry: Codable, Sendable {
+    /// Names the entry; given by the gateway when absent, so always there in answers.
+    public let id: String?
+    /// Path of the program, or a pattern of paths.
+    public let pattern: String
+    /// When it was last used.
+    public let lastusedat: Int?
+    /// The command that used it.
+    public let lastusedcommand: String?
+    /// The program that it was found to be.
+    public let lastresolvedpath: String?
+
+    public init(
+        id: String?,
+        pattern: String,
+        lastusedat: Int?,
+        lastusedcommand: String?,
+        lastresolvedpath: String?
+    ) {
+        self.id = id
+        self.pattern = pattern
+        self.lastusedat = lastusedat
+        self.lastusedcommand = lastusedcommand
+        self.lastresolvedpath = lastresolvedpath
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case pattern
+        case lastusedat = "lastUsedAt"
+        case lastusedcommand = "lastUsedCommand"
+        case lastresolvedpath = "lastResolvedPath"
+    }
+}
+
+/// The rules of this machine as they are stored.
+public struct ExecApprovalsSnapshot: Codable, Sendable {
+    /// Where they are stored.
+    public let path: String
+    /// Always true.
+    public let exists: Bool
+    /// SHA-256 of what is stored, hex; the baseHash of the next change.
+    public let hash: String
+    /// The rules.
+    public let file: ExecApprovalsShownFile
+
+    public init(
+        path: String,
+        exists: Bool,
+        hash: String,
+        file: ExecApprovalsShownFile
+    ) {
+        self.path = path
+        self.exists = exists
+        self.hash = hash
+        self.file = file
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case exists
+        case hash
+        case file
+    }
+}
+
+/// Rules as they are answered: complete, without secrets. May be given back as a file.
+public struct ExecApprovalsShownFile: Codable, Sendable {
+    /// Version of the form.
+    public let version: Int
+    /// Where programs on the machine ask; absent when there is no such place.
+    public let socket: [String: AnyCodable]?
+    /// Rules of every agent that has none of its own.
+    public let defaults: ExecApprovalsDefaults
+    /// Rules by agent; * is for all.
+    public let agents: [String: AnyCodable]
+
+    public init(
+        version: Int,
+        socket: [String: AnyCodable]?,
+        defaults: ExecApprovalsDefaults,
+        agents: [String: AnyCodable]
+    ) {
+        self.version = version
+        self.socket = socket
+        self.defaults = defaults
+        self.agents = agents
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case version
+        case socket
+        case defaults
+        case agents
+    }
+}
+
+/// Socket on which programs of the machine ask for approval, without its token.
+public struct ExecApprovalsShownSocket: Codable, Sendable {
+    /// Where it is.
+    public let path: String
+
+    public init(
+        path: String
+    ) {
+        self.path = path
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+    }
+}
+
+/// The command, and all that may help a person to decide. null and absence mean the same: not known.
+public struct ExecApprovalRequestParams: Codable, Sendable {
+    /// Names the question; the gateway chooses when absent. One that still waits is refused with
+    /// execApprovalPending.
+    public let id: String?
+    /// The command, as a line.
+    public let command: String
+    /// Directory in which it runs.
+    public let cwd: AnyCodable?
+    /// Where it runs: sandbox, gateway or node.
+    public let host: AnyCodable?
+    /// The rule that holds: deny, allowlist or full.
+    public let security: AnyCodable?
+    /// When people are asked: off, on-miss or always.
+    public let ask: AnyCodable?
+    /// The agent that wants it.
+    public let agentid: AnyCodable?
+    /// The program that would run.
+    public let resolvedpath: AnyCodable?
+    /// The conversation that it is for.
+    public let sessionkey: AnyCodable?
+    /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+    public let timeoutms: Int?
+
+    public init(
+        id: String?,
+        command: String,
+        cwd: AnyCodable?,
+        host: AnyCodable?,
+        security: AnyCodable?,
+        ask: AnyCodable?,
+        agentid: AnyCodable?,
+        resolvedpath: AnyCodable?,
+        sessionkey: AnyCodable?,
+        timeoutms: Int?
+    ) {
+        self.id = id
+        self.command = command
+        self.cwd = cwd
+        self.host = host
+        self.security = security
+        self.ask = ask
+        self.agentid = agentid
+        self.resolvedpath = resolvedpath
+        self.sessionkey = sessionkey
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case command
+        case cwd
+        case host
+        case security
+        case ask
+        case agentid = "agentId"
+        case resolvedpath = "resolvedPath"
+        case sessionkey = "sessionKey"
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// How it was decided, if it was.
+public struct ExecApprovalRequestResult: Codable, Sendable {
+    /// The question.
+    public let id: String
+    /// The decision; null when the time was over.
+    public let decision: AnyCodable
+    /// When it was asked.
+    public let createdatms: Int
+    /// When its time was, or would have been, over.
+    public let expiresatms: Int
+
+    public init(
+        id: String,
+        decision: AnyCodable,
+        createdatms: Int,
+        expiresatms: Int
+    ) {
+        self.id = id
+        self.decision = decision
+        self.createdatms = createdatms
+        self.expiresatms = expiresatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case decision
+        case createdatms = "createdAtMs"
+        case expiresatms = "expiresAtMs"
+    }
+}
+
+/// A question that waits for a decision.
+public struct ExecApprovalRequestedEvent: Codable, Sendable {
+    /// The question.
+    public let id: String
+    /// What is asked.
+    public let request: ExecApprovalRequest
+    /// When it was asked.
+    public let createdatms: Int
+    /// When its time is over; nobody is told then.
+    public let expiresatms: Int
+
+    public init(
+        id: String,
+        request: ExecApprovalRequest,
+        createdatms: Int,
+        expiresatms: Int
+    ) {
+        self.id = id
+        self.request = request
+        self.createdatms = createdatms
+        self.expiresatms = expiresatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case request
+        case createdatms = "createdAtMs"
+        case expiresatms = "expiresAtMs"
+    }
+}
+
+/// The command, and all that is known of it, in the words of whoever asked. What is not known is null.
+public struct ExecApprovalRequest: Codable, Sendable {
+    /// The command, as a line.
+    public let command: String
+    /// Directory in which it runs.
+    public let cwd: AnyCodable
+    /// Where it runs.
+    public let host: AnyCodable
+    /// The rule that holds.
+    public let security: AnyCodable
+    /// When people are asked.
+    public let ask: AnyCodable
+    /// The agent that wants it.
+    public let agentid: AnyCodable
+    /// The program that would run.
+    public let resolvedpath: AnyCodable
+    /// The conversation that it is for.
+    public let sessionkey: AnyCodable
+
+    public init(
+        command: String,
+        cwd: AnyCodable,
+        host: AnyCodable,
+        security: AnyCodable,
+        ask: AnyCodable,
+        agentid: AnyCodable,
+        resolvedpath: AnyCodable,
+        sessionkey: AnyCodable
+    ) {
+        self.command = command
+        self.cwd = cwd
+        self.host = host
+        self.security = security
+        self.ask = ask
+        self.agentid = agentid
+        self.resolvedpath = resolvedpath
+        self.sessionkey = sessionkey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case command
+        case cwd
+        case host
+        case security
+        case ask
+        case agentid = "agentId"
+        case resolvedpath = "resolvedPath"
+        case sessionkey = "sessionKey"
+    }
+}
+
+/// Which question, and the decision.
+public struct ExecApprovalResolveParams: Codable, Sendable {
+    /// The question; one that does not wait is refused with execApprovalUnknown.
+    public let id: String
+    /// allow-once, allow-always or deny; others are refused with execApprovalDecision.
+    public let decision: String
+
+    public init(
+        id: String,
+        decision: String
+    ) {
+        self.id = id
+        self.decision = decision
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case decision
+    }
+}
+
+/// A question that is decided.
+public struct ExecApprovalResolvedEvent: Codable, Sendable {
+    /// The question.
+    public let id: String
+    /// The decision.
+    public let decision: AnyCodable
+    /// Who decided: name of the client, else its id; absent when neither is known.
+    public let resolvedby: String?
+    /// When.
+    public let ts: Int
+
+    public init(
+        id: String,
+        decision: AnyCodable,
+        resolvedby: String?,
+        ts: Int
+    ) {
+        self.id = id
+        self.decision = decision
+        self.resolvedby = resolvedby
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case decision
+        case resolvedby = "resolvedBy"
+        case ts
+    }
+}
+
+/// What is known beforehand.
+public struct WizardStartParams: Codable, Sendable {
+    /// Where the gateway is.
+    public let mode: AnyCodable?
+    /// Folder for the agent's work.
+    public let workspace: String?
+
+    public init(
+        mode: AnyCodable?,
+        workspace: String?
+    ) {
+        self.mode = mode
+        self.workspace = workspace
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case mode
+        case workspace
+    }
+}
+
+/// Which wizard, and the answer.
+public struct WizardNextParams: Codable, Sendable {
+    /// The wizard.
+    public let sessionid: String
+    /// Answer to the present step; absent to see it again.
+    public let answer: [String: AnyCodable]?
+
+    public init(
+        sessionid: String,
+        answer: [String: AnyCodable]?
+    ) {
+        self.sessionid = sessionid
+        self.answer = answer
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+        case answer
+    }
+}
+
+/// An answer to one step.
+public struct WizardAnswer: Codable, Sendable {
+    /// The step; must be the present one.
+    public let stepid: String
+    /// confirm: anything, taken as yes or no. text: a string, or a number or boolean to be made one. select:
+    /// an option's value. multiselect: a list of them. note: absent. May be a secret: never log it.
+    public let value: AnyCodable?
+
+    public init(
+        stepid: String,
+        value: AnyCodable?
+    ) {
+        self.stepid = stepid
+        self.value = value
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case stepid = "stepId"
+        case value
+    }
+}
+
+/// Which wizard.
+public struct WizardCancelParams: Codable, Sendable {
+    /// The wizard.
+    public let sessionid: String
+
+    public init(
+        sessionid: String
+    ) {
+        self.sessionid = sessionid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+    }
+}
+
+/// Which wizard.
+public struct WizardStatusParams: Codable, Sendable {
+    /// The wizard.
+    public let sessionid: String
+
+    public init(
+        sessionid: String
+    ) {
+        self.sessionid = sessionid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+    }
+}
+
+/// Something to show or to ask.
+public struct WizardStep: Codable, Sendable {
+    /// Which step; the answer names it.
+    public let id: String
+    /// What kind of step.
+    public let type: AnyCodable
+    /// Heading.
+    public let title: String?
+    /// What is shown or asked.
+    public let message: String?
+    /// select, multiselect: what to choose from.
+    public let options: [WizardStepOption]?
+    /// What stands there at first. confirm: a boolean. text: a string. select: an option's value.
+    /// multiselect: a list of them.
+    public let initialvalue: AnyCodable?
+    /// text: an example to show while it is empty.
+    public let placeholder: String?
+    /// text: whether the answer is a secret.
+    public let sensitive: Bool?
+    /// Who carries the step out.
+    public let executor: AnyCodable?
+
+    public init(
+        id: String,
+        type: AnyCodable,
+        title: String?,
+        message: String?,
+        options: [WizardStepOption]?,
+        initialvalue: AnyCodable?,
+        placeholder: String?,
+        sensitive: Bool?,
+        executor: AnyCodable?
+    ) {
+        self.id = id
+        self.type = type
+        self.title = title
+        self.message = message
+        self.options = options
+        self.initialvalue = initialvalue
+        self.placeholder = placeholder
+        self.sensitive = sensitive
+        self.executor = executor
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case type
+        case title
+        case message
+        case options
+        case initialvalue = "initialValue"
+        case placeholder
+        case sensitive
+        case executor
+    }
+}
+
+/// Something to choose.
+public struct WizardStepOption: Codable, Sendable {
+    /// What the answer carries; a string, number or boolean.
+    public let value: AnyCodable
+    /// Its name for people.
+    public let label: String
+    /// More about it.
+    public let hint: String?
+
+    public init(
+        value: AnyCodable,
+        label: String,
+        hint: String?
+    ) {
+        self.value = value
+        self.label = label
+        self.hint = hint
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case value
+        case label
+        case hint
+    }
+}
+
+/// The wizard runs; its first step.
+public struct WizardStartResult: Codable, Sendable {
+    /// Names the wizard in the calls that follow.
+    public let sessionid: String
+    /// Whether it has ended.
+    public let done: Bool
+    /// The present step; absent when done.
+    public let step: [String: AnyCodable]?
+    /// How it is. Always sent.
+    public let status: AnyCodable?
+    /// Why it failed or was cancelled.
+    public let error: String?
+
+    public init(
+        sessionid: String,
+        done: Bool,
+        step: [String: AnyCodable]?,
+        status: AnyCodable?,
+        error: String?
+    ) {
+        self.sessionid = sessionid
+        self.done = done
+        self.step = step
+        self.status = status
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+        case done
+        case step
+        case status
+        case error
+    }
+}
+
+/// The step that follows, or the end.
+public struct WizardNextResult: Codable, Sendable {
+    /// Whether it has ended.
+    public let done: Bool
+    /// The present step; absent when done.
+    public let step: [String: AnyCodable]?
+    /// How it is. Always sent.
+    public let status: AnyCodable?
+    /// Why it failed or was cancelled.
+    public let error: String?
+
+    public init(
+        done: Bool,
+        step: [String: AnyCodable]?,
+        status: AnyCodable?,
+        error: String?
+    ) {
+        self.done = done
+        self.step = step
+        self.status = status
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case done
+        case step
+        case status
+        case error
+    }
+}
+
+/// How a wizard is.
+public struct WizardStatusResult: Codable, Sendable {
+    /// How it is.
+    public let status: AnyCodable
+    /// Why it failed; texts.wizardCancelled when it was cancelled.
+    public let error: String?
+
+    public init(
+        status: AnyCodable,
+        error: String?
+    ) {
+        self.status = status
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case status
+        case error
+    }
+}
+
+/// On or off.
+public struct TalkModeParams: Codable, Sendable {
+    /// Whether talk mode is on.
+    public let enabled: Bool
+    /// What it is doing, such as listening; clients choose the words.
+    public let phase: String?
+
+    public init(
+        enabled: Bool,
+        phase: String?
+    ) {
+        self.enabled = enabled
+        self.phase = phase
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case phase
+    }
+}
+
+/// Talk mode as it was just set.
+public struct TalkModeState: Codable, Sendable {
+    /// Whether it is on.
+    public let enabled: Bool
+    /// What it is doing; null when not said.
+    public let phase: AnyCodable
+    /// When it was set.
+    public let ts: Int
+
+    public init(
+        enabled: Bool,
+        phase: AnyCodable,
+        ts: Int
+    ) {
+        self.enabled = enabled
+        self.phase = phase
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case phase
+        case ts
+    }
+}
+
+/// The words that wake a listening device, at most limits.voiceWakeTriggers.
+public struct VoiceWakeTriggers: Codable, Sendable {
+    /// The words as they were given, perhaps one twice; never none.
+    public let triggers: [String]
+
+    public init(
+        triggers: [String]
+    ) {
+        self.triggers = triggers
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case triggers
+    }
+}
+
+/// Nothing to choose.
+public struct ModelsListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The models.
+public struct ModelsListResult: Codable, Sendable {
+    /// By provider, then name.
+    public let models: [ModelChoice]
+
+    public init(
+        models: [ModelChoice]
+    ) {
+        self.models = models
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case models
+    }
+}
+
+/// A model that can be chosen.
+public struct ModelChoice: Codable, Sendable {
+    /// Its name at the provider; with the provider and a slash before it, what sessions.patch takes.
+    public let id: String
+    /// Its name for people.
+    public let name: String
+    /// Who serves it.
+    public let provider: String
+    /// Tokens it can read; absent when unknown.
+    public let contextwindow: Int?
+    /// Whether it can think before it answers.
+    public let reasoning: Bool?
+    /// What it can read. The original sends it too, though its schema does not know it.
+    public let input: [AnyCodable]?
+
+    public init(
+        id: String,
+        name: String,
+        provider: String,
+        contextwindow: Int?,
+        reasoning: Bool?,
+        input: [AnyCodable]?
+    ) {
+        self.id = id
+        self.name = name
+        self.provider = provider
+        self.contextwindow = contextwindow
+        self.reasoning = reasoning
+        self.input = input
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case name
+        case provider
+        case contextwindow = "contextWindow"
+        case reasoning
+        case input
+    }
+}
+
+/// Nothing to choose.
+public struct AgentsListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The agents, and how conversations are named.
+public struct AgentsListResult: Codable, Sendable {
+    /// The agent that is meant when none is named.
+    public let defaultid: String
+    /// Last part of the name of an agent's main conversation.
+    public let mainkey: String
+    /// Whether each sender has a conversation of its own.
+    public let scope: AnyCodable
+    /// The default agent first, then by id.
+    public let agents: [AgentSummary]
+
+    public init(
+        defaultid: String,
+        mainkey: String,
+        scope: AnyCodable,
+        agents: [AgentSummary]
+    ) {
+        self.defaultid = defaultid
+        self.mainkey = mainkey
+        self.scope = scope
+        self.agents = agents
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case defaultid = "defaultId"
+        case mainkey = "mainKey"
+        case scope
+        case agents
+    }
+}
+
+/// An agent that can be chosen.
+public struct AgentSummary: Codable, Sendable {
+    /// Its name in conversation keys.
+    public let id: String
+    /// Its name in the config.
+    public let name: String?
+    /// How it presents itself; absent when nothing is configured.
+    public let identity: [String: AnyCodable]?
+
+    public init(
+        id: String,
+        name: String?,
+        identity: [String: AnyCodable]?
+    ) {
+        self.id = id
+        self.name = name
+        self.identity = identity
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case name
+        case identity
+    }
+}
+
+/// How an agent presents itself, as configured. Unset members are absent.
+public struct AgentSummaryIdentity: Codable, Sendable {
+    /// Its name.
+    public let name: String?
+    /// Its character in a word or two.
+    public let theme: String?
+    /// Its sign.
+    public let emoji: String?
+    /// Its picture as configured: a path in its workspace or an address.
+    public let avatar: String?
+    /// Its picture as a client can load it: an http address, or a data URL of at most limits.agentAvatarBytes
+    /// of image.
+    public let avatarurl: String?
+
+    public init(
+        name: String?,
+        theme: String?,
+        emoji: String?,
+        avatar: String?,
+        avatarurl: String?
+    ) {
+        self.name = name
+        self.theme = theme
+        self.emoji = emoji
+        self.avatar = avatar
+        self.avatarurl = avatarurl
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case theme
+        case emoji
+        case avatar
+        case avatarurl = "avatarUrl"
+    }
+}
+
+/// Nothing to choose.
+public struct SkillsStatusParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The skills, and where they are.
+public struct SkillsStatusResult: Codable, Sendable {
+    /// Workspace of the default agent.
+    public let workspacedir: String
+    /// Folder of skills that all agents share.
+    public let managedskillsdir: String
+    /// The skills.
+    public let skills: [SkillStatus]
+
+    public init(
+        workspacedir: String,
+        managedskillsdir: String,
+        skills: [SkillStatus]
+    ) {
+        self.workspacedir = workspacedir
+        self.managedskillsdir = managedskillsdir
+        self.skills = skills
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case workspacedir = "workspaceDir"
+        case managedskillsdir = "managedSkillsDir"
+        case skills
+    }
+}
+
+/// A skill: what it is, whether agents may use it, what it needs, how to get that.
+public struct SkillStatus: Codable, Sendable {
+    /// Its name.
+    public let name: String
+    /// What it is for.
+    public let description: String
+    /// Kind of folder it is from: openclaw-bundled, openclaw-managed, openclaw-workspace, openclaw-extra …
+    public let source: String
+    /// Its instructions.
+    public let filepath: String
+    /// Its folder.
+    public let basedir: String
+    /// Its name in the config, for skills.update.
+    public let skillkey: String
+    /// Environment variable that its apiKey setting fills.
+    public let primaryenv: String?
+    /// Its sign.
+    public let emoji: String?
+    /// Where to read more.
+    public let homepage: String?
+    /// Whether it is used whatever is missing.
+    public let always: Bool
+    /// Whether the config switches it off.
+    public let disabled: Bool
+    /// Whether the config's list of bundled skills leaves it out.
+    public let blockedbyallowlist: Bool
+    /// Whether agents see it.
+    public let eligible: Bool
+    /// What it needs.
+    public let requirements: SkillRequirements
+    /// What of that is not there; nothing when always.
+    public let missing: SkillRequirements
+    /// Its needs of the config, one by one.
+    public let configchecks: [SkillConfigCheck]
+    /// How to get what is missing: the preferred option, or all when all are downloads.
+    public let install: [SkillInstallOption]
+
+    public init(
+        name: String,
+        description: String,
+        source: String,
+        filepath: String,
+        basedir: String,
+        skillkey: String,
+        primaryenv: String?,
+        emoji: String?,
+        homepage: String?,
+        always: Bool,
+        disabled: Bool,
+        blockedbyallowlist: Bool,
+        eligible: Bool,
+        requirements: SkillRequirements,
+        missing: SkillRequirements,
+        configchecks: [SkillConfigCheck],
+        install: [SkillInstallOption]
+    ) {
+        self.name = name
+        self.description = description
+        self.source = source
+        self.filepath = filepath
+        self.basedir = basedir
+        self.skillkey = skillkey
+        self.primaryenv = primaryenv
+        self.emoji = emoji
+        self.homepage = homepage
+        self.always = always
+        self.disabled = disabled
+        self.blockedbyallowlist = blockedbyallowlist
+        self.eligible = eligible
+        self.requirements = requirements
+        self.missing = missing
+        self.configchecks = configchecks
+        self.install = install
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case description
+        case source
+        case filepath = "filePath"
+        case basedir = "baseDir"
+        case skillkey = "skillKey"
+        case primaryenv = "primaryEnv"
+        case emoji
+        case homepage
+        case always
+        case disabled
+        case blockedbyallowlist = "blockedByAllowlist"
+        case eligible
+        case requirements
+        case missing
+        case configchecks = "configChecks"
+        case install
+    }
+}
+
+/// What a skill needs, or what of it is missing.
+public struct SkillRequirements: Codable, Sendable {
+    /// Programs, all of them.
+    public let bins: [String]
+    /// Programs, one of them.
+    public let anybins: [String]
+    /// Environment variables.
+    public let env: [String]
+    /// Settings, as paths in the config.
+    public let config: [String]
+    /// Operating systems, one of them.
+    public let os: [String]
+
+    public init(
+        bins: [String],
+        anybins: [String],
+        env: [String],
+        config: [String],
+        os: [String]
+    ) {
+        self.bins = bins
+        self.anybins = anybins
+        self.env = env
+        self.config = config
+        self.os = os
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case bins
+        case anybins = "anyBins"
+        case env
+        case config
+        case os
+    }
+}
+
+/// One need of the config.
+public struct SkillConfigCheck: Codable, Sendable {
+    /// The setting, as a path in the config.
+    public let path: String
+    /// What is set there, if it is a plain value; a whole section, which may hold secrets, is never shown.
+    /// Absent when nothing is set.
+    public let value: AnyCodable?
+    /// Whether that will do.
+    public let satisfied: Bool
+
+    public init(
+        path: String,
+        value: AnyCodable?,
+        satisfied: Bool
+    ) {
+        self.path = path
+        self.value = value
+        self.satisfied = satisfied
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case path
+        case value
+        case satisfied
+    }
+}
+
+/// A way to get what a skill needs.
+public struct SkillInstallOption: Codable, Sendable {
+    /// Names it in skills.install.
+    public let id: String
+    /// What does it.
+    public let kind: AnyCodable
+    /// Its name for people.
+    public let label: String
+    /// Programs it brings.
+    public let bins: [String]
+
+    public init(
+        id: String,
+        kind: AnyCodable,
+        label: String,
+        bins: [String]
+    ) {
+        self.id = id
+        self.kind = kind
+        self.label = label
+        self.bins = bins
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case kind
+        case label
+        case bins
+    }
+}
+
+/// Nothing to choose.
+public struct SkillsBinsParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The programs.
+public struct SkillsBinsResult: Codable, Sendable {
+    /// Names, each once, sorted.
+    public let bins: [String]
+
+    public init(
+        bins: [String]
+    ) {
+        self.bins = bins
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case bins
+    }
+}
+
+/// Which skill, and which of its ways.
+public struct SkillsInstallParams: Codable, Sendable {
+    /// The skill.
+    public let name: String
+    /// The option of skills.status.
+    public let installid: String
+    /// Longest it may take; limits.skillInstallDefaultMs when absent, never more than
+    /// limits.skillInstallMaxMs.
+    public let timeoutms: Int?
+
+    public init(
+        name: String,
+        installid: String,
+        timeoutms: Int?
+    ) {
+        self.name = name
+        self.installid = installid
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case installid = "installId"
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// What came of an installation; also beside the error of one that failed.
+public struct SkillsInstallResult: Codable, Sendable {
+    /// Whether it is installed.
+    public let ok: Bool
+    /// What came of it, in words.
+    public let message: String
+    /// What the installer printed; empty when none was run.
+    public let stdout: String
+    /// What it complained of.
+    public let stderr: String
+    /// Its exit code; null when none was run or it was ended by force.
+    public let code: AnyCodable
+
+    public init(
+        ok: Bool,
+        message: String,
+        stdout: String,
+        stderr: String,
+        code: AnyCodable
+    ) {
+        self.ok = ok
+        self.message = message
+        self.stdout = stdout
+        self.stderr = stderr
+        self.code = code
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case message
+        case stdout
+        case stderr
+        case code
+    }
+}
+
+/// Which skill, and what changes; absent members stay as they are.
+public struct SkillsUpdateParams: Codable, Sendable {
+    /// The skill's name in the config.
+    public let skillkey: String
+    /// Whether agents may use it.
+    public let enabled: Bool?
+    /// Its key, trimmed; a blank one removes it.
+    public let apikey: String?
+    /// Environment variables by name, trimmed; a blank value removes one, a blank name is ignored. Keys are
+    /// given this way too, so all are secret.
+    public let env: [String: AnyCodable]?
+
+    public init(
+        skillkey: String,
+        enabled: Bool?,
+        apikey: String?,
+        env: [String: AnyCodable]?
+    ) {
+        self.skillkey = skillkey
+        self.enabled = enabled
+        self.apikey = apikey
+        self.env = env
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case skillkey = "skillKey"
+        case enabled
+        case apikey = "apiKey"
+        case env
+    }
+}
+
+extension SkillsUpdateParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("skillkey", skillkey as Any),
+                ("enabled", enabled as Any),
+                ("apikey", "[redacted]"),
+                ("env", env as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// The settings are written.
+public struct SkillsUpdateResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The skill.
+    public let skillkey: String
+    /// Its settings now.
+    public let config: SkillConfig
+
+    public init(
+        ok: Bool,
+        skillkey: String,
+        config: SkillConfig
+    ) {
+        self.ok = ok
+        self.skillkey = skillkey
+        self.config = config
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case skillkey = "skillKey"
+        case config
+    }
+}
+
+/// Settings of a skill in the config. Open: skills have settings of their own.
+public struct SkillConfig: Codable, Sendable {
+    /// Whether agents may use it.
+    public let enabled: Bool?
+    /// Its key, in clear: the caller is an admin.
+    public let apikey: String?
+    /// Environment variables by name.
+    public let env: [String: AnyCodable]?
+
+    public init(
+        enabled: Bool?,
+        apikey: String?,
+        env: [String: AnyCodable]?
+    ) {
+        self.enabled = enabled
+        self.apikey = apikey
+        self.env = env
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case apikey = "apiKey"
+        case env
+    }
+}
+
+extension SkillConfig: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("enabled", enabled as Any),
+                ("apikey", "[redacted]"),
+                ("env", env as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// What to tell after the restart, and how long things may take.
+public struct UpdateRunParams: Codable, Sendable {
+    /// Conversation that is told after the restart; the main one when blank or absent.
+    public let sessionkey: String?
+    /// What it is told; blank counts as absent.
+    public let note: String?
+    /// Time until the restart, cut to limits.restartDelayMaxMs; limits.restartDelayMs when absent.
+    public let restartdelayms: Int?
+    /// Time for each step; at least limits.updateStepMinMs, limits.updateStepDefaultMs when absent.
+    public let timeoutms: Int?
+
+    public init(
+        sessionkey: String?,
+        note: String?,
+        restartdelayms: Int?,
+        timeoutms: Int?
+    ) {
+        self.sessionkey = sessionkey
+        self.note = note
+        self.restartdelayms = restartdelayms
+        self.timeoutms = timeoutms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionkey = "sessionKey"
+        case note
+        case restartdelayms = "restartDelayMs"
+        case timeoutms = "timeoutMs"
+    }
+}
+
+/// How the update went, and the restart that follows.
+public struct UpdateRunResult: Codable, Sendable {
+    /// Always true; says nothing about the update.
+    public let ok: Bool
+    /// How the update went.
+    public let result: UpdateOutcome
+    /// The planned restart.
+    public let restart: RestartInfo
+    /// What is told after it; its kind is update.
+    public let sentinel: RestartSentinel
+
+    public init(
+        ok: Bool,
+        result: UpdateOutcome,
+        restart: RestartInfo,
+        sentinel: RestartSentinel
+    ) {
+        self.ok = ok
+        self.result = result
+        self.restart = restart
+        self.sentinel = sentinel
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case result
+        case restart
+        case sentinel
+    }
+}
+
+/// How an update went.
+public struct UpdateOutcome: Codable, Sendable {
+    /// Whether it was done.
+    public let status: AnyCodable
+    /// How the gateway was installed.
+    public let mode: AnyCodable
+    /// Where it is installed.
+    public let root: String?
+    /// Why it was skipped or failed, in a word for programs such as dirty, no-upstream, fetch-failed or
+    /// not-git-install, or the name of the step that failed.
+    public let reason: String?
+    /// What was installed before.
+    public let before: [String: AnyCodable]?
+    /// What is installed now.
+    public let after: [String: AnyCodable]?
+    /// What was done, in order.
+    public let steps: [UpdateStep]
+    /// How long it took.
+    public let durationms: Int
+
+    public init(
+        status: AnyCodable,
+        mode: AnyCodable,
+        root: String?,
+        reason: String?,
+        before: [String: AnyCodable]?,
+        after: [String: AnyCodable]?,
+        steps: [UpdateStep],
+        durationms: Int
+    ) {
+        self.status = status
+        self.mode = mode
+        self.root = root
+        self.reason = reason
+        self.before = before
+        self.after = after
+        self.steps = steps
+        self.durationms = durationms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case status
+        case mode
+        case root
+        case reason
+        case before
+        case after
+        case steps
+        case durationms = "durationMs"
+    }
+}
+
+/// What is or was installed.
+public struct UpdateVersion: Codable, Sendable {
+    /// Its commit; null when unknown.
+    public let sha: AnyCodable?
+    /// Its version; null when unknown.
+    public let version: AnyCodable?
+
+    public init(
+        sha: AnyCodable?,
+        version: AnyCodable?
+    ) {
+        self.sha = sha
+        self.version = version
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sha
+        case version
+    }
+}
+
+/// One command of an update.
+public struct UpdateStep: Codable, Sendable {
+    /// What it is for.
+    public let name: String
+    /// The command.
+    public let command: String
+    /// Where it ran.
+    public let cwd: String
+    /// How long it took.
+    public let durationms: Int
+    /// Its exit code; null when it did not end by itself.
+    public let exitcode: AnyCodable
+    /// End of its output, cut to limits.updateLogChars; null or absent when there was none.
+    public let stdouttail: AnyCodable?
+    /// End of its complaints, cut likewise; null or absent when there were none.
+    public let stderrtail: AnyCodable?
+
+    public init(
+        name: String,
+        command: String,
+        cwd: String,
+        durationms: Int,
+        exitcode: AnyCodable,
+        stdouttail: AnyCodable?,
+        stderrtail: AnyCodable?
+    ) {
+        self.name = name
+        self.command = command
+        self.cwd = cwd
+        self.durationms = durationms
+        self.exitcode = exitcode
+        self.stdouttail = stdouttail
+        self.stderrtail = stderrtail
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case command
+        case cwd
+        case durationms = "durationMs"
+        case exitcode = "exitCode"
+        case stdouttail = "stdoutTail"
+        case stderrtail = "stderrTail"
+    }
+}
+
+/// Which conversations, and what about them.
+public struct SessionsListParams: Codable, Sendable {
+    /// At most so many; all when absent.
+    public let limit: Int?
+    /// Only those that changed within so many minutes.
+    public let activeminutes: Int?
+    /// Also the one that all senders share.
+    public let includeglobal: Bool?
+    /// Also the one of unknown senders.
+    public let includeunknown: Bool?
+    /// Add derivedTitle to each row.
+    public let includederivedtitles: Bool?
+    /// Add lastMessagePreview to each row.
+    public let includelastmessage: Bool?
+    /// Only with this label, exactly.
+    public let label: String?
+    /// Only those that this conversation started.
+    public let spawnedby: String?
+    /// Only of this agent; leaves out global and unknown.
+    public let agentid: String?
+    /// Only those whose name, label, subject, id or key contains it, in any case.
+    public let search: String?
+
+    public init(
+        limit: Int?,
+        activeminutes: Int?,
+        includeglobal: Bool?,
+        includeunknown: Bool?,
+        includederivedtitles: Bool?,
+        includelastmessage: Bool?,
+        label: String?,
+        spawnedby: String?,
+        agentid: String?,
+        search: String?
+    ) {
+        self.limit = limit
+        self.activeminutes = activeminutes
+        self.includeglobal = includeglobal
+        self.includeunknown = includeunknown
+        self.includederivedtitles = includederivedtitles
+        self.includelastmessage = includelastmessage
+        self.label = label
+        self.spawnedby = spawnedby
+        self.agentid = agentid
+        self.search = search
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case limit
+        case activeminutes = "activeMinutes"
+        case includeglobal = "includeGlobal"
+        case includeunknown = "includeUnknown"
+        case includederivedtitles = "includeDerivedTitles"
+        case includelastmessage = "includeLastMessage"
+        case label
+        case spawnedby = "spawnedBy"
+        case agentid = "agentId"
+        case search
+    }
+}
+
+/// The conversations found.
+public struct SessionsListResult: Codable, Sendable {
+    /// When they were read.
+    public let ts: Int
+    /// Where they are stored; (multiple) when each agent has a store of its own.
+    public let path: String
+    /// Number of rows here.
+    public let count: Int
+    /// Model of a new conversation.
+    public let defaults: SessionsDefaults
+    /// The rows, newest first.
+    public let sessions: [SessionRow]
+
+    public init(
+        ts: Int,
+        path: String,
+        count: Int,
+        defaults: SessionsDefaults,
+        sessions: [SessionRow]
+    ) {
+        self.ts = ts
+        self.path = path
+        self.count = count
+        self.defaults = defaults
+        self.sessions = sessions
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case path
+        case count
+        case defaults
+        case sessions
+    }
+}
+
+/// Which conversations, and how much of each.
+public struct SessionsPreviewParams: Codable, Sendable {
+    /// The conversations; those after limits.previewKeysMax are left out.
+    public let keys: [String]
+    /// Messages of each; limits.previewItemsDefault when absent, never more than limits.previewItemsMax.
+    public let limit: Int?
+    /// Cut of each message; limits.previewCharsDefault when absent, never more than limits.previewCharsMax.
+    public let maxchars: Int?
+
+    public init(
+        keys: [String],
+        limit: Int?,
+        maxchars: Int?
+    ) {
+        self.keys = keys
+        self.limit = limit
+        self.maxchars = maxchars
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case keys
+        case limit
+        case maxchars = "maxChars"
+    }
+}
+
+/// The previews.
+public struct SessionsPreviewResult: Codable, Sendable {
+    /// When they were read.
+    public let ts: Int
+    /// One for each key, in the order of the request; blank keys have none.
+    public let previews: [SessionsPreviewEntry]
+
+    public init(
+        ts: Int,
+        previews: [SessionsPreviewEntry]
+    ) {
+        self.ts = ts
+        self.previews = previews
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case previews
+    }
+}
+
+/// The last words of one conversation.
+public struct SessionsPreviewEntry: Codable, Sendable {
+    /// The conversation, as the request named it, trimmed.
+    public let key: String
+    /// Whether there is anything.
+    public let status: AnyCodable
+    /// Its last messages, oldest first; none unless the status is ok.
+    public let items: [SessionPreviewItem]
+
+    public init(
+        key: String,
+        status: AnyCodable,
+        items: [SessionPreviewItem]
+    ) {
+        self.key = key
+        self.status = status
+        self.items = items
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case status
+        case items
+    }
+}
+
+/// One message of a preview.
+public struct SessionPreviewItem: Codable, Sendable {
+    /// Whose it is.
+    public let role: AnyCodable
+    /// Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their names;
+    /// one of other parts, their type in brackets.
+    public let text: String
+
+    public init(
+        role: AnyCodable,
+        text: String
+    ) {
+        self.role = role
+        self.text = text
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case role
+        case text
+    }
+}
+
+/// What to look for: exactly one of key, sessionId and label. That rule is checked by hand, in words of its
+/// own, after blanks are taken for absent.
+public struct SessionsResolveParams: Codable, Sendable {
+    /// A name; the filters below do not apply to it.
+    public let key: String?
+    /// A transcript, or a full name.
+    public let sessionid: String?
+    /// A label, exactly.
+    public let label: String?
+    /// Only conversations of this agent.
+    public let agentid: String?
+    /// Only those that this conversation started.
+    public let spawnedby: String?
+    /// Also the one that all senders share.
+    public let includeglobal: Bool?
+    /// Also the one of unknown senders.
+    public let includeunknown: Bool?
+
+    public init(
+        key: String?,
+        sessionid: String?,
+        label: String?,
+        agentid: String?,
+        spawnedby: String?,
+        includeglobal: Bool?,
+        includeunknown: Bool?
+    ) {
+        self.key = key
+        self.sessionid = sessionid
+        self.label = label
+        self.agentid = agentid
+        self.spawnedby = spawnedby
+        self.includeglobal = includeglobal
+        self.includeunknown = includeunknown
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case sessionid = "sessionId"
+        case label
+        case agentid = "agentId"
+        case spawnedby = "spawnedBy"
+        case includeglobal = "includeGlobal"
+        case includeunknown = "includeUnknown"
+    }
+}
+
+/// The conversation found.
+public struct SessionsResolveResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+
+    public init(
+        ok: Bool,
+        key: String
+    ) {
+        self.ok = ok
+        self.key = key
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+    }
+}
+
+/// Model of a new conversation.
+public struct SessionsDefaults: Codable, Sendable {
+    /// Who serves it; null when none is configured.
+    public let modelprovider: AnyCodable
+    /// Model; null when none is configured.
+    public let model: AnyCodable
+    /// Size of its window; null when unknown.
+    public let contexttokens: AnyCodable
+
+    public init(
+        modelprovider: AnyCodable,
+        model: AnyCodable,
+        contexttokens: AnyCodable
+    ) {
+        self.modelprovider = modelprovider
+        self.model = model
+        self.contexttokens = contexttokens
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case modelprovider = "modelProvider"
+        case model
+        case contexttokens = "contextTokens"
+    }
+}
+
+/// One conversation: what it is, where it came from, how it is set, what it used. Unset members are absent.
+public struct SessionRow: Codable, Sendable {
+    /// Its full name.
+    public let key: String
+    /// What kind of conversation.
+    public let kind: AnyCodable
+    /// A person's name for it.
+    public let label: String?
+    /// The name to show.
+    public let displayname: String?
+    /// A title made from its beginning; only when asked for.
+    public let derivedtitle: String?
+    /// Its last message as text; only when asked for.
+    public let lastmessagepreview: String?
+    /// Channel it belongs to.
+    public let channel: String?
+    /// Subject of the group.
+    public let subject: String?
+    /// Room within the group.
+    public let groupchannel: String?
+    /// Server or team of the group.
+    public let space: String?
+    /// What it is on its channel.
+    public let chattype: AnyCodable?
+    /// Where its last message came from.
+    public let origin: [String: AnyCodable]?
+    /// Last change; null when unknown.
+    public let updatedat: AnyCodable
+    /// Its present transcript.
+    public let sessionid: String?
+    /// Whether the system prompt went out.
+    public let systemsent: Bool?
+    /// Whether the last run was aborted.
+    public let abortedlastrun: Bool?
+    /// Thinking level.
+    public let thinkinglevel: String?
+    /// Verbose level.
+    public let verboselevel: String?
+    /// Reasoning level.
+    public let reasoninglevel: String?
+    /// Elevated level.
+    public let elevatedlevel: String?
+    /// Whether anything may be sent to it.
+    public let sendpolicy: AnyCodable?
+    /// Tokens read in the last turn.
+    public let inputtokens: Int?
+    /// Tokens written in the last turn.
+    public let outputtokens: Int?
+    /// Tokens in the window; input plus output when not known better.
+    public let totaltokens: Int
+    /// Whether replies show what they used.
+    public let responseusage: String?
+    /// Who served the last turn.
+    public let modelprovider: String?
+    /// Model of the last turn.
+    public let model: String?
+    /// Size of its window.
+    public let contexttokens: Int?
+    /// Where replies go.
+    public let deliverycontext: [String: AnyCodable]?
+    /// Channel last used.
+    public let lastchannel: String?
+    /// Address last used.
+    public let lastto: String?
+    /// Account last used.
+    public let lastaccountid: String?
+
+    public init(
+        key: String,
+        kind: AnyCodable,
+        label: String?,
+        displayname: String?,
+        derivedtitle: String?,
+        lastmessagepreview: String?,
+        channel: String?,
+        subject: String?,
+        groupchannel: String?,
+        space: String?,
+        chattype: AnyCodable?,
+        origin: [String: AnyCodable]?,
+        updatedat: AnyCodable,
+        sessionid: String?,
+        systemsent: Bool?,
+        abortedlastrun: Bool?,
+        thinkinglevel: String?,
+        verboselevel: String?,
+        reasoninglevel: String?,
+        elevatedlevel: String?,
+        sendpolicy: AnyCodable?,
+        inputtokens: Int?,
+        outputtokens: Int?,
+        totaltokens: Int,
+        responseusage: String?,
+        modelprovider: String?,
+        model: String?,
+        contexttokens: Int?,
+        deliverycontext: [String: AnyCodable]?,
+        lastchannel: String?,
+        lastto: String?,
+        lastaccountid: String?
+    ) {
+        self.key = key
+        self.kind = kind
+        self.label = label
+        self.displayname = displayname
+        self.derivedtitle = derivedtitle
+        self.lastmessagepreview = lastmessagepreview
+        self.channel = channel
+        self.subject = subject
+        self.groupchannel = groupchannel
+        self.space = space
+        self.chattype = chattype
+        self.origin = origin
+        self.updatedat = updatedat
+        self.sessionid = sessionid
+        self.systemsent = systemsent
+        self.abortedlastrun = abortedlastrun
+        self.thinkinglevel = thinkinglevel
+        self.verboselevel = verboselevel
+        self.reasoninglevel = reasoninglevel
+        self.elevatedlevel = elevatedlevel
+        self.sendpolicy = sendpolicy
+        self.inputtokens = inputtokens
+        self.outputtokens = outputtokens
+        self.totaltokens = totaltokens
+        self.responseusage = responseusage
+        self.modelprovider = modelprovider
+        self.model = model
+        self.contexttokens = contexttokens
+        self.deliverycontext = deliverycontext
+        self.lastchannel = lastchannel
+        self.lastto = lastto
+        self.lastaccountid = lastaccountid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case kind
+        case label
+        case displayname = "displayName"
+        case derivedtitle = "derivedTitle"
+        case lastmessagepreview = "lastMessagePreview"
+        case channel
+        case subject
+        case groupchannel = "groupChannel"
+        case space
+        case chattype = "chatType"
+        case origin
+        case updatedat = "updatedAt"
+        case sessionid = "sessionId"
+        case systemsent = "systemSent"
+        case abortedlastrun = "abortedLastRun"
+        case thinkinglevel = "thinkingLevel"
+        case verboselevel = "verboseLevel"
+        case reasoninglevel = "reasoningLevel"
+        case elevatedlevel = "elevatedLevel"
+        case sendpolicy = "sendPolicy"
+        case inputtokens = "inputTokens"
+        case outputtokens = "outputTokens"
+        case totaltokens = "totalTokens"
+        case responseusage = "responseUsage"
+        case modelprovider = "modelProvider"
+        case model
+        case contexttokens = "contextTokens"
+        case deliverycontext = "deliveryContext"
+        case lastchannel = "lastChannel"
+        case lastto = "lastTo"
+        case lastaccountid = "lastAccountId"
+    }
+}
+
+/// Where the last message of a conversation came from.
+public struct SessionOrigin: Codable, Sendable {
+    /// Name of the sender or group.
+    public let label: String?
+    /// Channel it came through.
+    public let provider: String?
+    /// Part of the channel.
+    public let surface: String?
+    /// What it is on its channel.
+    public let chattype: AnyCodable?
+    /// Address of the sender.
+    public let from: String?
+    /// Address it was sent to.
+    public let to: String?
+    /// Account of ours that received it.
+    public let accountid: String?
+    /// Thread within the conversation.
+    public let threadid: AnyCodable?
+
+    public init(
+        label: String?,
+        provider: String?,
+        surface: String?,
+        chattype: AnyCodable?,
+        from: String?,
+        to: String?,
+        accountid: String?,
+        threadid: AnyCodable?
+    ) {
+        self.label = label
+        self.provider = provider
+        self.surface = surface
+        self.chattype = chattype
+        self.from = from
+        self.to = to
+        self.accountid = accountid
+        self.threadid = threadid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case label
+        case provider
+        case surface
+        case chattype = "chatType"
+        case from
+        case to
+        case accountid = "accountId"
+        case threadid = "threadId"
+    }
+}
+
+/// Where the replies of a conversation go.
+public struct DeliveryContext: Codable, Sendable {
+    /// Channel.
+    public let channel: String?
+    /// Address.
+    public let to: String?
+    /// Account of ours that sends.
+    public let accountid: String?
+    /// Thread within the conversation.
+    public let threadid: AnyCodable?
+
+    public init(
+        channel: String?,
+        to: String?,
+        accountid: String?,
+        threadid: AnyCodable?
+    ) {
+        self.channel = channel
+        self.to = to
+        self.accountid = accountid
+        self.threadid = threadid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case channel
+        case to
+        case accountid = "accountId"
+        case threadid = "threadId"
+    }
+}
+
+/// Which conversation, and what changes: absent keeps, null clears. Words that are not listed here are
+/// checked by hand, in words of their own.
+public struct SessionsPatchParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+    /// A person's name for it, trimmed; no other conversation may have it.
+    public let label: AnyCodable?
+    /// off, minimal, low, medium, high; xhigh where the model has it.
+    public let thinkinglevel: AnyCodable?
+    /// off, on, full.
+    public let verboselevel: AnyCodable?
+    /// off, on, stream.
+    public let reasoninglevel: AnyCodable?
+    /// Whether replies show what they used.
+    public let responseusage: AnyCodable?
+    /// off, on, ask, full.
+    public let elevatedlevel: AnyCodable?
+    /// Where commands run: sandbox, gateway, node.
+    public let exechost: AnyCodable?
+    /// Which commands may run: deny, allowlist, full.
+    public let execsecurity: AnyCodable?
+    /// When a person is asked first: off, on-miss, always.
+    public let execask: AnyCodable?
+    /// Node that runs commands.
+    public let execnode: AnyCodable?
+    /// Provider and model with a slash between; null, or the configured one, for the configured one.
+    public let model: AnyCodable?
+    /// Conversation that started it. Only for subagents, once, and never cleared.
+    public let spawnedby: AnyCodable?
+    /// Whether anything may be sent to it.
+    public let sendpolicy: AnyCodable?
+    /// When it answers in a group.
+    public let groupactivation: AnyCodable?
+
+    public init(
+        key: String,
+        label: AnyCodable?,
+        thinkinglevel: AnyCodable?,
+        verboselevel: AnyCodable?,
+        reasoninglevel: AnyCodable?,
+        responseusage: AnyCodable?,
+        elevatedlevel: AnyCodable?,
+        exechost: AnyCodable?,
+        execsecurity: AnyCodable?,
+        execask: AnyCodable?,
+        execnode: AnyCodable?,
+        model: AnyCodable?,
+        spawnedby: AnyCodable?,
+        sendpolicy: AnyCodable?,
+        groupactivation: AnyCodable?
+    ) {
+        self.key = key
+        self.label = label
+        self.thinkinglevel = thinkinglevel
+        self.verboselevel = verboselevel
+        self.reasoninglevel = reasoninglevel
+        self.responseusage = responseusage
+        self.elevatedlevel = elevatedlevel
+        self.exechost = exechost
+        self.execsecurity = execsecurity
+        self.execask = execask
+        self.execnode = execnode
+        self.model = model
+        self.spawnedby = spawnedby
+        self.sendpolicy = sendpolicy
+        self.groupactivation = groupactivation
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case label
+        case thinkinglevel = "thinkingLevel"
+        case verboselevel = "verboseLevel"
+        case reasoninglevel = "reasoningLevel"
+        case responseusage = "responseUsage"
+        case elevatedlevel = "elevatedLevel"
+        case exechost = "execHost"
+        case execsecurity = "execSecurity"
+        case execask = "execAsk"
+        case execnode = "execNode"
+        case model
+        case spawnedby = "spawnedBy"
+        case sendpolicy = "sendPolicy"
+        case groupactivation = "groupActivation"
+    }
+}
+
+/// The conversation as it is now.
+public struct SessionsPatchResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Where it is stored.
+    public let path: String
+    /// Its full name.
+    public let key: String
+    /// What is stored.
+    public let entry: SessionEntry
+
+    public init(
+        ok: Bool,
+        path: String,
+        key: String,
+        entry: SessionEntry
+    ) {
+        self.ok = ok
+        self.path = path
+        self.key = key
+        self.entry = entry
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case path
+        case key
+        case entry
+    }
+}
+
+/// What is stored of a conversation. Unset members are absent. Open: entries that other releases wrote keep
+/// what they held (queue and speech settings, skill and prompt reports, memory marks), and it is handed
+/// through.
+public struct SessionEntry: Codable, Sendable {
+    /// Its present transcript.
+    public let sessionid: String
+    /// Last change; never goes backwards.
+    public let updatedat: Int
+    /// File of its transcript, where there is one.
+    public let sessionfile: String?
+    /// Conversation that started it.
+    public let spawnedby: String?
+    /// Whether the system prompt went out.
+    public let systemsent: Bool?
+    /// Whether the last run was aborted.
+    public let abortedlastrun: Bool?
+    /// What it is on its channel.
+    public let chattype: AnyCodable?
+    /// minimal, low, medium, high or xhigh; off is absent.
+    public let thinkinglevel: String?
+    /// off, on or full.
+    public let verboselevel: String?
+    /// on or stream; off is absent.
+    public let reasoninglevel: String?
+    /// off, on, ask or full.
+    public let elevatedlevel: String?
+    /// Where commands run: sandbox, gateway or node.
+    public let exechost: String?
+    /// Which commands may run: deny, allowlist or full.
+    public let execsecurity: String?
+    /// When a person is asked first: off, on-miss or always.
+    public let execask: String?
+    /// Node that runs commands.
+    public let execnode: String?
+    /// Whether replies show what they used: tokens or full; off is absent.
+    public let responseusage: String?
+    /// Provider chosen for it.
+    public let provideroverride: String?
+    /// Model chosen for it.
+    public let modeloverride: String?
+    /// When it answers in a group.
+    public let groupactivation: AnyCodable?
+    /// Whether anything may be sent to it.
+    public let sendpolicy: AnyCodable?
+    /// Tokens read in the last turn.
+    public let inputtokens: Int?
+    /// Tokens written in the last turn.
+    public let outputtokens: Int?
+    /// Tokens in the window.
+    public let totaltokens: Int?
+    /// Who served the last turn.
+    public let modelprovider: String?
+    /// Model of the last turn.
+    public let model: String?
+    /// Size of its window.
+    public let contexttokens: Int?
+    /// How often its transcript was made shorter.
+    public let compactioncount: Int?
+    /// A person's name for it.
+    public let label: String?
+    /// The name to show.
+    public let displayname: String?
+    /// Channel of its group.
+    public let channel: String?
+    /// Name of its group on the channel.
+    public let groupid: String?
+    /// Subject of the group.
+    public let subject: String?
+    /// Room within the group.
+    public let groupchannel: String?
+    /// Server or team of the group.
+    public let space: String?
+    /// Where its last message came from.
+    public let origin: [String: AnyCodable]?
+    /// Where replies go.
+    public let deliverycontext: [String: AnyCodable]?
+    /// Channel last used.
+    public let lastchannel: String?
+    /// Address last used.
+    public let lastto: String?
+    /// Account last used.
+    public let lastaccountid: String?
+    /// Thread last used.
+    public let lastthreadid: AnyCodable?
+
+    public init(
+        sessionid: String,
+        updatedat: Int,
+        sessionfile: String?,
+        spawnedby: String?,
+        systemsent: Bool?,
+        abortedlastrun: Bool?,
+        chattype: AnyCodable?,
+        thinkinglevel: String?,
+        verboselevel: String?,
+        reasoninglevel: String?,
+        elevatedlevel: String?,
+        exechost: String?,
+        execsecurity: String?,
+        execask: String?,
+        execnode: String?,
+        responseusage: String?,
+        provideroverride: String?,
+        modeloverride: String?,
+        groupactivation: AnyCodable?,
+        sendpolicy: AnyCodable?,
+        inputtokens: Int?,
+        outputtokens: Int?,
+        totaltokens: Int?,
+        modelprovider: String?,
+        model: String?,
+        contexttokens: Int?,
+        compactioncount: Int?,
+        label: String?,
+        displayname: String?,
+        channel: String?,
+        groupid: String?,
+        subject: String?,
+        groupchannel: String?,
+        space: String?,
+        origin: [String: AnyCodable]?,
+        deliverycontext: [String: AnyCodable]?,
+        lastchannel: String?,
+        lastto: String?,
+        lastaccountid: String?,
+        lastthreadid: AnyCodable?
+    ) {
+        self.sessionid = sessionid
+        self.updatedat = updatedat
+        self.sessionfile = sessionfile
+        self.spawnedby = spawnedby
+        self.systemsent = systemsent
+        self.abortedlastrun = abortedlastrun
+        self.chattype = chattype
+        self.thinkinglevel = thinkinglevel
+        self.verboselevel = verboselevel
+        self.reasoninglevel = reasoninglevel
+        self.elevatedlevel = elevatedlevel
+        self.exechost = exechost
+        self.execsecurity = execsecurity
+        self.execask = execask
+        self.execnode = execnode
+        self.responseusage = responseusage
+        self.provideroverride = provideroverride
+        self.modeloverride = modeloverride
+        self.groupactivation = groupactivation
+        self.sendpolicy = sendpolicy
+        self.inputtokens = inputtokens
+        self.outputtokens = outputtokens
+        self.totaltokens = totaltokens
+        self.modelprovider = modelprovider
+        self.model = model
+        self.contexttokens = contexttokens
+        self.compactioncount = compactioncount
+        self.label = label
+        self.displayname = displayname
+        self.channel = channel
+        self.groupid = groupid
+        self.subject = subject
+        self.groupchannel = groupchannel
+        self.space = space
+        self.origin = origin
+        self.deliverycontext = deliverycontext
+        self.lastchannel = lastchannel
+        self.lastto = lastto
+        self.lastaccountid = lastaccountid
+        self.lastthreadid = lastthreadid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionid = "sessionId"
+        case updatedat = "updatedAt"
+        case sessionfile = "sessionFile"
+        case spawnedby = "spawnedBy"
+        case systemsent = "systemSent"
+        case abortedlastrun = "abortedLastRun"
+        case chattype = "chatType"
+        case thinkinglevel = "thinkingLevel"
+        case verboselevel = "verboseLevel"
+        case reasoninglevel = "reasoningLevel"
+        case elevatedlevel = "elevatedLevel"
+        case exechost = "execHost"
+        case execsecurity = "execSecurity"
+        case execask = "execAsk"
+        case execnode = "execNode"
+        case responseusage = "responseUsage"
+        case provideroverride = "providerOverride"
+        case modeloverride = "modelOverride"
+        case groupactivation = "groupActivation"
+        case sendpolicy = "sendPolicy"
+        case inputtokens = "inputTokens"
+        case outputtokens = "outputTokens"
+        case totaltokens = "totalTokens"
+        case modelprovider = "modelProvider"
+        case model
+        case contexttokens = "contextTokens"
+        case compactioncount = "compactionCount"
+        case label
+        case displayname = "displayName"
+        case channel
+        case groupid = "groupId"
+        case subject
+        case groupchannel = "groupChannel"
+        case space
+        case origin
+        case deliverycontext = "deliveryContext"
+        case lastchannel = "lastChannel"
+        case lastto = "lastTo"
+        case lastaccountid = "lastAccountId"
+        case lastthreadid = "lastThreadId"
+    }
+}
+
+/// Which conversation.
+public struct SessionsResetParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+
+    public init(
+        key: String
+    ) {
+        self.key = key
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+    }
+}
+
+/// The conversation as it is now.
+public struct SessionsResetResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+    /// What is stored, with a new sessionId.
+    public let entry: SessionEntry
+
+    public init(
+        ok: Bool,
+        key: String,
+        entry: SessionEntry
+    ) {
+        self.ok = ok
+        self.key = key
+        self.entry = entry
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+        case entry
+    }
+}
+
+/// Which conversation, and what of it.
+public struct SessionsDeleteParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+    /// Whether its transcripts are put away too; true when absent.
+    public let deletetranscript: Bool?
+
+    public init(
+        key: String,
+        deletetranscript: Bool?
+    ) {
+        self.key = key
+        self.deletetranscript = deletetranscript
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case deletetranscript = "deleteTranscript"
+    }
+}
+
+/// What was removed.
+public struct SessionsDeleteResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+    /// Whether there was such a conversation.
+    public let deleted: Bool
+    /// Where its transcripts are now; the word deleted and the time are in their names.
+    public let archived: [String]
+
+    public init(
+        ok: Bool,
+        key: String,
+        deleted: Bool,
+        archived: [String]
+    ) {
+        self.ok = ok
+        self.key = key
+        self.deleted = deleted
+        self.archived = archived
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+        case deleted
+        case archived
+    }
+}
+
+/// Which conversation, and how much of it stays.
+public struct SessionsCompactParams: Codable, Sendable {
+    /// The conversation.
+    public let key: String
+    /// Lines of its transcript that stay; limits.compactLinesDefault when absent.
+    public let maxlines: Int?
+
+    public init(
+        key: String,
+        maxlines: Int?
+    ) {
+        self.key = key
+        self.maxlines = maxlines
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case key
+        case maxlines = "maxLines"
+    }
+}
+
+/// What became of the transcript.
+public struct SessionsCompactResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Its full name.
+    public let key: String
+    /// Whether anything was cut.
+    public let compacted: Bool
+    /// Why there was nothing to cut at all.
+    public let reason: AnyCodable?
+    /// Where the whole transcript is kept; only when it was cut.
+    public let archived: String?
+    /// Lines that it has now; absent when there is a reason.
+    public let kept: Int?
+
+    public init(
+        ok: Bool,
+        key: String,
+        compacted: Bool,
+        reason: AnyCodable?,
+        archived: String?,
+        kept: Int?
+    ) {
+        self.ok = ok
+        self.key = key
+        self.compacted = compacted
+        self.reason = reason
+        self.archived = archived
+        self.kept = kept
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case key
+        case compacted
+        case reason
+        case archived
+        case kept
+    }
+}
+
+/// How heartbeats are now.
+public struct SetHeartbeatsResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether heartbeats may run.
+    public let enabled: Bool
+
+    public init(
+        ok: Bool,
+        enabled: Bool
+    ) {
+        self.ok = ok
+        self.enabled = enabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case enabled
+    }
+}
+
+/// What to note, and how urgent it is.
+public struct WakeParams: Codable, Sendable {
+    /// How urgent it is.
+    public let mode: AnyCodable
+    /// The text. One of blanks is answered ok false.
+    public let text: String
+
+    public init(
+        mode: AnyCodable,
+        text: String
+    ) {
+        self.mode = mode
+        self.text = text
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case mode
+        case text
+    }
+}
+
+/// Whether anything was noted.
+public struct WakeResult: Codable, Sendable {
+    /// false for a text of blanks, which is not noted.
+    public let ok: Bool
+
+    public init(
+        ok: Bool
+    ) {
+        self.ok = ok
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+    }
+}
+
 /// One client, device or the gateway itself, as last heard of.
 public struct PresenceEntry: Codable, Sendable {
     /// Name of the machine or client.
@@ -1294,6 +5715,2417 @@ public struct HeartbeatEvent: Codable, Sendable {
         case channel
         case silent
         case indicatortype = "indicatorType"
+    }
+}
+
+/// The node and what is known of it.
+public struct NodePairRequestParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodePairIdRequired.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// Its address.
+    public let remoteip: String?
+    /// Kept and shown; without effect.
+    public let silent: Bool?
+
+    public init(
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        remoteip: String?,
+        silent: Bool?
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.remoteip = remoteip
+        self.silent = silent
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case remoteip = "remoteIp"
+        case silent
+    }
+}
+
+/// The request that waits.
+public struct NodePairRequestResult: Codable, Sendable {
+    /// It waits.
+    public let status: String
+    /// The request.
+    public let request: NodePairPending
+    /// Whether it is new; false for the repeat of one that waits.
+    public let created: Bool
+
+    public init(
+        status: String,
+        request: NodePairPending,
+        created: Bool
+    ) {
+        self.status = status
+        self.request = request
+        self.created = created
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case status
+        case request
+        case created
+    }
+}
+
+/// A node that waits for a decision.
+public struct NodePairPending: Codable, Sendable {
+    /// The request.
+    public let requestid: String
+    /// The node.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    public let permissions: [String: AnyCodable]?
+    /// Its address.
+    public let remoteip: String?
+    /// As asked; absent when not said.
+    public let silent: Bool?
+    /// Whether the node is paired already.
+    public let isrepair: Bool
+    /// When it asked.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        permissions: [String: AnyCodable]?,
+        remoteip: String?,
+        silent: Bool?,
+        isrepair: Bool,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.permissions = permissions
+        self.remoteip = remoteip
+        self.silent = silent
+        self.isrepair = isrepair
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case permissions
+        case remoteip = "remoteIp"
+        case silent
+        case isrepair = "isRepair"
+        case ts
+    }
+}
+
+/// Nothing to choose.
+public struct NodePairListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// All nodes of this list.
+public struct NodePairListResult: Codable, Sendable {
+    /// Those that wait, newest first.
+    public let pending: [NodePairPending]
+    /// Those that are paired, latest approval first.
+    public let paired: [NodePairListed]
+
+    public init(
+        pending: [NodePairPending],
+        paired: [NodePairListed]
+    ) {
+        self.pending = pending
+        self.paired = paired
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case pending
+        case paired
+    }
+}
+
+/// A paired node as lists show it: all but the token.
+public struct NodePairListed: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// Programs found on it.
+    public let bins: [String]?
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    public let permissions: [String: AnyCodable]?
+    /// Its address.
+    public let remoteip: String?
+    /// First approval.
+    public let createdatms: Int
+    /// Latest approval.
+    public let approvedatms: Int
+    /// When a node of this id last connected; absent before the first time.
+    public let lastconnectedatms: Int?
+
+    public init(
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        bins: [String]?,
+        permissions: [String: AnyCodable]?,
+        remoteip: String?,
+        createdatms: Int,
+        approvedatms: Int,
+        lastconnectedatms: Int?
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.bins = bins
+        self.permissions = permissions
+        self.remoteip = remoteip
+        self.createdatms = createdatms
+        self.approvedatms = approvedatms
+        self.lastconnectedatms = lastconnectedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case bins
+        case permissions
+        case remoteip = "remoteIp"
+        case createdatms = "createdAtMs"
+        case approvedatms = "approvedAtMs"
+        case lastconnectedatms = "lastConnectedAtMs"
+    }
+}
+
+/// A paired node with its token.
+public struct NodePairPaired: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// To be brought to the node.
+    public let token: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system.
+    public let platform: String?
+    /// Version of its program.
+    public let version: String?
+    /// Version of the program's core.
+    public let coreversion: String?
+    /// Version of the program's surface.
+    public let uiversion: String?
+    /// Kind of device.
+    public let devicefamily: String?
+    /// Model of the device.
+    public let modelidentifier: String?
+    /// Groups of commands that it offers.
+    public let caps: [String]?
+    /// Commands that it offers.
+    public let commands: [String]?
+    /// Programs found on it.
+    public let bins: [String]?
+    /// What its operating system grants it, by name. Part of the record; no method can set it.
+    public let permissions: [String: AnyCodable]?
+    /// Its address.
+    public let remoteip: String?
+    /// First approval.
+    public let createdatms: Int
+    /// Latest approval.
+    public let approvedatms: Int
+    /// When a node of this id last connected; absent before the first time.
+    public let lastconnectedatms: Int?
+
+    public init(
+        nodeid: String,
+        token: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        caps: [String]?,
+        commands: [String]?,
+        bins: [String]?,
+        permissions: [String: AnyCodable]?,
+        remoteip: String?,
+        createdatms: Int,
+        approvedatms: Int,
+        lastconnectedatms: Int?
+    ) {
+        self.nodeid = nodeid
+        self.token = token
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.caps = caps
+        self.commands = commands
+        self.bins = bins
+        self.permissions = permissions
+        self.remoteip = remoteip
+        self.createdatms = createdatms
+        self.approvedatms = approvedatms
+        self.lastconnectedatms = lastconnectedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case token
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case caps
+        case commands
+        case bins
+        case permissions
+        case remoteip = "remoteIp"
+        case createdatms = "createdAtMs"
+        case approvedatms = "approvedAtMs"
+        case lastconnectedatms = "lastConnectedAtMs"
+    }
+}
+
+extension NodePairPaired: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("nodeid", nodeid as Any),
+                ("token", "[redacted]"),
+                ("displayname", displayname as Any),
+                ("platform", platform as Any),
+                ("version", version as Any),
+                ("coreversion", coreversion as Any),
+                ("uiversion", uiversion as Any),
+                ("devicefamily", devicefamily as Any),
+                ("modelidentifier", modelidentifier as Any),
+                ("caps", caps as Any),
+                ("commands", commands as Any),
+                ("bins", bins as Any),
+                ("permissions", permissions as Any),
+                ("remoteip", remoteip as Any),
+                ("createdatms", createdatms as Any),
+                ("approvedatms", approvedatms as Any),
+                ("lastconnectedatms", lastconnectedatms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Which request.
+public struct NodePairApproveParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// The node as it is now.
+public struct NodePairApproveResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The node, paired.
+    public let node: NodePairPaired
+
+    public init(
+        requestid: String,
+        node: NodePairPaired
+    ) {
+        self.requestid = requestid
+        self.node = node
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case node
+    }
+}
+
+/// Which request.
+public struct NodePairRejectParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// What was refused.
+public struct NodePairRejectResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The node that asked.
+    public let nodeid: String
+
+    public init(
+        requestid: String,
+        nodeid: String
+    ) {
+        self.requestid = requestid
+        self.nodeid = nodeid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case nodeid = "nodeId"
+    }
+}
+
+/// A node and the token it shows.
+public struct NodePairVerifyParams: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// The token to judge.
+    public let token: String
+
+    public init(
+        nodeid: String,
+        token: String
+    ) {
+        self.nodeid = nodeid
+        self.token = token
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case token
+    }
+}
+
+extension NodePairVerifyParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("nodeid", nodeid as Any),
+                ("token", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Whether the token is right.
+public struct NodePairVerifyResult: Codable, Sendable {
+    /// Whether the token is that of the node.
+    public let ok: Bool
+    /// The node; absent unless ok.
+    public let node: [String: AnyCodable]?
+
+    public init(
+        ok: Bool,
+        node: [String: AnyCodable]?
+    ) {
+        self.ok = ok
+        self.node = node
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case node
+    }
+}
+
+/// How a request was decided.
+public struct NodePairResolvedEvent: Codable, Sendable {
+    /// The request.
+    public let requestid: String
+    /// The node that asked.
+    public let nodeid: String
+    /// What was decided.
+    public let decision: AnyCodable
+    /// When.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        nodeid: String,
+        decision: AnyCodable,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.nodeid = nodeid
+        self.decision = decision
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case nodeid = "nodeId"
+        case decision
+        case ts
+    }
+}
+
+/// Which node, and its new name.
+public struct NodeRenameParams: Codable, Sendable {
+    /// The node; one that is not in this list is refused with nodeUnknown.
+    public let nodeid: String
+    /// The name, trimmed; a blank one is refused with nodeNameRequired.
+    public let displayname: String
+
+    public init(
+        nodeid: String,
+        displayname: String
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+    }
+}
+
+/// The node and its name.
+public struct NodeRenameResult: Codable, Sendable {
+    /// The node.
+    public let nodeid: String
+    /// Its name from now on.
+    public let displayname: String
+
+    public init(
+        nodeid: String,
+        displayname: String
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+    }
+}
+
+/// Nothing to choose.
+public struct DevicePairListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// All devices that are known.
+public struct DevicePairListResult: Codable, Sendable {
+    /// Those that wait, newest first.
+    public let pending: [DevicePairRequestedEvent]
+    /// Those that are admitted, latest approval first.
+    public let paired: [DevicePaired]
+
+    public init(
+        pending: [DevicePairRequestedEvent],
+        paired: [DevicePaired]
+    ) {
+        self.pending = pending
+        self.paired = paired
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case pending
+        case paired
+    }
+}
+
+/// A device that waits for a decision, and what it asks for. It waits limits.pairingTtlMs from when it last
+/// asked.
+public struct DevicePairRequestedEvent: Codable, Sendable {
+    /// The request. It stands for these very terms: a device that asks for others gets another.
+    public let requestid: String
+    /// The device: SHA-256 of its key.
+    public let deviceid: String
+    /// Its key, base64url.
+    public let publickey: String
+    /// Name that it gives itself.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Program that asked.
+    public let clientid: String?
+    /// How that program is used.
+    public let clientmode: String?
+    /// Role that it asks for.
+    public let role: String
+    /// The same as a list.
+    public let roles: [String]
+    /// Scopes that it asks for; absent or empty when none.
+    public let scopes: [String]?
+    /// Address that it connected from; absent when it is not to be told.
+    public let remoteip: String?
+    /// Whether nobody needs to be asked. Always false here: such devices are admitted at once.
+    public let silent: Bool
+    /// Whether the device is paired already and asks for more.
+    public let isrepair: Bool
+    /// When it first asked.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        deviceid: String,
+        publickey: String,
+        displayname: String?,
+        platform: String?,
+        clientid: String?,
+        clientmode: String?,
+        role: String,
+        roles: [String],
+        scopes: [String]?,
+        remoteip: String?,
+        silent: Bool,
+        isrepair: Bool,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.deviceid = deviceid
+        self.publickey = publickey
+        self.displayname = displayname
+        self.platform = platform
+        self.clientid = clientid
+        self.clientmode = clientmode
+        self.role = role
+        self.roles = roles
+        self.scopes = scopes
+        self.remoteip = remoteip
+        self.silent = silent
+        self.isrepair = isrepair
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case deviceid = "deviceId"
+        case publickey = "publicKey"
+        case displayname = "displayName"
+        case platform
+        case clientid = "clientId"
+        case clientmode = "clientMode"
+        case role
+        case roles
+        case scopes
+        case remoteip = "remoteIp"
+        case silent
+        case isrepair = "isRepair"
+        case ts
+    }
+}
+
+/// A device that may connect. Tokens are described, never shown.
+public struct DevicePaired: Codable, Sendable {
+    /// The device: SHA-256 of its key.
+    public let deviceid: String
+    /// Its key, base64url.
+    public let publickey: String
+    /// Name that it gives itself.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Program that last connected.
+    public let clientid: String?
+    /// How that program is used.
+    public let clientmode: String?
+    /// Role of its latest connection.
+    public let role: String
+    /// Roles that it was granted.
+    public let roles: [String]
+    /// Scopes that it was granted; absent when none.
+    public let scopes: [String]?
+    /// Address that it last connected from; absent when it is not to be told.
+    public let remoteip: String?
+    /// First approval.
+    public let createdatms: Int
+    /// Latest approval.
+    public let approvedatms: Int
+    /// Its tokens, at most one a role, sorted by role; absent when it has none.
+    public let tokens: [DeviceTokenInfo]?
+
+    public init(
+        deviceid: String,
+        publickey: String,
+        displayname: String?,
+        platform: String?,
+        clientid: String?,
+        clientmode: String?,
+        role: String,
+        roles: [String],
+        scopes: [String]?,
+        remoteip: String?,
+        createdatms: Int,
+        approvedatms: Int,
+        tokens: [DeviceTokenInfo]?
+    ) {
+        self.deviceid = deviceid
+        self.publickey = publickey
+        self.displayname = displayname
+        self.platform = platform
+        self.clientid = clientid
+        self.clientmode = clientmode
+        self.role = role
+        self.roles = roles
+        self.scopes = scopes
+        self.remoteip = remoteip
+        self.createdatms = createdatms
+        self.approvedatms = approvedatms
+        self.tokens = tokens
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case publickey = "publicKey"
+        case displayname = "displayName"
+        case platform
+        case clientid = "clientId"
+        case clientmode = "clientMode"
+        case role
+        case roles
+        case scopes
+        case remoteip = "remoteIp"
+        case createdatms = "createdAtMs"
+        case approvedatms = "approvedAtMs"
+        case tokens
+    }
+}
+
+/// What may be told of a token: all but the token.
+public struct DeviceTokenInfo: Codable, Sendable {
+    /// The role that it opens.
+    public let role: String
+    /// Scopes that it opens, sorted; may be none.
+    public let scopes: [String]
+    /// When the role got its first token.
+    public let createdatms: Int
+    /// When it replaced another, or was made on request; absent for a first one.
+    public let rotatedatms: Int?
+    /// When it was revoked; absent while it is good.
+    public let revokedatms: Int?
+    /// Latest connect that it opened; absent before the first.
+    public let lastusedatms: Int?
+
+    public init(
+        role: String,
+        scopes: [String],
+        createdatms: Int,
+        rotatedatms: Int?,
+        revokedatms: Int?,
+        lastusedatms: Int?
+    ) {
+        self.role = role
+        self.scopes = scopes
+        self.createdatms = createdatms
+        self.rotatedatms = rotatedatms
+        self.revokedatms = revokedatms
+        self.lastusedatms = lastusedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case role
+        case scopes
+        case createdatms = "createdAtMs"
+        case rotatedatms = "rotatedAtMs"
+        case revokedatms = "revokedAtMs"
+        case lastusedatms = "lastUsedAtMs"
+    }
+}
+
+/// Which request.
+public struct DevicePairApproveParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// The device as it is now.
+public struct DevicePairApproveResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The device, admitted.
+    public let device: DevicePaired
+
+    public init(
+        requestid: String,
+        device: DevicePaired
+    ) {
+        self.requestid = requestid
+        self.device = device
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case device
+    }
+}
+
+/// Which request.
+public struct DevicePairRejectParams: Codable, Sendable {
+    /// The request; unknown ones are refused with pairingUnknownRequest.
+    public let requestid: String
+
+    public init(
+        requestid: String
+    ) {
+        self.requestid = requestid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+    }
+}
+
+/// What was refused.
+public struct DevicePairRejectResult: Codable, Sendable {
+    /// The request that was decided.
+    public let requestid: String
+    /// The device that asked.
+    public let deviceid: String
+
+    public init(
+        requestid: String,
+        deviceid: String
+    ) {
+        self.requestid = requestid
+        self.deviceid = deviceid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case deviceid = "deviceId"
+    }
+}
+
+/// How a request was decided.
+public struct DevicePairResolvedEvent: Codable, Sendable {
+    /// The request; a fresh id when the device was admitted without one.
+    public let requestid: String
+    /// The device that asked.
+    public let deviceid: String
+    /// What was decided.
+    public let decision: AnyCodable
+    /// When.
+    public let ts: Int
+
+    public init(
+        requestid: String,
+        deviceid: String,
+        decision: AnyCodable,
+        ts: Int
+    ) {
+        self.requestid = requestid
+        self.deviceid = deviceid
+        self.decision = decision
+        self.ts = ts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case requestid = "requestId"
+        case deviceid = "deviceId"
+        case decision
+        case ts
+    }
+}
+
+/// Whose token, and what the new one opens.
+public struct DeviceTokenRotateParams: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that the token opens.
+    public let role: String
+    /// Scopes that it opens; when absent those of the present token, else all of the device.
+    public let scopes: [String]?
+
+    public init(
+        deviceid: String,
+        role: String,
+        scopes: [String]?
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+        self.scopes = scopes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+        case scopes
+    }
+}
+
+/// The new token, shown this once.
+public struct DeviceTokenRotateResult: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that it opens.
+    public let role: String
+    /// To be brought to the device, which sends it as auth.token.
+    public let token: String
+    /// Scopes that it opens, sorted.
+    public let scopes: [String]
+    /// When it was made.
+    public let rotatedatms: Int
+
+    public init(
+        deviceid: String,
+        role: String,
+        token: String,
+        scopes: [String],
+        rotatedatms: Int
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+        self.token = token
+        self.scopes = scopes
+        self.rotatedatms = rotatedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+        case token
+        case scopes
+        case rotatedatms = "rotatedAtMs"
+    }
+}
+
+extension DeviceTokenRotateResult: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("deviceid", deviceid as Any),
+                ("role", role as Any),
+                ("token", "[redacted]"),
+                ("scopes", scopes as Any),
+                ("rotatedatms", rotatedatms as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
+/// Whose token.
+public struct DeviceTokenRevokeParams: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that the token opens; a device without such a token is refused with deviceUnknownRole.
+    public let role: String
+
+    public init(
+        deviceid: String,
+        role: String
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+    }
+}
+
+/// The token is useless.
+public struct DeviceTokenRevokeResult: Codable, Sendable {
+    /// The device.
+    public let deviceid: String
+    /// Role that it opened.
+    public let role: String
+    /// When it was revoked.
+    public let revokedatms: Int
+
+    public init(
+        deviceid: String,
+        role: String,
+        revokedatms: Int
+    ) {
+        self.deviceid = deviceid
+        self.role = role
+        self.revokedatms = revokedatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case deviceid = "deviceId"
+        case role
+        case revokedatms = "revokedAtMs"
+    }
+}
+
+/// Nothing to choose.
+public struct NodeListParams: Codable, Sendable {
+    public init() {}
+}
+
+/// The nodes.
+public struct NodeListResult: Codable, Sendable {
+    /// When they were read.
+    public let ts: Int
+    /// The nodes, connected ones first.
+    public let nodes: [NodeRow]
+
+    public init(
+        ts: Int,
+        nodes: [NodeRow]
+    ) {
+        self.ts = ts
+        self.nodes = nodes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case nodes
+    }
+}
+
+/// A node, connected or merely paired. Of one that is not connected only what pairing kept is known.
+public struct NodeRow: Codable, Sendable {
+    /// Id of its device; of a node without a device the id of its program.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Version of its program; only while connected.
+    public let version: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let coreversion: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let uiversion: String?
+    /// Kind of device; only while connected.
+    public let devicefamily: String?
+    /// Model of the device; only while connected.
+    public let modelidentifier: String?
+    /// Its address; absent when it is local.
+    public let remoteip: String?
+    /// Groups of commands that it offers, sorted; none when not connected.
+    public let caps: [String]
+    /// Commands that it offers and may have, sorted; none when not connected.
+    public let commands: [String]
+    /// The PATH that its commands run with; absent when not said.
+    public let pathenv: String?
+    /// What its operating system grants it, by name; absent when not said.
+    public let permissions: [String: AnyCodable]?
+    /// When it connected; only while connected.
+    public let connectedatms: Int?
+    /// Whether it is a paired device.
+    public let paired: Bool
+    /// Whether it is connected.
+    public let connected: Bool
+
+    public init(
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        remoteip: String?,
+        caps: [String],
+        commands: [String],
+        pathenv: String?,
+        permissions: [String: AnyCodable]?,
+        connectedatms: Int?,
+        paired: Bool,
+        connected: Bool
+    ) {
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.remoteip = remoteip
+        self.caps = caps
+        self.commands = commands
+        self.pathenv = pathenv
+        self.permissions = permissions
+        self.connectedatms = connectedatms
+        self.paired = paired
+        self.connected = connected
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case remoteip = "remoteIp"
+        case caps
+        case commands
+        case pathenv = "pathEnv"
+        case permissions
+        case connectedatms = "connectedAtMs"
+        case paired
+        case connected
+    }
+}
+
+/// Which node.
+public struct NodeDescribeParams: Codable, Sendable {
+    /// The node. A blank one is refused with nodeIdRequired, one that does not exist with nodeUnknown.
+    public let nodeid: String
+
+    public init(
+        nodeid: String
+    ) {
+        self.nodeid = nodeid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+    }
+}
+
+/// A node and when it was read; the other members are those of NodeRow.
+public struct NodeDescribeResult: Codable, Sendable {
+    /// When it was read.
+    public let ts: Int
+    /// Id of its device; of a node without a device the id of its program.
+    public let nodeid: String
+    /// Its name for people.
+    public let displayname: String?
+    /// Operating system, in its own words.
+    public let platform: String?
+    /// Version of its program; only while connected.
+    public let version: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let coreversion: String?
+    /// Part of the protocol; connect has no place to tell it, so it is never sent.
+    public let uiversion: String?
+    /// Kind of device; only while connected.
+    public let devicefamily: String?
+    /// Model of the device; only while connected.
+    public let modelidentifier: String?
+    /// Its address; absent when it is local.
+    public let remoteip: String?
+    /// Groups of commands that it offers, sorted; none when not connected.
+    public let caps: [String]
+    /// Commands that it offers and may have, sorted; none when not connected.
+    public let commands: [String]
+    /// The PATH that its commands run with; absent when not said.
+    public let pathenv: String?
+    /// What its operating system grants it, by name; absent when not said.
+    public let permissions: [String: AnyCodable]?
+    /// When it connected; only while connected.
+    public let connectedatms: Int?
+    /// Whether it is a paired device.
+    public let paired: Bool
+    /// Whether it is connected.
+    public let connected: Bool
+
+    public init(
+        ts: Int,
+        nodeid: String,
+        displayname: String?,
+        platform: String?,
+        version: String?,
+        coreversion: String?,
+        uiversion: String?,
+        devicefamily: String?,
+        modelidentifier: String?,
+        remoteip: String?,
+        caps: [String],
+        commands: [String],
+        pathenv: String?,
+        permissions: [String: AnyCodable]?,
+        connectedatms: Int?,
+        paired: Bool,
+        connected: Bool
+    ) {
+        self.ts = ts
+        self.nodeid = nodeid
+        self.displayname = displayname
+        self.platform = platform
+        self.version = version
+        self.coreversion = coreversion
+        self.uiversion = uiversion
+        self.devicefamily = devicefamily
+        self.modelidentifier = modelidentifier
+        self.remoteip = remoteip
+        self.caps = caps
+        self.commands = commands
+        self.pathenv = pathenv
+        self.permissions = permissions
+        self.connectedatms = connectedatms
+        self.paired = paired
+        self.connected = connected
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case nodeid = "nodeId"
+        case displayname = "displayName"
+        case platform
+        case version
+        case coreversion = "coreVersion"
+        case uiversion = "uiVersion"
+        case devicefamily = "deviceFamily"
+        case modelidentifier = "modelIdentifier"
+        case remoteip = "remoteIp"
+        case caps
+        case commands
+        case pathenv = "pathEnv"
+        case permissions
+        case connectedatms = "connectedAtMs"
+        case paired
+        case connected
+    }
+}
+
+/// Which node is to do what.
+public struct NodeInvokeParams: Codable, Sendable {
+    /// The node; a blank one is refused with nodeInvokeRequired.
+    public let nodeid: String
+    /// The command; a blank one is refused with nodeInvokeRequired.
+    public let command: String
+    /// What the command takes; the node judges it. null counts as absent.
+    public let params: AnyCodable?
+    /// How long to wait for the node; limits.nodeInvokeTimeoutMs when absent. 0 expires at once.
+    public let timeoutms: Int?
+    /// Handed to the node, which may recognise a retry by it.
+    public let idempotencykey: String
+
+    public init(
+        nodeid: String,
+        command: String,
+        params: AnyCodable?,
+        timeoutms: Int?,
+        idempotencykey: String
+    ) {
+        self.nodeid = nodeid
+        self.command = command
+        self.params = params
+        self.timeoutms = timeoutms
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeid = "nodeId"
+        case command
+        case params
+        case timeoutms = "timeoutMs"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The node did it.
+public struct NodeInvokeResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// The node.
+    public let nodeid: String
+    /// The command.
+    public let command: String
+    /// What the node gave: payloadJSON as a value, or an object with payloadJSON when that is no JSON; else
+    /// what the node gave as a value. Whatever the command gives; absent when nothing.
+    public let payload: AnyCodable?
+    /// What the node gave as JSON text; null when it gave none.
+    public let payloadjson: AnyCodable
+
+    public init(
+        ok: Bool,
+        nodeid: String,
+        command: String,
+        payload: AnyCodable?,
+        payloadjson: AnyCodable
+    ) {
+        self.ok = ok
+        self.nodeid = nodeid
+        self.command = command
+        self.payload = payload
+        self.payloadjson = payloadjson
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case nodeid = "nodeId"
+        case command
+        case payload
+        case payloadjson = "payloadJSON"
+    }
+}
+
+/// What a node is to do.
+public struct NodeInvokeRequestEvent: Codable, Sendable {
+    /// Names this request; the node returns it in node.invoke.result.
+    public let id: String
+    /// The node.
+    public let nodeid: String
+    /// The command.
+    public let command: String
+    /// What the command takes, as JSON text; null when it was given nothing.
+    public let paramsjson: AnyCodable
+    /// How long the asker waits, if it said so.
+    public let timeoutms: Int?
+    /// The asker's key, if it gave one.
+    public let idempotencykey: String?
+
+    public init(
+        id: String,
+        nodeid: String,
+        command: String,
+        paramsjson: AnyCodable,
+        timeoutms: Int?,
+        idempotencykey: String?
+    ) {
+        self.id = id
+        self.nodeid = nodeid
+        self.command = command
+        self.paramsjson = paramsjson
+        self.timeoutms = timeoutms
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case nodeid = "nodeId"
+        case command
+        case paramsjson = "paramsJSON"
+        case timeoutms = "timeoutMs"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// What came of a command. Nodes differ in how they write nothing, so more is accepted than is meant: a
+/// payloadJSON that is null counts as absent, one that is no text counts as payload if there is none; an
+/// error that is null counts as absent.
+public struct NodeInvokeResultParams: Codable, Sendable {
+    /// The id of node.invoke.request.
+    public let id: String
+    /// The node itself; another is refused with nodeIdMismatch.
+    public let nodeid: String
+    /// Whether it did it.
+    public let ok: Bool
+    /// What the command gives, as a value. null counts as absent.
+    public let payload: AnyCodable?
+    /// What the command gives, as JSON text; goes before payload unless empty.
+    public let payloadjson: AnyCodable?
+    /// Why it did not.
+    public let error: AnyCodable?
+
+    public init(
+        id: String,
+        nodeid: String,
+        ok: Bool,
+        payload: AnyCodable?,
+        payloadjson: AnyCodable?,
+        error: AnyCodable?
+    ) {
+        self.id = id
+        self.nodeid = nodeid
+        self.ok = ok
+        self.payload = payload
+        self.payloadjson = payloadjson
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case nodeid = "nodeId"
+        case ok
+        case payload
+        case payloadjson = "payloadJSON"
+        case error
+    }
+}
+
+/// Why a node did not do it, in its own words, or in the gateway's when the node could not be asked.
+public struct NodeInvokeError: Codable, Sendable {
+    /// For programs; the node's own, or one of the nodeCode texts.
+    public let code: String?
+    /// For people; becomes the message of the caller's error.
+    public let message: String?
+
+    public init(
+        code: String?,
+        message: String?
+    ) {
+        self.code = code
+        self.message = message
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case code
+        case message
+    }
+}
+
+/// The result was taken, or nobody waits for it.
+public struct NodeInvokeResultResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// True when nobody waits: late, unknown, or asked of another node. Absent otherwise.
+    public let ignored: Bool?
+
+    public init(
+        ok: Bool,
+        ignored: Bool?
+    ) {
+        self.ok = ok
+        self.ignored = ignored
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case ignored
+    }
+}
+
+/// Details of nodeNotConnected when node.invoke answers it; other methods give NodeErrorDetails.
+public struct NodeNotConnectedDetails: Codable, Sendable {
+    /// Says the same for programs.
+    public let code: String
+
+    public init(
+        code: String
+    ) {
+        self.code = code
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case code
+    }
+}
+
+/// Details of nodeCommandNotAllowed.
+public struct NodeCommandRefusedDetails: Codable, Sendable {
+    /// Why.
+    public let reason: AnyCodable
+    /// The command.
+    public let command: String
+
+    public init(
+        reason: AnyCodable,
+        command: String
+    ) {
+        self.reason = reason
+        self.command = command
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case reason
+        case command
+    }
+}
+
+/// Details of an error that a node caused: it refused, did not answer in time, or could not be reached.
+public struct NodeErrorDetails: Codable, Sendable {
+    /// Its error; null when it gave none.
+    public let nodeerror: AnyCodable
+
+    public init(
+        nodeerror: AnyCodable
+    ) {
+        self.nodeerror = nodeerror
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nodeerror = "nodeError"
+    }
+}
+
+/// What happened.
+public struct NodeEventParams: Codable, Sendable {
+    /// Name of what happened.
+    public let event: String
+    /// More about it, as a value; by name of the event.
+    public let payload: AnyCodable?
+    /// The same as JSON text, which goes before payload; null counts as absent. (The original refuses null,
+    /// though its own nodes send it.)
+    public let payloadjson: AnyCodable?
+
+    public init(
+        event: String,
+        payload: AnyCodable?,
+        payloadjson: AnyCodable?
+    ) {
+        self.event = event
+        self.payload = payload
+        self.payloadjson = payloadjson
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case event
+        case payload
+        case payloadjson = "payloadJSON"
+    }
+}
+
+/// A job.
+public struct CronJob: Codable, Sendable {
+    /// Its name for programs; a UUID.
+    public let id: String
+    /// Agent that it is for; the default one when absent.
+    public let agentid: String?
+    /// Its name for people.
+    public let name: String
+    /// What it is for.
+    public let description: String?
+    /// Whether it runs.
+    public let enabled: Bool
+    /// Whether a job for one moment is removed after a run that went well.
+    public let deleteafterrun: Bool?
+    /// When it was added.
+    public let createdatms: Int
+    /// Last change; a run is one.
+    public let updatedatms: Int
+    /// When it runs.
+    public let schedule: AnyCodable
+    /// Where it runs.
+    public let sessiontarget: AnyCodable
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    public let wakemode: AnyCodable
+    /// What it does.
+    public let payload: AnyCodable
+    /// What an isolated job tells the main conversation.
+    public let isolation: [String: AnyCodable]?
+    /// What is known of its runs.
+    public let state: CronJobState
+
+    public init(
+        id: String,
+        agentid: String?,
+        name: String,
+        description: String?,
+        enabled: Bool,
+        deleteafterrun: Bool?,
+        createdatms: Int,
+        updatedatms: Int,
+        schedule: AnyCodable,
+        sessiontarget: AnyCodable,
+        wakemode: AnyCodable,
+        payload: AnyCodable,
+        isolation: [String: AnyCodable]?,
+        state: CronJobState
+    ) {
+        self.id = id
+        self.agentid = agentid
+        self.name = name
+        self.description = description
+        self.enabled = enabled
+        self.deleteafterrun = deleteafterrun
+        self.createdatms = createdatms
+        self.updatedatms = updatedatms
+        self.schedule = schedule
+        self.sessiontarget = sessiontarget
+        self.wakemode = wakemode
+        self.payload = payload
+        self.isolation = isolation
+        self.state = state
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case agentid = "agentId"
+        case name
+        case description
+        case enabled
+        case deleteafterrun = "deleteAfterRun"
+        case createdatms = "createdAtMs"
+        case updatedatms = "updatedAtMs"
+        case schedule
+        case sessiontarget = "sessionTarget"
+        case wakemode = "wakeMode"
+        case payload
+        case isolation
+        case state
+    }
+}
+
+/// What an isolated job tells the main conversation when it is over.
+public struct CronIsolation: Codable, Sendable {
+    /// Word before it; texts.cronPostPrefix when absent.
+    public let posttomainprefix: String?
+    /// How much it tells; summary when absent.
+    public let posttomainmode: AnyCodable?
+    /// full: cut of the reply in characters; limits.cronPostCharsDefault when absent.
+    public let posttomainmaxchars: Int?
+
+    public init(
+        posttomainprefix: String?,
+        posttomainmode: AnyCodable?,
+        posttomainmaxchars: Int?
+    ) {
+        self.posttomainprefix = posttomainprefix
+        self.posttomainmode = posttomainmode
+        self.posttomainmaxchars = posttomainmaxchars
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case posttomainprefix = "postToMainPrefix"
+        case posttomainmode = "postToMainMode"
+        case posttomainmaxchars = "postToMainMaxChars"
+    }
+}
+
+/// What is known of a job's runs. Absent members: not yet.
+public struct CronJobState: Codable, Sendable {
+    /// Next run; absent when disabled.
+    public let nextrunatms: Int?
+    /// Begin of the run that goes on.
+    public let runningatms: Int?
+    /// Begin of the last run.
+    public let lastrunatms: Int?
+    /// How it ended.
+    public let laststatus: AnyCodable?
+    /// What went wrong, or why it was skipped.
+    public let lasterror: String?
+    /// How long it took.
+    public let lastdurationms: Int?
+
+    public init(
+        nextrunatms: Int?,
+        runningatms: Int?,
+        lastrunatms: Int?,
+        laststatus: AnyCodable?,
+        lasterror: String?,
+        lastdurationms: Int?
+    ) {
+        self.nextrunatms = nextrunatms
+        self.runningatms = runningatms
+        self.lastrunatms = lastrunatms
+        self.laststatus = laststatus
+        self.lasterror = lasterror
+        self.lastdurationms = lastdurationms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case nextrunatms = "nextRunAtMs"
+        case runningatms = "runningAtMs"
+        case lastrunatms = "lastRunAtMs"
+        case laststatus = "lastStatus"
+        case lasterror = "lastError"
+        case lastdurationms = "lastDurationMs"
+    }
+}
+
+/// What changes in a job; absent members stay. schedule and isolation are replaced, payload of the same kind
+/// and state are merged, payload of another kind must be complete.
+public struct CronJobPatch: Codable, Sendable {
+    /// Its name for people, trimmed.
+    public let name: String?
+    /// Agent that it is for; null for the default one.
+    public let agentid: AnyCodable?
+    /// What it is for; a blank text clears it.
+    public let description: String?
+    /// Whether it runs.
+    public let enabled: Bool?
+    /// Whether a job for one moment is removed after a run that went well.
+    public let deleteafterrun: Bool?
+    /// When it runs.
+    public let schedule: AnyCodable?
+    /// Where it runs.
+    public let sessiontarget: AnyCodable?
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    public let wakemode: AnyCodable?
+    /// What it does.
+    public let payload: AnyCodable?
+    /// What an isolated job tells the main conversation.
+    public let isolation: [String: AnyCodable]?
+    /// What is known of its runs.
+    public let state: [String: AnyCodable]?
+
+    public init(
+        name: String?,
+        agentid: AnyCodable?,
+        description: String?,
+        enabled: Bool?,
+        deleteafterrun: Bool?,
+        schedule: AnyCodable?,
+        sessiontarget: AnyCodable?,
+        wakemode: AnyCodable?,
+        payload: AnyCodable?,
+        isolation: [String: AnyCodable]?,
+        state: [String: AnyCodable]?
+    ) {
+        self.name = name
+        self.agentid = agentid
+        self.description = description
+        self.enabled = enabled
+        self.deleteafterrun = deleteafterrun
+        self.schedule = schedule
+        self.sessiontarget = sessiontarget
+        self.wakemode = wakemode
+        self.payload = payload
+        self.isolation = isolation
+        self.state = state
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case agentid = "agentId"
+        case description
+        case enabled
+        case deleteafterrun = "deleteAfterRun"
+        case schedule
+        case sessiontarget = "sessionTarget"
+        case wakemode = "wakeMode"
+        case payload
+        case isolation
+        case state
+    }
+}
+
+/// Which jobs.
+public struct CronListParams: Codable, Sendable {
+    /// Also those that are disabled.
+    public let includedisabled: Bool?
+
+    public init(
+        includedisabled: Bool?
+    ) {
+        self.includedisabled = includedisabled
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case includedisabled = "includeDisabled"
+    }
+}
+
+/// The jobs.
+public struct CronListResult: Codable, Sendable {
+    /// By next run; none counts as 0.
+    public let jobs: [CronJob]
+
+    public init(
+        jobs: [CronJob]
+    ) {
+        self.jobs = jobs
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case jobs
+    }
+}
+
+/// Nothing to choose.
+public struct CronStatusParams: Codable, Sendable {
+    public init() {}
+}
+
+/// How the scheduler is.
+public struct CronStatusResult: Codable, Sendable {
+    /// Whether jobs run at all.
+    public let enabled: Bool
+    /// Where jobs are stored.
+    public let storepath: String
+    /// How many there are, disabled ones too.
+    public let jobs: Int
+    /// Next run of any job; null when there is none.
+    public let nextwakeatms: AnyCodable
+
+    public init(
+        enabled: Bool,
+        storepath: String,
+        jobs: Int,
+        nextwakeatms: AnyCodable
+    ) {
+        self.enabled = enabled
+        self.storepath = storepath
+        self.jobs = jobs
+        self.nextwakeatms = nextwakeatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case enabled
+        case storepath = "storePath"
+        case jobs
+        case nextwakeatms = "nextWakeAtMs"
+    }
+}
+
+/// A new job in the one form: what a CronAddRequest becomes, and what it is checked against. Clients that
+/// write this form need no other.
+public struct CronAddParams: Codable, Sendable {
+    /// Its name for people, trimmed.
+    public let name: String
+    /// Agent that it is for; the default one when null or absent.
+    public let agentid: AnyCodable?
+    /// What it is for; none when blank.
+    public let description: String?
+    /// Whether it runs; true when absent.
+    public let enabled: Bool?
+    /// Whether a job for one moment is removed after a run that went well; otherwise it is disabled.
+    public let deleteafterrun: Bool?
+    /// When it runs.
+    public let schedule: AnyCodable
+    /// Where it runs. main needs a systemEvent, isolated an agentTurn.
+    public let sessiontarget: AnyCodable
+    /// Whether the agent wakes at once or sees it at the next heartbeat.
+    public let wakemode: AnyCodable
+    /// What it does.
+    public let payload: AnyCodable
+    /// What an isolated job tells the main conversation.
+    public let isolation: [String: AnyCodable]?
+
+    public init(
+        name: String,
+        agentid: AnyCodable?,
+        description: String?,
+        enabled: Bool?,
+        deleteafterrun: Bool?,
+        schedule: AnyCodable,
+        sessiontarget: AnyCodable,
+        wakemode: AnyCodable,
+        payload: AnyCodable,
+        isolation: [String: AnyCodable]?
+    ) {
+        self.name = name
+        self.agentid = agentid
+        self.description = description
+        self.enabled = enabled
+        self.deleteafterrun = deleteafterrun
+        self.schedule = schedule
+        self.sessiontarget = sessiontarget
+        self.wakemode = wakemode
+        self.payload = payload
+        self.isolation = isolation
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name
+        case agentid = "agentId"
+        case description
+        case enabled
+        case deleteafterrun = "deleteAfterRun"
+        case schedule
+        case sessiontarget = "sessionTarget"
+        case wakemode = "wakeMode"
+        case payload
+        case isolation
+    }
+}
+
+/// A change of a job in the one form. Exactly one of id and jobId names it: that rule is checked by hand
+/// (errors cronIdMissing and cronIdTwice), since the dialect has no alternatives without a tag in params.
+public struct CronUpdateParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+    /// What changes.
+    public let patch: CronJobPatch
+
+    public init(
+        id: String?,
+        jobid: String?,
+        patch: CronJobPatch
+    ) {
+        self.id = id
+        self.jobid = jobid
+        self.patch = patch
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+        case patch
+    }
+}
+
+/// Which job. Exactly one of id and jobId, as in CronUpdateParams.
+public struct CronRemoveParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+
+    public init(
+        id: String?,
+        jobid: String?
+    ) {
+        self.id = id
+        self.jobid = jobid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+    }
+}
+
+/// Whether a job was removed.
+public struct CronRemoveResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether there was such a job.
+    public let removed: Bool
+
+    public init(
+        ok: Bool,
+        removed: Bool
+    ) {
+        self.ok = ok
+        self.removed = removed
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case removed
+    }
+}
+
+/// Which job, and whether it must be due. Exactly one of id and jobId, as in CronUpdateParams.
+public struct CronRunParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+    /// Whether it must be due; due when absent.
+    public let mode: AnyCodable?
+
+    public init(
+        id: String?,
+        jobid: String?,
+        mode: AnyCodable?
+    ) {
+        self.id = id
+        self.jobid = jobid
+        self.mode = mode
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+        case mode
+    }
+}
+
+/// Whether the job ran; how it went is in its events and in cron.runs.
+public struct CronRunResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Whether it ran.
+    public let ran: Bool
+    /// Why it did not: it is not due.
+    public let reason: String?
+
+    public init(
+        ok: Bool,
+        ran: Bool,
+        reason: String?
+    ) {
+        self.ok = ok
+        self.ran = ran
+        self.reason = reason
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case ran
+        case reason
+    }
+}
+
+/// Which job, and how many runs. Exactly one of id and jobId, as in CronUpdateParams.
+public struct CronRunsParams: Codable, Sendable {
+    /// The job.
+    public let id: String?
+    /// The same; older clients call it so.
+    public let jobid: String?
+    /// At most so many; limits.cronRunsDefault when absent, limits.cronRunsMax at most.
+    public let limit: Int?
+
+    public init(
+        id: String?,
+        jobid: String?,
+        limit: Int?
+    ) {
+        self.id = id
+        self.jobid = jobid
+        self.limit = limit
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case jobid = "jobId"
+        case limit
+    }
+}
+
+/// The runs.
+public struct CronRunsResult: Codable, Sendable {
+    /// The newest runs, oldest first.
+    public let entries: [CronRunLogEntry]
+
+    public init(
+        entries: [CronRunLogEntry]
+    ) {
+        self.entries = entries
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case entries
+    }
+}
+
+/// One run of a job.
+public struct CronRunLogEntry: Codable, Sendable {
+    /// When it was noted.
+    public let ts: Int
+    /// The job.
+    public let jobid: String
+    /// Only ended runs are noted.
+    public let action: String
+    /// How it ended.
+    public let status: AnyCodable?
+    /// What went wrong, or why it was skipped.
+    public let error: String?
+    /// What it said or noted, in short.
+    public let summary: String?
+    /// When it began.
+    public let runatms: Int?
+    /// How long it took.
+    public let durationms: Int?
+    /// Next run; absent when there is none.
+    public let nextrunatms: Int?
+
+    public init(
+        ts: Int,
+        jobid: String,
+        action: String,
+        status: AnyCodable?,
+        error: String?,
+        summary: String?,
+        runatms: Int?,
+        durationms: Int?,
+        nextrunatms: Int?
+    ) {
+        self.ts = ts
+        self.jobid = jobid
+        self.action = action
+        self.status = status
+        self.error = error
+        self.summary = summary
+        self.runatms = runatms
+        self.durationms = durationms
+        self.nextrunatms = nextrunatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case jobid = "jobId"
+        case action
+        case status
+        case error
+        case summary
+        case runatms = "runAtMs"
+        case durationms = "durationMs"
+        case nextrunatms = "nextRunAtMs"
+    }
+}
+
+/// What happened to a job.
+public struct CronEvent: Codable, Sendable {
+    /// The job.
+    public let jobid: String
+    /// What happened.
+    public let action: AnyCodable
+    /// started, finished: when the run began.
+    public let runatms: Int?
+    /// finished: how long it took.
+    public let durationms: Int?
+    /// finished: how it ended.
+    public let status: AnyCodable?
+    /// finished: what went wrong, or why it was skipped.
+    public let error: String?
+    /// finished: what it said or noted, in short.
+    public let summary: String?
+    /// added, updated, finished: next run; absent when there is none.
+    public let nextrunatms: Int?
+
+    public init(
+        jobid: String,
+        action: AnyCodable,
+        runatms: Int?,
+        durationms: Int?,
+        status: AnyCodable?,
+        error: String?,
+        summary: String?,
+        nextrunatms: Int?
+    ) {
+        self.jobid = jobid
+        self.action = action
+        self.runatms = runatms
+        self.durationms = durationms
+        self.status = status
+        self.error = error
+        self.summary = summary
+        self.nextrunatms = nextrunatms
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case jobid = "jobId"
+        case action
+        case runatms = "runAtMs"
+        case durationms = "durationMs"
+        case status
+        case error
+        case summary
+        case nextrunatms = "nextRunAtMs"
+    }
+}
+
+/// What is sent, to whom, through what.
+public struct SendParams: Codable, Sendable {
+    /// Address, as the channel writes them.
+    public let to: String
+    /// The text.
+    public let message: String
+    /// One picture or file to send along.
+    public let mediaurl: String?
+    /// Several of them.
+    public let mediaurls: [String]?
+    /// Show a video as a moving picture, where the channel can.
+    public let gifplayback: Bool?
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    public let channel: String?
+    /// Account of ours that sends; the channel's default when absent.
+    public let accountid: String?
+    /// Conversation whose transcript notes what was sent, in lower case; the address's own when absent.
+    public let sessionkey: String?
+    /// Names the delivery; a repeat brings back its outcome.
+    public let idempotencykey: String
+
+    public init(
+        to: String,
+        message: String,
+        mediaurl: String?,
+        mediaurls: [String]?,
+        gifplayback: Bool?,
+        channel: String?,
+        accountid: String?,
+        sessionkey: String?,
+        idempotencykey: String
+    ) {
+        self.to = to
+        self.message = message
+        self.mediaurl = mediaurl
+        self.mediaurls = mediaurls
+        self.gifplayback = gifplayback
+        self.channel = channel
+        self.accountid = accountid
+        self.sessionkey = sessionkey
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case to
+        case message
+        case mediaurl = "mediaUrl"
+        case mediaurls = "mediaUrls"
+        case gifplayback = "gifPlayback"
+        case channel
+        case accountid = "accountId"
+        case sessionkey = "sessionKey"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The channel has taken the message. Which of chatId, channelId, toJid and conversationId there are depends
+/// on the channel.
+public struct SendResult: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// The message's name on its channel.
+    public let messageid: String
+    /// Channel it went through.
+    public let channel: String
+    /// Chat it is in.
+    public let chatid: String?
+    /// Room it is in.
+    public let channelid: String?
+    /// WhatsApp address it went to.
+    public let tojid: String?
+    /// Conversation it is in.
+    public let conversationid: String?
+
+    public init(
+        runid: String,
+        messageid: String,
+        channel: String,
+        chatid: String?,
+        channelid: String?,
+        tojid: String?,
+        conversationid: String?
+    ) {
+        self.runid = runid
+        self.messageid = messageid
+        self.channel = channel
+        self.chatid = chatid
+        self.channelid = channelid
+        self.tojid = tojid
+        self.conversationid = conversationid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case messageid = "messageId"
+        case channel
+        case chatid = "chatId"
+        case channelid = "channelId"
+        case tojid = "toJid"
+        case conversationid = "conversationId"
+    }
+}
+
+/// What is asked, of whom, through what.
+public struct PollParams: Codable, Sendable {
+    /// Address, as the channel writes them.
+    public let to: String
+    /// The question.
+    public let question: String
+    /// The answers, limits.pollOptionsMin to limits.pollOptionsMax of them.
+    public let options: [String]
+    /// Answers that one person may choose; limits.pollSelectionsDefault when absent, never more than there
+    /// are.
+    public let maxselections: Int?
+    /// How long it is open, in hours; the channel's default when absent.
+    public let durationhours: Int?
+    /// Channel; texts.defaultChannel when absent. Unknown ones are refused by hand, in words of their own.
+    public let channel: String?
+    /// Account of ours that sends; the channel's default when absent.
+    public let accountid: String?
+    /// Names the delivery; a repeat brings back its outcome.
+    public let idempotencykey: String
+
+    public init(
+        to: String,
+        question: String,
+        options: [String],
+        maxselections: Int?,
+        durationhours: Int?,
+        channel: String?,
+        accountid: String?,
+        idempotencykey: String
+    ) {
+        self.to = to
+        self.question = question
+        self.options = options
+        self.maxselections = maxselections
+        self.durationhours = durationhours
+        self.channel = channel
+        self.accountid = accountid
+        self.idempotencykey = idempotencykey
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case to
+        case question
+        case options
+        case maxselections = "maxSelections"
+        case durationhours = "durationHours"
+        case channel
+        case accountid = "accountId"
+        case idempotencykey = "idempotencyKey"
+    }
+}
+
+/// The channel has taken the poll. Which of toJid, channelId, conversationId and pollId there are depends on
+/// the channel.
+public struct PollResult: Codable, Sendable {
+    /// The idempotency key.
+    public let runid: String
+    /// The message's name on its channel.
+    public let messageid: String
+    /// Channel it went through.
+    public let channel: String
+    /// WhatsApp address it went to.
+    public let tojid: String?
+    /// Room it is in.
+    public let channelid: String?
+    /// Conversation it is in.
+    public let conversationid: String?
+    /// The poll's own name, where the channel gives one.
+    public let pollid: String?
+
+    public init(
+        runid: String,
+        messageid: String,
+        channel: String,
+        tojid: String?,
+        channelid: String?,
+        conversationid: String?,
+        pollid: String?
+    ) {
+        self.runid = runid
+        self.messageid = messageid
+        self.channel = channel
+        self.tojid = tojid
+        self.channelid = channelid
+        self.conversationid = conversationid
+        self.pollid = pollid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case runid = "runId"
+        case messageid = "messageId"
+        case channel
+        case tojid = "toJid"
+        case channelid = "channelId"
+        case conversationid = "conversationId"
+        case pollid = "pollId"
     }
 }
 
@@ -2185,6 +9017,54 @@ public struct ChatSendFailure: Codable, Sendable {
     }
 }
 
+/// What is put in, and where.
+public struct ChatInjectParams: Codable, Sendable {
+    /// The conversation.
+    public let sessionkey: String
+    /// The words.
+    public let message: String
+    /// Where they come from, at most limits.chatInjectLabelChars; stands above them in brackets. None when
+    /// empty or absent.
+    public let label: String?
+
+    public init(
+        sessionkey: String,
+        message: String,
+        label: String?
+    ) {
+        self.sessionkey = sessionkey
+        self.message = message
+        self.label = label
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sessionkey = "sessionKey"
+        case message
+        case label
+    }
+}
+
+/// The words are in the transcript.
+public struct ChatInjectResult: Codable, Sendable {
+    /// Always true.
+    public let ok: Bool
+    /// Names the message in its transcript; eight hexadecimal digits.
+    public let messageid: String
+
+    public init(
+        ok: Bool,
+        messageid: String
+    ) {
+        self.ok = ok
+        self.messageid = messageid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ok
+        case messageid = "messageId"
+    }
+}
+
 /// The reply of a run at one moment.
 public struct ChatEvent: Codable, Sendable {
     /// The run.
@@ -2236,379 +9116,98 @@ public struct ChatEvent: Codable, Sendable {
     }
 }
 
-/// Which conversations, and what about them.
-public struct SessionsListParams: Codable, Sendable {
-    /// At most so many; all when absent.
-    public let limit: Int?
-    /// Only those that changed within so many minutes.
-    public let activeminutes: Int?
-    /// Also the one that all senders share.
-    public let includeglobal: Bool?
-    /// Also the one of unknown senders.
-    public let includeunknown: Bool?
-    /// Add derivedTitle to each row.
-    public let includederivedtitles: Bool?
-    /// Add lastMessagePreview to each row.
-    public let includelastmessage: Bool?
-    /// Only with this label, exactly.
-    public let label: String?
-    /// Only those that this conversation started.
-    public let spawnedby: String?
-    /// Only of this agent; leaves out global and unknown.
-    public let agentid: String?
-    /// Only those whose name, label, subject, id or key contains it, in any case.
-    public let search: String?
+/// The call is under way.
+public struct VoicecallStartResult: Codable, Sendable {
+    /// Names the call.
+    public let callid: String
+    /// Always true.
+    public let initiated: Bool
 
     public init(
-        limit: Int?,
-        activeminutes: Int?,
-        includeglobal: Bool?,
-        includeunknown: Bool?,
-        includederivedtitles: Bool?,
-        includelastmessage: Bool?,
-        label: String?,
-        spawnedby: String?,
-        agentid: String?,
-        search: String?
+        callid: String,
+        initiated: Bool
     ) {
-        self.limit = limit
-        self.activeminutes = activeminutes
-        self.includeglobal = includeglobal
-        self.includeunknown = includeunknown
-        self.includederivedtitles = includederivedtitles
-        self.includelastmessage = includelastmessage
-        self.label = label
-        self.spawnedby = spawnedby
-        self.agentid = agentid
-        self.search = search
+        self.callid = callid
+        self.initiated = initiated
     }
 
     private enum CodingKeys: String, CodingKey {
-        case limit
-        case activeminutes = "activeMinutes"
-        case includeglobal = "includeGlobal"
-        case includeunknown = "includeUnknown"
-        case includederivedtitles = "includeDerivedTitles"
-        case includelastmessage = "includeLastMessage"
-        case label
-        case spawnedby = "spawnedBy"
-        case agentid = "agentId"
-        case search
+        case callid = "callId"
+        case initiated
     }
 }
 
-/// The conversations found.
-public struct SessionsListResult: Codable, Sendable {
-    /// When they were read.
-    public let ts: Int
-    /// Where they are stored; (multiple) when each agent has a store of its own.
-    public let path: String
-    /// Number of rows here.
-    public let count: Int
-    /// Model of a new conversation.
-    public let defaults: SessionsDefaults
-    /// The rows, newest first.
-    public let sessions: [SessionRow]
+/// The message was said and answered.
+public struct VoicecallContinueResult: Codable, Sendable {
+    /// Always true.
+    public let success: Bool
+    /// What the other one said; absent when nothing was heard.
+    public let transcript: String?
 
     public init(
-        ts: Int,
-        path: String,
-        count: Int,
-        defaults: SessionsDefaults,
-        sessions: [SessionRow]
+        success: Bool,
+        transcript: String?
     ) {
-        self.ts = ts
-        self.path = path
-        self.count = count
-        self.defaults = defaults
-        self.sessions = sessions
+        self.success = success
+        self.transcript = transcript
     }
 
     private enum CodingKeys: String, CodingKey {
-        case ts
-        case path
-        case count
-        case defaults
-        case sessions
+        case success
+        case transcript
     }
 }
 
-/// Model of a new conversation.
-public struct SessionsDefaults: Codable, Sendable {
-    /// Who serves it; null when none is configured.
-    public let modelprovider: AnyCodable
-    /// Model; null when none is configured.
-    public let model: AnyCodable
-    /// Size of its window; null when unknown.
-    public let contexttokens: AnyCodable
+/// It was done.
+public struct VoicecallSuccess: Codable, Sendable {
+    /// Always true.
+    public let success: Bool
 
     public init(
-        modelprovider: AnyCodable,
-        model: AnyCodable,
-        contexttokens: AnyCodable
+        success: Bool
     ) {
-        self.modelprovider = modelprovider
-        self.model = model
-        self.contexttokens = contexttokens
+        self.success = success
     }
 
     private enum CodingKeys: String, CodingKey {
-        case modelprovider = "modelProvider"
-        case model
-        case contexttokens = "contextTokens"
+        case success
     }
 }
 
-/// One conversation: what it is, where it came from, how it is set, what it used. Unset members are absent.
-public struct SessionRow: Codable, Sendable {
-    /// Its full name.
-    public let key: String
-    /// What kind of conversation.
-    public let kind: AnyCodable
-    /// A person's name for it.
-    public let label: String?
-    /// The name to show.
-    public let displayname: String?
-    /// A title made from its beginning; only when asked for.
-    public let derivedtitle: String?
-    /// Its last message as text; only when asked for.
-    public let lastmessagepreview: String?
-    /// Channel it belongs to.
-    public let channel: String?
-    /// Subject of the group.
-    public let subject: String?
-    /// Room within the group.
-    public let groupchannel: String?
-    /// Server or team of the group.
-    public let space: String?
-    /// What it is on its channel.
-    public let chattype: AnyCodable?
-    /// Where its last message came from.
-    public let origin: [String: AnyCodable]?
-    /// Last change; null when unknown.
-    public let updatedat: AnyCodable
-    /// Its present transcript.
-    public let sessionid: String?
-    /// Whether the system prompt went out.
-    public let systemsent: Bool?
-    /// Whether the last run was aborted.
-    public let abortedlastrun: Bool?
-    /// Thinking level.
-    public let thinkinglevel: String?
-    /// Verbose level.
-    public let verboselevel: String?
-    /// Reasoning level.
-    public let reasoninglevel: String?
-    /// Elevated level.
-    public let elevatedlevel: String?
-    /// Whether anything may be sent to it.
-    public let sendpolicy: AnyCodable?
-    /// Tokens read in the last turn.
-    public let inputtokens: Int?
-    /// Tokens written in the last turn.
-    public let outputtokens: Int?
-    /// Tokens in the window; input plus output when not known better.
-    public let totaltokens: Int
-    /// Whether replies show what they used.
-    public let responseusage: String?
-    /// Who served the last turn.
-    public let modelprovider: String?
-    /// Model of the last turn.
-    public let model: String?
-    /// Size of its window.
-    public let contexttokens: Int?
-    /// Where replies go.
-    public let deliverycontext: [String: AnyCodable]?
-    /// Channel last used.
-    public let lastchannel: String?
-    /// Address last used.
-    public let lastto: String?
-    /// Account last used.
-    public let lastaccountid: String?
+/// Whether the call is known, and how it is.
+public struct VoicecallStatusResult: Codable, Sendable {
+    /// Whether it is known.
+    public let found: Bool
+    /// The plugin's record of it; absent when unknown. Open, since it is the plugin's.
+    public let call: [String: AnyCodable]?
 
     public init(
-        key: String,
-        kind: AnyCodable,
-        label: String?,
-        displayname: String?,
-        derivedtitle: String?,
-        lastmessagepreview: String?,
-        channel: String?,
-        subject: String?,
-        groupchannel: String?,
-        space: String?,
-        chattype: AnyCodable?,
-        origin: [String: AnyCodable]?,
-        updatedat: AnyCodable,
-        sessionid: String?,
-        systemsent: Bool?,
-        abortedlastrun: Bool?,
-        thinkinglevel: String?,
-        verboselevel: String?,
-        reasoninglevel: String?,
-        elevatedlevel: String?,
-        sendpolicy: AnyCodable?,
-        inputtokens: Int?,
-        outputtokens: Int?,
-        totaltokens: Int,
-        responseusage: String?,
-        modelprovider: String?,
-        model: String?,
-        contexttokens: Int?,
-        deliverycontext: [String: AnyCodable]?,
-        lastchannel: String?,
-        lastto: String?,
-        lastaccountid: String?
+        found: Bool,
+        call: [String: AnyCodable]?
     ) {
-        self.key = key
-        self.kind = kind
-        self.label = label
-        self.displayname = displayname
-        self.derivedtitle = derivedtitle
-        self.lastmessagepreview = lastmessagepreview
-        self.channel = channel
-        self.subject = subject
-        self.groupchannel = groupchannel
-        self.space = space
-        self.chattype = chattype
-        self.origin = origin
-        self.updatedat = updatedat
-        self.sessionid = sessionid
-        self.systemsent = systemsent
-        self.abortedlastrun = abortedlastrun
-        self.thinkinglevel = thinkinglevel
-        self.verboselevel = verboselevel
-        self.reasoninglevel = reasoninglevel
-        self.elevatedlevel = elevatedlevel
-        self.sendpolicy = sendpolicy
-        self.inputtokens = inputtokens
-        self.outputtokens = outputtokens
-        self.totaltokens = totaltokens
-        self.responseusage = responseusage
-        self.modelprovider = modelprovider
-        self.model = model
-        self.contexttokens = contexttokens
-        self.deliverycontext = deliverycontext
-        self.lastchannel = lastchannel
-        self.lastto = lastto
-        self.lastaccountid = lastaccountid
+        self.found = found
+        self.call = call
     }
 
     private enum CodingKeys: String, CodingKey {
-        case key
-        case kind
-        case label
-        case displayname = "displayName"
-        case derivedtitle = "derivedTitle"
-        case lastmessagepreview = "lastMessagePreview"
-        case channel
-        case subject
-        case groupchannel = "groupChannel"
-        case space
-        case chattype = "chatType"
-        case origin
-        case updatedat = "updatedAt"
-        case sessionid = "sessionId"
-        case systemsent = "systemSent"
-        case abortedlastrun = "abortedLastRun"
-        case thinkinglevel = "thinkingLevel"
-        case verboselevel = "verboseLevel"
-        case reasoninglevel = "reasoningLevel"
-        case elevatedlevel = "elevatedLevel"
-        case sendpolicy = "sendPolicy"
-        case inputtokens = "inputTokens"
-        case outputtokens = "outputTokens"
-        case totaltokens = "totalTokens"
-        case responseusage = "responseUsage"
-        case modelprovider = "modelProvider"
-        case model
-        case contexttokens = "contextTokens"
-        case deliverycontext = "deliveryContext"
-        case lastchannel = "lastChannel"
-        case lastto = "lastTo"
-        case lastaccountid = "lastAccountId"
+        case found
+        case call
     }
 }
 
-/// Where the last message of a conversation came from.
-public struct SessionOrigin: Codable, Sendable {
-    /// Name of the sender or group.
-    public let label: String?
-    /// Channel it came through.
-    public let provider: String?
-    /// Part of the channel.
-    public let surface: String?
-    /// What it is on its channel.
-    public let chattype: AnyCodable?
-    /// Address of the sender.
-    public let from: String?
-    /// Address it was sent to.
-    public let to: String?
-    /// Account of ours that received it.
-    public let accountid: String?
-    /// Thread within the conversation.
-    public let threadid: AnyCodable?
+/// What went wrong, beside an error with the same words.
+public struct VoicecallFailure: Codable, Sendable {
+    /// What went wrong.
+    public let error: String
 
     public init(
-        label: String?,
-        provider: String?,
-        surface: String?,
-        chattype: AnyCodable?,
-        from: String?,
-        to: String?,
-        accountid: String?,
-        threadid: AnyCodable?
+        error: String
     ) {
-        self.label = label
-        self.provider = provider
-        self.surface = surface
-        self.chattype = chattype
-        self.from = from
-        self.to = to
-        self.accountid = accountid
-        self.threadid = threadid
+        self.error = error
     }
 
     private enum CodingKeys: String, CodingKey {
-        case label
-        case provider
-        case surface
-        case chattype = "chatType"
-        case from
-        case to
-        case accountid = "accountId"
-        case threadid = "threadId"
-    }
-}
-
-/// Where the replies of a conversation go.
-public struct DeliveryContext: Codable, Sendable {
-    /// Channel.
-    public let channel: String?
-    /// Address.
-    public let to: String?
-    /// Account of ours that sends.
-    public let accountid: String?
-    /// Thread within the conversation.
-    public let threadid: AnyCodable?
-
-    public init(
-        channel: String?,
-        to: String?,
-        accountid: String?,
-        threadid: AnyCodable?
-    ) {
-        self.channel = channel
-        self.to = to
-        self.accountid = accountid
-        self.threadid = threadid
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case channel
-        case to
-        case accountid = "accountId"
-        case threadid = "threadId"
+        case error
     }
 }
 

@@ -594,6 +594,47 @@ extension Gateway {
 }
 
 extension Gateway {
+    /// What is put in, and where.
+    public struct ChatInjectParams: Codable, Sendable, Hashable {
+        /// The conversation.
+        public var sessionKey: String
+        /// The words.
+        public var message: String
+        /// Where they come from, at most limits.chatInjectLabelChars; stands above them in brackets. None
+        /// when empty or absent.
+        public var label: String?
+
+        public init(
+            sessionKey: String,
+            message: String,
+            label: String? = nil
+        ) {
+            self.sessionKey = sessionKey
+            self.message = message
+            self.label = label
+        }
+    }
+}
+
+extension Gateway {
+    /// The words are in the transcript.
+    public struct ChatInjectResult: Codable, Sendable, Hashable {
+        /// Always true.
+        public var ok: Bool
+        /// Names the message in its transcript; eight hexadecimal digits.
+        public var messageId: String
+
+        public init(
+            ok: Bool,
+            messageId: String
+        ) {
+            self.ok = ok
+            self.messageId = messageId
+        }
+    }
+}
+
+extension Gateway {
     /// The reply of a run at one moment.
     public struct ChatEvent: Codable, Sendable, Hashable {
         /// The run.

@@ -81,6 +81,232 @@ extension Gateway {
 }
 
 extension Gateway {
+    /// Which conversations, and how much of each.
+    public struct SessionsPreviewParams: Codable, Sendable, Hashable {
+        /// The conversations; those after limits.previewKeysMax are left out.
+        public var keys: [String]
+        /// Messages of each; limits.previewItemsDefault when absent, never more than limits.previewItemsMax.
+        public var limit: Int?
+        /// Cut of each message; limits.previewCharsDefault when absent, never more than
+        /// limits.previewCharsMax.
+        public var maxChars: Int?
+
+        public init(
+            keys: [String],
+            limit: Int? = nil,
+            maxChars: Int? = nil
+        ) {
+            self.keys = keys
+            self.limit = limit
+            self.maxChars = maxChars
+        }
+    }
+}
+
+extension Gateway {
+    /// The previews.
+    public struct SessionsPreviewResult: Codable, Sendable, Hashable {
+        /// When they were read.
+        public var ts: Int
+        /// One for each key, in the order of the request; blank keys have none.
+        public var previews: [Gateway.SessionsPreviewEntry]
+
+        public init(
+            ts: Int,
+            previews: [Gateway.SessionsPreviewEntry]
+        ) {
+            self.ts = ts
+            self.previews = previews
+        }
+    }
+}
+
+extension Gateway {
+    /// The last words of one conversation.
+    public struct SessionsPreviewEntry: Codable, Sendable, Hashable {
+        /// The conversation, as the request named it, trimmed.
+        public var key: String
+        /// Whether there is anything.
+        public var status: Gateway.SessionPreviewStatus
+        /// Its last messages, oldest first; none unless the status is ok.
+        public var items: [Gateway.SessionPreviewItem]
+
+        public init(
+            key: String,
+            status: Gateway.SessionPreviewStatus,
+            items: [Gateway.SessionPreviewItem]
+        ) {
+            self.key = key
+            self.status = status
+            self.items = items
+        }
+    }
+}
+
+extension Gateway {
+    /// There are words, there are none yet, there is no such conversation, it could not be read.
+    public enum SessionPreviewStatus: GatewayStringSet {
+        /// `ok`
+        case ok
+        /// `empty`
+        case empty
+        /// `missing`
+        case missing
+        /// `error`
+        case error
+        /// A value that this version does not know.
+        case unknown(String)
+
+        /// Every value that this version knows.
+        public static let known: [Self] = [.ok, .empty, .missing, .error]
+
+        /// The case of a wire value.
+        public init(rawValue: String) {
+            switch rawValue {
+            case "ok": self = .ok
+            case "empty": self = .empty
+            case "missing": self = .missing
+            case "error": self = .error
+            default: self = .unknown(rawValue)
+            }
+        }
+
+        /// As on the wire.
+        public var rawValue: String {
+            switch self {
+            case .ok: "ok"
+            case .empty: "empty"
+            case .missing: "missing"
+            case .error: "error"
+            case .unknown(let value): value
+            }
+        }
+    }
+}
+
+extension Gateway {
+    /// One message of a preview.
+    public struct SessionPreviewItem: Codable, Sendable, Hashable {
+        /// Whose it is.
+        public var role: Gateway.SessionPreviewRole
+        /// Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their
+        /// names; one of other parts, their type in brackets.
+        public var text: String
+
+        public init(
+            role: Gateway.SessionPreviewRole,
+            text: String
+        ) {
+            self.role = role
+            self.text = text
+        }
+    }
+}
+
+extension Gateway {
+    /// Whose a message is. tool: calls of tools and what they gave back. other: any other role of a
+    /// transcript.
+    public enum SessionPreviewRole: GatewayStringSet {
+        /// `user`
+        case user
+        /// `assistant`
+        case assistant
+        /// `tool`
+        case tool
+        /// `system`
+        case system
+        /// `other`
+        case other
+        /// A value that this version does not know.
+        case unknown(String)
+
+        /// Every value that this version knows.
+        public static let known: [Self] = [.user, .assistant, .tool, .system, .other]
+
+        /// The case of a wire value.
+        public init(rawValue: String) {
+            switch rawValue {
+            case "user": self = .user
+            case "assistant": self = .assistant
+            case "tool": self = .tool
+            case "system": self = .system
+            case "other": self = .other
+            default: self = .unknown(rawValue)
+            }
+        }
+
+        /// As on the wire.
+        public var rawValue: String {
+            switch self {
+            case .user: "user"
+            case .assistant: "assistant"
+            case .tool: "tool"
+            case .system: "system"
+            case .other: "other"
+            case .unknown(let value): value
+            }
+        }
+    }
+}
+
+extension Gateway {
+    /// What to look for: exactly one of key, sessionId and label. That rule is checked by hand, in words of
+    /// its own, after blanks are taken for absent.
+    public struct SessionsResolveParams: Codable, Sendable, Hashable {
+        /// A name; the filters below do not apply to it.
+        public var key: String?
+        /// A transcript, or a full name.
+        public var sessionId: String?
+        /// A label, exactly.
+        public var label: String?
+        /// Only conversations of this agent.
+        public var agentId: String?
+        /// Only those that this conversation started.
+        public var spawnedBy: String?
+        /// Also the one that all senders share.
+        public var includeGlobal: Bool?
+        /// Also the one of unknown senders.
+        public var includeUnknown: Bool?
+
+        public init(
+            key: String? = nil,
+            sessionId: String? = nil,
+            label: String? = nil,
+            agentId: String? = nil,
+            spawnedBy: String? = nil,
+            includeGlobal: Bool? = nil,
+            includeUnknown: Bool? = nil
+        ) {
+            self.key = key
+            self.sessionId = sessionId
+            self.label = label
+            self.agentId = agentId
+            self.spawnedBy = spawnedBy
+            self.includeGlobal = includeGlobal
+            self.includeUnknown = includeUnknown
+        }
+    }
+}
+
+extension Gateway {
+    /// The conversation found.
+    public struct SessionsResolveResult: Codable, Sendable, Hashable {
+        /// Always true.
+        public var ok: Bool
+        /// Its full name.
+        public var key: String
+
+        public init(
+            ok: Bool,
+            key: String
+        ) {
+            self.ok = ok
+            self.key = key
+        }
+    }
+}
+
+extension Gateway {
     /// Model of a new conversation.
     public struct SessionsDefaults: Codable, Sendable, Hashable {
         /// Who serves it; null when none is configured.
