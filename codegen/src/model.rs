@@ -33,8 +33,6 @@ pub struct Model {
     pub feature_methods: Vec<String>,
     /// Event names in the order of hello-ok.
     pub feature_events: Vec<String>,
-    /// Method and event names of the full protocol that no group defines yet.
-    pub missing: Vec<String>,
     /// Groups in manifest order.
     pub groups: Vec<Group>,
     /// Definitions: primitives first, then group by group, in file order.

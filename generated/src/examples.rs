@@ -1433,7 +1433,11 @@ pub static ALL: &[Examples] = &[
             "{\"version\":1,\"socket\":{\"path\":\"/run/approvals.sock\",\"token\":\"s3cret\"},\"defaults\":{},\"agents\":{\"*\":{\"allowlist\":[]}}}",
         ],
         invalid: &[
-            ("another version", "{\"version\":2}", "at /version: must be <= 1"),
+            (
+                "another version",
+                "{\"version\":2}",
+                "at /version: must be equal to constant",
+            ),
             (
                 "agents are a map",
                 "{\"version\":1,\"agents\":[]}",
@@ -1446,7 +1450,7 @@ pub static ALL: &[Examples] = &[
         node: &crate::tables::EXEC_APPROVALS_VERSION,
         valid: &["1"],
         invalid: &[
-            ("a later one", "2", "must be <= 1"),
+            ("a later one", "2", "must be equal to constant"),
             ("a number in quotes", "\"1\"", "must be integer"),
         ],
     },

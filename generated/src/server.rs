@@ -1342,3 +1342,511 @@ where
         },
     )
 }
+/// Handlers of methods that a server does not have yet, to be written into the `impl` of their group's trait:
+/// `unfinished!(Context: cron_list, cron_run);`
+///
+/// Each answers what the server's own `fn unfinished(&self, Method) -> ErrorShape` says.
+#[macro_export]
+macro_rules! unfinished {
+    (@ $cx:ty, health) => {
+        async fn health(& self, _ : & $cx, _ : $crate::types::HealthParams) -> Result <
+        $crate::types::HealthSummary, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::Health).into()) }
+    };
+    (@ $cx:ty, status) => {
+        async fn status(& self, _ : & $cx, _ : $crate::types::IgnoredParams) -> Result <
+        $crate::types::StatusSummary, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::Status).into()) }
+    };
+    (@ $cx:ty, logs_tail) => {
+        async fn logs_tail(& self, _ : & $cx, _ : $crate::types::LogsTailParams) ->
+        Result < $crate::types::LogsTailResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::LogsTail).into()) }
+    };
+    (@ $cx:ty, channels_status) => {
+        async fn channels_status(& self, _ : & $cx, _ :
+        $crate::types::ChannelsStatusParams) -> Result <
+        $crate::types::ChannelsStatusResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ChannelsStatus).into()) }
+    };
+    (@ $cx:ty, channels_logout) => {
+        async fn channels_logout(& self, _ : & $cx, _ :
+        $crate::types::ChannelsLogoutParams) -> Result <
+        $crate::types::ChannelsLogoutResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ChannelsLogout).into()) }
+    };
+    (@ $cx:ty, web_login_start) => {
+        async fn web_login_start(& self, _ : & $cx, _ :
+        $crate::types::WebLoginStartParams) -> Result <
+        $crate::types::WebLoginStartResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::WebLoginStart).into()) }
+    };
+    (@ $cx:ty, web_login_wait) => {
+        async fn web_login_wait(& self, _ : & $cx, _ : $crate::types::WebLoginWaitParams)
+        -> Result < $crate::types::WebLoginWaitResult, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::WebLoginWait).into()) }
+    };
+    (@ $cx:ty, usage_status) => {
+        async fn usage_status(& self, _ : & $cx, _ : $crate::types::IgnoredParams) ->
+        Result < $crate::types::UsageStatusResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::UsageStatus).into()) }
+    };
+    (@ $cx:ty, usage_cost) => {
+        async fn usage_cost(& self, _ : & $cx, _ : $crate::types::UsageCostParams) ->
+        Result < $crate::types::UsageCostResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::UsageCost).into()) }
+    };
+    (@ $cx:ty, tts_status) => {
+        async fn tts_status(& self, _ : & $cx, _ : $crate::types::IgnoredParams) ->
+        Result < $crate::types::TtsStatusResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::TtsStatus).into()) }
+    };
+    (@ $cx:ty, tts_providers) => {
+        async fn tts_providers(& self, _ : & $cx, _ : $crate::types::IgnoredParams) ->
+        Result < $crate::types::TtsProvidersResult, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::TtsProviders).into()) }
+    };
+    (@ $cx:ty, tts_enable) => {
+        async fn tts_enable(& self, _ : & $cx, _ : $crate::types::IgnoredParams) ->
+        Result < $crate::types::TtsSwitchResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::TtsEnable).into()) }
+    };
+    (@ $cx:ty, tts_disable) => {
+        async fn tts_disable(& self, _ : & $cx, _ : $crate::types::IgnoredParams) ->
+        Result < $crate::types::TtsSwitchResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::TtsDisable).into()) }
+    };
+    (@ $cx:ty, tts_set_provider) => {
+        async fn tts_set_provider(& self, _ : & $cx, _ :
+        $crate::types::TtsSetProviderParams) -> Result <
+        $crate::types::TtsSetProviderResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::TtsSetProvider).into()) }
+    };
+    (@ $cx:ty, tts_convert) => {
+        async fn tts_convert(& self, _ : & $cx, _ : $crate::types::TtsConvertParams) ->
+        Result < $crate::types::TtsConvertResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::TtsConvert).into()) }
+    };
+    (@ $cx:ty, config_get) => {
+        async fn config_get(& self, _ : & $cx, _ : $crate::types::ConfigGetParams) ->
+        Result < $crate::types::ConfigSnapshot, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ConfigGet).into()) }
+    };
+    (@ $cx:ty, config_schema) => {
+        async fn config_schema(& self, _ : & $cx, _ : $crate::types::ConfigSchemaParams)
+        -> Result < $crate::types::ConfigSchemaResponse, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::ConfigSchema).into()) }
+    };
+    (@ $cx:ty, config_set) => {
+        async fn config_set(& self, _ : & $cx, _ : $crate::types::ConfigSetParams) ->
+        Result < $crate::types::ConfigSetResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ConfigSet).into()) }
+    };
+    (@ $cx:ty, config_patch) => {
+        async fn config_patch(& self, _ : & $cx, _ : $crate::types::ConfigPatchParams) ->
+        Result < $crate::types::ConfigWriteRestart, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::ConfigPatch).into()) }
+    };
+    (@ $cx:ty, config_apply) => {
+        async fn config_apply(& self, _ : & $cx, _ : $crate::types::ConfigApplyParams) ->
+        Result < $crate::types::ConfigWriteRestart, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::ConfigApply).into()) }
+    };
+    (@ $cx:ty, exec_approvals_get) => {
+        async fn exec_approvals_get(& self, _ : & $cx, _ :
+        $crate::types::ExecApprovalsGetParams) -> Result <
+        $crate::types::ExecApprovalsSnapshot, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ExecApprovalsGet).into()) }
+    };
+    (@ $cx:ty, exec_approvals_set) => {
+        async fn exec_approvals_set(& self, _ : & $cx, _ :
+        $crate::types::ExecApprovalsSetParams) -> Result <
+        $crate::types::ExecApprovalsSnapshot, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ExecApprovalsSet).into()) }
+    };
+    (@ $cx:ty, exec_approvals_node_get) => {
+        async fn exec_approvals_node_get(& self, _ : & $cx, _ :
+        $crate::types::ExecApprovalsNodeGetParams) -> Result <
+        $crate::types::ExecApprovalsNodeResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ExecApprovalsNodeGet).into()) }
+    };
+    (@ $cx:ty, exec_approvals_node_set) => {
+        async fn exec_approvals_node_set(& self, _ : & $cx, _ :
+        $crate::types::ExecApprovalsNodeSetParams) -> Result <
+        $crate::types::ExecApprovalsNodeResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ExecApprovalsNodeSet).into()) }
+    };
+    (@ $cx:ty, exec_approval_request) => {
+        async fn exec_approval_request(& self, _ : & $cx, _ :
+        $crate::types::ExecApprovalRequestParams) -> Result <
+        $crate::types::ExecApprovalRequestResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ExecApprovalRequest).into()) }
+    };
+    (@ $cx:ty, exec_approval_resolve) => {
+        async fn exec_approval_resolve(& self, _ : & $cx, _ :
+        $crate::types::ExecApprovalResolveParams) -> Result < $crate::types::OkResult,
+        $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ExecApprovalResolve).into()) }
+    };
+    (@ $cx:ty, wizard_start) => {
+        async fn wizard_start(& self, _ : & $cx, _ : $crate::types::WizardStartParams) ->
+        Result < $crate::types::WizardStartResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::WizardStart).into()) }
+    };
+    (@ $cx:ty, wizard_next) => {
+        async fn wizard_next(& self, _ : & $cx, _ : $crate::types::WizardNextParams) ->
+        Result < $crate::types::WizardNextResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::WizardNext).into()) }
+    };
+    (@ $cx:ty, wizard_cancel) => {
+        async fn wizard_cancel(& self, _ : & $cx, _ : $crate::types::WizardCancelParams)
+        -> Result < $crate::types::WizardStatusResult, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::WizardCancel).into()) }
+    };
+    (@ $cx:ty, wizard_status) => {
+        async fn wizard_status(& self, _ : & $cx, _ : $crate::types::WizardStatusParams)
+        -> Result < $crate::types::WizardStatusResult, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::WizardStatus).into()) }
+    };
+    (@ $cx:ty, talk_mode) => {
+        async fn talk_mode(& self, _ : & $cx, _ : $crate::types::TalkModeParams) ->
+        Result < $crate::types::TalkModeState, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::TalkMode).into()) }
+    };
+    (@ $cx:ty, voicewake_get) => {
+        async fn voicewake_get(& self, _ : & $cx, _ : $crate::types::IgnoredParams) ->
+        Result < $crate::types::VoiceWakeTriggers, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::VoicewakeGet).into()) }
+    };
+    (@ $cx:ty, voicewake_set) => {
+        async fn voicewake_set(& self, _ : & $cx, _ : $crate::types::VoiceWakeSetParams)
+        -> Result < $crate::types::VoiceWakeTriggers, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::VoicewakeSet).into()) }
+    };
+    (@ $cx:ty, models_list) => {
+        async fn models_list(& self, _ : & $cx, _ : $crate::types::ModelsListParams) ->
+        Result < $crate::types::ModelsListResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ModelsList).into()) }
+    };
+    (@ $cx:ty, agents_list) => {
+        async fn agents_list(& self, _ : & $cx, _ : $crate::types::AgentsListParams) ->
+        Result < $crate::types::AgentsListResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::AgentsList).into()) }
+    };
+    (@ $cx:ty, skills_status) => {
+        async fn skills_status(& self, _ : & $cx, _ : $crate::types::SkillsStatusParams)
+        -> Result < $crate::types::SkillsStatusResult, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::SkillsStatus).into()) }
+    };
+    (@ $cx:ty, skills_bins) => {
+        async fn skills_bins(& self, _ : & $cx, _ : $crate::types::SkillsBinsParams) ->
+        Result < $crate::types::SkillsBinsResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SkillsBins).into()) }
+    };
+    (@ $cx:ty, skills_install) => {
+        async fn skills_install(& self, _ : & $cx, _ :
+        $crate::types::SkillsInstallParams) -> Result <
+        $crate::types::SkillsInstallResult, $crate::server::Failure <
+        $crate::types::SkillsInstallResult >> { Err(self
+        .unfinished($crate::methods::Method::SkillsInstall).into()) }
+    };
+    (@ $cx:ty, skills_update) => {
+        async fn skills_update(& self, _ : & $cx, _ : $crate::types::SkillsUpdateParams)
+        -> Result < $crate::types::SkillsUpdateResult, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::SkillsUpdate).into()) }
+    };
+    (@ $cx:ty, update_run) => {
+        async fn update_run(& self, _ : & $cx, _ : $crate::types::UpdateRunParams) ->
+        Result < $crate::types::UpdateRunResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::UpdateRun).into()) }
+    };
+    (@ $cx:ty, sessions_list) => {
+        async fn sessions_list(& self, _ : & $cx, _ : $crate::types::SessionsListParams)
+        -> Result < $crate::types::SessionsListResult, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::SessionsList).into()) }
+    };
+    (@ $cx:ty, sessions_preview) => {
+        async fn sessions_preview(& self, _ : & $cx, _ :
+        $crate::types::SessionsPreviewParams) -> Result <
+        $crate::types::SessionsPreviewResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SessionsPreview).into()) }
+    };
+    (@ $cx:ty, sessions_resolve) => {
+        async fn sessions_resolve(& self, _ : & $cx, _ :
+        $crate::types::SessionsResolveParams) -> Result <
+        $crate::types::SessionsResolveResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SessionsResolve).into()) }
+    };
+    (@ $cx:ty, sessions_patch) => {
+        async fn sessions_patch(& self, _ : & $cx, _ :
+        $crate::types::SessionsPatchParams) -> Result <
+        $crate::types::SessionsPatchResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SessionsPatch).into()) }
+    };
+    (@ $cx:ty, sessions_reset) => {
+        async fn sessions_reset(& self, _ : & $cx, _ :
+        $crate::types::SessionsResetParams) -> Result <
+        $crate::types::SessionsResetResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SessionsReset).into()) }
+    };
+    (@ $cx:ty, sessions_delete) => {
+        async fn sessions_delete(& self, _ : & $cx, _ :
+        $crate::types::SessionsDeleteParams) -> Result <
+        $crate::types::SessionsDeleteResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SessionsDelete).into()) }
+    };
+    (@ $cx:ty, sessions_compact) => {
+        async fn sessions_compact(& self, _ : & $cx, _ :
+        $crate::types::SessionsCompactParams) -> Result <
+        $crate::types::SessionsCompactResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SessionsCompact).into()) }
+    };
+    (@ $cx:ty, last_heartbeat) => {
+        async fn last_heartbeat(& self, _ : & $cx, _ : $crate::types::IgnoredParams) ->
+        Result < Option < $crate::types::HeartbeatEvent >, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::LastHeartbeat).into()) }
+    };
+    (@ $cx:ty, set_heartbeats) => {
+        async fn set_heartbeats(& self, _ : & $cx, _ :
+        $crate::types::SetHeartbeatsParams) -> Result <
+        $crate::types::SetHeartbeatsResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SetHeartbeats).into()) }
+    };
+    (@ $cx:ty, wake) => {
+        async fn wake(& self, _ : & $cx, _ : $crate::types::WakeParams) -> Result <
+        $crate::types::WakeResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::Wake).into()) }
+    };
+    (@ $cx:ty, system_presence) => {
+        async fn system_presence(& self, _ : & $cx, _ : $crate::types::IgnoredParams) ->
+        Result < $crate::types::PresenceList, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SystemPresence).into()) }
+    };
+    (@ $cx:ty, system_event) => {
+        async fn system_event(& self, _ : & $cx, _ : $crate::types::SystemEventParams) ->
+        Result < $crate::types::OkResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::SystemEvent).into()) }
+    };
+    (@ $cx:ty, node_pair_request) => {
+        async fn node_pair_request(& self, _ : & $cx, _ :
+        $crate::types::NodePairRequestParams) -> Result <
+        $crate::types::NodePairRequestResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::NodePairRequest).into()) }
+    };
+    (@ $cx:ty, node_pair_list) => {
+        async fn node_pair_list(& self, _ : & $cx, _ : $crate::types::NodePairListParams)
+        -> Result < $crate::types::NodePairListResult, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::NodePairList).into()) }
+    };
+    (@ $cx:ty, node_pair_approve) => {
+        async fn node_pair_approve(& self, _ : & $cx, _ :
+        $crate::types::NodePairApproveParams) -> Result <
+        $crate::types::NodePairApproveResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::NodePairApprove).into()) }
+    };
+    (@ $cx:ty, node_pair_reject) => {
+        async fn node_pair_reject(& self, _ : & $cx, _ :
+        $crate::types::NodePairRejectParams) -> Result <
+        $crate::types::NodePairRejectResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::NodePairReject).into()) }
+    };
+    (@ $cx:ty, node_pair_verify) => {
+        async fn node_pair_verify(& self, _ : & $cx, _ :
+        $crate::types::NodePairVerifyParams) -> Result <
+        $crate::types::NodePairVerifyResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::NodePairVerify).into()) }
+    };
+    (@ $cx:ty, node_rename) => {
+        async fn node_rename(& self, _ : & $cx, _ : $crate::types::NodeRenameParams) ->
+        Result < $crate::types::NodeRenameResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::NodeRename).into()) }
+    };
+    (@ $cx:ty, device_pair_list) => {
+        async fn device_pair_list(& self, _ : & $cx, _ :
+        $crate::types::DevicePairListParams) -> Result <
+        $crate::types::DevicePairListResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::DevicePairList).into()) }
+    };
+    (@ $cx:ty, device_pair_approve) => {
+        async fn device_pair_approve(& self, _ : & $cx, _ :
+        $crate::types::DevicePairApproveParams) -> Result <
+        $crate::types::DevicePairApproveResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::DevicePairApprove).into()) }
+    };
+    (@ $cx:ty, device_pair_reject) => {
+        async fn device_pair_reject(& self, _ : & $cx, _ :
+        $crate::types::DevicePairRejectParams) -> Result <
+        $crate::types::DevicePairRejectResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::DevicePairReject).into()) }
+    };
+    (@ $cx:ty, device_token_rotate) => {
+        async fn device_token_rotate(& self, _ : & $cx, _ :
+        $crate::types::DeviceTokenRotateParams) -> Result <
+        $crate::types::DeviceTokenRotateResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::DeviceTokenRotate).into()) }
+    };
+    (@ $cx:ty, device_token_revoke) => {
+        async fn device_token_revoke(& self, _ : & $cx, _ :
+        $crate::types::DeviceTokenRevokeParams) -> Result <
+        $crate::types::DeviceTokenRevokeResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::DeviceTokenRevoke).into()) }
+    };
+    (@ $cx:ty, node_list) => {
+        async fn node_list(& self, _ : & $cx, _ : $crate::types::NodeListParams) ->
+        Result < $crate::types::NodeListResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::NodeList).into()) }
+    };
+    (@ $cx:ty, node_describe) => {
+        async fn node_describe(& self, _ : & $cx, _ : $crate::types::NodeDescribeParams)
+        -> Result < $crate::types::NodeDescribeResult, $crate::types::ErrorShape > {
+        Err(self.unfinished($crate::methods::Method::NodeDescribe).into()) }
+    };
+    (@ $cx:ty, node_invoke) => {
+        async fn node_invoke(& self, _ : & $cx, _ : $crate::types::NodeInvokeParams) ->
+        Result < $crate::types::NodeInvokeResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::NodeInvoke).into()) }
+    };
+    (@ $cx:ty, node_invoke_result) => {
+        async fn node_invoke_result(& self, _ : & $cx, _ :
+        $crate::types::NodeInvokeResultParams) -> Result <
+        $crate::types::NodeInvokeResultResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::NodeInvokeResult).into()) }
+    };
+    (@ $cx:ty, node_event) => {
+        async fn node_event(& self, _ : & $cx, _ : $crate::types::NodeEventParams) ->
+        Result < $crate::types::OkResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::NodeEvent).into()) }
+    };
+    (@ $cx:ty, cron_list) => {
+        async fn cron_list(& self, _ : & $cx, _ : $crate::types::CronListParams) ->
+        Result < $crate::types::CronListResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::CronList).into()) }
+    };
+    (@ $cx:ty, cron_status) => {
+        async fn cron_status(& self, _ : & $cx, _ : $crate::types::CronStatusParams) ->
+        Result < $crate::types::CronStatusResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::CronStatus).into()) }
+    };
+    (@ $cx:ty, cron_add) => {
+        async fn cron_add(& self, _ : & $cx, _ : $crate::types::CronAddRequest) -> Result
+        < $crate::types::CronJob, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::CronAdd).into()) }
+    };
+    (@ $cx:ty, cron_update) => {
+        async fn cron_update(& self, _ : & $cx, _ : $crate::types::CronUpdateRequest) ->
+        Result < $crate::types::CronJob, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::CronUpdate).into()) }
+    };
+    (@ $cx:ty, cron_remove) => {
+        async fn cron_remove(& self, _ : & $cx, _ : $crate::types::CronRemoveParams) ->
+        Result < $crate::types::CronRemoveResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::CronRemove).into()) }
+    };
+    (@ $cx:ty, cron_run) => {
+        async fn cron_run(& self, _ : & $cx, _ : $crate::types::CronRunParams) -> Result
+        < $crate::types::CronRunResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::CronRun).into()) }
+    };
+    (@ $cx:ty, cron_runs) => {
+        async fn cron_runs(& self, _ : & $cx, _ : $crate::types::CronRunsParams) ->
+        Result < $crate::types::CronRunsResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::CronRuns).into()) }
+    };
+    (@ $cx:ty, send) => {
+        async fn send(& self, _ : & $cx, _ : $crate::types::SendParams) -> Result <
+        $crate::types::SendResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::Send).into()) }
+    };
+    (@ $cx:ty, poll) => {
+        async fn poll(& self, _ : & $cx, _ : $crate::types::PollParams) -> Result <
+        $crate::types::PollResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::Poll).into()) }
+    };
+    (@ $cx:ty, agent) => {
+        async fn agent(& self, _ : & $cx, _ : $crate::types::AgentParams) -> Result <
+        $crate::server::Staged < $crate::types::AgentAccepted, $crate::types::AgentFinal,
+        $crate::types::AgentFailure >, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::Agent).into()) }
+    };
+    (@ $cx:ty, agent_wait) => {
+        async fn agent_wait(& self, _ : & $cx, _ : $crate::types::AgentWaitParams) ->
+        Result < $crate::types::AgentWaitResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::AgentWait).into()) }
+    };
+    (@ $cx:ty, agent_identity_get) => {
+        async fn agent_identity_get(& self, _ : & $cx, _ :
+        $crate::types::AgentIdentityParams) -> Result <
+        $crate::types::AgentIdentityResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::AgentIdentityGet).into()) }
+    };
+    (@ $cx:ty, browser_request) => {
+        async fn browser_request(& self, _ : & $cx, _ :
+        $crate::types::BrowserRequestParams) -> Result <
+        $crate::types::BrowserRequestResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::BrowserRequest).into()) }
+    };
+    (@ $cx:ty, chat_history) => {
+        async fn chat_history(& self, _ : & $cx, _ : $crate::types::ChatHistoryParams) ->
+        Result < $crate::types::ChatHistoryResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ChatHistory).into()) }
+    };
+    (@ $cx:ty, chat_abort) => {
+        async fn chat_abort(& self, _ : & $cx, _ : $crate::types::ChatAbortParams) ->
+        Result < $crate::types::ChatAbortResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ChatAbort).into()) }
+    };
+    (@ $cx:ty, chat_send) => {
+        async fn chat_send(& self, _ : & $cx, _ : $crate::types::ChatSendParams) ->
+        Result < $crate::types::ChatSendResult, $crate::server::Failure <
+        $crate::types::ChatSendFailure >> { Err(self
+        .unfinished($crate::methods::Method::ChatSend).into()) }
+    };
+    (@ $cx:ty, chat_inject) => {
+        async fn chat_inject(& self, _ : & $cx, _ : $crate::types::ChatInjectParams) ->
+        Result < $crate::types::ChatInjectResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ChatInject).into()) }
+    };
+    (@ $cx:ty, voicecall_initiate) => {
+        async fn voicecall_initiate(& self, _ : & $cx, _ :
+        $crate::types::VoicecallInitiateParams) -> Result <
+        $crate::types::VoicecallStartResult, $crate::server::Failure <
+        $crate::types::VoicecallFailure >> { Err(self
+        .unfinished($crate::methods::Method::VoicecallInitiate).into()) }
+    };
+    (@ $cx:ty, voicecall_start) => {
+        async fn voicecall_start(& self, _ : & $cx, _ :
+        $crate::types::VoicecallStartParams) -> Result <
+        $crate::types::VoicecallStartResult, $crate::server::Failure <
+        $crate::types::VoicecallFailure >> { Err(self
+        .unfinished($crate::methods::Method::VoicecallStart).into()) }
+    };
+    (@ $cx:ty, voicecall_continue) => {
+        async fn voicecall_continue(& self, _ : & $cx, _ :
+        $crate::types::VoicecallSayParams) -> Result <
+        $crate::types::VoicecallContinueResult, $crate::server::Failure <
+        $crate::types::VoicecallFailure >> { Err(self
+        .unfinished($crate::methods::Method::VoicecallContinue).into()) }
+    };
+    (@ $cx:ty, voicecall_speak) => {
+        async fn voicecall_speak(& self, _ : & $cx, _ :
+        $crate::types::VoicecallSayParams) -> Result < $crate::types::VoicecallSuccess,
+        $crate::server::Failure < $crate::types::VoicecallFailure >> { Err(self
+        .unfinished($crate::methods::Method::VoicecallSpeak).into()) }
+    };
+    (@ $cx:ty, voicecall_end) => {
+        async fn voicecall_end(& self, _ : & $cx, _ : $crate::types::VoicecallEndParams)
+        -> Result < $crate::types::VoicecallSuccess, $crate::server::Failure <
+        $crate::types::VoicecallFailure >> { Err(self
+        .unfinished($crate::methods::Method::VoicecallEnd).into()) }
+    };
+    (@ $cx:ty, voicecall_status) => {
+        async fn voicecall_status(& self, _ : & $cx, _ :
+        $crate::types::VoicecallStatusParams) -> Result <
+        $crate::types::VoicecallStatusResult, $crate::server::Failure <
+        $crate::types::VoicecallFailure >> { Err(self
+        .unfinished($crate::methods::Method::VoicecallStatus).into()) }
+    };
+    ($cx:ty : $($method:ident),+ $(,)?) => {
+        $($crate::unfinished!(@ $cx, $method);)+
+    };
+}

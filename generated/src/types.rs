@@ -4954,7 +4954,7 @@ pub struct ErrorShape {
     pub code: crate::rt::NonEmptyString,
     /// For people. Clients match the fixed texts, so their words do not change.
     pub message: crate::rt::NonEmptyString,
-    /// For programs: InvalidParamsDetails, ProtocolMismatchDetails, PairingRequiredDetails or absent.
+    /// For programs, by the method and error: InvalidParamsDetails, ProtocolMismatchDetails, PairingRequiredDetails, ConfigInvalidDetails, NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails, or absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<::serde_json::Value>,
     /// Whether the same request may succeed later.

@@ -5,10 +5,21 @@ import type {
   AgentEvent,
   ChatEvent,
   ConnectChallenge,
+  CronEvent,
+  DevicePairRequestedEvent,
+  DevicePairResolvedEvent,
+  ExecApprovalRequestedEvent,
+  ExecApprovalResolvedEvent,
   HealthSummary,
+  HeartbeatEvent,
+  NodeInvokeRequestEvent,
+  NodePairPending,
+  NodePairResolvedEvent,
   PresenceEvent,
   ShutdownEvent,
+  TalkModeState,
   TickEvent,
+  VoiceWakeTriggers,
 } from "./types.js";
 
 /**
@@ -21,12 +32,34 @@ export interface Events {
   "connect.challenge": ConnectChallenge;
   /** A new health summary. */
   "health": HealthSummary;
+  /** Somebody has to decide whether a command may run. */
+  "exec.approval.requested": ExecApprovalRequestedEvent;
+  /** Somebody decided; not sent when the time was over. */
+  "exec.approval.resolved": ExecApprovalResolvedEvent;
+  /** Talk mode went on or off, or does something else now. */
+  "talk.mode": TalkModeState;
+  /** The words that wake a listening device. */
+  "voicewake.changed": VoiceWakeTriggers;
+  /** What came of a heartbeat. */
+  "heartbeat": HeartbeatEvent;
   /** The whole presence list after a change. */
   "presence": PresenceEvent;
   /** The gateway lives; sent at the interval announced in hello-ok. */
   "tick": TickEvent;
   /** The gateway is about to close every connection. */
   "shutdown": ShutdownEvent;
+  /** A node waits for a decision; once for each request. */
+  "node.pair.requested": NodePairPending;
+  /** A node was paired or refused; not when a request merely expires. */
+  "node.pair.resolved": NodePairResolvedEvent;
+  /** A device that is not here waits for a decision. */
+  "device.pair.requested": DevicePairRequestedEvent;
+  /** A device was admitted or refused. */
+  "device.pair.resolved": DevicePairResolvedEvent;
+  /** A node is to run a command; it answers with node.invoke.result. */
+  "node.invoke.request": NodeInvokeRequestEvent;
+  /** A job was added, changed or removed, or a run of it began or ended. */
+  "cron": CronEvent;
   /** Something happened in a run. */
   "agent": AgentEvent;
   /** The reply of a run as it grows, and how it ended. */

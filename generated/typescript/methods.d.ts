@@ -10,25 +10,166 @@ import type {
   AgentParams,
   AgentWaitParams,
   AgentWaitResult,
+  AgentsListParams,
+  AgentsListResult,
+  BrowserRequestParams,
+  BrowserRequestResult,
+  ChannelsLogoutParams,
+  ChannelsLogoutResult,
+  ChannelsStatusParams,
+  ChannelsStatusResult,
   ChatAbortParams,
   ChatAbortResult,
   ChatHistoryParams,
   ChatHistoryResult,
+  ChatInjectParams,
+  ChatInjectResult,
   ChatSendFailure,
   ChatSendParams,
   ChatSendResult,
+  ConfigApplyParams,
+  ConfigGetParams,
+  ConfigPatchParams,
+  ConfigSchemaParams,
+  ConfigSchemaResponse,
+  ConfigSetParams,
+  ConfigSetResult,
+  ConfigSnapshot,
+  ConfigWriteRestart,
   ConnectParams,
+  CronAddRequest,
+  CronJob,
+  CronListParams,
+  CronListResult,
+  CronRemoveParams,
+  CronRemoveResult,
+  CronRunParams,
+  CronRunResult,
+  CronRunsParams,
+  CronRunsResult,
+  CronStatusParams,
+  CronStatusResult,
+  CronUpdateRequest,
+  DevicePairApproveParams,
+  DevicePairApproveResult,
+  DevicePairListParams,
+  DevicePairListResult,
+  DevicePairRejectParams,
+  DevicePairRejectResult,
+  DeviceTokenRevokeParams,
+  DeviceTokenRevokeResult,
+  DeviceTokenRotateParams,
+  DeviceTokenRotateResult,
+  ExecApprovalRequestParams,
+  ExecApprovalRequestResult,
+  ExecApprovalResolveParams,
+  ExecApprovalsGetParams,
+  ExecApprovalsNodeGetParams,
+  ExecApprovalsNodeResult,
+  ExecApprovalsNodeSetParams,
+  ExecApprovalsSetParams,
+  ExecApprovalsSnapshot,
   HealthParams,
   HealthSummary,
   HeartbeatEvent,
   HelloOk,
   IgnoredParams,
+  LogsTailParams,
+  LogsTailResult,
+  ModelsListParams,
+  ModelsListResult,
+  NodeDescribeParams,
+  NodeDescribeResult,
+  NodeEventParams,
+  NodeInvokeParams,
+  NodeInvokeResult,
+  NodeInvokeResultParams,
+  NodeInvokeResultResult,
+  NodeListParams,
+  NodeListResult,
+  NodePairApproveParams,
+  NodePairApproveResult,
+  NodePairListParams,
+  NodePairListResult,
+  NodePairRejectParams,
+  NodePairRejectResult,
+  NodePairRequestParams,
+  NodePairRequestResult,
+  NodePairVerifyParams,
+  NodePairVerifyResult,
+  NodeRenameParams,
+  NodeRenameResult,
   OkResult,
+  PollParams,
+  PollResult,
   PresenceList,
+  SendParams,
+  SendResult,
+  SessionsCompactParams,
+  SessionsCompactResult,
+  SessionsDeleteParams,
+  SessionsDeleteResult,
   SessionsListParams,
   SessionsListResult,
+  SessionsPatchParams,
+  SessionsPatchResult,
+  SessionsPreviewParams,
+  SessionsPreviewResult,
+  SessionsResetParams,
+  SessionsResetResult,
+  SessionsResolveParams,
+  SessionsResolveResult,
+  SetHeartbeatsParams,
+  SetHeartbeatsResult,
+  SkillsBinsParams,
+  SkillsBinsResult,
+  SkillsInstallParams,
+  SkillsInstallResult,
+  SkillsStatusParams,
+  SkillsStatusResult,
+  SkillsUpdateParams,
+  SkillsUpdateResult,
   StatusSummary,
   SystemEventParams,
+  TalkModeParams,
+  TalkModeState,
+  TtsConvertParams,
+  TtsConvertResult,
+  TtsProvidersResult,
+  TtsSetProviderParams,
+  TtsSetProviderResult,
+  TtsStatusResult,
+  TtsSwitchResult,
+  UpdateRunParams,
+  UpdateRunResult,
+  UsageCostParams,
+  UsageCostResult,
+  UsageStatusResult,
+  VoiceWakeSetParams,
+  VoiceWakeTriggers,
+  VoicecallContinueResult,
+  VoicecallEndParams,
+  VoicecallFailure,
+  VoicecallInitiateParams,
+  VoicecallSayParams,
+  VoicecallStartParams,
+  VoicecallStartResult,
+  VoicecallStatusParams,
+  VoicecallStatusResult,
+  VoicecallSuccess,
+  WakeParams,
+  WakeResult,
+  WebLoginStartParams,
+  WebLoginStartResult,
+  WebLoginWaitParams,
+  WebLoginWaitResult,
+  WizardCancelParams,
+  WizardNextParams,
+  WizardNextResult,
+  WizardStartParams,
+  WizardStartResult,
+  WizardStatusParams,
+  WizardStatusResult,
 } from "./types.js";
 
 /**
@@ -64,11 +205,396 @@ export interface Methods {
    */
   "status": { params: IgnoredParams; result: StatusSummary };
   /**
+   * The end of the log, or what came since a cursor.
+   *
+   * Without cursor the last maxBytes are read; a cursor reads on from there. A piece that begins inside a
+   * line drops that line. A last line that is still being written is returned as far as it is, and the cursor
+   * passes it. Where today's file does not exist, the newest of its folder is read; where there is none, the
+   * answer is empty.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "logs.tail": { params: LogsTailParams; result: LogsTailResult };
+  /**
+   * Every loaded channel with its accounts and how they are.
+   *
+   * With probe each configured account asks its service first, one after the other, each within timeoutMs;
+   * lastProbeAt tells that it did.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "channels.status": { params: ChannelsStatusParams; result: ChannelsStatusResult };
+  /**
+   * Stops an account and forgets its login.
+   *
+   * The account is stopped first. A channel that is not loaded is no channel.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "channels.logout": { params: ChannelsLogoutParams; result: ChannelsLogoutResult };
+  /**
+   * Begins to link an account by a QR code that a person scans.
+   *
+   * Not in features unless a loaded channel links that way (WhatsApp). The account is stopped first. An open
+   * login younger than limits.webLoginTtlMs gives its code again. What goes wrong with the service is told in
+   * message, not as an error.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "web.login.start": { params: WebLoginStartParams; result: WebLoginStartResult };
+  /**
+   * Waits until the code is scanned, then starts the account.
+   *
+   * Not in features unless a loaded channel links that way.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "web.login.wait": { params: WebLoginWaitParams; result: WebLoginWaitResult };
+  /**
+   * How much of each model provider's quota is used.
+   *
+   * Only providers with credentials are asked, each within limits.usageProviderMs; one that does not answer
+   * within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "usage.status": { params: IgnoredParams; result: UsageStatusResult };
+  /**
+   * Tokens and cost of the last days, day by day.
+   *
+   * Counts the assistant's messages with usage in the default agent's transcripts, from the present time of
+   * day days - 1 days ago. An answer is kept for limits.usageCostCacheMs, and the old one is given while it
+   * is renewed.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "usage.cost": { params: UsageCostParams; result: UsageCostResult };
+  /**
+   * Whether replies are spoken, and by whom.
+   *
+   * What a person chose over this protocol goes before the config. Without either the first of openai,
+   * elevenlabs and edge that has what it needs is used.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "tts.status": { params: IgnoredParams; result: TtsStatusResult };
+  /**
+   * The services that can speak, with their models and voices.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "tts.providers": { params: IgnoredParams; result: TtsProvidersResult };
+  /**
+   * Speaks every reply from now on.
+   *
+   * For role `operator`, needs `operator.write`.
+   */
+  "tts.enable": { params: IgnoredParams; result: TtsSwitchResult };
+  /**
+   * Speaks no reply from now on.
+   *
+   * For role `operator`, needs `operator.write`.
+   */
+  "tts.disable": { params: IgnoredParams; result: TtsSwitchResult };
+  /**
+   * Chooses the service that speaks.
+   *
+   * Whether it has what it needs is not checked here; see tts.status.
+   *
+   * For role `operator`, needs `operator.write`.
+   */
+  "tts.setProvider": { params: TtsSetProviderParams; result: TtsSetProviderResult };
+  /**
+   * Speaks a text into a file on the gateway's machine.
+   *
+   * Where the chosen service fails the others are tried, in the order of tts.status. The file is removed
+   * after limits.ttsAudioTtlMs.
+   *
+   * For role `operator`, needs `operator.write`.
+   */
+  "tts.convert": { params: TtsConvertParams; result: TtsConvertResult };
+  /**
+   * The config file as it is, as it counts, and what is wrong with it.
+   *
+   * Secrets are shown as they stand, since people edit the text; therefore it takes the admin scope.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "config.get": { params: ConfigGetParams; result: ConfigSnapshot };
+  /**
+   * A JSON Schema of the config file, with hints for forms.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "config.schema": { params: ConfigSchemaParams; result: ConfigSchemaResponse };
+  /**
+   * Replaces the config file.
+   *
+   * baseHash must be the hash of config.get as soon as a file exists. No restart is planned here, but the
+   * watcher of the file may find one necessary.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `shutdown`.
+   */
+  "config.set": { params: ConfigSetParams; result: ConfigSetResult };
+  /**
+   * Changes parts of the config file and restarts the gateway.
+   *
+   * raw is a merge patch: null removes a member, lists are replaced. It is laid over the text of the file, so
+   * that neither defaults nor the values of variables get written into it. baseHash as for config.set.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `shutdown`.
+   */
+  "config.patch": { params: ConfigPatchParams; result: ConfigWriteRestart };
+  /**
+   * Replaces the config file and restarts the gateway.
+   *
+   * baseHash as for config.set.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `shutdown`.
+   */
+  "config.apply": { params: ConfigApplyParams; result: ConfigWriteRestart };
+  /**
+   * The standing rules of this machine.
+   *
+   * Missing rules are made, unreadable ones replaced by empty ones, entries get their ids; so they always
+   * exist. The token of the approval socket is never shown.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "exec.approvals.get": { params: ExecApprovalsGetParams; result: ExecApprovalsSnapshot };
+  /**
+   * Replaces the standing rules of this machine.
+   *
+   * Whoever writes proves by baseHash what they have read: execApprovalsHashRequired,
+   * execApprovalsHashUnavailable, execApprovalsChanged. Rules of the agent default are merged into those of
+   * main.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "exec.approvals.set": { params: ExecApprovalsSetParams; result: ExecApprovalsSnapshot };
+  /**
+   * The standing rules of a node.
+   *
+   * Runs system.execApprovals.get there, whatever commands are allowed to it, within
+   * limits.nodeInvokeTimeoutMs. Errors of the node carry NodeErrorDetails.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `node.invoke.request`.
+   */
+  "exec.approvals.node.get": { params: ExecApprovalsNodeGetParams; result: ExecApprovalsNodeResult };
+  /**
+   * Replaces the standing rules of a node.
+   *
+   * Runs system.execApprovals.set there with file and baseHash, whatever commands are allowed to it, within
+   * limits.nodeInvokeTimeoutMs. The node judges both. Errors of the node carry NodeErrorDetails.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `node.invoke.request`.
+   */
+  "exec.approvals.node.set": { params: ExecApprovalsNodeSetParams; result: ExecApprovalsNodeResult };
+  /**
+   * Asks people whether a command may run; answered when one decides or the time is over.
+   *
+   * The connection stays free for other requests. A caller that leaves does not withdraw the question. Nobody
+   * is told when the time is over but the caller: clients drop the question at expiresAtMs.
+   *
+   * For role `operator`, needs `operator.approvals`, may cause the events `exec.approval.requested`.
+   */
+  "exec.approval.request": { params: ExecApprovalRequestParams; result: ExecApprovalRequestResult };
+  /**
+   * Decides whether a command may run; the first decision counts.
+   *
+   * For role `operator`, needs `operator.approvals`, may cause the events `exec.approval.resolved`.
+   */
+  "exec.approval.resolve": { params: ExecApprovalResolveParams; result: OkResult };
+  /**
+   * Starts the wizard and waits for its first step.
+   *
+   * The wizard writes config, workspace and credentials as it goes.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "wizard.start": { params: WizardStartParams; result: WizardStartResult };
+  /**
+   * Answers the present step and waits for the next.
+   *
+   * Without answer the present step is shown again. An answer that the wizard refuses ends it with status
+   * error. A result that says done forgets the wizard.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "wizard.next": { params: WizardNextParams; result: WizardNextResult };
+  /**
+   * Ends the wizard where it stands and forgets it.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "wizard.cancel": { params: WizardCancelParams; result: WizardStatusResult };
+  /**
+   * How the wizard is.
+   *
+   * A wizard that has ended tells it once and is forgotten; therefore this counts as a write.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "wizard.status": { params: WizardStatusParams; result: WizardStatusResult };
+  /**
+   * Tells everybody that talk mode goes on or off, or what it is doing.
+   *
+   * Nothing is kept. From a chat page it needs a connected phone or tablet: else talkNeedsMobileNode.
+   *
+   * For role `operator`, needs `operator.write`, may cause the events `talk.mode`.
+   */
+  "talk.mode": { params: TalkModeParams; result: TalkModeState };
+  /**
+   * The words that wake a listening device.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "voicewake.get": { params: IgnoredParams; result: VoiceWakeTriggers };
+  /**
+   * Sets the words that wake a listening device, and tells everybody.
+   *
+   * For role `operator`, needs `operator.write`, may cause the events `voicewake.changed`.
+   */
+  "voicewake.set": { params: VoiceWakeSetParams; result: VoiceWakeTriggers };
+  /**
+   * Models by provider and name, whether there is a key for them or not.
+   *
+   * What the config lists. A list that cannot be read counts as empty.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "models.list": { params: ModelsListParams; result: ModelsListResult };
+  /**
+   * Agents, the default one first, then by id.
+   *
+   * Those of the config and the default one; without any in the config, those that have a folder of their
+   * own. The original also lists the main conversation's name when no agent has it; that is no agent, so it
+   * is left out.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "agents.list": { params: AgentsListParams; result: AgentsListResult };
+  /**
+   * Skills that the default agent finds, with what each needs and what is missing.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "skills.status": { params: SkillsStatusParams; result: SkillsStatusResult };
+  /**
+   * Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is refused,
+   * admins too.
+   *
+   * For role `node`.
+   */
+  "skills.bins": { params: SkillsBinsParams; result: SkillsBinsResult };
+  /**
+   * Installs what a skill needs, and waits for it.
+   *
+   * Runs a package manager or downloads a file, as the chosen option of skills.status says. A failure comes
+   * as an error with the same payload beside it.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "skills.install": { params: SkillsInstallParams; result: SkillsInstallResult; failure: SkillsInstallResult };
+  /**
+   * Changes the settings of a skill in the config.
+   *
+   * Needs no base hash, and takes any key, known or not. The config file changes, with all that follows from
+   * it.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "skills.update": { params: SkillsUpdateParams; result: SkillsUpdateResult };
+  /**
+   * Updates the gateway and restarts it.
+   *
+   * Answers ok also when the update was skipped or failed: result.status tells. A restart is planned either
+   * way, and restart is always in the answer.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `shutdown`.
+   */
+  "update.run": { params: UpdateRunParams; result: UpdateRunResult };
+  /**
+   * Conversations, newest first.
+   *
+   * Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes,
+   * limit.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "sessions.list": { params: SessionsListParams; result: SessionsListResult };
+  /**
+   * The last words of several conversations.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "sessions.preview": { params: SessionsPreviewParams; result: SessionsPreviewResult };
+  /**
+   * The full name of one conversation, found by a name, a session id or a label.
+   *
+   * It changes nothing, but no scope below admin has it.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "sessions.resolve": { params: SessionsResolveParams; result: SessionsResolveResult };
+  /**
+   * Changes settings of a conversation; one that does not exist is made.
+   *
+   * Absent members stay, null clears. The first member that is refused ends it, and nothing is changed. Level
+   * words are accepted in any case and with synonyms, and stored in one form: off clears thinkingLevel,
+   * reasoningLevel and responseUsage, and is stored as off for verboseLevel and elevatedLevel.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "sessions.patch": { params: SessionsPatchParams; result: SessionsPatchResult };
+  /**
+   * Begins a new transcript in a conversation, with the same settings.
+   *
+   * Kept: thinkingLevel, verboseLevel, reasoningLevel, responseUsage, model, contextTokens, sendPolicy,
+   * label, origin, lastChannel, lastTo. Everything else is gone, chosen models and group names too. The old
+   * transcript stays where it is, and a run that goes on is not stopped. A conversation that does not exist
+   * is made.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "sessions.reset": { params: SessionsResetParams; result: SessionsResetResult };
+  /**
+   * Removes a conversation. Its run is stopped first, and that of its subagents.
+   *
+   * Waits up to limits.sessionDeleteWaitMs for the run to end. Only the default agent's main conversation
+   * cannot be removed. One that does not exist is no error.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "sessions.delete": { params: SessionsDeleteParams; result: SessionsDeleteResult };
+  /**
+   * Cuts a transcript to its last lines. Nothing is summarised.
+   *
+   * The whole transcript is kept beside it. Token counts are cleared, since nobody knows them any more.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "sessions.compact": { params: SessionsCompactParams; result: SessionsCompactResult };
+  /**
    * The last heartbeat's outcome, null before the first.
    *
    * For role `operator`, needs `operator.read`.
    */
   "last-heartbeat": { params: IgnoredParams; result: HeartbeatEvent | null };
+  /**
+   * Switches all heartbeats on or off until the gateway stops.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "set-heartbeats": { params: SetHeartbeatsParams; result: SetHeartbeatsResult };
+  /**
+   * Notes a text for the main conversation, and wakes the agent if it is urgent.
+   *
+   * Without urgency the text waits for the next heartbeat. The answer does not wait for either.
+   *
+   * For role `operator`, needs `operator.write`, may cause the events `heartbeat`.
+   */
+  "wake": { params: WakeParams; result: WakeResult };
   /**
    * Who is here.
    *
@@ -81,6 +607,204 @@ export interface Methods {
    * For role `operator`, needs `operator.admin`, may cause the events `presence`.
    */
   "system-event": { params: SystemEventParams; result: OkResult };
+  /**
+   * Asks for a node to be paired.
+   *
+   * One request a node: a repeat is answered with the first as it was. It waits limits.pairingTtlMs. Nothing
+   * is approved by itself.
+   *
+   * For role `operator`, needs `operator.pairing`, may cause the events `node.pair.requested`.
+   */
+  "node.pair.request": { params: NodePairRequestParams; result: NodePairRequestResult };
+  /**
+   * Nodes that wait for a decision and nodes that are paired.
+   *
+   * Waiting ones newest first, paired ones by latest approval. (The original also shows the tokens.)
+   *
+   * For role `operator`, needs `operator.pairing`.
+   */
+  "node.pair.list": { params: NodePairListParams; result: NodePairListResult };
+  /**
+   * Pairs a waiting node and makes its token; an older one dies.
+   *
+   * For role `operator`, needs `operator.pairing`, may cause the events `node.pair.resolved`.
+   */
+  "node.pair.approve": { params: NodePairApproveParams; result: NodePairApproveResult };
+  /**
+   * Refuses a waiting node; it may ask again.
+   *
+   * For role `operator`, needs `operator.pairing`, may cause the events `node.pair.resolved`.
+   */
+  "node.pair.reject": { params: NodePairRejectParams; result: NodePairRejectResult };
+  /**
+   * Says whether a token is that of a paired node.
+   *
+   * A wrong token and an unknown node are answered alike, and are no error.
+   *
+   * For role `operator`, needs `operator.pairing`.
+   */
+  "node.pair.verify": { params: NodePairVerifyParams; result: NodePairVerifyResult };
+  /**
+   * Gives a node of this list another name.
+   *
+   * Only nodes paired here: one that is paired as a device is unknown.
+   *
+   * For role `operator`, needs `operator.pairing`.
+   */
+  "node.rename": { params: NodeRenameParams; result: NodeRenameResult };
+  /**
+   * Devices that wait for a decision and devices that are paired.
+   *
+   * Waiting ones newest first, paired ones by latest approval. No token is shown.
+   *
+   * For role `operator`, needs `operator.pairing`.
+   */
+  "device.pair.list": { params: DevicePairListParams; result: DevicePairListResult };
+  /**
+   * Admits a waiting device with the role and scopes it asked for.
+   *
+   * They are added to what an earlier pairing granted. The role gets a new token, which the device receives
+   * with its next hello-ok; an older one of that role dies.
+   *
+   * For role `operator`, needs `operator.pairing`, may cause the events `device.pair.resolved`.
+   */
+  "device.pair.approve": { params: DevicePairApproveParams; result: DevicePairApproveResult };
+  /**
+   * Refuses a waiting device; it may ask again.
+   *
+   * For role `operator`, needs `operator.pairing`, may cause the events `device.pair.resolved`.
+   */
+  "device.pair.reject": { params: DevicePairRejectParams; result: DevicePairRejectResult };
+  /**
+   * Gives a device a new token for a role; the old one dies, revoked or not.
+   *
+   * Role and scopes must be granted to the device, and scopes also to the caller: else deviceUnknownRole or
+   * missingScope. The record of the device stays as it is. (The original takes any role and lets the scopes
+   * replace those of the device.)
+   *
+   * For role `operator`, needs `operator.pairing`.
+   */
+  "device.token.rotate": { params: DeviceTokenRotateParams; result: DeviceTokenRotateResult };
+  /**
+   * Makes a device's token for a role useless.
+   *
+   * The device stays paired: when it connects with the shared secret it gets a new token.
+   *
+   * For role `operator`, needs `operator.pairing`.
+   */
+  "device.token.revoke": { params: DeviceTokenRevokeParams; result: DeviceTokenRevokeResult };
+  /**
+   * Nodes that are connected or paired.
+   *
+   * Connected ones first, then by name in any case (by id where there is none), then by id. Nodes paired by
+   * token alone (group node-pair) are not among them.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "node.list": { params: NodeListParams; result: NodeListResult };
+  /**
+   * One node, as node.list shows it.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "node.describe": { params: NodeDescribeParams; result: NodeDescribeResult };
+  /**
+   * Runs a command on a connected node and answers with what came of it.
+   *
+   * Allowed are commands that the node offers and that its platform may have, as the configuration changes
+   * that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none when
+   * the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the gateway
+   * itself recognises no retry.
+   *
+   * For role `operator`, needs `operator.write`, may cause the events `node.invoke.request`.
+   */
+  "node.invoke": { params: NodeInvokeParams; result: NodeInvokeResult };
+  /**
+   * A node tells what came of a command.
+   *
+   * For role `node`.
+   */
+  "node.invoke.result": { params: NodeInvokeResultParams; result: NodeInvokeResultResult };
+  /**
+   * A node tells that something happened to it.
+   *
+   * Known names are the nodeEvent texts; their payloads are NodeVoiceTranscript, NodeAgentRequest,
+   * NodeChatSubscription, NodeExecStarted, NodeExecFinished and NodeExecDenied. Other names, and payloads
+   * that cannot be used, are acknowledged like any other and have no effect.
+   *
+   * For role `node`, may cause the events `agent`, `chat`, `heartbeat`.
+   */
+  "node.event": { params: NodeEventParams; result: OkResult };
+  /**
+   * Jobs, the next one first; those without a next run before all others.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "cron.list": { params: CronListParams; result: CronListResult };
+  /**
+   * Whether jobs run at all, how many there are and when the next one is.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "cron.status": { params: CronStatusParams; result: CronStatusResult };
+  /**
+   * Adds a job.
+   *
+   * The request is put into one form, then checked as CronAddParams, whose violations are those answered. A
+   * job without enabled is enabled; the original keeps it as it is and never runs it. What the form cannot
+   * say (target against payload, the cron expression, the time zone) is refused as UNAVAILABLE.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `cron`.
+   */
+  "cron.add": { params: CronAddRequest; result: CronJob };
+  /**
+   * Changes a job.
+   *
+   * The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are
+   * those answered. The next run is computed anew; disabling clears it and the running mark.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `cron`.
+   */
+  "cron.update": { params: CronUpdateRequest; result: CronJob };
+  /**
+   * Removes a job; its run log stays. One that does not exist is no error.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `cron`.
+   */
+  "cron.remove": { params: CronRemoveParams; result: CronRemoveResult };
+  /**
+   * Runs a job now, if it is due or if it is forced, and waits until it is over.
+   *
+   * Forced, a disabled job runs too. A run of the agent may take minutes.
+   *
+   * For role `operator`, needs `operator.admin`, may cause the events `cron`, `heartbeat`, `agent`, `chat`.
+   */
+  "cron.run": { params: CronRunParams; result: CronRunResult };
+  /**
+   * The newest runs of a job, oldest first. A job that does not exist has none.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "cron.runs": { params: CronRunsParams; result: CronRunsResult };
+  /**
+   * Sends a message through a channel and waits until the channel has taken it.
+   *
+   * A repeated key joins a delivery that goes on, and brings back the outcome of one that is over, failures
+   * too. Refused params, channels and addresses are not remembered. What was sent is noted in the transcript
+   * of the conversation that sessionKey or the address belongs to.
+   *
+   * For role `operator`, needs `operator.write`.
+   */
+  "send": { params: SendParams; result: SendResult };
+  /**
+   * Sends a poll through a channel that has polls.
+   *
+   * Keys work as with send; the original runs a repeat twice while the first goes on. Blank answers are
+   * dropped, and a channel may allow fewer of them than the schema.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "poll": { params: PollParams; result: PollResult };
   /**
    * Runs one turn of an agent: accepted at once, the outcome later under the same id.
    *
@@ -106,6 +830,17 @@ export interface Methods {
    * For role `operator`, needs `operator.read`.
    */
   "agent.identity.get": { params: AgentIdentityParams; result: AgentIdentityResult };
+  /**
+   * Hands an HTTP-like request to the browser control, here or on a node.
+   *
+   * It goes to a node when one is configured, or when exactly one that offers browser.proxy is connected;
+   * gateway.nodes.browser.mode off keeps it here. A status from 400 becomes INVALID_REQUEST, from 500
+   * UNAVAILABLE, with the body's error as message and the body as details. Errors of a node carry
+   * NodeErrorDetails or NodeCommandRefusedDetails.
+   *
+   * For role `operator`, needs `operator.write`, may cause the events `node.invoke.request`.
+   */
+  "browser.request": { params: BrowserRequestParams; result: BrowserRequestResult };
   /**
    * The newest messages of a conversation, in order.
    *
@@ -133,14 +868,50 @@ export interface Methods {
    */
   "chat.send": { params: ChatSendParams; result: ChatSendResult; failure: ChatSendFailure };
   /**
-   * Conversations, newest first.
+   * Puts words into a conversation as if its agent had said them; no model is asked.
    *
-   * Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes,
-   * limit.
+   * Only where something was said before. One final chat event with seq 0 and a run id of
+   * texts.injectedRunPrefix and the message's id shows them.
    *
-   * For role `operator`, needs `operator.read`.
+   * For role `operator`, needs `operator.admin`, may cause the events `chat`.
    */
-  "sessions.list": { params: SessionsListParams; result: SessionsListResult };
+  "chat.inject": { params: ChatInjectParams; result: ChatInjectResult };
+  /**
+   * Calls somebody and says a message.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "voicecall.initiate": { params: VoicecallInitiateParams; result: VoicecallStartResult; failure: VoicecallFailure };
+  /**
+   * Calls somebody, with or without a message.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "voicecall.start": { params: VoicecallStartParams; result: VoicecallStartResult; failure: VoicecallFailure };
+  /**
+   * Says a message in a call and waits for what the other one says.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "voicecall.continue": { params: VoicecallSayParams; result: VoicecallContinueResult; failure: VoicecallFailure };
+  /**
+   * Says a message in a call and does not wait.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "voicecall.speak": { params: VoicecallSayParams; result: VoicecallSuccess; failure: VoicecallFailure };
+  /**
+   * Ends a call.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "voicecall.end": { params: VoicecallEndParams; result: VoicecallSuccess; failure: VoicecallFailure };
+  /**
+   * How a call is.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "voicecall.status": { params: VoicecallStatusParams; result: VoicecallStatusResult; failure: VoicecallFailure };
 }
 
 /** Name of a method. */

@@ -196,6 +196,159 @@ export declare const LIMITS: {
   readonly lastMessageReadBytes: 16384;
   /** Messages at the end of a transcript that are searched for the last message. Unit: count. */
   readonly lastMessageReadLines: 20;
+  /** logs.tail without limit. Unit: count. */
+  readonly logsLinesDefault: 500;
+  /** Largest limit of logs.tail. Unit: count. */
+  readonly logsLinesMax: 5000;
+  /** logs.tail without maxBytes. Unit: bytes. */
+  readonly logsBytesDefault: 250000;
+  /** Largest maxBytes of logs.tail. Unit: bytes. */
+  readonly logsBytesMax: 1000000;
+  /** Time for one account to ask its service, in channels.status without timeoutMs. Unit: ms. */
+  readonly channelProbeDefaultMs: 10000;
+  /** Least time for that; less than a round trip helps nobody. Unit: ms. */
+  readonly channelProbeMinMs: 1000;
+  /** web.login.start without timeoutMs: time for the code to appear. Unit: ms. */
+  readonly webLoginQrDefaultMs: 30000;
+  /** Least time for that. Unit: ms. */
+  readonly webLoginQrMinMs: 5000;
+  /** web.login.wait without timeoutMs: time to find the telephone and scan. Unit: ms. */
+  readonly webLoginWaitDefaultMs: 120000;
+  /** Least time for that. Unit: ms. */
+  readonly webLoginWaitMinMs: 1000;
+  /** Life of a login that is not scanned. Unit: ms. */
+  readonly webLoginTtlMs: 180000;
+  /** Time for one model provider to tell its quotas. Unit: ms. */
+  readonly usageProviderMs: 5000;
+  /** Added to that before the provider is given up from outside. Unit: ms. */
+  readonly usageProviderGuardMs: 1000;
+  /** usage.cost without days. Unit: count. */
+  readonly usageDaysDefault: 30;
+  /**
+   * How long a usage.cost answer is kept for each number of days; counting reads all transcripts. Unit: ms.
+   */
+  readonly usageCostCacheMs: 30000;
+  /**
+   * Longest text that is spoken when the config says nothing else; what the services take. Unit: characters.
+   */
+  readonly ttsTextChars: 4096;
+  /** How long a spoken file is kept: long enough to fetch and send it. Unit: ms. */
+  readonly ttsAudioTtlMs: 300000;
+  /** Former config files that are kept beside the present one. Unit: count. */
+  readonly configBackups: 5;
+  /**
+   * Quiet time after a change of the config file before it is read, when the config says nothing else. Unit:
+   * ms.
+   */
+  readonly configReloadDebounceMs: 300;
+  /** From an answer that plans a restart to the restart, so that the answer gets out. Unit: ms. */
+  readonly restartDelayMs: 2000;
+  /** Longest delay of a planned restart. Unit: ms. */
+  readonly restartDelayMaxMs: 60000;
+  /** Cut of the reason of a planned restart. Unit: characters. */
+  readonly restartReasonChars: 200;
+  /** Time for one step of an update; builds are slow on small machines. Unit: ms. */
+  readonly updateStepDefaultMs: 1200000;
+  /** Least time for that. Unit: ms. */
+  readonly updateStepMinMs: 1000;
+  /** End of a step's output that is kept. Unit: characters. */
+  readonly updateLogChars: 8000;
+  /**
+   * Largest image of an agent's workspace that agents.list carries as a data URL; larger ones are left out.
+   * Unit: bytes.
+   */
+  readonly agentAvatarBytes: 2097152;
+  /** Longest label of chat.inject; it stands in brackets above the words. Unit: characters. */
+  readonly chatInjectLabelChars: 100;
+  /** Fewest answers of a poll; with one there is nothing to choose. Unit: count. */
+  readonly pollOptionsMin: 2;
+  /**
+   * Most answers of a poll, which is what the most generous channel allows; a channel may allow fewer. Unit:
+   * count.
+   */
+  readonly pollOptionsMax: 12;
+  /** Answers one person may choose when a poll does not say. Unit: count. */
+  readonly pollSelectionsDefault: 1;
+  /**
+   * Conversations that one sessions.preview looks at; further keys are left out without a word. Unit: count.
+   */
+  readonly previewKeysMax: 64;
+  /** sessions.preview without limit. Unit: count. */
+  readonly previewItemsDefault: 12;
+  /** Most messages of one conversation in a preview; a larger limit counts as this. Unit: count. */
+  readonly previewItemsMax: 50;
+  /** sessions.preview without maxChars. Unit: characters. */
+  readonly previewCharsDefault: 240;
+  /** Smallest maxChars; less would show nothing but the dots of the cut. Unit: characters. */
+  readonly previewCharsMin: 20;
+  /** Cut of one message in a preview; a larger maxChars counts as this. Unit: characters. */
+  readonly previewCharsMax: 2000;
+  /** End of a transcript that is searched for a preview first; mostly enough. Unit: bytes. */
+  readonly previewReadBytes: 65536;
+  /** End that is searched when the first held no message. Unit: bytes. */
+  readonly previewReadMoreBytes: 262144;
+  /** Most that is read of one transcript for a preview. Unit: bytes. */
+  readonly previewReadMostBytes: 1048576;
+  /** Most lines of a transcript that are looked at for a preview. Unit: count. */
+  readonly previewReadLines: 200;
+  /** Newest conversations whose text contains a session id that are compared with it exactly. Unit: count. */
+  readonly sessionIdMatches: 8;
+  /** How long sessions.delete waits for an aborted run to end. Unit: ms. */
+  readonly sessionDeleteWaitMs: 15000;
+  /** sessions.compact without maxLines. Unit: count. */
+  readonly compactLinesDefault: 400;
+  /** skills.install without timeoutMs: package managers download and build. Unit: ms. */
+  readonly skillInstallDefaultMs: 300000;
+  /** Smallest timeoutMs of skills.install; nothing installs faster. Unit: ms. */
+  readonly skillInstallMinMs: 1000;
+  /** Longest installation of a skill; a larger timeoutMs counts as this. Unit: ms. */
+  readonly skillInstallMaxMs: 900000;
+  /** cron.runs without limit. Unit: count. */
+  readonly cronRunsDefault: 200;
+  /** Largest limit of cron.runs. Unit: count. */
+  readonly cronRunsMax: 5000;
+  /** Size of a job's run log above which it is pruned. Unit: bytes. */
+  readonly cronLogBytes: 2000000;
+  /** Newest lines that pruning a run log keeps. Unit: count. */
+  readonly cronLogLines: 2000;
+  /** Longest sleep of the scheduler; it looks again then. The original's timers break above it. Unit: ms. */
+  readonly cronTimerMaxMs: 2147483647;
+  /** Age at which a job's running mark is taken for a leftover of a crash. Unit: ms. */
+  readonly cronStaleRunMs: 7200000;
+  /** How often a job that wakes at once tries again while the main conversation is busy. Unit: ms. */
+  readonly cronWakeRetryMs: 250;
+  /** How long it keeps trying. Unit: ms. */
+  readonly cronWakeWaitMs: 120000;
+  /**
+   * Cut of a whole reply that a job posts to the main conversation, when the job does not say. Unit:
+   * characters.
+   */
+  readonly cronPostCharsDefault: 8000;
+  /**
+   * How long a node may take over a command when the caller does not say: time for a photo, short enough to
+   * wait for. Unit: ms.
+   */
+  readonly nodeInvokeTimeoutMs: 30000;
+  /** How long a node may take to tell which programs it has; nobody waits for it. Unit: ms. */
+  readonly nodeProbeTimeoutMs: 15000;
+  /**
+   * Rest after a change of skills before nodes are asked again, so that many changes cause one question.
+   * Unit: ms.
+   */
+  readonly nodeProbeDelayMs: 30000;
+  /**
+   * Longest transcript or message that a node may send for a turn; longer ones have no effect. Unit:
+   * characters.
+   */
+  readonly nodeTextChars: 20000;
+  /**
+   * How long a question about a command waits when the caller does not say: time to find the phone. Unit: ms.
+   */
+  readonly execApprovalTimeoutMs: 120000;
+  /** Most words that wake a device; each costs the listener work all the time. Unit: count. */
+  readonly voiceWakeTriggers: 32;
+  /** Cut of a word that wakes a device. Unit: characters. */
+  readonly voiceWakeTriggerChars: 64;
   /** Announced in the shutdown event of a restart. Unit: ms. */
   readonly restartExpectedMs: 1500;
   /** Longest orderly shutdown; then the process ends as it is. Unit: ms. */
@@ -214,6 +367,11 @@ export declare const ERRORS: {
   readonly missingScope: { readonly code: "INVALID_REQUEST"; readonly text: "missing scope: {scope}" };
   /** No such method; only callers with admin scope learn it. */
   readonly unknownMethod: { readonly code: "INVALID_REQUEST"; readonly text: "unknown method: {method}" };
+  /**
+   * The method is part of the protocol, the caller may use it and its params are right, but this gateway
+   * cannot do it yet; docs/status.md lists these.
+   */
+  readonly methodUnfinished: { readonly code: "UNAVAILABLE"; readonly text: "{method} is not available in this version of the gateway" };
   /** A handler failed in a way that concerns nobody but the log. */
   readonly internalError: { readonly code: "UNAVAILABLE"; readonly text: "internal error" };
   /** A valid request frame with another method came first. */
@@ -278,6 +436,229 @@ export declare const ERRORS: {
   readonly chatMessageRequired: { readonly code: "INVALID_REQUEST"; readonly text: "message or attachment required" };
   /** chat.abort names a run of another conversation. */
   readonly chatRunSessionMismatch: { readonly code: "INVALID_REQUEST"; readonly text: "runId does not match sessionKey" };
+  /** logs.tail could not read the file, though it is there. */
+  readonly logReadFailed: { readonly code: "UNAVAILABLE"; readonly text: "log read failed: {problem}" };
+  /** No loaded channel has this name. */
+  readonly channelsLogoutUnknown: { readonly code: "INVALID_REQUEST"; readonly text: "invalid channels.logout channel" };
+  /** The channel has no login that could be forgotten. */
+  readonly channelsLogoutUnsupported: { readonly code: "INVALID_REQUEST"; readonly text: "channel {channel} does not support logout" };
+  /** A logout may rewrite the config file, so it must be valid. */
+  readonly channelsLogoutConfigInvalid: { readonly code: "INVALID_REQUEST"; readonly text: "config invalid; fix it before logging out" };
+  /** No loaded channel links by a QR code. */
+  readonly webLoginUnavailable: { readonly code: "INVALID_REQUEST"; readonly text: "web login provider is not available" };
+  /** The channel declares web login but cannot do this part of it. */
+  readonly webLoginUnsupported: { readonly code: "INVALID_REQUEST"; readonly text: "web login is not supported by provider {channel}" };
+  /** tts.setProvider with anything else. */
+  readonly ttsInvalidProvider: { readonly code: "INVALID_REQUEST"; readonly text: "Invalid provider. Use openai, elevenlabs, or edge." };
+  /** tts.convert with a blank or missing text. */
+  readonly ttsTextRequired: { readonly code: "INVALID_REQUEST"; readonly text: "tts.convert requires text" };
+  /** Over messages.tts.maxTextLength of the config, or limits.ttsTextChars. */
+  readonly ttsTextTooLong: { readonly code: "UNAVAILABLE"; readonly text: "Text too long ({chars} chars, max {limit})" };
+  /** All services failed; problem is the last one's, such as edge: request timed out. */
+  readonly ttsFailed: { readonly code: "UNAVAILABLE"; readonly text: "TTS conversion failed: {problem}" };
+  /** A config file exists and the caller does not say which one it knows. */
+  readonly configHashRequired: { readonly code: "INVALID_REQUEST"; readonly text: "config base hash required; re-run config.get and retry" };
+  /** A config file exists but could not be read, so there is nothing to compare. */
+  readonly configHashUnavailable: { readonly code: "INVALID_REQUEST"; readonly text: "config base hash unavailable; re-run config.get and retry" };
+  /** The caller knows another file than the present one. */
+  readonly configChanged: { readonly code: "INVALID_REQUEST"; readonly text: "config changed since last load; re-run config.get and retry" };
+  /** raw is no JSON5. Lines and columns begin at 1. */
+  readonly configSyntax: { readonly code: "INVALID_REQUEST"; readonly text: "SyntaxError: JSON5: {problem} at {line}:{column}" };
+  /** What would be written is not valid; details are ConfigInvalidDetails. */
+  readonly configInvalid: { readonly code: "INVALID_REQUEST"; readonly text: "invalid config" };
+  /** config.patch on a file that is not valid itself. */
+  readonly configPatchBaseInvalid: { readonly code: "INVALID_REQUEST"; readonly text: "invalid config; fix before patching" };
+  /** raw parses, but to no object. */
+  readonly configPatchNotObject: { readonly code: "INVALID_REQUEST"; readonly text: "config.patch raw must be an object" };
+  /** wizard.start while another one runs. */
+  readonly wizardRunning: { readonly code: "UNAVAILABLE"; readonly text: "wizard already running" };
+  /** No such wizard, or it has ended and was told of. */
+  readonly wizardNotFound: { readonly code: "INVALID_REQUEST"; readonly text: "wizard not found" };
+  /** An answer to a wizard that has ended. */
+  readonly wizardNotRunning: { readonly code: "INVALID_REQUEST"; readonly text: "wizard not running" };
+  /** An answer to another step than the present one. */
+  readonly wizardNoPendingStep: { readonly code: "INVALID_REQUEST"; readonly text: "Error: wizard: no pending step" };
+  /** voicecall.initiate with a blank or missing message. The payload has the same words. */
+  readonly voicecallMessageRequired: { readonly code: "INVALID_REQUEST"; readonly text: "message required" };
+  /** No number to call, neither given nor configured. The payload has the same words. */
+  readonly voicecallToRequired: { readonly code: "INVALID_REQUEST"; readonly text: "to required" };
+  /** voicecall.end or voicecall.status without a call. The payload has the same words. */
+  readonly voicecallCallRequired: { readonly code: "INVALID_REQUEST"; readonly text: "callId required" };
+  /** voicecall.continue or voicecall.speak without either. The payload has the same words. */
+  readonly voicecallCallAndMessageRequired: { readonly code: "INVALID_REQUEST"; readonly text: "callId and message required" };
+  /**
+   * The telephone service failed without a word of its own; action is initiate, continue, speak or end. The
+   * payload has the same words.
+   */
+  readonly voicecallFailed: { readonly code: "UNAVAILABLE"; readonly text: "{action} failed" };
+  /** chat.inject: no such conversation. */
+  readonly chatInjectSessionNotFound: { readonly code: "INVALID_REQUEST"; readonly text: "session not found" };
+  /** chat.inject: the conversation has said nothing yet. */
+  readonly chatInjectNoTranscript: { readonly code: "INVALID_REQUEST"; readonly text: "transcript file not found" };
+  /** chat.inject: the store refused. */
+  readonly chatInjectFailed: { readonly code: "UNAVAILABLE"; readonly text: "failed to write transcript: {problem}" };
+  /** set-heartbeats without a boolean. */
+  readonly heartbeatsEnabledRequired: { readonly code: "INVALID_REQUEST"; readonly text: "invalid set-heartbeats params: enabled (boolean) required" };
+  /** send: no such channel, or it is not set up; quoted as sent, texts.defaultChannel when none was. */
+  readonly sendUnsupportedChannel: { readonly code: "INVALID_REQUEST"; readonly text: "unsupported channel: {channel}" };
+  /** poll: as above, or the channel has no polls. */
+  readonly pollUnsupportedChannel: { readonly code: "INVALID_REQUEST"; readonly text: "unsupported poll channel: {channel}" };
+  /** send and poll: the channel cannot make an address of to; in the channel's words. */
+  readonly messagingBadTarget: { readonly code: "INVALID_REQUEST"; readonly text: "{problem}" };
+  /**
+   * send and poll: delivery failed; in the channel's words, with the kind of the error before it. Kept for
+   * repeats of the key.
+   */
+  readonly messagingFailed: { readonly code: "UNAVAILABLE"; readonly text: "{problem}" };
+  /** sessions.patch, reset, delete and compact: the key is blank. */
+  readonly sessionKeyRequired: { readonly code: "INVALID_REQUEST"; readonly text: "key required" };
+  /** sessions.resolve: nothing to look for, or only blanks. */
+  readonly sessionNameRequired: { readonly code: "INVALID_REQUEST"; readonly text: "Either key, sessionId, or label is required" };
+  /** sessions.resolve: more than one thing to look for. */
+  readonly sessionNameTwice: { readonly code: "INVALID_REQUEST"; readonly text: "Provide either key, sessionId, or label (not multiple)" };
+  /** sessions.resolve: no conversation of this key or session id. */
+  readonly sessionNotFound: { readonly code: "INVALID_REQUEST"; readonly text: "No session found: {name}" };
+  /** sessions.resolve: no conversation of this label. */
+  readonly sessionLabelNotFound: { readonly code: "INVALID_REQUEST"; readonly text: "No session found with label: {label}" };
+  /** sessions.resolve: keys are those found, with a comma and a blank between. */
+  readonly sessionIdAmbiguous: { readonly code: "INVALID_REQUEST"; readonly text: "Multiple sessions found for sessionId: {sessionId} ({keys})" };
+  /** sessions.resolve: as above. */
+  readonly sessionLabelAmbiguous: { readonly code: "INVALID_REQUEST"; readonly text: "Multiple sessions found with label: {label} ({keys})" };
+  /** sessions.patch: another conversation has the label. */
+  readonly sessionLabelInUse: { readonly code: "INVALID_REQUEST"; readonly text: "label already in use: {label}" };
+  /** sessions.patch: the label is blank. */
+  readonly sessionLabelEmpty: { readonly code: "INVALID_REQUEST"; readonly text: "invalid label: empty" };
+  /**
+   * sessions.patch: over limits.sessionLabelChars in UTF-16 units after trimming; the schema counts code
+   * points, so only emoji and the like get here.
+   */
+  readonly sessionLabelTooLong: { readonly code: "INVALID_REQUEST"; readonly text: "invalid label: too long (max {max})" };
+  /** sessions.patch: no such word. levels are those of the conversation's model, with | between. */
+  readonly sessionThinkingLevel: { readonly code: "INVALID_REQUEST"; readonly text: "invalid thinkingLevel (use {levels})" };
+  /** sessions.patch: the conversation's model has no such level. */
+  readonly sessionThinkingXhigh: { readonly code: "INVALID_REQUEST"; readonly text: "thinkingLevel \"xhigh\" is only supported for {models}" };
+  /** sessions.patch: no such word. full is accepted, though the text does not say so. */
+  readonly sessionVerboseLevel: { readonly code: "INVALID_REQUEST"; readonly text: "invalid verboseLevel (use \"on\"|\"off\")" };
+  /** sessions.patch: no such word. */
+  readonly sessionReasoningLevel: { readonly code: "INVALID_REQUEST"; readonly text: "invalid reasoningLevel (use \"on\"|\"off\"|\"stream\")" };
+  /** sessions.patch: no such word. */
+  readonly sessionElevatedLevel: { readonly code: "INVALID_REQUEST"; readonly text: "invalid elevatedLevel (use \"on\"|\"off\"|\"ask\"|\"full\")" };
+  /** sessions.patch: no such word. */
+  readonly sessionExecHost: { readonly code: "INVALID_REQUEST"; readonly text: "invalid execHost (use \"sandbox\"|\"gateway\"|\"node\")" };
+  /** sessions.patch: no such word. */
+  readonly sessionExecSecurity: { readonly code: "INVALID_REQUEST"; readonly text: "invalid execSecurity (use \"deny\"|\"allowlist\"|\"full\")" };
+  /** sessions.patch: no such word. */
+  readonly sessionExecAsk: { readonly code: "INVALID_REQUEST"; readonly text: "invalid execAsk (use \"off\"|\"on-miss\"|\"always\")" };
+  /** sessions.patch: a blank node. */
+  readonly sessionExecNode: { readonly code: "INVALID_REQUEST"; readonly text: "invalid execNode: empty" };
+  /** sessions.patch: a blank model. */
+  readonly sessionModelEmpty: { readonly code: "INVALID_REQUEST"; readonly text: "invalid model: empty" };
+  /** sessions.patch: names no provider and model. */
+  readonly sessionModelInvalid: { readonly code: "INVALID_REQUEST"; readonly text: "invalid model: {model}" };
+  /** sessions.patch: the config lists models, and this is none of them. */
+  readonly sessionModelNotAllowed: { readonly code: "INVALID_REQUEST"; readonly text: "model not allowed: {model}" };
+  /** sessions.patch: the conversation is no subagent's. */
+  readonly sessionSpawnedByKey: { readonly code: "INVALID_REQUEST"; readonly text: "spawnedBy is only supported for subagent:* sessions" };
+  /** sessions.patch: another parent is known already. */
+  readonly sessionSpawnedByChange: { readonly code: "INVALID_REQUEST"; readonly text: "spawnedBy cannot be changed once set" };
+  /** sessions.patch: null for a known parent. */
+  readonly sessionSpawnedByClear: { readonly code: "INVALID_REQUEST"; readonly text: "spawnedBy cannot be cleared once set" };
+  /** sessions.delete: the default agent's main conversation stays. */
+  readonly sessionDeleteMain: { readonly code: "INVALID_REQUEST"; readonly text: "Cannot delete the main session ({key})." };
+  /** sessions.delete: its run did not end within limits.sessionDeleteWaitMs. */
+  readonly sessionDeleteActive: { readonly code: "UNAVAILABLE"; readonly text: "Session {key} is still active; try again in a moment." };
+  /** skills.install: no such skill. Beside it a SkillsInstallResult with the same message. */
+  readonly skillNotFound: { readonly code: "UNAVAILABLE"; readonly text: "Skill not found: {name}" };
+  /** skills.install: any other failure, in the words of the payload's message. */
+  readonly skillInstallFailed: { readonly code: "UNAVAILABLE"; readonly text: "{message}" };
+  /** skills.update: the config would not be valid. */
+  readonly skillConfigInvalid: { readonly code: "UNAVAILABLE"; readonly text: "{problem}" };
+  /** cron.update, remove, run and runs: neither id nor jobId. */
+  readonly cronIdMissing: { readonly code: "INVALID_REQUEST"; readonly text: "invalid {method} params: must have required property 'id'; must have required property 'jobId'; must match a schema in anyOf" };
+  /** The same methods: both id and jobId. */
+  readonly cronIdTwice: { readonly code: "INVALID_REQUEST"; readonly text: "invalid {method} params: at root: unexpected property 'jobId'; at root: unexpected property 'id'; must match a schema in anyOf" };
+  /** cron.update and cron.run: no such job. */
+  readonly cronUnknownJob: { readonly code: "UNAVAILABLE"; readonly text: "Error: unknown cron job id: {id}" };
+  /** cron.add and cron.update: a job of the main conversation that would run the agent. */
+  readonly cronMainPayload: { readonly code: "UNAVAILABLE"; readonly text: "Error: main cron jobs require payload.kind=\"systemEvent\"" };
+  /** cron.add and cron.update: a job of its own conversation without a run. */
+  readonly cronIsolatedPayload: { readonly code: "UNAVAILABLE"; readonly text: "Error: isolated cron jobs require payload.kind=\"agentTurn\"" };
+  /** cron.update: the payload changes its kind, so it must be complete. */
+  readonly cronMessageRequired: { readonly code: "UNAVAILABLE"; readonly text: "Error: cron.update payload.kind=\"agentTurn\" requires message" };
+  /** As above. */
+  readonly cronTextRequired: { readonly code: "UNAVAILABLE"; readonly text: "Error: cron.update payload.kind=\"systemEvent\" requires text" };
+  /** cron.add and cron.update: an expression with another number of fields. */
+  readonly cronPatternParts: { readonly code: "UNAVAILABLE"; readonly text: "TypeError: CronPattern: invalid configuration format ('{expr}'), exactly five or six space separated parts are required." };
+  /** The same methods: any other bad expression. */
+  readonly cronPatternInvalid: { readonly code: "UNAVAILABLE"; readonly text: "TypeError: CronPattern: {problem}" };
+  /** The same methods: no such time zone. */
+  readonly cronTimeZone: { readonly code: "UNAVAILABLE"; readonly text: "RangeError: Invalid time zone specified: {tz}" };
+  /** device.pair.* and node.pair.*: no such request, or it was decided or has expired. */
+  readonly pairingUnknownRequest: { readonly code: "INVALID_REQUEST"; readonly text: "unknown requestId" };
+  /**
+   * device.token.*: no such device, it was not granted the role or the scopes, or (revoke) it has no token of
+   * the role.
+   */
+  readonly deviceUnknownRole: { readonly code: "INVALID_REQUEST"; readonly text: "unknown deviceId/role" };
+  /** node.describe and exec.approvals.node.*: a blank nodeId. */
+  readonly nodeIdRequired: { readonly code: "INVALID_REQUEST"; readonly text: "nodeId required" };
+  /** node.describe and node.rename: no such node in their list. */
+  readonly nodeUnknown: { readonly code: "INVALID_REQUEST"; readonly text: "unknown nodeId" };
+  /** node.rename with a blank name. */
+  readonly nodeNameRequired: { readonly code: "INVALID_REQUEST"; readonly text: "displayName required" };
+  /** node.pair.request with a blank nodeId. */
+  readonly nodePairIdRequired: { readonly code: "UNAVAILABLE"; readonly text: "Error: nodeId required" };
+  /** node.invoke with a blank nodeId or command. */
+  readonly nodeInvokeRequired: { readonly code: "INVALID_REQUEST"; readonly text: "nodeId and command required" };
+  /**
+   * The node is not connected. Details: NodeNotConnectedDetails from node.invoke, NodeErrorDetails from
+   * others.
+   */
+  readonly nodeNotConnected: { readonly code: "UNAVAILABLE"; readonly text: "node not connected" };
+  /** The node may not have, or does not offer, the command. Details: NodeCommandRefusedDetails. */
+  readonly nodeCommandNotAllowed: { readonly code: "INVALID_REQUEST"; readonly text: "node command not allowed" };
+  /** The connection to the node broke at that moment. Details: NodeErrorDetails. */
+  readonly nodeSendFailed: { readonly code: "UNAVAILABLE"; readonly text: "failed to send invoke to node" };
+  /** The node did not answer in time. Details: NodeErrorDetails. */
+  readonly nodeInvokeTimedOut: { readonly code: "UNAVAILABLE"; readonly text: "node invoke timed out" };
+  /** The node refused without a message; with one, that is the message. Details: NodeErrorDetails. */
+  readonly nodeInvokeFailed: { readonly code: "UNAVAILABLE"; readonly text: "node invoke failed" };
+  /** The node left before it answered. No details. */
+  readonly nodeDisconnected: { readonly code: "UNAVAILABLE"; readonly text: "Error: node disconnected ({command})" };
+  /** node.invoke.result in the name of another node. */
+  readonly nodeIdMismatch: { readonly code: "INVALID_REQUEST"; readonly text: "nodeId mismatch" };
+  /** exec.approvals.set without baseHash. */
+  readonly execApprovalsHashRequired: { readonly code: "INVALID_REQUEST"; readonly text: "exec approvals base hash required; re-run exec.approvals.get and retry" };
+  /** exec.approvals.set while the stored rules cannot be read. */
+  readonly execApprovalsHashUnavailable: { readonly code: "INVALID_REQUEST"; readonly text: "exec approvals base hash unavailable; re-run exec.approvals.get and retry" };
+  /** exec.approvals.set with the hash of other rules than those stored. */
+  readonly execApprovalsChanged: { readonly code: "INVALID_REQUEST"; readonly text: "exec approvals changed since last load; re-run exec.approvals.get and retry" };
+  /** exec.approvals.set without rules. Validation comes first, so it is never answered. */
+  readonly execApprovalsFileRequired: { readonly code: "INVALID_REQUEST"; readonly text: "exec approvals file is required" };
+  /** exec.approval.request with the id of a question that waits. */
+  readonly execApprovalPending: { readonly code: "INVALID_REQUEST"; readonly text: "approval id already pending" };
+  /** exec.approval.resolve with a decision that is none. Judged before the id. */
+  readonly execApprovalDecision: { readonly code: "INVALID_REQUEST"; readonly text: "invalid decision" };
+  /** exec.approval.resolve: no such question, or it was decided or its time is over. */
+  readonly execApprovalUnknown: { readonly code: "INVALID_REQUEST"; readonly text: "unknown approval id" };
+  /** talk.mode from a chat page while no phone or tablet is connected. */
+  readonly talkNeedsMobileNode: { readonly code: "UNAVAILABLE"; readonly text: "talk disabled: no connected iOS/Android nodes" };
+  /** voicewake.set without a list. */
+  readonly voiceWakeTriggersRequired: { readonly code: "INVALID_REQUEST"; readonly text: "voicewake.set requires triggers: string[]" };
+  /** browser.request without method or path. */
+  readonly browserRequestRequired: { readonly code: "INVALID_REQUEST"; readonly text: "method and path are required" };
+  /** browser.request with another method. */
+  readonly browserRequestMethod: { readonly code: "INVALID_REQUEST"; readonly text: "method must be GET, POST, or DELETE" };
+  /** No node serves the request, and the browser control here is off. */
+  readonly browserDisabled: { readonly code: "UNAVAILABLE"; readonly text: "browser control is disabled" };
+  /** A node answered browser.proxy with nothing that can be read. */
+  readonly browserProxyFailed: { readonly code: "UNAVAILABLE"; readonly text: "browser proxy failed" };
+  /** The configured name fits several connected nodes, which are listed. */
+  readonly browserNodeAmbiguous: { readonly code: "UNAVAILABLE"; readonly text: "Error: ambiguous node: {node} (matches: {matches})" };
+  /** The configured node is not connected. */
+  readonly browserNodeNotConnected: { readonly code: "UNAVAILABLE"; readonly text: "Error: Configured browser node not connected: {node}" };
+  /** The configuration demands a node, and none is connected. */
+  readonly browserNoNode: { readonly code: "UNAVAILABLE"; readonly text: "Error: No connected browser-capable nodes." };
 };
 
 /** Other fixed texts. */
@@ -292,4 +673,35 @@ export declare const TEXTS: {
   readonly runCompleted: "completed";
   readonly shutdownStopping: "gateway stopping";
   readonly shutdownRestarting: "gateway restarting";
+  readonly doctorHint: "Run: openclaw doctor --non-interactive";
+  readonly webLoginScan: "Scan this QR in WhatsApp → Linked Devices.";
+  readonly webLoginNone: "No active WhatsApp login in progress.";
+  readonly usageTimeout: "Timeout";
+  readonly wizardCancelled: "cancelled";
+  readonly injectedRunPrefix: "inject-";
+  readonly injectedStopReason: "injected";
+  readonly defaultChannel: "whatsapp";
+  readonly thinkingLevels: "off|minimal|low|medium|high";
+  readonly thinkingLevelsXhigh: "off|minimal|low|medium|high|xhigh";
+  readonly previewCut: "...";
+  readonly cronPostPrefix: "Cron";
+  readonly cronSessionPrefix: "cron:";
+  readonly nodeEventVoiceTranscript: "voice.transcript";
+  readonly nodeEventAgentRequest: "agent.request";
+  readonly nodeEventChatSubscribe: "chat.subscribe";
+  readonly nodeEventChatUnsubscribe: "chat.unsubscribe";
+  readonly nodeEventExecStarted: "exec.started";
+  readonly nodeEventExecFinished: "exec.finished";
+  readonly nodeEventExecDenied: "exec.denied";
+  readonly nodeCommandRun: "system.run";
+  readonly nodeCommandWhich: "system.which";
+  readonly nodeCommandExecApprovalsGet: "system.execApprovals.get";
+  readonly nodeCommandExecApprovalsSet: "system.execApprovals.set";
+  readonly nodeCommandBrowserProxy: "browser.proxy";
+  readonly nodeCodeNotConnected: "NOT_CONNECTED";
+  readonly nodeCodeTimeout: "TIMEOUT";
+  readonly nodeCodeUnavailable: "UNAVAILABLE";
+  readonly voiceWakeDefaultFirst: "openclaw";
+  readonly voiceWakeDefaultSecond: "claude";
+  readonly voiceWakeDefaultThird: "computer";
 };

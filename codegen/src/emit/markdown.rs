@@ -30,32 +30,6 @@ pub(super) fn emit(model: &Model, outputs: &mut Outputs) {
         definition_section(definition, &mut page);
     }
     outputs.add("schema/dist/protocol.md", page.0);
-    outputs.add("docs/status.md", status(model));
-}
-
-/// What of the protocol is there and what is not.
-fn status(model: &Model) -> String {
-    let mut page = Page::default();
-    page.line("# What is done");
-    page.line("Generated from `schema/` by `cargo run -p codegen`. Do not edit.");
-    let done: Vec<String> = model.methods().map(|m| code(&m.name)).collect();
-    page.line(&format!(
-        "Methods that the gateway serves: {}.",
-        done.join(", ")
-    ));
-    let events: Vec<String> = model.events().map(|e| code(&e.name)).collect();
-    page.line(&format!("Events that it sends: {}.", events.join(", ")));
-    let missing: Vec<String> = model.missing.iter().map(|name| code(name)).collect();
-    if missing.is_empty() {
-        page.line("Nothing of the protocol is missing.");
-    } else {
-        page.line(&format!(
-            "Not there yet ({}): {}. They are not in `features` of hello-ok, and calling one answers `unknown method`.",
-            missing.len(),
-            missing.join(", ")
-        ));
-    }
-    page.0
 }
 
 /// Paragraphs with an empty line between them.

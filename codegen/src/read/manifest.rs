@@ -62,7 +62,6 @@ impl Reader {
             }),
             feature_methods: Vec::new(),
             feature_events: Vec::new(),
-            missing: Vec::new(),
             groups: Vec::new(),
             definitions,
         };
@@ -116,20 +115,23 @@ impl Reader {
         if let Some(features) = tree.get("features") {
             let methods = strings(features, "methods");
             let events = strings(features, "events");
-            model.missing = methods
+            for (list, name) in methods
                 .iter()
                 .filter(|name| !model.methods().any(|method| method.name == **name))
+                .map(|name| ("methods", name))
                 .chain(
                     events
                         .iter()
-                        .filter(|name| !model.events().any(|event| event.name == **name)),
+                        .filter(|name| !model.events().any(|event| event.name == **name))
+                        .map(|name| ("events", name)),
                 )
-                .cloned()
-                .collect();
-            model.feature_methods = methods
-                .into_iter()
-                .filter(|name| model.methods().any(|method| method.name == *name))
-                .collect();
+            {
+                self.errors.push(place.at("features").at(list).error(
+                    format!("`{name}` is defined in no group"),
+                    "define it, or take it off the list: clients detect features by it",
+                ));
+            }
+            model.feature_methods = methods;
             for event in model.events() {
                 if !events.contains(&event.name) {
                     self.errors.push(place.at("features").at("events").error(
@@ -138,10 +140,7 @@ impl Reader {
                     ));
                 }
             }
-            model.feature_events = events
-                .into_iter()
-                .filter(|name| model.events().any(|event| event.name == *name))
-                .collect();
+            model.feature_events = events;
         }
         model
     }

@@ -181,6 +181,27 @@ export type ChatSendFailure = {
   summary: string;
 };
 
+/** What is put in, and where. */
+export type ChatInjectParams = {
+  /** The conversation. */
+  sessionKey: SessionKey;
+  /** The words. */
+  message: NonEmptyString;
+  /**
+   * Where they come from, at most limits.chatInjectLabelChars; stands above them in brackets. None when empty
+   * or absent. At most 100 characters.
+   */
+  label?: string;
+};
+
+/** The words are in the transcript. */
+export type ChatInjectResult = {
+  /** Always true. */
+  ok: boolean;
+  /** Names the message in its transcript; eight hexadecimal digits. */
+  messageId: NonEmptyString;
+};
+
 /** The reply of a run at one moment. */
 export type ChatEvent = {
   /** The run. */

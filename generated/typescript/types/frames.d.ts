@@ -59,7 +59,11 @@ export type ErrorShape = {
   code: NonEmptyString;
   /** For people. Clients match the fixed texts, so their words do not change. */
   message: NonEmptyString;
-  /** For programs: InvalidParamsDetails, ProtocolMismatchDetails, PairingRequiredDetails or absent. */
+  /**
+   * For programs, by the method and error: InvalidParamsDetails, ProtocolMismatchDetails,
+   * PairingRequiredDetails, ConfigInvalidDetails, NodeNotConnectedDetails, NodeCommandRefusedDetails,
+   * NodeErrorDetails, or absent.
+   */
   details?: JsonValue;
   /** Whether the same request may succeed later. */
   retryable?: boolean;

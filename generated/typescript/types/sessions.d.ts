@@ -41,6 +41,94 @@ export type SessionsListResult = {
   sessions: SessionRow[];
 };
 
+/** Which conversations, and how much of each. */
+export type SessionsPreviewParams = {
+  /** The conversations; those after limits.previewKeysMax are left out. At least 1 item. */
+  keys: NonEmptyString[];
+  /** Messages of each; limits.previewItemsDefault when absent, never more than limits.previewItemsMax. */
+  limit?: PositiveInt;
+  /**
+   * Cut of each message; limits.previewCharsDefault when absent, never more than limits.previewCharsMax. An
+   * integer, at least 20.
+   */
+  maxChars?: number;
+};
+
+/** The previews. */
+export type SessionsPreviewResult = {
+  /** When they were read. */
+  ts: TimestampMs;
+  /** One for each key, in the order of the request; blank keys have none. */
+  previews: SessionsPreviewEntry[];
+};
+
+/** The last words of one conversation. */
+export type SessionsPreviewEntry = {
+  /** The conversation, as the request named it, trimmed. */
+  key: string;
+  /** Whether there is anything. */
+  status: SessionPreviewStatus;
+  /** Its last messages, oldest first; none unless the status is ok. */
+  items: SessionPreviewItem[];
+};
+
+/** There are words, there are none yet, there is no such conversation, it could not be read. */
+export type SessionPreviewStatus =
+  | "ok"
+  | "empty"
+  | "missing"
+  | "error";
+
+/** One message of a preview. */
+export type SessionPreviewItem = {
+  /** Whose it is. */
+  role: SessionPreviewRole;
+  /**
+   * Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their names; one
+   * of other parts, their type in brackets.
+   */
+  text: string;
+};
+
+/**
+ * Whose a message is. tool: calls of tools and what they gave back. other: any other role of a transcript.
+ */
+export type SessionPreviewRole =
+  | "user"
+  | "assistant"
+  | "tool"
+  | "system"
+  | "other";
+
+/**
+ * What to look for: exactly one of key, sessionId and label. That rule is checked by hand, in words of its
+ * own, after blanks are taken for absent.
+ */
+export type SessionsResolveParams = {
+  /** A name; the filters below do not apply to it. */
+  key?: NonEmptyString;
+  /** A transcript, or a full name. */
+  sessionId?: NonEmptyString;
+  /** A label, exactly. */
+  label?: SessionLabel;
+  /** Only conversations of this agent. */
+  agentId?: NonEmptyString;
+  /** Only those that this conversation started. */
+  spawnedBy?: NonEmptyString;
+  /** Also the one that all senders share. */
+  includeGlobal?: boolean;
+  /** Also the one of unknown senders. */
+  includeUnknown?: boolean;
+};
+
+/** The conversation found. */
+export type SessionsResolveResult = {
+  /** Always true. */
+  ok: boolean;
+  /** Its full name. */
+  key: string;
+};
+
 /** Model of a new conversation. */
 export type SessionsDefaults = {
   /** Who serves it; null when none is configured. */

@@ -4,6 +4,47 @@ import type { Json } from "../json.js";
 import type { DurationMs, NonEmptyString, TimestampMs, Uint } from "./primitives.js";
 
 /**
+ * Checked by hand: other members are ignored, and only a missing or wrong enabled is refused.
+ *
+ * Nothing here is checked: members of another type count as absent.
+ */
+export type SetHeartbeatsParams =
+  | {
+    /** Whether heartbeats may run; needed. */
+    enabled?: boolean;
+    /** Members that the schema does not name. */
+    [member: string]: Json | undefined;
+  }
+  | Json;
+
+/** How heartbeats are now. */
+export type SetHeartbeatsResult = {
+  /** Always true. */
+  ok: boolean;
+  /** Whether heartbeats may run. */
+  enabled: boolean;
+};
+
+/** What to note, and how urgent it is. */
+export type WakeParams = {
+  /** How urgent it is. */
+  mode: WakeMode;
+  /** The text. One of blanks is answered ok false. */
+  text: NonEmptyString;
+};
+
+/** Whether the agent sees it at once or when it wakes anyway. */
+export type WakeMode =
+  | "now"
+  | "next-heartbeat";
+
+/** Whether anything was noted. */
+export type WakeResult = {
+  /** false for a text of blanks, which is not noted. */
+  ok: boolean;
+};
+
+/**
  * A text and what is known about its origin. Members of a wrong type count as absent; a text of the form
  * Node: host (ip) · app v · last input n s ago · mode m · reason r fills the gaps.
  *

@@ -2,6 +2,7 @@
 //! connect costs little more than copying it.
 
 use itoa::Buffer;
+use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::{self, limits};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{HelloAuth, HelloFeatures, Policy, SessionDefaults, StateVersion};
@@ -25,6 +26,8 @@ pub struct Facts {
     pub state_dir: String,
     /// Which conversation "main" means; absent when a name in it is empty.
     pub session_defaults: Option<SessionDefaults>,
+    /// Methods that are not advertised because they cannot do anything yet.
+    pub unfinished: &'static [Method],
 }
 
 /// hello-ok in pieces, between which a connection's own values go.
@@ -51,10 +54,15 @@ impl HelloTemplate {
                 .filter_map(NonEmptyString::new)
                 .collect()
         };
-        let features = HelloFeatures::new(
-            names(&protocol::FEATURE_METHODS),
-            names(&protocol::FEATURE_EVENTS),
-        );
+        let is_served = |name: &&str| {
+            Method::from_name(name).is_none_or(|method| !facts.unfinished.contains(&method))
+        };
+        let served: Vec<&str> = protocol::FEATURE_METHODS
+            .iter()
+            .copied()
+            .filter(is_served)
+            .collect();
+        let features = HelloFeatures::new(names(&served), names(&protocol::FEATURE_EVENTS));
         let policy = Policy::new(
             limits::MAX_PAYLOAD,
             limits::MAX_BUFFERED_BYTES,
@@ -204,6 +212,7 @@ mod tests {
             config_path: "/c".into(),
             state_dir: "/s".into(),
             session_defaults: Some(defaults),
+            unfinished: &[],
         };
         let version = StateVersion::new(3, 4);
         let snapshot = Snapshot {

@@ -25,7 +25,7 @@ use crate::health::Health;
 use crate::http::{Admission, Site};
 use crate::hub::{EventSink, Hub, SystemEvents};
 use crate::lock::{InstanceLock, LockError, Owner};
-use crate::methods::Methods;
+use crate::methods::{Methods, UNFINISHED};
 use crate::pairing::{Pairing, TokenKey, TokenKeyError};
 use crate::paths::{Environment, Paths};
 use crate::sessions::{KeyRules, Sessions};
@@ -165,6 +165,7 @@ pub(super) async fn start(
         config_path: paths.config_file.display().to_string(),
         state_dir: paths.state_dir.display().to_string(),
         session_defaults: defaults,
+        unfinished: UNFINISHED,
     };
     let shared = Shared {
         hub: Arc::clone(&hub),

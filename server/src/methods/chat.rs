@@ -5,11 +5,14 @@ use openclaw_protocol::types::{
     ChatAbortParams, ChatAbortResult, ChatHistoryParams, ChatHistoryResult, ChatSendFailure,
     ChatSendParams, ChatSendResult, ErrorShape,
 };
+use openclaw_protocol::unfinished;
 
 use super::Methods;
 use crate::connection::Caller;
 
 impl ChatMethods<Caller> for Methods {
+    unfinished!(Caller: chat_inject);
+
     async fn chat_history(
         &self,
         _: &Caller,

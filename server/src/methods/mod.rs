@@ -6,6 +6,7 @@ mod chat;
 mod health;
 mod sessions;
 mod system;
+mod unfinished;
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::clock::Clock;
 use crate::health::Health;
 use crate::hub::{Hub, SystemEvents};
 use crate::sessions::Sessions;
+
+pub use unfinished::UNFINISHED;
 
 /// The parts that handlers reach for.
 pub struct Methods {

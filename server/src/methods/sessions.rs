@@ -2,11 +2,14 @@
 
 use openclaw_protocol::server::SessionsMethods;
 use openclaw_protocol::types::{ErrorShape, SessionsListParams, SessionsListResult};
+use openclaw_protocol::unfinished;
 
 use super::{Methods, unreadable};
 use crate::connection::Caller;
 
 impl SessionsMethods<Caller> for Methods {
+    unfinished!(Caller: sessions_preview, sessions_resolve);
+
     async fn sessions_list(
         &self,
         _: &Caller,

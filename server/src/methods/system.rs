@@ -5,12 +5,15 @@ use openclaw_protocol::server::SystemMethods;
 use openclaw_protocol::types::{
     ErrorShape, HeartbeatEvent, IgnoredParams, OkResult, PresenceList, SystemEventParams,
 };
+use openclaw_protocol::unfinished;
 
 use super::Methods;
 use crate::connection::Caller;
 use crate::hub::Beacon;
 
 impl SystemMethods<Caller> for Methods {
+    unfinished!(Caller: set_heartbeats, wake);
+
     /// `null` until the first heartbeat, and there is none before the part that sends them exists.
     async fn last_heartbeat(
         &self,

@@ -221,6 +221,705 @@ accept<T.StatusAgentSessions>({ path: "/s", count: 0, recent: [] });
 
 accept<T.StatusSessionRow>({ agentId: "main", key: "agent:main:main", kind: "direct", sessionId: "s-1", updatedAt: 1769899999000, age: 1000, systemSent: true, inputTokens: 1200, outputTokens: 340, totalTokens: 1540, remainingTokens: 198460, percentUsed: 1, model: "m", contextTokens: 200000, flags: ["system", "id:s-1"] });
 
+accept<T.LogsTailParams>({});
+accept<T.LogsTailParams>({ cursor: 459930, limit: 500, maxBytes: 250000 });
+// @ts-expect-error: unknown member, a number in quotes
+accept<T.LogsTailParams>({ file: "x", limit: "5" });
+
+accept<T.LogsTailResult>({ file: "/tmp/openclaw/openclaw-2026-01-31.log", cursor: 459930, size: 459930, lines: ["{\"0\":\"listening\"}"], truncated: true, reset: false });
+accept<T.LogsTailResult>({ file: "/tmp/openclaw/openclaw-2026-01-31.log", cursor: 0, size: 0, lines: [], truncated: false, reset: false });
+// @ts-expect-error: lines are texts, not records
+accept<T.LogsTailResult>({ file: "/tmp/x.log", cursor: 1, size: 1, lines: [{ "0": "listening" }] });
+// @ts-expect-error: no place to go on from
+accept<T.LogsTailResult>({ file: "", size: 1, lines: [] });
+
+accept<T.ChannelsStatusParams>({});
+accept<T.ChannelsStatusParams>({ probe: true, timeoutMs: 8000 });
+// @ts-expect-error: a word for a switch, unknown member
+accept<T.ChannelsStatusParams>({ probe: "yes", channel: "telegram" });
+
+accept<T.ChannelsStatusResult>({ ts: 1769900000000, channelOrder: ["telegram"], channelLabels: { telegram: "Telegram" }, channelDetailLabels: { telegram: "Telegram Bot" }, channelSystemImages: { telegram: "paperplane" }, channelMeta: [{ id: "telegram", label: "Telegram", detailLabel: "Telegram Bot", systemImage: "paperplane" }], channels: { telegram: { configured: true, tokenSource: "config", running: false, mode: "polling", lastStartAt: null, lastStopAt: null, lastError: null, lastProbeAt: null } }, channelAccounts: { telegram: [{ accountId: "default", enabled: true, configured: true, running: false, lastError: null, lastInboundAt: null, lastOutboundAt: null }] }, channelDefaultAccountId: { telegram: "default" } });
+accept<T.ChannelsStatusResult>({ ts: 1769900000000, channelOrder: [], channelLabels: {}, channelDetailLabels: {}, channelSystemImages: {}, channelMeta: [], channels: {}, channelAccounts: {}, channelDefaultAccountId: {} });
+// @ts-expect-error: accounts are a list
+accept<T.ChannelsStatusResult>({ ts: 1, channelOrder: [], channelLabels: {}, channels: {}, channelAccounts: { x: {} }, channelDefaultAccountId: {} });
+// @ts-expect-error: a channel without a state
+accept<T.ChannelsStatusResult>({ ts: 1, channelOrder: [""], channelLabels: {}, channels: { x: {} }, channelAccounts: {} });
+
+accept<T.ChannelMeta>({ id: "slack", label: "Slack", detailLabel: "Slack Bot", systemImage: "number" });
+// @ts-expect-error: no name
+accept<T.ChannelMeta>({ id: "slack", detailLabel: "Slack Bot" });
+
+accept<T.ChannelSummary>({ configured: true, tokenSource: "config", running: false, mode: "polling", lastStartAt: null, lastStopAt: null, lastError: null, probe: { ok: false, status: null, error: "fetch failed", elapsedMs: 3 }, lastProbeAt: 1769900000000 });
+accept<T.ChannelSummary>({ configured: false, linked: false, authAgeMs: null, self: { e164: null, jid: null }, running: false, connected: false, lastConnectedAt: null, lastDisconnect: null, reconnectAttempts: 0, lastMessageAt: null, lastEventAt: null, lastError: null });
+// @ts-expect-error: no state
+accept<T.ChannelSummary>({ running: "yes" });
+
+accept<T.ChannelDisconnect>({ at: 1769900000000, status: 401, error: "logged out", loggedOut: true });
+// @ts-expect-error: words alone
+accept<T.ChannelDisconnect>("logged out");
+
+accept<T.ChannelAccountSnapshot>({ accountId: "default", enabled: true, configured: true, tokenSource: "config", running: false, lastStartAt: null, lastStopAt: null, lastError: null, mode: "polling", probe: { ok: true, status: 200, elapsedMs: 41 }, allowUnmentionedGroups: false, lastInboundAt: null, lastOutboundAt: 1769900000000, lastProbeAt: 1769900000000 });
+// @ts-expect-error: unknown is null, not absent
+accept<T.ChannelAccountSnapshot>({ accountId: "default" });
+// @ts-expect-error: a known member of a wrong type
+accept<T.ChannelAccountSnapshot>({ accountId: "", lastInboundAt: null, lastOutboundAt: "now" });
+
+accept<T.ChannelsLogoutParams>({ channel: "whatsapp" });
+accept<T.ChannelsLogoutParams>({ channel: "telegram", accountId: "" });
+// @ts-expect-error: no channel, unknown member
+accept<T.ChannelsLogoutParams>({ id: "whatsapp" });
+// @ts-expect-error: an empty channel, null is not absence
+accept<T.ChannelsLogoutParams>({ channel: "", accountId: null });
+
+accept<T.ChannelsLogoutResult>({ channel: "whatsapp", accountId: "default", cleared: false, loggedOut: false });
+accept<T.ChannelsLogoutResult>({ channel: "telegram", accountId: "default", cleared: true, envToken: true });
+// @ts-expect-error: nothing said of the credentials
+accept<T.ChannelsLogoutResult>({ channel: "whatsapp", accountId: "default", loggedOut: "yes" });
+
+accept<T.WebLoginStartParams>({});
+accept<T.WebLoginStartParams>({ force: true, timeoutMs: 30000, verbose: false, accountId: "work" });
+// @ts-expect-error: unknown member, a word for a switch
+accept<T.WebLoginStartParams>({ force: "yes", channel: "whatsapp" });
+
+accept<T.WebLoginStartResult>({ message: "Scan this QR in WhatsApp → Linked Devices.", qrDataUrl: "data:image/png;base64,aGVsbG8=" });
+accept<T.WebLoginStartResult>({ message: "WhatsApp is already linked." });
+// @ts-expect-error: a code without words, null is not absence
+accept<T.WebLoginStartResult>({ qrDataUrl: null });
+
+accept<T.WebLoginWaitParams>({});
+accept<T.WebLoginWaitParams>({ timeoutMs: 120000, accountId: "work" });
+// @ts-expect-error: half a millisecond, unknown member
+accept<T.WebLoginWaitParams>({ timeoutMs: 0.5, force: true });
+
+accept<T.WebLoginWaitResult>({ connected: false, message: "No active WhatsApp login in progress." });
+// @ts-expect-error: no words
+accept<T.WebLoginWaitResult>({ connected: true });
+
+accept<T.UsageStatusResult>({ updatedAt: 1769900000000, providers: [] });
+accept<T.UsageStatusResult>({ updatedAt: 1769900000000, providers: [{ provider: "anthropic", displayName: "Claude", windows: [{ label: "5h", usedPercent: 12.5, resetAt: 1769910000000 }], plan: "max" }] });
+// @ts-expect-error: no time
+accept<T.UsageStatusResult>({ providers: {} });
+
+accept<T.UsageProvider>({ provider: "zai", displayName: "z.ai", windows: [], error: "Timeout" });
+// @ts-expect-error: an error does not stand for the list
+accept<T.UsageProvider>({ provider: "zai", displayName: "z.ai", error: "Timeout" });
+
+accept<T.UsageWindow>({ label: "Week", usedPercent: 99.5 });
+// @ts-expect-error: more than all
+accept<T.UsageWindow>({ label: "Week", usedPercent: 101, resetAt: "2026-01-31" });
+
+accept<T.UsageCostParams>({});
+accept<T.UsageCostParams>({ days: 7 });
+accept<T.UsageCostParams>({ days: "7" });
+accept<T.UsageCostParams>(["accepted too"]);
+
+accept<T.UsageCostResult>({ updatedAt: 1769900000000, days: 30, daily: [{ date: "2026-01-31", input: 1260, output: 370, cacheRead: 0, cacheWrite: 0, totalTokens: 1630, totalCost: 0.0145, missingCostEntries: 3 }], totals: { input: 1260, output: 370, cacheRead: 0, cacheWrite: 0, totalTokens: 1630, totalCost: 0.0145, missingCostEntries: 3 } });
+// @ts-expect-error: no day at all
+accept<T.UsageCostResult>({ updatedAt: 1, days: 0, daily: [] });
+
+accept<T.UsageDay>({ date: "2026-01-31", input: 1200, output: 340, cacheRead: 0, cacheWrite: 0, totalTokens: 1540, totalCost: 0.0145, missingCostEntries: 0 });
+// @ts-expect-error: no day
+accept<T.UsageDay>({ input: 1, output: 1, cacheRead: 0, cacheWrite: 0, totalTokens: 2, totalCost: -1, missingCostEntries: 0 });
+
+accept<T.UsageTotals>({ input: 0, output: 0, cacheRead: 0, cacheWrite: 0, totalTokens: 0, totalCost: 0, missingCostEntries: 0 });
+// @ts-expect-error: half a token
+accept<T.UsageTotals>({ input: 0.5, output: 0, cacheRead: 0, cacheWrite: 0, totalTokens: 0, totalCost: "0", missingCostEntries: 0 });
+
+accept<T.TtsProvider>("edge");
+// @ts-expect-error: case counts
+accept<T.TtsProvider>("OpenAI");
+
+accept<T.TtsAuto>("off");
+// @ts-expect-error: unknown word
+accept<T.TtsAuto>("on");
+
+accept<T.TtsStatusResult>({ enabled: true, auto: "always", provider: "openai", fallbackProvider: "edge", fallbackProviders: ["edge"], prefsPath: "/home/user/.openclaw/settings/tts.json", hasOpenAIKey: true, hasElevenLabsKey: false, edgeEnabled: true });
+accept<T.TtsStatusResult>({ enabled: false, auto: "off", provider: "edge", fallbackProvider: null, fallbackProviders: [], prefsPath: "/home/user/.openclaw/settings/tts.json", hasOpenAIKey: false, hasElevenLabsKey: false, edgeEnabled: true });
+// @ts-expect-error: unknown service
+accept<T.TtsStatusResult>({ enabled: false, auto: "off", provider: "espeak", fallbackProvider: "espeak", fallbackProviders: [], prefsPath: "", hasOpenAIKey: false, hasElevenLabsKey: false, edgeEnabled: true });
+// @ts-expect-error: no fallback is null, not absent
+accept<T.TtsStatusResult>({ enabled: false, auto: "off", provider: "edge", fallbackProviders: [], prefsPath: "", hasOpenAIKey: false, hasElevenLabsKey: false, edgeEnabled: true });
+
+accept<T.TtsProvidersResult>({ providers: [{ id: "edge", name: "Edge TTS", configured: true, models: [] }], active: "edge" });
+// @ts-expect-error: none active
+accept<T.TtsProvidersResult>({ providers: [], active: null });
+
+accept<T.TtsProviderInfo>({ id: "openai", name: "OpenAI", configured: false, models: ["gpt-4o-mini-tts", "tts-1"], voices: ["alloy", "nova"] });
+// @ts-expect-error: no models are an empty list
+accept<T.TtsProviderInfo>({ id: "edge", name: "Edge TTS", configured: true });
+
+accept<T.TtsSwitchResult>({ enabled: true });
+// @ts-expect-error: nothing said
+accept<T.TtsSwitchResult>({});
+
+accept<T.TtsSetProviderParams>({ provider: "edge" });
+accept<T.TtsSetProviderParams>({ provider: " openai ", ignored: true });
+accept<T.TtsSetProviderParams>({});
+
+accept<T.TtsSetProviderResult>({ provider: "openai" });
+// @ts-expect-error: unknown service
+accept<T.TtsSetProviderResult>({ provider: "x" });
+
+accept<T.TtsConvertParams>({ text: "hello", channel: "telegram" });
+accept<T.TtsConvertParams>({ text: 5 });
+
+accept<T.TtsConvertResult>({ audioPath: "/tmp/tts-1/voice-1.mp3", provider: "edge", outputFormat: "audio-24khz-48kbitrate-mono-mp3", voiceCompatible: false });
+// @ts-expect-error: no file
+accept<T.TtsConvertResult>({ provider: "edge", outputFormat: "mp3", voiceCompatible: false });
+
+accept<T.ConfigText>("{ gateway: { port: 18789 } }");
+// @ts-expect-error: data in place of its text
+accept<T.ConfigText>({});
+
+accept<T.ConfigGetParams>({});
+// @ts-expect-error: unknown member
+accept<T.ConfigGetParams>({ path: "gateway" });
+
+accept<T.ConfigSchemaParams>({});
+// @ts-expect-error: a list in place of the object
+accept<T.ConfigSchemaParams>([]);
+
+accept<T.ConfigSetParams>({ raw: "{}", baseHash: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" });
+accept<T.ConfigSetParams>({ raw: "{ /* first write */ }" });
+// @ts-expect-error: data in place of its text
+accept<T.ConfigSetParams>({ raw: {}, baseHash: "" });
+// @ts-expect-error: no text, a restart is not asked for here
+accept<T.ConfigSetParams>({ restartDelayMs: 0 });
+
+accept<T.ConfigApplyParams>({ raw: "{}", baseHash: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", sessionKey: "agent:main:main", note: "new port", restartDelayMs: 0 });
+// @ts-expect-error: empty text, no time machine
+accept<T.ConfigApplyParams>({ raw: "", restartDelayMs: -1, note: null });
+
+accept<T.ConfigPatchParams>({ raw: "{ ui: { seamColor: '#abcdef' }, update: null }", baseHash: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", note: " n ", restartDelayMs: 300 });
+// @ts-expect-error: no text, unknown member
+accept<T.ConfigPatchParams>({ patch: {} });
+
+accept<T.ConfigSnapshot>({ path: "/home/user/.openclaw/openclaw.json", exists: true, raw: "{ gateway: { port: 'x' } }", parsed: { gateway: { port: "x" } }, valid: false, config: {}, hash: "09a365a8f94018786befa550b85be6d826ac31af3f531d3a21264cfa01f981e0", issues: [{ path: "gateway.port", message: "expected a number" }], warnings: [], legacyIssues: [] });
+accept<T.ConfigSnapshot>({ path: "/home/user/.openclaw/openclaw.json", exists: false, raw: null, parsed: {}, valid: true, config: { commands: { native: "auto" } }, hash: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", issues: [], warnings: [], legacyIssues: [] });
+// @ts-expect-error: no text is null, not absent; data is an object
+accept<T.ConfigSnapshot>({ path: "", exists: false, parsed: [], valid: true, config: {}, hash: "x", issues: [], warnings: [], legacyIssues: [] });
+// @ts-expect-error: an issue in words only
+accept<T.ConfigSnapshot>({ path: "", exists: true, raw: 1, parsed: {}, valid: false, config: {}, hash: "x", issues: ["no"], warnings: [], legacyIssues: [] });
+
+accept<T.ConfigIssue>({ path: "", message: "Unrecognized key: \"bogus\"" });
+// @ts-expect-error: no place given
+accept<T.ConfigIssue>({ message: "no" });
+
+accept<T.ConfigInvalidDetails>({ issues: [{ path: "gateway.port", message: "Invalid input: expected number, received string" }] });
+// @ts-expect-error: no list
+accept<T.ConfigInvalidDetails>({ issues: "gateway.port" });
+
+accept<T.ConfigSchemaResponse>({ schema: { type: "object" }, uiHints: { "gateway.auth.token": { label: "Gateway Token", sensitive: true } }, version: "2026.1.30", generatedAt: "2026-01-31T12:00:00.000Z" });
+// @ts-expect-error: no version, an unknown hint
+accept<T.ConfigSchemaResponse>({ schema: {}, uiHints: { gateway: { colour: "red" } }, generatedAt: "" });
+
+accept<T.ConfigUiHint>({ label: "Remote Gateway SSH Target", help: "Where to connect.", group: "Gateway", order: 30, advanced: true, placeholder: "user@host" });
+// @ts-expect-error: an order in words
+accept<T.ConfigUiHint>({ order: "first", sensitive: 1 });
+
+accept<T.ConfigSetResult>({ ok: true, path: "/home/user/.openclaw/openclaw.json", config: { commands: { native: "auto" } } });
+// @ts-expect-error: no config
+accept<T.ConfigSetResult>({ ok: true, path: "/x", hash: "x" });
+
+accept<T.ConfigWriteRestart>({ ok: true, path: "/home/user/.openclaw/openclaw.json", config: {}, restart: { ok: true, pid: 8529, signal: "SIGUSR1", delayMs: 200, reason: "config.patch", mode: "emit" }, sentinel: { path: "/home/user/.openclaw/restart-sentinel.json", payload: { kind: "config-apply", status: "ok", ts: 1769900000000, sessionKey: "agent:main:main", message: "n", doctorHint: "Run: openclaw doctor --non-interactive", stats: { mode: "config.patch", root: "/home/user/.openclaw/openclaw.json" } } } });
+// @ts-expect-error: no restart
+accept<T.ConfigWriteRestart>({ ok: true, path: "/x", config: {} });
+
+accept<T.RestartInfo>({ ok: true, pid: 8529, signal: "SIGUSR1", delayMs: 2000, reason: "config.apply", mode: "emit" });
+// @ts-expect-error: another signal, longer than any delay
+accept<T.RestartInfo>({ ok: true, pid: 1, signal: "SIGHUP", delayMs: 60001, mode: "later" });
+
+accept<T.RestartMode>("emit");
+// @ts-expect-error: unknown word
+accept<T.RestartMode>("kill");
+
+accept<T.RestartSentinel>({ path: null, payload: { kind: "update", status: "error", ts: 1769900000000, message: null } });
+// @ts-expect-error: no file is null, not absent
+accept<T.RestartSentinel>({ payload: { kind: "update", status: "ok", ts: 1 } });
+
+accept<T.RestartSentinelPayload>({ kind: "config-apply", status: "ok", ts: 1769900000000, message: null, doctorHint: "Run: openclaw doctor --non-interactive", stats: { mode: "config.apply", root: "/home/user/.openclaw/openclaw.json" } });
+accept<T.RestartSentinelPayload>({ kind: "restart", status: "ok", ts: 1769900000000, sessionKey: "agent:main:main", deliveryContext: { channel: "telegram", to: "-1001" }, threadId: "7" });
+// @ts-expect-error: patch and apply share a kind
+accept<T.RestartSentinelPayload>({ kind: "config-patch", status: "ok", ts: 1 });
+
+accept<T.RestartKind>("config-apply");
+// @ts-expect-error: unknown word
+accept<T.RestartKind>("config");
+
+accept<T.RestartSentinelStats>({ mode: "config.patch", root: "/home/user/.openclaw/openclaw.json" });
+accept<T.RestartSentinelStats>({ mode: "git", root: "/opt/openclaw", before: { sha: "a1", version: null }, after: null, steps: [], reason: "dirty", durationMs: 120 });
+// @ts-expect-error: one step is still a list
+accept<T.RestartSentinelStats>({ mode: "git", steps: "fetch" });
+
+accept<T.RestartSentinelStep>({ name: "git fetch", command: "git fetch", cwd: "/opt/openclaw", durationMs: 800, log: { stdoutTail: null, stderrTail: null, exitCode: 0 } });
+// @ts-expect-error: no end
+accept<T.RestartSentinelStep>({ name: "git fetch", command: "git fetch", cwd: "/opt/openclaw", durationMs: 800 });
+
+accept<T.RestartSentinelLog>({ stdoutTail: "up to date", stderrTail: null, exitCode: 0 });
+// @ts-expect-error: none is null, not absent
+accept<T.RestartSentinelLog>({ exitCode: "0" });
+
+accept<T.ExecApprovalsGetParams>({});
+// @ts-expect-error: nothing to choose
+accept<T.ExecApprovalsGetParams>({ agentId: "main" });
+
+accept<T.ExecApprovalsSetParams>({ file: { version: 1, defaults: { security: "allowlist", ask: "on-miss" }, agents: { main: { allowlist: [{ pattern: "/usr/bin/ls" }] } } }, baseHash: "1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491" });
+// @ts-expect-error: no rules, an empty hash
+accept<T.ExecApprovalsSetParams>({ baseHash: "" });
+// @ts-expect-error: an entry without a pattern
+accept<T.ExecApprovalsSetParams>({ file: { version: 1, agents: { main: { allowlist: [{ id: "" }] } } } });
+
+accept<T.ExecApprovalsNodeGetParams>({ nodeId: "d-1" });
+// @ts-expect-error: nothing named
+accept<T.ExecApprovalsNodeGetParams>({});
+
+accept<T.ExecApprovalsNodeSetParams>({ nodeId: "d-1", file: { version: 1 }, baseHash: "abc" });
+// @ts-expect-error: no rules
+accept<T.ExecApprovalsNodeSetParams>({ nodeId: "d-1" });
+
+accept<T.ExecApprovalsFile>({ version: 1 });
+accept<T.ExecApprovalsFile>({ version: 1, socket: { path: "/run/approvals.sock", token: "s3cret" }, defaults: {}, agents: { "*": { allowlist: [] } } });
+// @ts-expect-error: agents are a map
+accept<T.ExecApprovalsFile>({ version: 1, agents: [] });
+
+accept<T.ExecApprovalsVersion>(1);
+// @ts-expect-error: a number in quotes
+accept<T.ExecApprovalsVersion>("1");
+
+accept<T.ExecApprovalsSocket>({ path: "/run/approvals.sock", token: "s3cret" });
+accept<T.ExecApprovalsSocket>({});
+// @ts-expect-error: null is not absence
+accept<T.ExecApprovalsSocket>({ token: null });
+
+accept<T.ExecApprovalsDefaults>({ security: "allowlist", ask: "on-miss", askFallback: "deny", autoAllowSkills: true });
+accept<T.ExecApprovalsDefaults>({});
+// @ts-expect-error: a word for yes, an unknown rule
+accept<T.ExecApprovalsDefaults>({ autoAllowSkills: "yes", timeout: 1 });
+
+accept<T.ExecApprovalsAgent>({ security: "deny", allowlist: [{ pattern: "/usr/bin/ls" }] });
+accept<T.ExecApprovalsAgent>({});
+// @ts-expect-error: patterns alone
+accept<T.ExecApprovalsAgent>({ allowlist: ["/usr/bin/ls"] });
+
+accept<T.ExecApprovalsEntry>({ pattern: "/usr/bin/ls" });
+accept<T.ExecApprovalsEntry>({ id: "6eb4094b-04b2-4a34-88ba-18155898ad5c", pattern: "~/bin/*", lastUsedAt: 1769900000000, lastUsedCommand: "tool -x", lastResolvedPath: "/home/user/bin/tool" });
+// @ts-expect-error: an empty id, a time as text
+accept<T.ExecApprovalsEntry>({ id: "", pattern: "x", lastUsedAt: "today" });
+
+accept<T.ExecApprovalsSnapshot>({ path: "/home/user/.openclaw/exec-approvals.json", exists: true, hash: "1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491", file: { version: 1, socket: { path: "/home/user/.openclaw/exec-approvals.sock" }, defaults: {}, agents: {} } });
+// @ts-expect-error: no hash
+accept<T.ExecApprovalsSnapshot>({ path: "/x", exists: true, file: { version: 1, defaults: {}, agents: {} } });
+
+accept<T.ExecApprovalsShownFile>({ version: 1, defaults: {}, agents: { main: { allowlist: [{ id: "e-1", pattern: "/usr/bin/ls" }] } } });
+// @ts-expect-error: none is an empty object
+accept<T.ExecApprovalsShownFile>({ version: 1 });
+
+accept<T.ExecApprovalsShownSocket>({ path: "/home/user/.openclaw/exec-approvals.sock" });
+// @ts-expect-error: the token
+accept<T.ExecApprovalsShownSocket>({ path: "/x", token: "t" });
+
+accept<T.ExecApprovalsNodeResult>({ path: "/home/node/.openclaw/exec-approvals.json", exists: true, hash: "abc", file: { version: 1 } });
+accept<T.ExecApprovalsNodeResult>(null);
+
+accept<T.ExecApprovalRequestParams>({ command: "ls -la" });
+accept<T.ExecApprovalRequestParams>({ id: "ap-1", command: "ls -la", cwd: "/srv", host: "gateway", security: null, agentId: "main", timeoutMs: 20000 });
+// @ts-expect-error: no command, unknown member
+accept<T.ExecApprovalRequestParams>({ "bad-param": 1 });
+// @ts-expect-error: no id is absence, no time to decide
+accept<T.ExecApprovalRequestParams>({ id: null, command: "ls", cwd: 5, timeoutMs: 0 });
+
+accept<T.ExecApprovalRequestResult>({ id: "ap-1", decision: "allow-once", createdAtMs: 1769900000000, expiresAtMs: 1769900120000 });
+accept<T.ExecApprovalRequestResult>({ id: "ap-2", decision: null, createdAtMs: 1769900000000, expiresAtMs: 1769900120000 });
+// @ts-expect-error: no decision is null, not absent
+accept<T.ExecApprovalRequestResult>({ id: "ap-1", createdAtMs: 1, expiresAtMs: 2 });
+// @ts-expect-error: unknown decision
+accept<T.ExecApprovalRequestResult>({ id: "ap-1", decision: "maybe", createdAtMs: 1, expiresAtMs: 2 });
+
+accept<T.ExecApprovalDecision>("deny");
+// @ts-expect-error: unknown word
+accept<T.ExecApprovalDecision>("maybe");
+
+accept<T.ExecApprovalRequestedEvent>({ id: "ap-1", request: { command: "ls -la", cwd: "/srv", host: "gateway", security: null, ask: null, agentId: "main", resolvedPath: null, sessionKey: null }, createdAtMs: 1769900000000, expiresAtMs: 1769900120000 });
+// @ts-expect-error: the command alone
+accept<T.ExecApprovalRequestedEvent>({ id: "ap-1", request: "ls", createdAtMs: 1, expiresAtMs: 2 });
+
+accept<T.ExecApprovalRequest>({ command: "echo deny", cwd: "/srv", host: "gateway", security: "allowlist", ask: "always", agentId: "main", resolvedPath: "/bin/echo", sessionKey: "agent:main:main" });
+// @ts-expect-error: not known is null, not absent
+accept<T.ExecApprovalRequest>({ command: "ls", cwd: null, host: null, security: null, ask: null, agentId: null, resolvedPath: null });
+
+accept<T.ExecApprovalResolveParams>({ id: "ap-1", decision: "allow-once" });
+// @ts-expect-error: no decision
+accept<T.ExecApprovalResolveParams>({ id: "x" });
+
+accept<T.ExecApprovalResolvedEvent>({ id: "ap-1", decision: "allow-once", resolvedBy: "Approver", ts: 1769900000000 });
+// @ts-expect-error: over time is no decision
+accept<T.ExecApprovalResolvedEvent>({ id: "ap-1", decision: null, ts: 1 });
+
+accept<T.WizardStartParams>({});
+accept<T.WizardStartParams>({ mode: "local", workspace: "/home/user/ws" });
+// @ts-expect-error: unknown mode, unknown member
+accept<T.WizardStartParams>({ mode: "cloud", step: 1 });
+
+accept<T.WizardMode>("local");
+// @ts-expect-error: unknown word
+accept<T.WizardMode>("cloud");
+
+accept<T.WizardNextParams>({ sessionId: "w-1" });
+accept<T.WizardNextParams>({ sessionId: "w-1", answer: { stepId: "s-1", value: true } });
+// @ts-expect-error: an answer to nothing
+accept<T.WizardNextParams>({ sessionId: "", answer: { value: true, text: "yes" } });
+// @ts-expect-error: no wizard, null is not absence
+accept<T.WizardNextParams>({ answer: null });
+
+accept<T.WizardAnswer>({ stepId: "s-1" });
+accept<T.WizardAnswer>({ stepId: "s-2", value: ["telegram"] });
+// @ts-expect-error: no step
+accept<T.WizardAnswer>({ value: "x" });
+
+accept<T.WizardCancelParams>({ sessionId: "w-1" });
+// @ts-expect-error: no wizard
+accept<T.WizardCancelParams>({});
+
+accept<T.WizardStatusParams>({ sessionId: "w-1" });
+
+accept<T.WizardStep>({ id: "s-1", type: "note", title: "Security", message: "Read this.", executor: "client" });
+accept<T.WizardStep>({ id: "s-2", type: "select", message: "How?", options: [{ value: "quickstart", label: "QuickStart", hint: "Details later." }, { value: "advanced", label: "Manual" }], initialValue: "quickstart", executor: "client" });
+// @ts-expect-error: unknown kind, unknown member
+accept<T.WizardStep>({ id: "s-1", type: "date", max: 1 });
+// @ts-expect-error: an option is more than its name
+accept<T.WizardStep>({ id: "s-1", type: "select", options: ["a"] });
+
+accept<T.WizardStepType>("confirm");
+// @ts-expect-error: unknown word
+accept<T.WizardStepType>("date");
+
+accept<T.WizardStepOption>({ value: "advanced", label: "Manual", hint: "All details." });
+// @ts-expect-error: no value, no name
+accept<T.WizardStepOption>({ label: "" });
+
+accept<T.WizardExecutor>("client");
+// @ts-expect-error: unknown word
+accept<T.WizardExecutor>("node");
+
+accept<T.WizardRunStatus>("running");
+// @ts-expect-error: unknown word
+accept<T.WizardRunStatus>("ok");
+
+accept<T.WizardStartResult>({ sessionId: "w-1", done: false, step: { id: "s-1", type: "note", title: "Welcome", message: "", executor: "client" }, status: "running" });
+// @ts-expect-error: no name
+accept<T.WizardStartResult>({ done: false, step: { type: "note" } });
+
+accept<T.WizardNextResult>({ done: true, status: "done" });
+accept<T.WizardNextResult>({ done: false, step: { id: "s-2", type: "confirm", message: "Continue?", initialValue: false, executor: "client" }, status: "running" });
+// @ts-expect-error: no step is absent, not null
+accept<T.WizardNextResult>({ done: true, step: null, status: "finished" });
+
+accept<T.WizardStatusResult>({ status: "running" });
+accept<T.WizardStatusResult>({ status: "cancelled", error: "cancelled" });
+// @ts-expect-error: nothing said
+accept<T.WizardStatusResult>({ error: "no" });
+
+accept<T.TalkModeParams>({ enabled: true, phase: "listening" });
+accept<T.TalkModeParams>({ enabled: false });
+// @ts-expect-error: a word for yes
+accept<T.TalkModeParams>({ enabled: "on" });
+// @ts-expect-error: null is not absence
+accept<T.TalkModeParams>({ enabled: true, phase: null, extra: 1 });
+
+accept<T.TalkModeState>({ enabled: true, phase: "listening", ts: 1769900000000 });
+accept<T.TalkModeState>({ enabled: false, phase: null, ts: 1769900000000 });
+// @ts-expect-error: not said is null, not absent
+accept<T.TalkModeState>({ enabled: false, ts: 1 });
+
+accept<T.VoiceWakeSetParams>({ triggers: [" hey ", "", 5] });
+accept<T.VoiceWakeSetParams>({ triggers: [] });
+accept<T.VoiceWakeSetParams>({});
+
+accept<T.VoiceWakeTriggers>({ triggers: ["openclaw", "claude", "computer"] });
+
+accept<T.ModelsListParams>({});
+// @ts-expect-error: no filters
+accept<T.ModelsListParams>({ provider: "openai" });
+// @ts-expect-error: a list
+accept<T.ModelsListParams>([]);
+
+accept<T.ModelsListResult>({ models: [] });
+accept<T.ModelsListResult>({ models: [{ id: "echo-1", name: "Echo", provider: "mock", contextWindow: 200000, reasoning: false, input: ["text"] }] });
+// @ts-expect-error: not wrapped
+accept<T.ModelsListResult>([]);
+
+accept<T.ModelChoice>({ id: "claude-opus-4-5", name: "Claude Opus 4.5", provider: "anthropic", contextWindow: 200000, reasoning: true, input: ["text", "image"] });
+accept<T.ModelChoice>({ id: "m", name: "m", provider: "mock" });
+// @ts-expect-error: no provider, no window
+accept<T.ModelChoice>({ id: "m", name: "m", contextWindow: 0 });
+
+accept<T.ModelInput>("image");
+// @ts-expect-error: unknown
+accept<T.ModelInput>("video");
+
+accept<T.AgentsListParams>({});
+// @ts-expect-error: no filters
+accept<T.AgentsListParams>({ a: 1 });
+// @ts-expect-error: a text
+accept<T.AgentsListParams>("x");
+
+accept<T.AgentsListResult>({ defaultId: "main", mainKey: "main", scope: "per-sender", agents: [{ id: "main" }, { id: "ops", name: "Ops" }] });
+// @ts-expect-error: no default
+accept<T.AgentsListResult>({ mainKey: "main", scope: "all", agents: [] });
+
+accept<T.AgentSummary>({ id: "main", name: "Main", identity: { name: "Maia", theme: "helper", emoji: "🦞", avatar: "avatar.png" } });
+// @ts-expect-error: without a name to call it by
+accept<T.AgentSummary>({ name: "Main" });
+
+accept<T.AgentSummaryIdentity>({ name: "Maia", emoji: "🦞" });
+accept<T.AgentSummaryIdentity>({});
+// @ts-expect-error: unset is absent
+accept<T.AgentSummaryIdentity>({ name: "", emoji: null });
+
+accept<T.SkillsStatusParams>({});
+// @ts-expect-error: no choice of an agent
+accept<T.SkillsStatusParams>({ agentId: "main" });
+
+accept<T.SkillsStatusResult>({ workspaceDir: "/w", managedSkillsDir: "/s", skills: [] });
+// @ts-expect-error: where are they?
+accept<T.SkillsStatusResult>({ skills: [] });
+
+accept<T.SkillStatus>({ name: "memo", description: "Notes.", source: "openclaw-bundled", filePath: "/s/memo/SKILL.md", baseDir: "/s/memo", skillKey: "memo", emoji: "📝", always: false, disabled: false, blockedByAllowlist: false, eligible: false, requirements: { bins: ["memo"], anyBins: [], env: [], config: [], os: ["darwin"] }, missing: { bins: ["memo"], anyBins: [], env: [], config: [], os: [] }, configChecks: [], install: [{ id: "brew", kind: "brew", label: "Install memo (brew)", bins: ["memo"] }] });
+// @ts-expect-error: needs as a list
+accept<T.SkillStatus>({ name: "x", description: "", source: "", filePath: "", baseDir: "", skillKey: "x", always: false, disabled: false, blockedByAllowlist: false, eligible: true, requirements: [], configChecks: [], install: [] });
+
+accept<T.SkillRequirements>({ bins: ["op"], anyBins: [], env: [], config: ["channels.slack"], os: ["darwin", "linux"] });
+// @ts-expect-error: none is an empty list
+accept<T.SkillRequirements>({ bins: [], anyBins: [], env: [], config: null });
+
+accept<T.SkillConfigCheck>({ path: "channels.slack", satisfied: false });
+accept<T.SkillConfigCheck>({ path: "plugins.entries.voice-call.enabled", value: true, satisfied: true });
+// @ts-expect-error: will it do?
+accept<T.SkillConfigCheck>({ path: "a" });
+
+accept<T.SkillInstallOption>({ id: "brew", kind: "brew", label: "Install memo (brew)", bins: ["memo"] });
+// @ts-expect-error: unknown installer
+accept<T.SkillInstallOption>({ id: "a", kind: "apt", label: "", bins: [] });
+
+accept<T.SkillInstallKind>("uv");
+// @ts-expect-error: unknown installer
+accept<T.SkillInstallKind>("apt");
+
+accept<T.SkillsBinsParams>({});
+// @ts-expect-error: no filters
+accept<T.SkillsBinsParams>({ x: 1 });
+
+accept<T.SkillsBinsResult>({ bins: ["curl", "ffmpeg"] });
+accept<T.SkillsBinsResult>({ bins: [] });
+
+accept<T.SkillsInstallParams>({ name: "memo", installId: "brew", timeoutMs: 1000 });
+// @ts-expect-error: which way? and too hasty
+accept<T.SkillsInstallParams>({ name: "memo", timeoutMs: 999 });
+
+accept<T.SkillsInstallResult>({ ok: true, message: "Installed", stdout: "done", stderr: "", code: 0 });
+accept<T.SkillsInstallResult>({ ok: false, message: "Skill not found: nosuch", stdout: "", stderr: "", code: null });
+// @ts-expect-error: no code is null, not absent
+accept<T.SkillsInstallResult>({ ok: false, message: "", stdout: "", stderr: "" });
+
+accept<T.SkillsUpdateParams>({ skillKey: "weather", enabled: true, apiKey: "k", env: { A: "1", B: "" } });
+// @ts-expect-error: values are texts
+accept<T.SkillsUpdateParams>({ skillKey: "a", env: { b: 1 } });
+// @ts-expect-error: no skill, null is not absence
+accept<T.SkillsUpdateParams>({ apiKey: null });
+
+accept<T.SkillsUpdateResult>({ ok: true, skillKey: "weather", config: { enabled: true, apiKey: "k", env: { A: "1" } } });
+// @ts-expect-error: no settings
+accept<T.SkillsUpdateResult>({ ok: true, skillKey: "weather" });
+
+accept<T.SkillConfig>({});
+accept<T.SkillConfig>({ enabled: false, env: { A: "1" }, config: { units: "metric" } });
+// @ts-expect-error: a known member of a wrong type
+accept<T.SkillConfig>({ enabled: "yes" });
+
+accept<T.UpdateRunParams>({});
+accept<T.UpdateRunParams>({ sessionKey: "agent:main:main", note: "update", restartDelayMs: 0, timeoutMs: 1 });
+// @ts-expect-error: no time at all, unknown member
+accept<T.UpdateRunParams>({ timeoutMs: 0, channel: "beta" });
+
+accept<T.UpdateRunResult>({ ok: true, result: { status: "skipped", mode: "git", root: "/opt/openclaw", reason: "dirty", before: { sha: "a1", version: "2026.1.30" }, steps: [], durationMs: 120 }, restart: { ok: true, pid: 8529, signal: "SIGUSR1", delayMs: 2000, reason: "update.run", mode: "emit" }, sentinel: { path: "/home/user/.openclaw/restart-sentinel.json", payload: { kind: "update", status: "skipped", ts: 1769900000000, message: null, doctorHint: "Run: openclaw doctor --non-interactive", stats: { mode: "git", root: "/opt/openclaw", before: { sha: "a1", version: "2026.1.30" }, after: null, steps: [], reason: "dirty", durationMs: 120 } } } });
+// @ts-expect-error: no outcome
+accept<T.UpdateRunResult>({ ok: true, restart: { ok: true, pid: 1, signal: "SIGUSR1", delayMs: 0, mode: "emit" } });
+
+accept<T.UpdateOutcome>({ status: "ok", mode: "npm", root: "/opt/openclaw", before: { version: "2026.1.29" }, after: { version: "2026.1.30" }, steps: [{ name: "global update", command: "npm i -g openclaw", cwd: "/opt/openclaw", durationMs: 9000, exitCode: 0, stdoutTail: "added", stderrTail: null }], durationMs: 9100 });
+accept<T.UpdateOutcome>({ status: "error", mode: "unknown", reason: "Error: no", steps: [], durationMs: 0 });
+// @ts-expect-error: unknown outcome, no steps
+accept<T.UpdateOutcome>({ status: "done", mode: "git", durationMs: 1 });
+
+accept<T.UpdateStatus>("ok");
+// @ts-expect-error: unknown word
+accept<T.UpdateStatus>("done");
+
+accept<T.UpdateMode>("git");
+// @ts-expect-error: unknown word
+accept<T.UpdateMode>("brew");
+
+accept<T.UpdateVersion>({ sha: "a1", version: "2026.1.30" });
+accept<T.UpdateVersion>({ version: null });
+// @ts-expect-error: a version is a text
+accept<T.UpdateVersion>({ version: 2026 });
+
+accept<T.UpdateStep>({ name: "git fetch", command: "git fetch", cwd: "/opt/openclaw", durationMs: 800, exitCode: null });
+// @ts-expect-error: unknown is null, not absent
+accept<T.UpdateStep>({ name: "git fetch", command: "git fetch", cwd: "/opt/openclaw", durationMs: 800 });
+
+accept<T.SessionsListParams>({});
+accept<T.SessionsListParams>({ limit: 50, includeGlobal: true, includeDerivedTitles: true, label: "Work", search: "" });
+// @ts-expect-error: no room for any
+accept<T.SessionsListParams>({ limit: 0, label: "", includeGlobal: "yes" });
+// @ts-expect-error: unknown filter, and null is not absence
+accept<T.SessionsListParams>({ agentId: null, sort: "key" });
+
+accept<T.SessionsListResult>({ ts: 1769900000000, path: "(multiple)", count: 1, defaults: { modelProvider: "mock", model: "echo-1", contextTokens: 128000 }, sessions: [{ key: "agent:main:main", kind: "direct", updatedAt: 1769899999000, sessionId: "s-1", totalTokens: 0 }] });
+// @ts-expect-error: a row without a kind
+accept<T.SessionsListResult>({ ts: 1, path: "", count: 1, defaults: { modelProvider: null, model: null, contextTokens: null }, sessions: [{ key: "main", updatedAt: null, totalTokens: 0 }] });
+
+accept<T.SessionsPreviewParams>({ keys: ["main", "nope"], limit: 4, maxChars: 20 });
+accept<T.SessionsPreviewParams>({ keys: [" "] });
+
+accept<T.SessionsPreviewResult>({ ts: 1769900000000, previews: [{ key: "main", status: "missing", items: [] }] });
+// @ts-expect-error: a preview without a state
+accept<T.SessionsPreviewResult>({ ts: 1, previews: [{ key: "main", items: [] }] });
+
+accept<T.SessionsPreviewEntry>({ key: "main", status: "ok", items: [{ role: "user", text: "hello" }, { role: "tool", text: "call read, exec +1" }] });
+// @ts-expect-error: none is an empty list
+accept<T.SessionsPreviewEntry>({ key: "main", status: "empty" });
+
+accept<T.SessionPreviewStatus>("missing");
+// @ts-expect-error: unknown word
+accept<T.SessionPreviewStatus>("none");
+
+accept<T.SessionPreviewItem>({ role: "assistant", text: "Rain both days..." });
+// @ts-expect-error: a role that transcripts have, but previews do not
+accept<T.SessionPreviewItem>({ role: "toolResult", text: "" });
+
+accept<T.SessionPreviewRole>("tool");
+// @ts-expect-error: unknown word
+accept<T.SessionPreviewRole>("toolResult");
+
+accept<T.SessionsResolveParams>({ key: "main" });
+accept<T.SessionsResolveParams>({ label: "Work", agentId: "main", includeGlobal: true });
+accept<T.SessionsResolveParams>({});
+// @ts-expect-error: unknown filter
+accept<T.SessionsResolveParams>({ key: "main", search: "x" });
+
+accept<T.SessionsResolveResult>({ ok: true, key: "agent:main:main" });
+// @ts-expect-error: nothing found is an error, not null
+accept<T.SessionsResolveResult>({ ok: true, key: null });
+
+accept<T.SessionsDefaults>({ modelProvider: "mock", model: "echo-1", contextTokens: 128000 });
+// @ts-expect-error: unknown is null, not absent
+accept<T.SessionsDefaults>({ modelProvider: "mock" });
+
+accept<T.SessionRow>({ key: "agent:main:telegram:group:-1001", kind: "group", displayName: "telegram:g-team-chat", channel: "telegram", subject: "Team chat", chatType: "group", origin: { label: "Team chat", provider: "telegram", surface: "telegram", chatType: "group", threadId: 7 }, updatedAt: 1769899999000, sessionId: "s-2", sendPolicy: "allow", totalTokens: 0, deliveryContext: { channel: "telegram", to: "-1001" }, lastChannel: "telegram", lastTo: "-1001" });
+// @ts-expect-error: null stands for absence only in updatedAt
+accept<T.SessionRow>({ key: "main", kind: "direct", updatedAt: null, totalTokens: 0, label: null });
+// @ts-expect-error: unknown kind, unknown member
+accept<T.SessionRow>({ key: "main", kind: "dm", updatedAt: 1, totalTokens: 0, colour: "red" });
+
+accept<T.SessionKind>("direct");
+// @ts-expect-error: unknown word
+accept<T.SessionKind>("dm");
+
+accept<T.ChatType>("group");
+// @ts-expect-error: unknown word
+accept<T.ChatType>("room");
+
+accept<T.SendPolicy>("deny");
+// @ts-expect-error: unknown word
+accept<T.SendPolicy>("ask");
+
+accept<T.SessionOrigin>({ label: "Client A", provider: "webchat", surface: "webchat", chatType: "direct" });
+// @ts-expect-error: unknown type of chat
+accept<T.SessionOrigin>({ chatType: "room" });
+
+accept<T.DeliveryContext>({ channel: "telegram", to: "-1001", threadId: "7" });
+// @ts-expect-error: addresses are texts
+accept<T.DeliveryContext>({ to: -1001 });
+
+accept<T.ThreadId>("7");
+accept<T.ThreadId>(7);
+
+accept<T.SessionsPatchParams>({ key: "main" });
+accept<T.SessionsPatchParams>({ key: "main", label: " Work ", thinkingLevel: "HIGH", responseUsage: "on", execHost: "Gateway", model: "mock/echo-1", sendPolicy: "deny", groupActivation: null });
+// @ts-expect-error: an empty label, an unknown word, a model that is none
+accept<T.SessionsPatchParams>({ key: "a", label: "", responseUsage: "zz", model: 5 });
+// @ts-expect-error: no conversation, unknown setting
+accept<T.SessionsPatchParams>({ colour: "red" });
+
+accept<T.ResponseUsageChoice>("tokens");
+// @ts-expect-error: exact words only, unlike the levels
+accept<T.ResponseUsageChoice>("ON");
+
+accept<T.GroupActivation>("mention");
+// @ts-expect-error: unknown word
+accept<T.GroupActivation>("never");
+
+accept<T.SessionsPatchResult>({ ok: true, path: "/s", key: "agent:main:newone", entry: { sessionId: "s-1", updatedAt: 1769900000000, label: "fresh" } });
+// @ts-expect-error: without the conversation
+accept<T.SessionsPatchResult>({ ok: true, path: "/s", key: "agent:main:main" });
+
+accept<T.SessionEntry>({ sessionId: "s-1", updatedAt: 1769900000000 });
+accept<T.SessionEntry>({ sessionId: "s-2", updatedAt: 1769900000000, systemSent: true, abortedLastRun: false, chatType: "direct", verboseLevel: "on", totalTokens: 1540, modelProvider: "mock", model: "echo-1", origin: { label: "Client A", provider: "webchat" }, deliveryContext: { channel: "webchat" }, lastChannel: "webchat", queueMode: "collect" });
+// @ts-expect-error: no time, and unset is absent
+accept<T.SessionEntry>({ sessionId: "s-1", label: null });
+
+accept<T.SessionsResetParams>({ key: "main" });
+
+accept<T.SessionsResetResult>({ ok: true, key: "agent:main:main", entry: { sessionId: "s-2", updatedAt: 1769900000000, systemSent: false, abortedLastRun: false, inputTokens: 0, outputTokens: 0, totalTokens: 0 } });
+// @ts-expect-error: an entry without a transcript
+accept<T.SessionsResetResult>({ ok: true, key: "agent:main:main", entry: { updatedAt: 1 } });
+
+accept<T.SessionsDeleteParams>({ key: "agent:main:old" });
+accept<T.SessionsDeleteParams>({ key: "agent:main:old", deleteTranscript: false });
+// @ts-expect-error: a word for a boolean
+accept<T.SessionsDeleteParams>({ key: "a", deleteTranscript: "yes" });
+
+accept<T.SessionsDeleteResult>({ ok: true, key: "agent:main:old", deleted: true, archived: ["/s/s-1.jsonl.deleted.2026-01-31T10-00-00.000Z"] });
+accept<T.SessionsDeleteResult>({ ok: true, key: "agent:main:none", deleted: false, archived: [] });
+// @ts-expect-error: none is an empty list
+accept<T.SessionsDeleteResult>({ ok: true, key: "agent:main:old", deleted: true });
+
+accept<T.SessionsCompactParams>({ key: "main" });
+accept<T.SessionsCompactParams>({ key: "main", maxLines: 3 });
+
+accept<T.SessionsCompactResult>({ ok: true, key: "agent:main:main", compacted: true, archived: "/s/s-1.jsonl.bak.2026-01-31T10-00-00.000Z", kept: 3 });
+accept<T.SessionsCompactResult>({ ok: true, key: "agent:main:main", compacted: false, kept: 5 });
+accept<T.SessionsCompactResult>({ ok: true, key: "agent:main:none", compacted: false, reason: "no sessionId" });
+// @ts-expect-error: unknown reason
+accept<T.SessionsCompactResult>({ ok: true, key: "a", compacted: false, reason: "too short" });
+
+accept<T.SessionsCompactReason>("no transcript");
+// @ts-expect-error: unknown reason
+accept<T.SessionsCompactReason>("empty");
+
+accept<T.SetHeartbeatsParams>({ enabled: false });
+accept<T.SetHeartbeatsParams>({ enabled: true, why: "ignored" });
+
+accept<T.SetHeartbeatsResult>({ ok: true, enabled: false });
+// @ts-expect-error: the state is not told
+accept<T.SetHeartbeatsResult>({ ok: true });
+
+accept<T.WakeParams>({ mode: "now", text: "The build is done." });
+accept<T.WakeParams>({ mode: "next-heartbeat", text: " " });
+// @ts-expect-error: unknown urgency, nothing to note
+accept<T.WakeParams>({ mode: "later", text: "" });
+// @ts-expect-error: nothing at all
+accept<T.WakeParams>({});
+
+accept<T.WakeMode>("now");
+// @ts-expect-error: unknown word
+accept<T.WakeMode>("later");
+
+accept<T.WakeResult>({ ok: true });
+accept<T.WakeResult>({ ok: false });
+// @ts-expect-error: nothing said
+accept<T.WakeResult>({});
+
 accept<T.SystemEventParams>({ text: "plain words" });
 accept<T.SystemEventParams>({ text: "Node: mybox (10.0.0.9) · app 1.2 · mode local · reason launch", deviceId: "dev1", lastInputSeconds: "ignored" });
 
@@ -259,6 +958,376 @@ accept<T.HeartbeatStatus>("late");
 accept<T.HeartbeatIndicator>("ok");
 // @ts-expect-error: unknown
 accept<T.HeartbeatIndicator>("red");
+
+accept<T.NodePairRequestParams>({ nodeId: "n-1" });
+accept<T.NodePairRequestParams>({ nodeId: "n-1", displayName: "Phone", platform: "ios", caps: ["canvas"], commands: ["canvas.present"], silent: true });
+// @ts-expect-error: no node, an empty command, permissions
+accept<T.NodePairRequestParams>({ commands: [""], permissions: {} });
+
+accept<T.NodePairRequestResult>({ status: "pending", request: { requestId: "r-1", nodeId: "n-1", isRepair: false, ts: 1769900000000 }, created: true });
+// @ts-expect-error: never approved by itself
+accept<T.NodePairRequestResult>({ status: "approved", request: { requestId: "r-1", nodeId: "n-1", isRepair: false, ts: 1 }, created: true });
+
+accept<T.NodePairPending>({ requestId: "b1bb2553-f536-4235-9e76-b3b9d419468a", nodeId: "n-1", displayName: "Phone", platform: "ios", caps: ["canvas"], commands: ["canvas.present"], isRepair: false, ts: 1769900000000 });
+// @ts-expect-error: whether it is a repair is always said
+accept<T.NodePairPending>({ requestId: "r-1", nodeId: "n-1", ts: 1 });
+// @ts-expect-error: a permission is yes or no
+accept<T.NodePairPending>({ requestId: "r-1", nodeId: "n-1", permissions: { camera: "ask" }, isRepair: false, ts: 1 });
+
+accept<T.NodePairListParams>({});
+// @ts-expect-error: nothing to choose
+accept<T.NodePairListParams>({ "bad-param": 1 });
+
+accept<T.NodePairListResult>({ pending: [], paired: [{ nodeId: "n-1", displayName: "Phone", createdAtMs: 1769900000000, approvedAtMs: 1769900000000 }] });
+// @ts-expect-error: a token
+accept<T.NodePairListResult>({ pending: [], paired: [{ nodeId: "n-1", token: "t", createdAtMs: 1, approvedAtMs: 1 }] });
+
+accept<T.NodePairListed>({ nodeId: "n-1", displayName: "Phone", platform: "ios", caps: ["canvas"], commands: ["canvas.present"], createdAtMs: 1769900000000, approvedAtMs: 1769900000000 });
+// @ts-expect-error: a token
+accept<T.NodePairListed>({ nodeId: "n-1", token: "t", createdAtMs: 1, approvedAtMs: 1 });
+
+accept<T.NodePairPaired>({ nodeId: "n-1", token: "0123456789abcdef0123456789abcdef", displayName: "Phone", platform: "ios", createdAtMs: 1769900000000, approvedAtMs: 1769900000000 });
+// @ts-expect-error: no token
+accept<T.NodePairPaired>({ nodeId: "n-1", createdAtMs: 1, approvedAtMs: 1 });
+
+accept<T.NodePairApproveParams>({ requestId: "b1bb2553-f536-4235-9e76-b3b9d419468a" });
+// @ts-expect-error: the node is not the request
+accept<T.NodePairApproveParams>({ nodeId: "n-1" });
+
+accept<T.NodePairApproveResult>({ requestId: "r-1", node: { nodeId: "n-1", token: "0123456789abcdef0123456789abcdef", createdAtMs: 1769900000000, approvedAtMs: 1769900000000 } });
+// @ts-expect-error: no token
+accept<T.NodePairApproveResult>({ requestId: "r-1", node: { nodeId: "n-1", createdAtMs: 1, approvedAtMs: 1 } });
+
+accept<T.NodePairRejectParams>({ requestId: "b1bb2553-f536-4235-9e76-b3b9d419468a" });
+// @ts-expect-error: nothing named
+accept<T.NodePairRejectParams>({});
+
+accept<T.NodePairRejectResult>({ requestId: "r-1", nodeId: "n-1" });
+// @ts-expect-error: whose it was is not said
+accept<T.NodePairRejectResult>({ requestId: "r-1" });
+
+accept<T.NodePairVerifyParams>({ nodeId: "n-1", token: "0123456789abcdef0123456789abcdef" });
+
+accept<T.NodePairVerifyResult>({ ok: false });
+accept<T.NodePairVerifyResult>({ ok: true, node: { nodeId: "n-1", token: "0123456789abcdef0123456789abcdef", createdAtMs: 1769900000000, approvedAtMs: 1769900000000 } });
+// @ts-expect-error: null is not absence
+accept<T.NodePairVerifyResult>({ ok: false, node: null });
+
+accept<T.NodePairResolvedEvent>({ requestId: "r-1", nodeId: "n-1", decision: "rejected", ts: 1769900000000 });
+// @ts-expect-error: unknown decision
+accept<T.NodePairResolvedEvent>({ requestId: "r-1", nodeId: "n-1", decision: "no", ts: 1 });
+
+accept<T.NodeRenameParams>({ nodeId: "n-1", displayName: "My phone" });
+// @ts-expect-error: nothing said
+accept<T.NodeRenameParams>({ "bad-param": 1 });
+
+accept<T.NodeRenameResult>({ nodeId: "n-1", displayName: "My phone" });
+// @ts-expect-error: no name
+accept<T.NodeRenameResult>({ nodeId: "n-1" });
+
+accept<T.DevicePairListParams>({});
+// @ts-expect-error: nothing to choose
+accept<T.DevicePairListParams>({ "bad-param": 1 });
+// @ts-expect-error: a list
+accept<T.DevicePairListParams>([]);
+
+accept<T.DevicePairListResult>({ pending: [], paired: [] });
+accept<T.DevicePairListResult>({ pending: [{ requestId: "r-1", deviceId: "d-1", publicKey: "k-1", role: "operator", roles: ["operator"], scopes: ["operator.read"], silent: false, isRepair: false, ts: 1769900000000 }], paired: [{ deviceId: "d-2", publicKey: "k-2", role: "node", roles: ["node"], createdAtMs: 1769900000000, approvedAtMs: 1769900000000, tokens: [{ role: "node", scopes: [], createdAtMs: 1769900000000 }] }] });
+// @ts-expect-error: half of it
+accept<T.DevicePairListResult>({ pending: [] });
+// @ts-expect-error: a device that nobody approved
+accept<T.DevicePairListResult>({ pending: [], paired: [{ deviceId: "d-2", publicKey: "k-2", role: "node", roles: ["node"], createdAtMs: 1 }] });
+
+accept<T.DevicePairRequestedEvent>({ requestId: "250ace5d-7df8-4ff4-aac2-c50c8aca386f", deviceId: "56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c", publicKey: "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg", displayName: "Phone", platform: "iOS 18.1", clientId: "openclaw-ios", clientMode: "ui", role: "operator", roles: ["operator"], scopes: ["operator.read", "operator.write"], remoteIp: "192.0.2.7", silent: false, isRepair: false, ts: 1769900000000 });
+// @ts-expect-error: no key, an empty name, a secret
+accept<T.DevicePairRequestedEvent>({ requestId: "r-1", deviceId: "d-1", displayName: "", role: "operator", roles: ["operator"], silent: false, isRepair: false, ts: 1, token: "t" });
+
+accept<T.DevicePaired>({ deviceId: "d-1", publicKey: "k-1", displayName: "Phone", platform: "iOS 18.1", clientId: "openclaw-ios", clientMode: "node", role: "node", roles: ["operator", "node"], scopes: ["operator.read"], createdAtMs: 1769900000000, approvedAtMs: 1769900100000, tokens: [{ role: "node", scopes: [], createdAtMs: 1769900100000 }, { role: "operator", scopes: ["operator.read"], createdAtMs: 1769900000000, lastUsedAtMs: 1769900200000 }] });
+// @ts-expect-error: a list of tokens by role
+accept<T.DevicePaired>({ deviceId: "d-1", publicKey: "k-1", role: "node", roles: ["node"], createdAtMs: 1, approvedAtMs: 1, tokens: {} });
+
+accept<T.DeviceTokenInfo>({ role: "operator", scopes: ["operator.read"], createdAtMs: 1769900000000, rotatedAtMs: 1769900100000, revokedAtMs: 1769900200000 });
+// @ts-expect-error: the token itself
+accept<T.DeviceTokenInfo>({ role: "operator", scopes: [], createdAtMs: 1, token: "t" });
+
+accept<T.DevicePairApproveParams>({ requestId: "250ace5d-7df8-4ff4-aac2-c50c8aca386f" });
+// @ts-expect-error: nothing named
+accept<T.DevicePairApproveParams>({});
+
+accept<T.DevicePairApproveResult>({ requestId: "r-1", device: { deviceId: "d-1", publicKey: "k-1", role: "node", roles: ["node"], createdAtMs: 1769900000000, approvedAtMs: 1769900000000 } });
+// @ts-expect-error: no device
+accept<T.DevicePairApproveResult>({ requestId: "r-1", device: null });
+
+accept<T.DevicePairRejectParams>({ requestId: "250ace5d-7df8-4ff4-aac2-c50c8aca386f" });
+
+accept<T.DevicePairRejectResult>({ requestId: "r-1", deviceId: "d-1" });
+// @ts-expect-error: whose it was is not said
+accept<T.DevicePairRejectResult>({ requestId: "r-1" });
+
+accept<T.DevicePairResolvedEvent>({ requestId: "r-1", deviceId: "d-1", decision: "approved", ts: 1769900000000 });
+// @ts-expect-error: unknown decision
+accept<T.DevicePairResolvedEvent>({ requestId: "r-1", deviceId: "d-1", decision: "expired", ts: 1 });
+
+accept<T.PairDecision>("approved");
+// @ts-expect-error: unknown word
+accept<T.PairDecision>("expired");
+
+accept<T.DeviceTokenRotateParams>({ deviceId: "d-1", role: "node" });
+accept<T.DeviceTokenRotateParams>({ deviceId: "d-1", role: "operator", scopes: ["operator.read"] });
+// @ts-expect-error: an empty scope, no role
+accept<T.DeviceTokenRotateParams>({ deviceId: "d-1", scopes: [""] });
+// @ts-expect-error: null is not absence
+accept<T.DeviceTokenRotateParams>({ deviceId: "d-1", role: "node", scopes: null });
+
+accept<T.DeviceTokenRotateResult>({ deviceId: "d-1", role: "operator", token: "059be96934724cb5a6518a2e90f75265", scopes: ["operator.read"], rotatedAtMs: 1769900000000 });
+// @ts-expect-error: no token
+accept<T.DeviceTokenRotateResult>({ deviceId: "d-1", role: "operator", scopes: [], rotatedAtMs: 1 });
+
+accept<T.DeviceTokenRevokeParams>({ deviceId: "d-1", role: "operator" });
+// @ts-expect-error: no role
+accept<T.DeviceTokenRevokeParams>({ deviceId: "d-1" });
+
+accept<T.DeviceTokenRevokeResult>({ deviceId: "d-1", role: "operator", revokedAtMs: 1769900000000 });
+// @ts-expect-error: no time
+accept<T.DeviceTokenRevokeResult>({ deviceId: "d-1", role: "operator" });
+
+accept<T.NodeListParams>({});
+// @ts-expect-error: nothing to choose
+accept<T.NodeListParams>({ x: 1 });
+
+accept<T.NodeListResult>({ ts: 1769900000000, nodes: [] });
+accept<T.NodeListResult>({ ts: 1769900000000, nodes: [{ nodeId: "d-1", caps: [], commands: [], paired: true, connected: false }] });
+// @ts-expect-error: a bare list
+accept<T.NodeListResult>([]);
+// @ts-expect-error: whether it is connected is always said
+accept<T.NodeListResult>({ ts: 1, nodes: [{ nodeId: "d-1", caps: [], commands: [], paired: true }] });
+
+accept<T.NodeRow>({ nodeId: "d-1", displayName: "Workshop", platform: "linux", version: "1.0.0", deviceFamily: "Linux", modelIdentifier: "x64", caps: ["browser", "system"], commands: ["system.run", "system.which"], pathEnv: "/usr/bin", permissions: { camera: true }, connectedAtMs: 1769900000000, paired: true, connected: true });
+// @ts-expect-error: no commands is an empty list, a permission is yes or no
+accept<T.NodeRow>({ nodeId: "d-1", caps: [], permissions: { camera: "ask" }, paired: true, connected: false });
+
+accept<T.NodeDescribeParams>({ nodeId: "d-1" });
+
+accept<T.NodeDescribeResult>({ ts: 1769900000000, nodeId: "d-1", displayName: "Workshop", platform: "linux", caps: [], commands: [], paired: true, connected: false });
+// @ts-expect-error: no time
+accept<T.NodeDescribeResult>({ nodeId: "d-1", caps: [], commands: [], paired: true, connected: false });
+
+accept<T.NodeInvokeParams>({ nodeId: "d-1", command: "system.which", idempotencyKey: "inv-1" });
+accept<T.NodeInvokeParams>({ nodeId: "d-1", command: "system.which", params: { bins: ["ls"] }, timeoutMs: 15000, idempotencyKey: "inv-2" });
+// @ts-expect-error: no command, no key
+accept<T.NodeInvokeParams>({ nodeId: "n" });
+
+accept<T.NodeInvokeResult>({ ok: true, nodeId: "d-1", command: "system.which", payload: { bins: ["ls"] }, payloadJSON: "{\"bins\":[\"ls\"]}" });
+accept<T.NodeInvokeResult>({ ok: true, nodeId: "d-1", command: "system.notify", payloadJSON: null });
+// @ts-expect-error: no text is null, not absent
+accept<T.NodeInvokeResult>({ ok: true, nodeId: "d-1", command: "system.notify" });
+
+accept<T.NodeInvokeRequestEvent>({ id: "bbc78106-f021-464b-9ae8-12ee9a2fa749", nodeId: "d-1", command: "system.which", paramsJSON: "{\"bins\":[\"ls\"]}", timeoutMs: 15000, idempotencyKey: "inv-1" });
+accept<T.NodeInvokeRequestEvent>({ id: "i-2", nodeId: "d-1", command: "system.notify", paramsJSON: null });
+// @ts-expect-error: params are a text here
+accept<T.NodeInvokeRequestEvent>({ id: "i-1", nodeId: "d-1", command: "system.which", paramsJSON: { bins: [] } });
+
+accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "d-1", ok: true, payloadJSON: "{\"bins\":[\"ls\"]}" });
+accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "d-1", ok: true, payload: [1, 2], payloadJSON: null, error: null });
+accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "d-1", ok: true, payloadJSON: { obj: 1 } });
+accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "d-1", ok: false, error: { code: "INVALID_REQUEST", message: "no such program" } });
+// @ts-expect-error: whether it did it is not said
+accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "" });
+// @ts-expect-error: an error that is a text
+accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "d-1", ok: false, error: "no" });
+
+accept<T.NodeInvokeError>({ code: "UNAVAILABLE", message: "approval required" });
+accept<T.NodeInvokeError>({});
+// @ts-expect-error: codes are texts
+accept<T.NodeInvokeError>({ code: 7 });
+
+accept<T.NodeInvokeResultResult>({ ok: true });
+accept<T.NodeInvokeResultResult>({ ok: true, ignored: true });
+// @ts-expect-error: nothing said
+accept<T.NodeInvokeResultResult>({ ignored: true });
+
+accept<T.NodeNotConnectedDetails>({ code: "NOT_CONNECTED" });
+// @ts-expect-error: another code
+accept<T.NodeNotConnectedDetails>({ code: "TIMEOUT" });
+
+accept<T.NodeCommandRefusedDetails>({ reason: "command not allowlisted", command: "camera.snap" });
+// @ts-expect-error: unknown reason
+accept<T.NodeCommandRefusedDetails>({ reason: "no", command: "camera.snap" });
+
+accept<T.NodeCommandRefusal>("command not allowlisted");
+// @ts-expect-error: unknown word
+accept<T.NodeCommandRefusal>("denied");
+
+accept<T.NodeErrorDetails>({ nodeError: { code: "TIMEOUT", message: "node invoke timed out" } });
+accept<T.NodeErrorDetails>({ nodeError: null });
+// @ts-expect-error: no error is null, not absent
+accept<T.NodeErrorDetails>({});
+
+accept<T.NodeEventParams>({ event: "chat.subscribe", payloadJSON: "{\"sessionKey\":\"main\"}" });
+accept<T.NodeEventParams>({ event: "exec.started", payload: { runId: "r-1" }, payloadJSON: null });
+// @ts-expect-error: no name, a value for a text
+accept<T.NodeEventParams>({ event: "", payloadJSON: {} });
+
+accept<T.NodeVoiceTranscript>({ text: "spoken words", sessionKey: "main" });
+accept<T.NodeVoiceTranscript>({ text: 5 });
+
+accept<T.NodeAgentRequest>({ message: "from the node", sessionKey: "agent:main:node-req" });
+accept<T.NodeAgentRequest>({ message: "hi", deliver: true, channel: "telegram", to: "-1001", timeoutSeconds: 60 });
+
+accept<T.NodeChatSubscription>({ sessionKey: "main" });
+accept<T.NodeChatSubscription>("no object");
+
+accept<T.NodeExecStarted>({ sessionKey: "main", runId: "r-1", host: "node", command: "ls -la" });
+
+accept<T.NodeExecFinished>({ sessionKey: "main", runId: "r-1", exitCode: 0, output: "done" });
+accept<T.NodeExecFinished>({ runId: "r-2", timedOut: true });
+
+accept<T.NodeExecDenied>({ sessionKey: "node", runId: "r-1", host: "node", command: "ls -la", reason: "approval-required" });
+
+accept<T.CronJob>({ id: "j-1", name: "Nightly", description: "d", enabled: true, createdAtMs: 1769900000000, updatedAtMs: 1769900000000, schedule: { kind: "cron", expr: "0 3 * * *", tz: "UTC" }, sessionTarget: "main", wakeMode: "next-heartbeat", payload: { kind: "systemEvent", text: "time to tidy up" }, state: { nextRunAtMs: 1769986400000 } });
+// @ts-expect-error: whether it runs is always told
+accept<T.CronJob>({ id: "j-1", name: "n", agentId: null, createdAtMs: 1, updatedAtMs: 1, schedule: { kind: "at", atMs: 1 }, sessionTarget: "main", wakeMode: "now", payload: { kind: "systemEvent", text: "t" }, state: {} });
+
+accept<T.CronSchedule>({ kind: "at", atMs: 1893456000000 });
+accept<T.CronSchedule>({ kind: "every", everyMs: 3600000, anchorMs: 0 });
+accept<T.CronSchedule>({ kind: "cron", expr: "0 9 * * 1-5", tz: "Europe/Oslo" });
+// @ts-expect-error: members of another kind
+accept<T.CronSchedule>({ kind: "at", everyMs: 1 });
+// @ts-expect-error: no kind
+accept<T.CronSchedule>({ atMs: 1 });
+
+accept<T.CronSessionTarget>("main");
+// @ts-expect-error: unknown word
+accept<T.CronSessionTarget>("group");
+
+accept<T.CronPayload>({ kind: "systemEvent", text: "time to tidy up" });
+accept<T.CronPayload>({ kind: "agentTurn", message: "look around", deliver: true, channel: "last", to: "" });
+// @ts-expect-error: a text for a run
+accept<T.CronPayload>({ kind: "agentTurn", text: "x" });
+
+accept<T.CronIsolation>({});
+accept<T.CronIsolation>({ postToMainPrefix: "Tour", postToMainMode: "full", postToMainMaxChars: 500 });
+// @ts-expect-error: unknown word
+accept<T.CronIsolation>({ postToMainMode: "all" });
+
+accept<T.CronPostMode>("summary");
+// @ts-expect-error: unknown word
+accept<T.CronPostMode>("all");
+
+accept<T.CronJobState>({});
+accept<T.CronJobState>({ nextRunAtMs: 1769986400000, lastRunAtMs: 1769900000000, lastStatus: "ok", lastDurationMs: 1 });
+// @ts-expect-error: unknown end, a moment as text
+accept<T.CronJobState>({ nextRunAtMs: "soon", lastStatus: "done" });
+
+accept<T.CronRunStatus>("ok");
+// @ts-expect-error: unknown word
+accept<T.CronRunStatus>("done");
+
+accept<T.CronJobPatch>({});
+accept<T.CronJobPatch>({ name: "Renamed", agentId: null, schedule: { kind: "at", atMs: 1893456000000 }, payload: { kind: "systemEvent" } });
+// @ts-expect-error: an empty agent, an unknown member
+accept<T.CronJobPatch>({ agentId: "", every: 5 });
+
+accept<T.CronPayloadPatch>({ kind: "systemEvent" });
+accept<T.CronPayloadPatch>({ kind: "agentTurn", deliver: false });
+// @ts-expect-error: of what kind?
+accept<T.CronPayloadPatch>({ deliver: false });
+
+accept<T.CronListParams>({});
+accept<T.CronListParams>({ includeDisabled: true });
+// @ts-expect-error: a word for a boolean
+accept<T.CronListParams>({ includeDisabled: "yes" });
+
+accept<T.CronListResult>({ jobs: [] });
+// @ts-expect-error: not wrapped
+accept<T.CronListResult>([]);
+
+accept<T.CronStatusParams>({});
+// @ts-expect-error: no choice of a job
+accept<T.CronStatusParams>({ id: "a" });
+
+accept<T.CronStatusResult>({ enabled: true, storePath: "/s", jobs: 0, nextWakeAtMs: null });
+// @ts-expect-error: none is null, not absent
+accept<T.CronStatusResult>({ enabled: true, storePath: "/s", jobs: -1 });
+
+accept<T.CronAddRequest>({ name: "Nightly", enabled: true, schedule: { kind: "cron", expr: "0 3 * * *", tz: "UTC" }, sessionTarget: "main", wakeMode: "next-heartbeat", payload: { kind: "systemEvent", text: "time to tidy up" } });
+accept<T.CronAddRequest>({ name: "Once", enabled: "true", schedule: { at: "2030-01-01T00:00:00Z" }, payload: { kind: "systemEvent", text: "happy new year" } });
+accept<T.CronAddRequest>({ job: { name: "Hourly", schedule: { everyMs: 3600000 }, payload: { kind: "agentTurn", message: "look around", provider: "telegram", to: "123" } } });
+
+accept<T.CronAddParams>({ name: "Nightly", enabled: true, schedule: { kind: "cron", expr: "0 3 * * *", tz: "UTC" }, sessionTarget: "main", wakeMode: "next-heartbeat", payload: { kind: "systemEvent", text: "time to tidy up" } });
+accept<T.CronAddParams>({ name: "Turn", agentId: null, schedule: { kind: "every", everyMs: 3600000 }, sessionTarget: "isolated", wakeMode: "now", payload: { kind: "agentTurn", message: "look around", timeoutSeconds: 30 }, isolation: { postToMainPrefix: "Tour" } });
+// @ts-expect-error: a nameless job that is never due
+accept<T.CronAddParams>({ name: "", schedule: { kind: "every", everyMs: 0 } });
+// @ts-expect-error: unknown words, nothing said
+accept<T.CronAddParams>({ name: "a", sessionTarget: "x", wakeMode: "now", schedule: { kind: "zz" }, payload: { kind: "systemEvent", text: "" } });
+
+accept<T.CronUpdateRequest>({ id: "j-1", patch: { name: "Renamed" } });
+accept<T.CronUpdateRequest>({ jobId: "j-1", patch: { enabled: "false", schedule: { at: "2030-01-01" } } });
+
+accept<T.CronUpdateParams>({ id: "j-1", patch: { enabled: false } });
+accept<T.CronUpdateParams>({ jobId: "j-1", patch: {} });
+// @ts-expect-error: nothing to change
+accept<T.CronUpdateParams>({ id: "" });
+
+accept<T.CronRemoveParams>({ id: "j-1" });
+accept<T.CronRemoveParams>({ jobId: "j-1" });
+
+accept<T.CronRemoveResult>({ ok: true, removed: false });
+// @ts-expect-error: was there one?
+accept<T.CronRemoveResult>({ ok: true });
+
+accept<T.CronRunParams>({ id: "j-1", mode: "force" });
+accept<T.CronRunParams>({ jobId: "j-1" });
+// @ts-expect-error: unknown word
+accept<T.CronRunParams>({ id: "j-1", mode: "now" });
+
+accept<T.CronRunMode>("due");
+// @ts-expect-error: unknown word
+accept<T.CronRunMode>("now");
+
+accept<T.CronRunResult>({ ok: true, ran: true });
+accept<T.CronRunResult>({ ok: true, ran: false, reason: "not-due" });
+// @ts-expect-error: unknown reason
+accept<T.CronRunResult>({ ok: true, ran: false, reason: "disabled" });
+
+accept<T.CronRunsParams>({ id: "j-1" });
+accept<T.CronRunsParams>({ jobId: "j-1", limit: 5000 });
+
+accept<T.CronRunsResult>({ entries: [] });
+// @ts-expect-error: not wrapped
+accept<T.CronRunsResult>([]);
+
+accept<T.CronRunLogEntry>({ ts: 1769900000001, jobId: "j-1", action: "finished", status: "ok", summary: "time to tidy up", runAtMs: 1769900000000, durationMs: 1 });
+// @ts-expect-error: a run that only began
+accept<T.CronRunLogEntry>({ ts: 1, jobId: "j-1", action: "started" });
+
+accept<T.CronEvent>({ jobId: "j-1", action: "added", nextRunAtMs: 1769986400000 });
+accept<T.CronEvent>({ jobId: "j-1", action: "finished", status: "ok", summary: "time to tidy up", runAtMs: 1769900000000, durationMs: 0 });
+// @ts-expect-error: unknown action
+accept<T.CronEvent>({ jobId: "j-1", action: "failed" });
+
+accept<T.CronAction>("added");
+// @ts-expect-error: unknown word
+accept<T.CronAction>("failed");
+
+accept<T.SendParams>({ to: "+15550001111", message: "hello", idempotencyKey: "s-1" });
+accept<T.SendParams>({ to: "123", message: "look", mediaUrls: ["https://example.org/a.png"], gifPlayback: false, channel: "telegram", accountId: "default", sessionKey: "main", idempotencyKey: "s-2" });
+// @ts-expect-error: nobody, no text, no key
+accept<T.SendParams>({ to: "", message: 5, text: "hi" });
+// @ts-expect-error: several are a list
+accept<T.SendParams>({ to: "a", message: "b", mediaUrls: "x", idempotencyKey: "k" });
+
+accept<T.SendResult>({ runId: "s-1", messageId: "42", channel: "telegram", chatId: "123" });
+// @ts-expect-error: ids are texts
+accept<T.SendResult>({ runId: "s-1", messageId: 42, channel: "telegram" });
+
+accept<T.PollParams>({ to: "+15550001111", question: "Tea?", options: ["yes", "no"], maxSelections: 1, durationHours: 24, idempotencyKey: "p-1" });
+// @ts-expect-error: answers that are none, too many choices
+accept<T.PollParams>({ to: "x", question: "q", options: [1, ""], maxSelections: 13, idempotencyKey: "k" });
+
+accept<T.PollResult>({ runId: "p-1", messageId: "3EB0", channel: "whatsapp", toJid: "15550001111@s.whatsapp.net" });
+// @ts-expect-error: no message
+accept<T.PollResult>({ runId: "p-1", channel: "whatsapp", pollId: null });
 
 accept<T.AgentParams>({ message: "hello", idempotencyKey: "run-1" });
 accept<T.AgentParams>({ message: "look", agentId: "main", sessionKey: "agent:main:work", deliver: false, timeout: 600, label: "Work", idempotencyKey: "run-2", attachments: [{ type: "image", mimeType: "image/png", fileName: "dot.png", content: "aGVsbG8=" }, 5] });
@@ -356,6 +1425,13 @@ accept<T.AgentEventData>({ phase: "result", name: "read", toolCallId: "call_1", 
 // @ts-expect-error: known members keep their types
 accept<T.AgentEventData>({ phase: "over", text: 1 });
 
+accept<T.BrowserRequestParams>({ method: "get", path: "/" });
+accept<T.BrowserRequestParams>({ method: "POST", path: "/tabs/open", query: { profile: "openclaw" }, body: { url: "https://example.org" }, timeoutMs: 5000.5 });
+accept<T.BrowserRequestParams>({});
+
+accept<T.BrowserRequestResult>({ profiles: [] });
+accept<T.BrowserRequestResult>(null);
+
 accept<T.ChatHistoryParams>({ sessionKey: "main" });
 accept<T.ChatHistoryParams>({ sessionKey: "agent:main:main", limit: 1000 });
 // @ts-expect-error: over the maximum, unknown member
@@ -419,6 +1495,15 @@ accept<T.ChatSendFailure>({ runId: "c-1", status: "error", summary: "no model" }
 // @ts-expect-error: not a failure
 accept<T.ChatSendFailure>({ runId: "c-1", status: "ok", summary: "" });
 
+accept<T.ChatInjectParams>({ sessionKey: "main", message: "The disk is full.", label: "Monitor" });
+accept<T.ChatInjectParams>({ sessionKey: "main", message: " ", label: "" });
+// @ts-expect-error: no words
+accept<T.ChatInjectParams>({ sessionKey: "main", message: "", role: "user" });
+
+accept<T.ChatInjectResult>({ ok: true, messageId: "63138f1e" });
+// @ts-expect-error: which message?
+accept<T.ChatInjectResult>({ ok: true });
+
 accept<T.ChatEvent>({ runId: "c-1", sessionKey: "main", seq: 2, state: "delta", message: { role: "assistant", content: [{ type: "text", text: "echo" }], timestamp: 1769900000000 } });
 accept<T.ChatEvent>({ runId: "c-1", sessionKey: "main", seq: 9, state: "aborted", stopReason: "rpc" });
 // @ts-expect-error: unknown state, no conversation
@@ -428,46 +1513,39 @@ accept<T.ChatState>("final");
 // @ts-expect-error: unknown word
 accept<T.ChatState>("done");
 
-accept<T.SessionsListParams>({});
-accept<T.SessionsListParams>({ limit: 50, includeGlobal: true, includeDerivedTitles: true, label: "Work", search: "" });
-// @ts-expect-error: no room for any
-accept<T.SessionsListParams>({ limit: 0, label: "", includeGlobal: "yes" });
-// @ts-expect-error: unknown filter, and null is not absence
-accept<T.SessionsListParams>({ agentId: null, sort: "key" });
-
-accept<T.SessionsListResult>({ ts: 1769900000000, path: "(multiple)", count: 1, defaults: { modelProvider: "mock", model: "echo-1", contextTokens: 128000 }, sessions: [{ key: "agent:main:main", kind: "direct", updatedAt: 1769899999000, sessionId: "s-1", totalTokens: 0 }] });
-// @ts-expect-error: a row without a kind
-accept<T.SessionsListResult>({ ts: 1, path: "", count: 1, defaults: { modelProvider: null, model: null, contextTokens: null }, sessions: [{ key: "main", updatedAt: null, totalTokens: 0 }] });
-
-accept<T.SessionsDefaults>({ modelProvider: "mock", model: "echo-1", contextTokens: 128000 });
-// @ts-expect-error: unknown is null, not absent
-accept<T.SessionsDefaults>({ modelProvider: "mock" });
-
-accept<T.SessionRow>({ key: "agent:main:telegram:group:-1001", kind: "group", displayName: "telegram:g-team-chat", channel: "telegram", subject: "Team chat", chatType: "group", origin: { label: "Team chat", provider: "telegram", surface: "telegram", chatType: "group", threadId: 7 }, updatedAt: 1769899999000, sessionId: "s-2", sendPolicy: "allow", totalTokens: 0, deliveryContext: { channel: "telegram", to: "-1001" }, lastChannel: "telegram", lastTo: "-1001" });
-// @ts-expect-error: null stands for absence only in updatedAt
-accept<T.SessionRow>({ key: "main", kind: "direct", updatedAt: null, totalTokens: 0, label: null });
-// @ts-expect-error: unknown kind, unknown member
-accept<T.SessionRow>({ key: "main", kind: "dm", updatedAt: 1, totalTokens: 0, colour: "red" });
-
-accept<T.SessionKind>("direct");
+accept<T.VoicecallMode>("notify");
 // @ts-expect-error: unknown word
-accept<T.SessionKind>("dm");
+accept<T.VoicecallMode>("talk");
 
-accept<T.ChatType>("group");
-// @ts-expect-error: unknown word
-accept<T.ChatType>("room");
+accept<T.VoicecallInitiateParams>({ message: "hello", to: "+15550001", mode: "notify" });
+accept<T.VoicecallInitiateParams>({ message: "hello", mode: "talk" });
 
-accept<T.SendPolicy>("deny");
-// @ts-expect-error: unknown word
-accept<T.SendPolicy>("ask");
+accept<T.VoicecallStartParams>({ to: "+15550001" });
 
-accept<T.SessionOrigin>({ label: "Client A", provider: "webchat", surface: "webchat", chatType: "direct" });
-// @ts-expect-error: unknown type of chat
-accept<T.SessionOrigin>({ chatType: "room" });
+accept<T.VoicecallSayParams>({ callId: "c-1", message: "hello" });
 
-accept<T.DeliveryContext>({ channel: "telegram", to: "-1001", threadId: "7" });
-// @ts-expect-error: addresses are texts
-accept<T.DeliveryContext>({ to: -1001 });
+accept<T.VoicecallEndParams>({ callId: "c-1" });
 
-accept<T.ThreadId>("7");
-accept<T.ThreadId>(7);
+accept<T.VoicecallStatusParams>({ callId: "c-1" });
+accept<T.VoicecallStatusParams>({ sid: "CA1" });
+
+accept<T.VoicecallStartResult>({ callId: "c-1", initiated: true });
+// @ts-expect-error: no name
+accept<T.VoicecallStartResult>({ initiated: true });
+
+accept<T.VoicecallContinueResult>({ success: true, transcript: "yes please" });
+// @ts-expect-error: silence is absent, not null
+accept<T.VoicecallContinueResult>({ success: true, transcript: null });
+
+accept<T.VoicecallSuccess>({ success: true });
+// @ts-expect-error: nothing said
+accept<T.VoicecallSuccess>({ ok: true });
+
+accept<T.VoicecallStatusResult>({ found: false });
+accept<T.VoicecallStatusResult>({ found: true, call: { callId: "c-1", state: "active" } });
+// @ts-expect-error: unknown is absent, not null
+accept<T.VoicecallStatusResult>({ found: false, call: null });
+
+accept<T.VoicecallFailure>({ error: "callId required" });
+// @ts-expect-error: an error of the frame
+accept<T.VoicecallFailure>({ error: { code: "UNAVAILABLE", message: "no" } });

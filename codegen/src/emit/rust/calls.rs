@@ -1,6 +1,6 @@
 //! What moves requests: the typed call, the handler traits with dispatch, the client's methods.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Punct, Spacing, TokenStream};
 use quote::{format_ident, quote};
 
 use super::names::{ident, pascal, snake, table};
@@ -138,6 +138,7 @@ pub(super) fn server(model: &Model) -> TokenStream {
         }
     });
     let bounds = traits.iter().map(|name| quote!(#name<C>));
+    let unfinished = unfinished(model);
     quote! {
         //! Handler traits, one for each group, and the dispatch of a call to them.
 
@@ -174,6 +175,40 @@ pub(super) fn server(model: &Model) -> TokenStream {
             C: Send + Sync + 'static,
         {
             Ok(match call { #(#arms),* })
+        }
+
+        #unfinished
+    }
+}
+
+/// A macro that writes handlers of methods that a server does not have yet.
+fn unfinished(model: &Model) -> TokenStream {
+    let dollar = Punct::new('$', Spacing::Alone);
+    let krate = quote!(#dollar crate);
+    let arms = model.methods().filter(|m| !m.handshake).map(|method| {
+        let function = ident(&snake(&method.name));
+        let variant = format_ident!("{}", pascal(&method.name));
+        let params = ident(&method.params);
+        let output = output_in(method, &krate);
+        quote! {
+            (@ #dollar cx:ty, #function) => {
+                async fn #function(&self, _: &#dollar cx, _: #krate::types::#params) -> #output {
+                    Err(self.unfinished(#krate::methods::Method::#variant).into())
+                }
+            };
+        }
+    });
+    quote! {
+        /// Handlers of methods that a server does not have yet, to be written into the `impl` of their group's trait:
+        /// `unfinished!(Context: cron_list, cron_run);`
+        ///
+        /// Each answers what the server's own `fn unfinished(&self, Method) -> ErrorShape` says.
+        #[macro_export]
+        macro_rules! unfinished {
+            #(#arms)*
+            (#dollar cx:ty: #dollar(#dollar method:ident),+ #dollar(,)?) => {
+                #dollar(#krate::unfinished!(@ #dollar cx, #dollar method);)+
+            };
         }
     }
 }
@@ -270,35 +305,77 @@ fn trait_name(group: &Group) -> Ident {
     format_ident!("{}Methods", pascal(&group.name))
 }
 
+/// What a handler returns, as it is written in the module of the handler traits.
 fn output(method: &Method) -> TokenStream {
-    match &method.result {
-        Outcome::Single { payload, nullable } => {
-            let payload = ident(payload);
-            let ok = if *nullable {
-                quote!(Option<types::#payload>)
-            } else {
-                quote!(types::#payload)
-            };
-            match &method.failure {
-                Some(failure) => {
-                    let failure = ident(failure);
-                    quote!(Result<#ok, Failure<types::#failure>>)
-                }
-                None => quote!(Result<#ok, ErrorShape>),
-            }
-        }
-        Outcome::Staged {
-            first,
-            last,
+    let names = Outputs {
+        types: quote!(types),
+        error: quote!(ErrorShape),
+        failure: quote!(Failure),
+        staged: quote!(Staged),
+        nothing: quote!(rt::NoPayload),
+    };
+    names.of(method)
+}
+
+/// What a handler returns, as it is written anywhere.
+fn output_in(method: &Method, krate: &TokenStream) -> TokenStream {
+    let names = Outputs {
+        types: quote!(#krate::types),
+        error: quote!(#krate::types::ErrorShape),
+        failure: quote!(#krate::server::Failure),
+        staged: quote!(#krate::server::Staged),
+        nothing: quote!(#krate::rt::NoPayload),
+    };
+    names.of(method)
+}
+
+/// The paths that the type of a handler's outcome is made of.
+struct Outputs {
+    types: TokenStream,
+    error: TokenStream,
+    failure: TokenStream,
+    staged: TokenStream,
+    nothing: TokenStream,
+}
+
+impl Outputs {
+    fn of(&self, method: &Method) -> TokenStream {
+        let Self {
+            types,
+            error,
             failure,
-            ..
-        } => {
-            let (first, last) = (ident(first), ident(last));
-            let failure = failure.as_ref().map_or(quote!(rt::NoPayload), |failure| {
-                let failure = ident(failure);
-                quote!(types::#failure)
-            });
-            quote!(Result<Staged<types::#first, types::#last, #failure>, ErrorShape>)
+            staged,
+            nothing,
+        } = self;
+        match &method.result {
+            Outcome::Single { payload, nullable } => {
+                let payload = ident(payload);
+                let ok = if *nullable {
+                    quote!(Option<#types::#payload>)
+                } else {
+                    quote!(#types::#payload)
+                };
+                match &method.failure {
+                    Some(with) => {
+                        let with = ident(with);
+                        quote!(Result<#ok, #failure<#types::#with>>)
+                    }
+                    None => quote!(Result<#ok, #error>),
+                }
+            }
+            Outcome::Staged {
+                first,
+                last,
+                failure: with,
+                ..
+            } => {
+                let (first, last) = (ident(first), ident(last));
+                let with = with.as_ref().map_or(quote!(#nothing), |with| {
+                    let with = ident(with);
+                    quote!(#types::#with)
+                });
+                quote!(Result<#staged<#types::#first, #types::#last, #with>, #error>)
+            }
         }
     }
 }

@@ -166,7 +166,9 @@ public struct ErrorShape: Codable, Sendable {
     public let code: String
     /// For people. Clients match the fixed texts, so their words do not change.
     public let message: String
-    /// For programs: InvalidParamsDetails, ProtocolMismatchDetails, PairingRequiredDetails or absent.
+    /// For programs, by the method and error: InvalidParamsDetails, ProtocolMismatchDetails,
+    /// PairingRequiredDetails, ConfigInvalidDetails, NodeNotConnectedDetails, NodeCommandRefusedDetails,
+    /// NodeErrorDetails, or absent.
     public let details: AnyCodable?
     /// Whether the same request may succeed later.
     public let retryable: Bool?
@@ -1194,7 +1196,7 @@ public struct ChannelsStatusResult: Codable, Sendable {
     /// Names of symbols on Apple systems by channel id, of those that have one. Always sent.
     public let channelsystemimages: [String: AnyCodable]?
     /// The same as a list, in order. Always sent.
-    public let channelmeta: [ChannelMeta]?
+    public let channelmeta: [[String: AnyCodable]]?
     /// Each channel's summary by id.
     public let channels: [String: AnyCodable]
     /// Each channel's accounts by channel id.
@@ -1208,7 +1210,7 @@ public struct ChannelsStatusResult: Codable, Sendable {
         channellabels: [String: AnyCodable],
         channeldetaillabels: [String: AnyCodable]?,
         channelsystemimages: [String: AnyCodable]?,
-        channelmeta: [ChannelMeta]?,
+        channelmeta: [[String: AnyCodable]]?,
         channels: [String: AnyCodable],
         channelaccounts: [String: AnyCodable],
         channeldefaultaccountid: [String: AnyCodable]
@@ -1234,37 +1236,6 @@ public struct ChannelsStatusResult: Codable, Sendable {
         case channels
         case channelaccounts = "channelAccounts"
         case channeldefaultaccountid = "channelDefaultAccountId"
-    }
-}
-
-/// How a channel is shown.
-public struct ChannelMeta: Codable, Sendable {
-    /// Which channel.
-    public let id: String
-    /// Its name for people.
-    public let label: String
-    /// A longer name.
-    public let detaillabel: String
-    /// Name of a symbol on Apple systems.
-    public let systemimage: String?
-
-    public init(
-        id: String,
-        label: String,
-        detaillabel: String,
-        systemimage: String?
-    ) {
-        self.id = id
-        self.label = label
-        self.detaillabel = detaillabel
-        self.systemimage = systemimage
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case id
-        case label
-        case detaillabel = "detailLabel"
-        case systemimage = "systemImage"
     }
 }
 
@@ -2805,12 +2776,12 @@ public struct ExecApprovalsGetParams: Codable, Sendable {
 /// New rules, and which ones they replace.
 public struct ExecApprovalsSetParams: Codable, Sendable {
     /// All rules.
-    public let file: ExecApprovalsFile
+    public let file: [String: AnyCodable]
     /// Hash of the rules that were read. Not required here, but refused without.
     public let basehash: String?
 
     public init(
-        file: ExecApprovalsFile,
+        file: [String: AnyCodable],
         basehash: String?
     ) {
         self.file = file
@@ -2844,13 +2815,13 @@ public struct ExecApprovalsNodeSetParams: Codable, Sendable {
     /// The node; a blank one is refused with nodeIdRequired.
     public let nodeid: String
     /// All rules.
-    public let file: ExecApprovalsFile
+    public let file: [String: AnyCodable]
     /// Hash of the rules that were read; the node may require it.
     public let basehash: String?
 
     public init(
         nodeid: String,
-        file: ExecApprovalsFile,
+        file: [String: AnyCodable],
         basehash: String?
     ) {
         self.nodeid = nodeid
@@ -2865,175 +2836,6 @@ public struct ExecApprovalsNodeSetParams: Codable, Sendable {
     }
 }
 
-/// Rules as a writer gives them.
-public struct ExecApprovalsFile: Codable, Sendable {
-    /// Version of the form.
-    public let version: Int
-    /// Where programs on the machine ask; what is left out stays as it is.
-    public let socket: [String: AnyCodable]?
-    /// Rules of every agent that has none of its own.
-    public let defaults: [String: AnyCodable]?
-    /// Rules by agent; * is for all, and its entries come first.
-    public let agents: [String: AnyCodable]?
-
-    public init(
-        version: Int,
-        socket: [String: AnyCodable]?,
-        defaults: [String: AnyCodable]?,
-        agents: [String: AnyCodable]?
-    ) {
-        self.version = version
-        self.socket = socket
-        self.defaults = defaults
-        self.agents = agents
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case version
-        case socket
-        case defaults
-        case agents
-    }
-}
-
-/// Socket on which programs of the machine ask for approval.
-public struct ExecApprovalsSocket: Codable, Sendable {
-    /// Where it is.
-    public let path: String?
-    /// What a program must know to ask.
-    public let token: String?
-
-    public init(
-        path: String?,
-        token: String?
-    ) {
-        self.path = path
-        self.token = token
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case path
-        case token
-    }
-}
-
-extension ExecApprovalsSocket: CustomReflectable {
-    /// What printing shows: secrets are left out.
-    public var customMirror: Mirror {
-        Mirror(
-            self,
-            children: [
-                ("path", path as Any),
-                ("token", "[redacted]"),
-            ],
-            displayStyle: .struct)
-    }
-}
-
-/// Rules that hold unless an agent has its own. Words that are not known are kept, and count as the
-/// strictest.
-public struct ExecApprovalsDefaults: Codable, Sendable {
-    /// deny, allowlist or full; deny when absent.
-    public let security: String?
-    /// When a person is asked: off, on-miss or always; on-miss when absent.
-    public let ask: String?
-    /// What holds when nobody answers: deny, allowlist or full; deny when absent.
-    public let askfallback: String?
-    /// Whether programs that skills need are allowed by themselves; false when absent.
-    public let autoallowskills: Bool?
-
-    public init(
-        security: String?,
-        ask: String?,
-        askfallback: String?,
-        autoallowskills: Bool?
-    ) {
-        self.security = security
-        self.ask = ask
-        self.askfallback = askfallback
-        self.autoallowskills = autoallowskills
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case security
-        case ask
-        case askfallback = "askFallback"
-        case autoallowskills = "autoAllowSkills"
-    }
-}
-
-/// Rules of one agent; what is absent comes from the defaults.
-public struct ExecApprovalsAgent: Codable, Sendable {
-    /// deny, allowlist or full.
-    public let security: String?
-    /// When a person is asked: off, on-miss or always.
-    public let ask: String?
-    /// What holds when nobody answers: deny, allowlist or full.
-    public let askfallback: String?
-    /// Whether programs that skills need are allowed by themselves.
-    public let autoallowskills: Bool?
-    /// Programs that are allowed.
-    public let allowlist: [ExecApprovalsEntry]?
-
-    public init(
-        security: String?,
-        ask: String?,
-        askfallback: String?,
-        autoallowskills: Bool?,
-        allowlist: [ExecApprovalsEntry]?
-    ) {
-        self.security = security
-        self.ask = ask
-        self.askfallback = askfallback
-        self.autoallowskills = autoallowskills
-        self.allowlist = allowlist
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case security
-        case ask
-        case askfallback = "askFallback"
-        case autoallowskills = "autoAllowSkills"
-        case allowlist
-    }
-}
-
-/// A program that is allowed, and when it last was.
-public struct ExecApprovalsEntry: Codable, Sendable {
-    /// Names the entry; given by the gateway when absent, so always there in answers.
-    public let id: String?
-    /// Path of the program, or a pattern of paths.
-    public let pattern: String
-    /// When it was last used.
-    public let lastusedat: Int?
-    /// The command that used it.
-    public let lastusedcommand: String?
-    /// The program that it was found to be.
-    public let lastresolvedpath: String?
-
-    public init(
-        id: String?,
-        pattern: String,
-        lastusedat: Int?,
-        lastusedcommand: String?,
-        lastresolvedpath: String?
-    ) {
-        self.id = id
-        self.pattern = pattern
-        self.lastusedat = lastusedat
-        self.lastusedcommand = lastusedcommand
-        self.lastresolvedpath = lastresolvedpath
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case id
-        case pattern
-        case lastusedat = "lastUsedAt"
-        case lastusedcommand = "lastUsedCommand"
-        case lastresolvedpath = "lastResolvedPath"
-    }
-}
-
 /// The rules of this machine as they are stored.
 public struct ExecApprovalsSnapshot: Codable, Sendable {
     /// Where they are stored.
@@ -3043,13 +2845,13 @@ public struct ExecApprovalsSnapshot: Codable, Sendable {
     /// SHA-256 of what is stored, hex; the baseHash of the next change.
     public let hash: String
     /// The rules.
-    public let file: ExecApprovalsShownFile
+    public let file: [String: AnyCodable]
 
     public init(
         path: String,
         exists: Bool,
         hash: String,
-        file: ExecApprovalsShownFile
+        file: [String: AnyCodable]
     ) {
         self.path = path
         self.exists = exists
@@ -3062,53 +2864,6 @@ public struct ExecApprovalsSnapshot: Codable, Sendable {
         case exists
         case hash
         case file
-    }
-}
-
-/// Rules as they are answered: complete, without secrets. May be given back as a file.
-public struct ExecApprovalsShownFile: Codable, Sendable {
-    /// Version of the form.
-    public let version: Int
-    /// Where programs on the machine ask; absent when there is no such place.
-    public let socket: [String: AnyCodable]?
-    /// Rules of every agent that has none of its own.
-    public let defaults: ExecApprovalsDefaults
-    /// Rules by agent; * is for all.
-    public let agents: [String: AnyCodable]
-
-    public init(
-        version: Int,
-        socket: [String: AnyCodable]?,
-        defaults: ExecApprovalsDefaults,
-        agents: [String: AnyCodable]
-    ) {
-        self.version = version
-        self.socket = socket
-        self.defaults = defaults
-        self.agents = agents
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case version
-        case socket
-        case defaults
-        case agents
-    }
-}
-
-/// Socket on which programs of the machine ask for approval, without its token.
-public struct ExecApprovalsShownSocket: Codable, Sendable {
-    /// Where it is.
-    public let path: String
-
-    public init(
-        path: String
-    ) {
-        self.path = path
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case path
     }
 }
 
@@ -3446,7 +3201,7 @@ public struct WizardStep: Codable, Sendable {
     /// What is shown or asked.
     public let message: String?
     /// select, multiselect: what to choose from.
-    public let options: [WizardStepOption]?
+    public let options: [[String: AnyCodable]]?
     /// What stands there at first. confirm: a boolean. text: a string. select: an option's value.
     /// multiselect: a list of them.
     public let initialvalue: AnyCodable?
@@ -3462,7 +3217,7 @@ public struct WizardStep: Codable, Sendable {
         type: AnyCodable,
         title: String?,
         message: String?,
-        options: [WizardStepOption]?,
+        options: [[String: AnyCodable]]?,
         initialvalue: AnyCodable?,
         placeholder: String?,
         sensitive: Bool?,
@@ -3489,32 +3244,6 @@ public struct WizardStep: Codable, Sendable {
         case placeholder
         case sensitive
         case executor
-    }
-}
-
-/// Something to choose.
-public struct WizardStepOption: Codable, Sendable {
-    /// What the answer carries; a string, number or boolean.
-    public let value: AnyCodable
-    /// Its name for people.
-    public let label: String
-    /// More about it.
-    public let hint: String?
-
-    public init(
-        value: AnyCodable,
-        label: String,
-        hint: String?
-    ) {
-        self.value = value
-        self.label = label
-        self.hint = hint
-    }
-
-    private enum CodingKeys: String, CodingKey {
-        case value
-        case label
-        case hint
     }
 }
 
@@ -6283,14 +6012,14 @@ public struct NodePairResolvedEvent: Codable, Sendable {
     /// The node that asked.
     public let nodeid: String
     /// What was decided.
-    public let decision: AnyCodable
+    public let decision: String
     /// When.
     public let ts: Int
 
     public init(
         requestid: String,
         nodeid: String,
-        decision: AnyCodable,
+        decision: String,
         ts: Int
     ) {
         self.requestid = requestid
@@ -6655,14 +6384,14 @@ public struct DevicePairResolvedEvent: Codable, Sendable {
     /// The device that asked.
     public let deviceid: String
     /// What was decided.
-    public let decision: AnyCodable
+    public let decision: String
     /// When.
     public let ts: Int
 
     public init(
         requestid: String,
         deviceid: String,
-        decision: AnyCodable,
+        decision: String,
         ts: Int
     ) {
         self.requestid = requestid

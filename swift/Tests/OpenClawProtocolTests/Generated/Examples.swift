@@ -4,7 +4,7 @@ import OpenClawProtocol
 
 extension ExampleChecks {
     /// Number of examples.
-    static let count = 362
+    static let count = 348
 
     /// Checks every example.
     mutating func all() {
@@ -14,7 +14,6 @@ extension ExampleChecks {
         part3()
         part4()
         part5()
-        part6()
     }
 
     private mutating func part0() {
@@ -61,7 +60,6 @@ extension ExampleChecks {
         roundTrip(ChannelsStatusParams.self, "ChannelsStatusParams", #"{"probe":true,"timeoutMs":8000}"#, #"{"probe":true,"timeoutMs":8000}"#)
         roundTrip(ChannelsStatusResult.self, "ChannelsStatusResult", #"{"ts":1769900000000,"channelOrder":["telegram"],"channelLabels":{"telegram":"Telegram"},"channelDetailLabels":{"telegram":"Telegram Bot"},"channelSystemImages":{"telegram":"paperplane"},"channelMeta":[{"id":"telegram","label":"Telegram","detailLabel":"Telegram Bot","systemImage":"paperplane"}],"channels":{"telegram":{"configured":true,"tokenSource":"config","running":false,"mode":"polling","lastStartAt":null,"lastStopAt":null,"lastError":null,"lastProbeAt":null}},"channelAccounts":{"telegram":[{"accountId":"default","enabled":true,"configured":true,"running":false,"lastError":null,"lastInboundAt":null,"lastOutboundAt":null}]},"channelDefaultAccountId":{"telegram":"default"}}"#, #"{"ts":1769900000000,"channelOrder":["telegram"],"channelLabels":{"telegram":"Telegram"},"channelDetailLabels":{"telegram":"Telegram Bot"},"channelSystemImages":{"telegram":"paperplane"},"channelMeta":[{"id":"telegram","label":"Telegram","detailLabel":"Telegram Bot","systemImage":"paperplane"}],"channels":{"telegram":{"configured":true,"tokenSource":"config","running":false,"mode":"polling","lastStartAt":null,"lastStopAt":null,"lastError":null,"lastProbeAt":null}},"channelAccounts":{"telegram":[{"accountId":"default","enabled":true,"configured":true,"running":false,"lastError":null,"lastInboundAt":null,"lastOutboundAt":null}]},"channelDefaultAccountId":{"telegram":"default"}}"#)
         roundTrip(ChannelsStatusResult.self, "ChannelsStatusResult", #"{"ts":1769900000000,"channelOrder":[],"channelLabels":{},"channelDetailLabels":{},"channelSystemImages":{},"channelMeta":[],"channels":{},"channelAccounts":{},"channelDefaultAccountId":{}}"#, #"{"ts":1769900000000,"channelOrder":[],"channelLabels":{},"channelDetailLabels":{},"channelSystemImages":{},"channelMeta":[],"channels":{},"channelAccounts":{},"channelDefaultAccountId":{}}"#)
-        roundTrip(ChannelMeta.self, "ChannelMeta", #"{"id":"slack","label":"Slack","detailLabel":"Slack Bot","systemImage":"number"}"#, #"{"id":"slack","label":"Slack","detailLabel":"Slack Bot","systemImage":"number"}"#)
         roundTrip(ChannelSummary.self, "ChannelSummary", #"{"configured":true,"tokenSource":"config","running":false,"mode":"polling","lastStartAt":null,"lastStopAt":null,"lastError":null,"probe":{"ok":false,"status":null,"error":"fetch failed","elapsedMs":3},"lastProbeAt":1769900000000}"#, #"{"configured":true,"tokenSource":"config","running":false,"mode":"polling","probe":{"ok":false,"status":null,"error":"fetch failed","elapsedMs":3},"lastProbeAt":1769900000000}"#)
         roundTrip(ChannelSummary.self, "ChannelSummary", #"{"configured":false,"linked":false,"authAgeMs":null,"self":{"e164":null,"jid":null},"running":false,"connected":false,"lastConnectedAt":null,"lastDisconnect":null,"reconnectAttempts":0,"lastMessageAt":null,"lastEventAt":null,"lastError":null}"#, #"{"configured":false,"linked":false,"running":false,"connected":false,"reconnectAttempts":0}"#)
         roundTrip(ChannelDisconnect.self, "ChannelDisconnect", #"{"at":1769900000000,"status":401,"error":"logged out","loggedOut":true}"#, #"{"at":1769900000000,"status":401,"error":"logged out","loggedOut":true}"#)
@@ -78,10 +76,10 @@ extension ExampleChecks {
         roundTrip(WebLoginWaitParams.self, "WebLoginWaitParams", #"{"timeoutMs":120000,"accountId":"work"}"#, #"{"timeoutMs":120000,"accountId":"work"}"#)
         roundTrip(WebLoginWaitResult.self, "WebLoginWaitResult", #"{"connected":false,"message":"No active WhatsApp login in progress."}"#, #"{"connected":false,"message":"No active WhatsApp login in progress."}"#)
         roundTrip(UsageStatusResult.self, "UsageStatusResult", #"{"updatedAt":1769900000000,"providers":[]}"#, #"{"updatedAt":1769900000000,"providers":[]}"#)
+        roundTrip(UsageStatusResult.self, "UsageStatusResult", #"{"updatedAt":1769900000000,"providers":[{"provider":"anthropic","displayName":"Claude","windows":[{"label":"5h","usedPercent":12.5,"resetAt":1769910000000}],"plan":"max"}]}"#, #"{"updatedAt":1769900000000,"providers":[{"provider":"anthropic","displayName":"Claude","windows":[{"label":"5h","usedPercent":12.5,"resetAt":1769910000000}],"plan":"max"}]}"#)
     }
 
     private mutating func part1() {
-        roundTrip(UsageStatusResult.self, "UsageStatusResult", #"{"updatedAt":1769900000000,"providers":[{"provider":"anthropic","displayName":"Claude","windows":[{"label":"5h","usedPercent":12.5,"resetAt":1769910000000}],"plan":"max"}]}"#, #"{"updatedAt":1769900000000,"providers":[{"provider":"anthropic","displayName":"Claude","windows":[{"label":"5h","usedPercent":12.5,"resetAt":1769910000000}],"plan":"max"}]}"#)
         roundTrip(UsageProvider.self, "UsageProvider", #"{"provider":"zai","displayName":"z.ai","windows":[],"error":"Timeout"}"#, #"{"provider":"zai","displayName":"z.ai","windows":[],"error":"Timeout"}"#)
         roundTrip(UsageWindow.self, "UsageWindow", #"{"label":"Week","usedPercent":99.5}"#, #"{"label":"Week","usedPercent":99.5}"#)
         roundTrip(UsageCostResult.self, "UsageCostResult", #"{"updatedAt":1769900000000,"days":30,"daily":[{"date":"2026-01-31","input":1260,"output":370,"cacheRead":0,"cacheWrite":0,"totalTokens":1630,"totalCost":0.0145,"missingCostEntries":3}],"totals":{"input":1260,"output":370,"cacheRead":0,"cacheWrite":0,"totalTokens":1630,"totalCost":0.0145,"missingCostEntries":3}}"#, #"{"updatedAt":1769900000000,"days":30,"daily":[{"date":"2026-01-31","input":1260,"output":370,"cacheRead":0,"cacheWrite":0,"totalTokens":1630,"totalCost":0.0145,"missingCostEntries":3}],"totals":{"input":1260,"output":370,"cacheRead":0,"cacheWrite":0,"totalTokens":1630,"totalCost":0.0145,"missingCostEntries":3}}"#)
@@ -120,19 +118,7 @@ extension ExampleChecks {
         roundTrip(ExecApprovalsSetParams.self, "ExecApprovalsSetParams", #"{"file":{"version":1,"defaults":{"security":"allowlist","ask":"on-miss"},"agents":{"main":{"allowlist":[{"pattern":"/usr/bin/ls"}]}}},"baseHash":"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491"}"#, #"{"file":{"version":1,"defaults":{"security":"allowlist","ask":"on-miss"},"agents":{"main":{"allowlist":[{"pattern":"/usr/bin/ls"}]}}},"baseHash":"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491"}"#)
         roundTrip(ExecApprovalsNodeGetParams.self, "ExecApprovalsNodeGetParams", #"{"nodeId":"d-1"}"#, #"{"nodeId":"d-1"}"#)
         roundTrip(ExecApprovalsNodeSetParams.self, "ExecApprovalsNodeSetParams", #"{"nodeId":"d-1","file":{"version":1},"baseHash":"abc"}"#, #"{"nodeId":"d-1","file":{"version":1},"baseHash":"abc"}"#)
-        roundTrip(ExecApprovalsFile.self, "ExecApprovalsFile", #"{"version":1}"#, #"{"version":1}"#)
-        roundTrip(ExecApprovalsFile.self, "ExecApprovalsFile", #"{"version":1,"socket":{"path":"/run/approvals.sock","token":"s3cret"},"defaults":{},"agents":{"*":{"allowlist":[]}}}"#, #"{"version":1,"socket":{"path":"/run/approvals.sock","token":"s3cret"},"defaults":{},"agents":{"*":{"allowlist":[]}}}"#)
-        roundTrip(ExecApprovalsSocket.self, "ExecApprovalsSocket", #"{"path":"/run/approvals.sock","token":"s3cret"}"#, #"{"path":"/run/approvals.sock","token":"s3cret"}"#)
-        roundTrip(ExecApprovalsSocket.self, "ExecApprovalsSocket", #"{}"#, #"{}"#)
-        roundTrip(ExecApprovalsDefaults.self, "ExecApprovalsDefaults", #"{"security":"allowlist","ask":"on-miss","askFallback":"deny","autoAllowSkills":true}"#, #"{"security":"allowlist","ask":"on-miss","askFallback":"deny","autoAllowSkills":true}"#)
-        roundTrip(ExecApprovalsDefaults.self, "ExecApprovalsDefaults", #"{}"#, #"{}"#)
-        roundTrip(ExecApprovalsAgent.self, "ExecApprovalsAgent", #"{"security":"deny","allowlist":[{"pattern":"/usr/bin/ls"}]}"#, #"{"security":"deny","allowlist":[{"pattern":"/usr/bin/ls"}]}"#)
-        roundTrip(ExecApprovalsAgent.self, "ExecApprovalsAgent", #"{}"#, #"{}"#)
-        roundTrip(ExecApprovalsEntry.self, "ExecApprovalsEntry", #"{"pattern":"/usr/bin/ls"}"#, #"{"pattern":"/usr/bin/ls"}"#)
-        roundTrip(ExecApprovalsEntry.self, "ExecApprovalsEntry", #"{"id":"6eb4094b-04b2-4a34-88ba-18155898ad5c","pattern":"~/bin/*","lastUsedAt":1769900000000,"lastUsedCommand":"tool -x","lastResolvedPath":"/home/user/bin/tool"}"#, #"{"id":"6eb4094b-04b2-4a34-88ba-18155898ad5c","pattern":"~/bin/*","lastUsedAt":1769900000000,"lastUsedCommand":"tool -x","lastResolvedPath":"/home/user/bin/tool"}"#)
         roundTrip(ExecApprovalsSnapshot.self, "ExecApprovalsSnapshot", #"{"path":"/home/user/.openclaw/exec-approvals.json","exists":true,"hash":"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491","file":{"version":1,"socket":{"path":"/home/user/.openclaw/exec-approvals.sock"},"defaults":{},"agents":{}}}"#, #"{"path":"/home/user/.openclaw/exec-approvals.json","exists":true,"hash":"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491","file":{"version":1,"socket":{"path":"/home/user/.openclaw/exec-approvals.sock"},"defaults":{},"agents":{}}}"#)
-        roundTrip(ExecApprovalsShownFile.self, "ExecApprovalsShownFile", #"{"version":1,"defaults":{},"agents":{"main":{"allowlist":[{"id":"e-1","pattern":"/usr/bin/ls"}]}}}"#, #"{"version":1,"defaults":{},"agents":{"main":{"allowlist":[{"id":"e-1","pattern":"/usr/bin/ls"}]}}}"#)
-        roundTrip(ExecApprovalsShownSocket.self, "ExecApprovalsShownSocket", #"{"path":"/home/user/.openclaw/exec-approvals.sock"}"#, #"{"path":"/home/user/.openclaw/exec-approvals.sock"}"#)
         roundTrip(ExecApprovalRequestParams.self, "ExecApprovalRequestParams", #"{"command":"ls -la"}"#, #"{"command":"ls -la"}"#)
         roundTrip(ExecApprovalRequestParams.self, "ExecApprovalRequestParams", #"{"id":"ap-1","command":"ls -la","cwd":"/srv","host":"gateway","security":null,"agentId":"main","timeoutMs":20000}"#, #"{"id":"ap-1","command":"ls -la","cwd":"/srv","host":"gateway","agentId":"main","timeoutMs":20000}"#)
         roundTrip(ExecApprovalRequestResult.self, "ExecApprovalRequestResult", #"{"id":"ap-1","decision":"allow-once","createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#, #"{"id":"ap-1","decision":"allow-once","createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#)
@@ -141,9 +127,6 @@ extension ExampleChecks {
         roundTrip(ExecApprovalRequest.self, "ExecApprovalRequest", #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#, #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#)
         roundTrip(ExecApprovalResolveParams.self, "ExecApprovalResolveParams", #"{"id":"ap-1","decision":"allow-once"}"#, #"{"id":"ap-1","decision":"allow-once"}"#)
         roundTrip(ExecApprovalResolvedEvent.self, "ExecApprovalResolvedEvent", #"{"id":"ap-1","decision":"allow-once","resolvedBy":"Approver","ts":1769900000000}"#, #"{"id":"ap-1","decision":"allow-once","resolvedBy":"Approver","ts":1769900000000}"#)
-    }
-
-    private mutating func part2() {
         roundTrip(WizardStartParams.self, "WizardStartParams", #"{}"#, #"{}"#)
         roundTrip(WizardStartParams.self, "WizardStartParams", #"{"mode":"local","workspace":"/home/user/ws"}"#, #"{"mode":"local","workspace":"/home/user/ws"}"#)
         roundTrip(WizardNextParams.self, "WizardNextParams", #"{"sessionId":"w-1"}"#, #"{"sessionId":"w-1"}"#)
@@ -154,10 +137,12 @@ extension ExampleChecks {
         roundTrip(WizardStatusParams.self, "WizardStatusParams", #"{"sessionId":"w-1"}"#, #"{"sessionId":"w-1"}"#)
         roundTrip(WizardStep.self, "WizardStep", #"{"id":"s-1","type":"note","title":"Security","message":"Read this.","executor":"client"}"#, #"{"id":"s-1","type":"note","title":"Security","message":"Read this.","executor":"client"}"#)
         roundTrip(WizardStep.self, "WizardStep", #"{"id":"s-2","type":"select","message":"How?","options":[{"value":"quickstart","label":"QuickStart","hint":"Details later."},{"value":"advanced","label":"Manual"}],"initialValue":"quickstart","executor":"client"}"#, #"{"id":"s-2","type":"select","message":"How?","options":[{"value":"quickstart","label":"QuickStart","hint":"Details later."},{"value":"advanced","label":"Manual"}],"initialValue":"quickstart","executor":"client"}"#)
-        roundTrip(WizardStepOption.self, "WizardStepOption", #"{"value":"advanced","label":"Manual","hint":"All details."}"#, #"{"value":"advanced","label":"Manual","hint":"All details."}"#)
         roundTrip(WizardStartResult.self, "WizardStartResult", #"{"sessionId":"w-1","done":false,"step":{"id":"s-1","type":"note","title":"Welcome","message":"","executor":"client"},"status":"running"}"#, #"{"sessionId":"w-1","done":false,"step":{"id":"s-1","type":"note","title":"Welcome","message":"","executor":"client"},"status":"running"}"#)
         roundTrip(WizardNextResult.self, "WizardNextResult", #"{"done":true,"status":"done"}"#, #"{"done":true,"status":"done"}"#)
         roundTrip(WizardNextResult.self, "WizardNextResult", #"{"done":false,"step":{"id":"s-2","type":"confirm","message":"Continue?","initialValue":false,"executor":"client"},"status":"running"}"#, #"{"done":false,"step":{"id":"s-2","type":"confirm","message":"Continue?","initialValue":false,"executor":"client"},"status":"running"}"#)
+    }
+
+    private mutating func part2() {
         roundTrip(WizardStatusResult.self, "WizardStatusResult", #"{"status":"running"}"#, #"{"status":"running"}"#)
         roundTrip(WizardStatusResult.self, "WizardStatusResult", #"{"status":"cancelled","error":"cancelled"}"#, #"{"status":"cancelled","error":"cancelled"}"#)
         roundTrip(TalkModeParams.self, "TalkModeParams", #"{"enabled":true,"phase":"listening"}"#, #"{"enabled":true,"phase":"listening"}"#)
@@ -204,9 +189,6 @@ extension ExampleChecks {
         roundTrip(SessionsListParams.self, "SessionsListParams", #"{"limit":50,"includeGlobal":true,"includeDerivedTitles":true,"label":"Work","search":""}"#, #"{"limit":50,"includeGlobal":true,"includeDerivedTitles":true,"label":"Work","search":""}"#)
         roundTrip(SessionsListResult.self, "SessionsListResult", #"{"ts":1769900000000,"path":"(multiple)","count":1,"defaults":{"modelProvider":"mock","model":"echo-1","contextTokens":128000},"sessions":[{"key":"agent:main:main","kind":"direct","updatedAt":1769899999000,"sessionId":"s-1","totalTokens":0}]}"#, #"{"ts":1769900000000,"path":"(multiple)","count":1,"defaults":{"modelProvider":"mock","model":"echo-1","contextTokens":128000},"sessions":[{"key":"agent:main:main","kind":"direct","updatedAt":1769899999000,"sessionId":"s-1","totalTokens":0}]}"#)
         roundTrip(SessionsPreviewParams.self, "SessionsPreviewParams", #"{"keys":["main","nope"],"limit":4,"maxChars":20}"#, #"{"keys":["main","nope"],"limit":4,"maxChars":20}"#)
-    }
-
-    private mutating func part3() {
         roundTrip(SessionsPreviewParams.self, "SessionsPreviewParams", #"{"keys":[" "]}"#, #"{"keys":[" "]}"#)
         roundTrip(SessionsPreviewResult.self, "SessionsPreviewResult", #"{"ts":1769900000000,"previews":[{"key":"main","status":"missing","items":[]}]}"#, #"{"ts":1769900000000,"previews":[{"key":"main","status":"missing","items":[]}]}"#)
         roundTrip(SessionsPreviewEntry.self, "SessionsPreviewEntry", #"{"key":"main","status":"ok","items":[{"role":"user","text":"hello"},{"role":"tool","text":"call read, exec +1"}]}"#, #"{"key":"main","status":"ok","items":[{"role":"user","text":"hello"},{"role":"tool","text":"call read, exec +1"}]}"#)
@@ -221,6 +203,9 @@ extension ExampleChecks {
         roundTrip(DeliveryContext.self, "DeliveryContext", #"{"channel":"telegram","to":"-1001","threadId":"7"}"#, #"{"channel":"telegram","to":"-1001","threadId":"7"}"#)
         roundTrip(SessionsPatchParams.self, "SessionsPatchParams", #"{"key":"main"}"#, #"{"key":"main"}"#)
         roundTrip(SessionsPatchParams.self, "SessionsPatchParams", #"{"key":"main","label":" Work ","thinkingLevel":"HIGH","responseUsage":"on","execHost":"Gateway","model":"mock/echo-1","sendPolicy":"deny","groupActivation":null}"#, #"{"key":"main","label":" Work ","thinkingLevel":"HIGH","responseUsage":"on","execHost":"Gateway","model":"mock/echo-1","sendPolicy":"deny"}"#)
+    }
+
+    private mutating func part3() {
         roundTrip(SessionsPatchResult.self, "SessionsPatchResult", #"{"ok":true,"path":"/s","key":"agent:main:newone","entry":{"sessionId":"s-1","updatedAt":1769900000000,"label":"fresh"}}"#, #"{"ok":true,"path":"/s","key":"agent:main:newone","entry":{"sessionId":"s-1","updatedAt":1769900000000,"label":"fresh"}}"#)
         roundTrip(SessionEntry.self, "SessionEntry", #"{"sessionId":"s-1","updatedAt":1769900000000}"#, #"{"sessionId":"s-1","updatedAt":1769900000000}"#)
         roundTrip(SessionEntry.self, "SessionEntry", #"{"sessionId":"s-2","updatedAt":1769900000000,"systemSent":true,"abortedLastRun":false,"chatType":"direct","verboseLevel":"on","totalTokens":1540,"modelProvider":"mock","model":"echo-1","origin":{"label":"Client A","provider":"webchat"},"deliveryContext":{"channel":"webchat"},"lastChannel":"webchat","queueMode":"collect"}"#, #"{"sessionId":"s-2","updatedAt":1769900000000,"systemSent":true,"abortedLastRun":false,"chatType":"direct","verboseLevel":"on","totalTokens":1540,"modelProvider":"mock","model":"echo-1","origin":{"label":"Client A","provider":"webchat"},"deliveryContext":{"channel":"webchat"},"lastChannel":"webchat"}"#)
@@ -267,9 +252,6 @@ extension ExampleChecks {
         roundTrip(DevicePairListParams.self, "DevicePairListParams", #"{}"#, #"{}"#)
         roundTrip(DevicePairListResult.self, "DevicePairListResult", #"{"pending":[],"paired":[]}"#, #"{"pending":[],"paired":[]}"#)
         roundTrip(DevicePairListResult.self, "DevicePairListResult", #"{"pending":[{"requestId":"r-1","deviceId":"d-1","publicKey":"k-1","role":"operator","roles":["operator"],"scopes":["operator.read"],"silent":false,"isRepair":false,"ts":1769900000000}],"paired":[{"deviceId":"d-2","publicKey":"k-2","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900000000}]}]}"#, #"{"pending":[{"requestId":"r-1","deviceId":"d-1","publicKey":"k-1","role":"operator","roles":["operator"],"scopes":["operator.read"],"silent":false,"isRepair":false,"ts":1769900000000}],"paired":[{"deviceId":"d-2","publicKey":"k-2","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900000000}]}]}"#)
-    }
-
-    private mutating func part4() {
         roundTrip(DevicePairRequestedEvent.self, "DevicePairRequestedEvent", #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000}"#, #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000}"#)
         roundTrip(DevicePaired.self, "DevicePaired", #"{"deviceId":"d-1","publicKey":"k-1","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"node","role":"node","roles":["operator","node"],"scopes":["operator.read"],"createdAtMs":1769900000000,"approvedAtMs":1769900100000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900100000},{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"lastUsedAtMs":1769900200000}]}"#, #"{"deviceId":"d-1","publicKey":"k-1","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"node","role":"node","roles":["operator","node"],"scopes":["operator.read"],"createdAtMs":1769900000000,"approvedAtMs":1769900100000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900100000},{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"lastUsedAtMs":1769900200000}]}"#)
         roundTrip(DeviceTokenInfo.self, "DeviceTokenInfo", #"{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"rotatedAtMs":1769900100000,"revokedAtMs":1769900200000}"#, #"{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"rotatedAtMs":1769900100000,"revokedAtMs":1769900200000}"#)
@@ -284,6 +266,9 @@ extension ExampleChecks {
         roundTrip(DeviceTokenRevokeParams.self, "DeviceTokenRevokeParams", #"{"deviceId":"d-1","role":"operator"}"#, #"{"deviceId":"d-1","role":"operator"}"#)
         roundTrip(DeviceTokenRevokeResult.self, "DeviceTokenRevokeResult", #"{"deviceId":"d-1","role":"operator","revokedAtMs":1769900000000}"#, #"{"deviceId":"d-1","role":"operator","revokedAtMs":1769900000000}"#)
         roundTrip(NodeListParams.self, "NodeListParams", #"{}"#, #"{}"#)
+    }
+
+    private mutating func part4() {
         roundTrip(NodeListResult.self, "NodeListResult", #"{"ts":1769900000000,"nodes":[]}"#, #"{"ts":1769900000000,"nodes":[]}"#)
         roundTrip(NodeListResult.self, "NodeListResult", #"{"ts":1769900000000,"nodes":[{"nodeId":"d-1","caps":[],"commands":[],"paired":true,"connected":false}]}"#, #"{"ts":1769900000000,"nodes":[{"nodeId":"d-1","caps":[],"commands":[],"paired":true,"connected":false}]}"#)
         roundTrip(NodeRow.self, "NodeRow", #"{"nodeId":"d-1","displayName":"Workshop","platform":"linux","version":"1.0.0","deviceFamily":"Linux","modelIdentifier":"x64","caps":["browser","system"],"commands":["system.run","system.which"],"pathEnv":"/usr/bin","permissions":{"camera":true},"connectedAtMs":1769900000000,"paired":true,"connected":true}"#, #"{"nodeId":"d-1","displayName":"Workshop","platform":"linux","version":"1.0.0","deviceFamily":"Linux","modelIdentifier":"x64","caps":["browser","system"],"commands":["system.run","system.which"],"pathEnv":"/usr/bin","permissions":{"camera":true},"connectedAtMs":1769900000000,"paired":true,"connected":true}"#)
@@ -330,9 +315,6 @@ extension ExampleChecks {
         roundTrip(CronRemoveResult.self, "CronRemoveResult", #"{"ok":true,"removed":false}"#, #"{"ok":true,"removed":false}"#)
         roundTrip(CronRunParams.self, "CronRunParams", #"{"id":"j-1","mode":"force"}"#, #"{"id":"j-1","mode":"force"}"#)
         roundTrip(CronRunParams.self, "CronRunParams", #"{"jobId":"j-1"}"#, #"{"jobId":"j-1"}"#)
-    }
-
-    private mutating func part5() {
         roundTrip(CronRunResult.self, "CronRunResult", #"{"ok":true,"ran":true}"#, #"{"ok":true,"ran":true}"#)
         roundTrip(CronRunResult.self, "CronRunResult", #"{"ok":true,"ran":false,"reason":"not-due"}"#, #"{"ok":true,"ran":false,"reason":"not-due"}"#)
         roundTrip(CronRunsParams.self, "CronRunsParams", #"{"id":"j-1"}"#, #"{"id":"j-1"}"#)
@@ -347,6 +329,9 @@ extension ExampleChecks {
         roundTrip(PollParams.self, "PollParams", #"{"to":"+15550001111","question":"Tea?","options":["yes","no"],"maxSelections":1,"durationHours":24,"idempotencyKey":"p-1"}"#, #"{"to":"+15550001111","question":"Tea?","options":["yes","no"],"maxSelections":1,"durationHours":24,"idempotencyKey":"p-1"}"#)
         roundTrip(PollResult.self, "PollResult", #"{"runId":"p-1","messageId":"3EB0","channel":"whatsapp","toJid":"15550001111@s.whatsapp.net"}"#, #"{"runId":"p-1","messageId":"3EB0","channel":"whatsapp","toJid":"15550001111@s.whatsapp.net"}"#)
         roundTrip(AgentParams.self, "AgentParams", #"{"message":"hello","idempotencyKey":"run-1"}"#, #"{"message":"hello","idempotencyKey":"run-1"}"#)
+    }
+
+    private mutating func part5() {
         roundTrip(AgentParams.self, "AgentParams", #"{"message":"look","agentId":"main","sessionKey":"agent:main:work","deliver":false,"timeout":600,"label":"Work","idempotencyKey":"run-2","attachments":[{"type":"image","mimeType":"image/png","fileName":"dot.png","content":"aGVsbG8="},5]}"#, #"{"message":"look","agentId":"main","sessionKey":"agent:main:work","deliver":false,"timeout":600,"label":"Work","idempotencyKey":"run-2","attachments":[{"type":"image","mimeType":"image/png","fileName":"dot.png","content":"aGVsbG8="},5]}"#)
         roundTrip(AgentAccepted.self, "AgentAccepted", #"{"runId":"run-1","status":"accepted","acceptedAt":1769900000000}"#, #"{"runId":"run-1","status":"accepted","acceptedAt":1769900000000}"#)
         roundTrip(AgentFinal.self, "AgentFinal", #"{"runId":"run-1","status":"ok","summary":"completed","result":{"payloads":[{"text":"echo: hello","mediaUrl":null}],"meta":{"durationMs":1091,"aborted":false}}}"#, #"{"runId":"run-1","status":"ok","summary":"completed","result":{"payloads":[{"text":"echo: hello","mediaUrl":null}],"meta":{"durationMs":1091,"aborted":false}}}"#)
@@ -393,9 +378,6 @@ extension ExampleChecks {
         roundTrip(VoicecallContinueResult.self, "VoicecallContinueResult", #"{"success":true,"transcript":"yes please"}"#, #"{"success":true,"transcript":"yes please"}"#)
         roundTrip(VoicecallSuccess.self, "VoicecallSuccess", #"{"success":true}"#, #"{"success":true}"#)
         roundTrip(VoicecallStatusResult.self, "VoicecallStatusResult", #"{"found":false}"#, #"{"found":false}"#)
-    }
-
-    private mutating func part6() {
         roundTrip(VoicecallStatusResult.self, "VoicecallStatusResult", #"{"found":true,"call":{"callId":"c-1","state":"active"}}"#, #"{"found":true,"call":{"callId":"c-1","state":"active"}}"#)
         roundTrip(VoicecallFailure.self, "VoicecallFailure", #"{"error":"callId required"}"#, #"{"error":"callId required"}"#)
     }

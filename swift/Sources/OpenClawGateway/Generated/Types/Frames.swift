@@ -194,7 +194,9 @@ extension Gateway {
         public var code: String
         /// For people. Clients match the fixed texts, so their words do not change.
         public var message: String
-        /// For programs: InvalidParamsDetails, ProtocolMismatchDetails, PairingRequiredDetails or absent.
+        /// For programs, by the method and error: InvalidParamsDetails, ProtocolMismatchDetails,
+        /// PairingRequiredDetails, ConfigInvalidDetails, NodeNotConnectedDetails, NodeCommandRefusedDetails,
+        /// NodeErrorDetails, or absent.
         public var details: JSONValue?
         /// Whether the same request may succeed later.
         public var retryable: Bool?
