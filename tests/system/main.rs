@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic)] // everything here is a test
 
 mod first_minutes;
+mod methods;
 mod mistakes;
 mod readme;
 mod restarts;

@@ -1,5 +1,6 @@
 //! Connections over real loopback sockets, with a service of its own behind them.
 
+mod authorization;
 mod handshakes;
 mod limits;
 mod requests;

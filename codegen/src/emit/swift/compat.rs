@@ -65,6 +65,13 @@ pub(super) fn fields<'a>(
     object: &'a Object,
 ) -> Vec<Field<'a>> {
     let field = |member: &'a Member| {
+        if let Some(ty) = expected::typed(&definition.name, &member.name) {
+            return Field {
+                member,
+                required: !ty.ends_with('?'),
+                ty: ty.trim_end_matches('?').to_owned(),
+            };
+        }
         let required = member.required || expected::required(&definition.name, &member.name);
         Field {
             member,

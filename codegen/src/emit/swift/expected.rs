@@ -43,13 +43,41 @@ const LOOSE: &[(&str, Loose)] = &[
 /// Members that apps read as if they were always there.
 const REQUIRED: &[(&str, &str)] = &[("AgentEvent", "seq")];
 
+/// Members whose type apps know otherwise than by the rules: where the schema has become nullable, required or named.
+const TYPED: &[(&str, &str, &str)] = &[
+    ("CronJob", "state", "[String: AnyCodable]"),
+    ("DevicePairRequestedEvent", "isRepair", "Bool?"),
+    ("DevicePairRequestedEvent", "role", "String?"),
+    ("DevicePairRequestedEvent", "roles", "[String]?"),
+    ("DevicePairRequestedEvent", "silent", "Bool?"),
+    ("ExecApprovalRequestParams", "agentId", "String?"),
+    ("ExecApprovalRequestParams", "ask", "String?"),
+    ("ExecApprovalRequestParams", "cwd", "String?"),
+    ("ExecApprovalRequestParams", "host", "String?"),
+    ("ExecApprovalRequestParams", "resolvedPath", "String?"),
+    ("ExecApprovalRequestParams", "security", "String?"),
+    ("ExecApprovalRequestParams", "sessionKey", "String?"),
+    ("NodeEventParams", "payloadJSON", "String?"),
+    ("NodeInvokeRequestEvent", "paramsJSON", "String?"),
+    ("NodeInvokeResultParams", "error", "[String: AnyCodable]?"),
+    ("NodeInvokeResultParams", "payloadJSON", "String?"),
+];
+
 /// Members younger than some of the apps: their initialiser arguments may be left out.
 const YOUNGER: &[(&str, &str)] = &[
     ("AgentEvent", "sessionKey"),
     ("AgentParams", "groupChannel"),
     ("AgentParams", "groupId"),
     ("AgentParams", "groupSpace"),
+    ("AgentSummary", "identity"),
+    ("ConfigPatchParams", "note"),
+    ("ConfigPatchParams", "restartDelayMs"),
+    ("ConfigPatchParams", "sessionKey"),
     ("ConnectParams", "pathEnv"),
+    ("ExecApprovalRequestParams", "id"),
+    ("ModelChoice", "input"),
+    ("SendParams", "mediaUrls"),
+    ("SessionsResolveParams", "sessionId"),
 ];
 
 pub(super) fn loose(definition: &str) -> Option<Loose> {
@@ -65,4 +93,12 @@ pub(super) fn required(definition: &str, member: &str) -> bool {
 
 pub(super) fn younger(definition: &str, member: &str) -> bool {
     YOUNGER.contains(&(definition, member))
+}
+
+/// The type that a member is declared with, with its mark of what may be absent.
+pub(super) fn typed(definition: &str, member: &str) -> Option<&'static str> {
+    TYPED
+        .iter()
+        .find(|(of, name, _)| (*of, *name) == (definition, member))
+        .map(|(_, _, ty)| *ty)
 }
