@@ -5,5 +5,6 @@
 
 mod first_minutes;
 mod mistakes;
+mod protocol;
 mod readme;
 mod restarts;
