@@ -2,10 +2,14 @@
 //!
 //! The texts of counter-examples are judged by the generated crate's own tests, where the tables are.
 
+use jsonschema::Draft;
 use serde_json::{Value, json};
 
 use crate::model::{Model, Type};
-use crate::source::{Place, SchemaErrors};
+use crate::source::{PROTOCOL, Place, SchemaErrors};
+
+/// Name of the bundle while it is judged.
+const BUNDLE: &str = "https://openclaw.invalid/bundle";
 
 /// Validates examples against the bundle.
 ///
@@ -14,16 +18,29 @@ use crate::source::{Place, SchemaErrors};
 /// of each.
 pub(crate) fn check(model: &Model, bundle: &Value) -> Result<(), SchemaErrors> {
     let mut errors = Vec::new();
+    // One registry for all: a validator then compiles only what its definition reaches.
+    let registry = jsonschema::Registry::new()
+        .draft(Draft::Draft7)
+        .add(BUNDLE, bundle)
+        .and_then(|registry| registry.prepare());
+    let registry = match registry {
+        Ok(registry) => registry,
+        Err(error) => {
+            let place = Place::new(PROTOCOL);
+            errors.push(place.error(error.to_string(), "mend the definition that it names"));
+            return SchemaErrors::or_ok(errors);
+        }
+    };
     for definition in &model.definitions {
         let place = Place::new(&definition.file)
             .at("$defs")
             .at(&definition.name);
-        let schema = json!({
-            "$schema": "http://json-schema.org/draft-07/schema#",
-            "$ref": format!("#/definitions/{}", definition.name),
-            "definitions": bundle["definitions"],
-        });
-        let validator = match jsonschema::draft7::new(&schema) {
+        let schema = json!({ "$ref": format!("{BUNDLE}#/definitions/{}", definition.name) });
+        let built = jsonschema::options()
+            .with_draft(Draft::Draft7)
+            .with_registry(&registry)
+            .build(&schema);
+        let validator = match built {
             Ok(validator) => validator,
             Err(error) => {
                 errors.push(place.error(error.to_string(), "mend the definition"));

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;
+mod documents;
 pub mod gateway;
 pub mod health;
 pub mod http;

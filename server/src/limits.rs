@@ -20,6 +20,10 @@ pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Size of the head of an HTTP request. Proxies add a few KiB to a browser's.
 pub const HTTP_HEAD_BYTES: usize = 32 * 1024;
 
+/// Time that a connection may stay plain HTTP, and once more for taking the answer under way then. Browsers and probes
+/// open another without a word; who does not read the largest answer in this time is holding a place for nothing.
+pub const HTTP_TIME: Duration = Duration::from_secs(60);
+
 /// Messages handled before other connections get their turn. With this many the system calls of a turn cost little
 /// beside the handling (two per turn), and a turn stays well under a millisecond.
 pub const MAX_FRAMES_PER_WAKE: usize = 64;

@@ -6,5 +6,6 @@
 mod first_minutes;
 mod methods;
 mod mistakes;
+mod protocol;
 mod readme;
 mod restarts;

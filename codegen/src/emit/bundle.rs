@@ -71,7 +71,8 @@ fn describe(schema: &mut Value, description: &str) {
     }
 }
 
-fn schema(ty: &Type) -> Value {
+/// The draft-07 schema of a type; definitions are referred to under `definitions`.
+pub(super) fn schema(ty: &Type) -> Value {
     match ty {
         Type::Any | Type::Lenient(_) => json!({}),
         Type::Boolean => json!({ "type": "boolean" }),

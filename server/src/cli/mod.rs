@@ -5,6 +5,7 @@ mod client;
 mod connect;
 mod gateway_args;
 pub(crate) mod print;
+mod protocol;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -43,6 +44,17 @@ enum Command {
     Status(client::StatusArgs),
     /// Say something to an agent and print its answer as it comes
     Agent(agent::AgentArgs),
+    /// Say where the protocol is documented, or write the documents to files
+    Protocol {
+        #[command(subcommand)]
+        command: Option<ProtocolCommand>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ProtocolCommand {
+    /// Write JSON Schema, OpenRPC, AsyncAPI or the reference page of the protocol
+    Export(protocol::ExportArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +93,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Health(args) => block_on(client::health(args, &environment)),
         Command::Status(args) => block_on(client::status(args, &environment)),
         Command::Agent(args) => block_on(agent::agent(args, &environment)),
+        Command::Protocol { command: None } => protocol::explain(),
+        Command::Protocol {
+            command: Some(ProtocolCommand::Export(args)),
+        } => protocol::export(&args),
     }
 }
 

@@ -17,6 +17,13 @@ pub(crate) fn piece(text: &str) {
     let _ = out.flush();
 }
 
+/// Prints bytes as they are, without a newline of ours.
+pub(crate) fn bytes(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(bytes);
+    let _ = out.flush();
+}
+
 /// Prints a value as indented JSON.
 pub(crate) fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {

@@ -26,12 +26,8 @@ pub(super) fn route(method: &Method, path: &str, is_ready: bool) -> Response {
 
 /// A probe of the process, for supervisors and load balancers (odd 47).
 fn probe(method: &Method, ok: bool, status: &str) -> Response {
-    if method != Method::GET && method != Method::HEAD {
-        let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-        response
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+    if !is_read(method) {
+        return only_reads();
     }
     let code = if ok {
         StatusCode::OK
@@ -45,12 +41,31 @@ fn probe(method: &Method, ok: bool, status: &str) -> Response {
     response
 }
 
+/// Does the method ask for something and nothing more?
+pub(super) fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+/// The answer to a request that wants to change what can only be read.
+pub(super) fn only_reads() -> Response {
+    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
 /// An error in plain text.
 pub(super) fn refuse(code: StatusCode, text: &'static str) -> Response {
     build(code, TEXT, text)
 }
 
-fn build(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+/// An answer with the headers that all have.
+pub(super) fn build(
+    code: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = code;
     let headers = response.headers_mut();

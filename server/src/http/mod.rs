@@ -6,10 +6,13 @@
 mod admission;
 mod answer;
 mod held;
+mod protocol;
 mod upgrade;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,9 +24,11 @@ use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 pub use admission::{Admission, HandshakePlace, Place};
 
+use crate::documents::{Document, Unpacked};
 use crate::limits;
 use answer::Response;
 use held::Held;
@@ -33,6 +38,7 @@ use held::Held;
 pub struct Site {
     /// Places for connections.
     pub admission: Arc<Admission>,
+    unpacked: Unpacked,
     is_ready: AtomicBool,
     is_stopping: AtomicBool,
 }
@@ -43,6 +49,7 @@ impl Site {
     pub fn new(admission: Arc<Admission>) -> Self {
         Self {
             admission,
+            unpacked: Unpacked::default(),
             is_ready: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
         }
@@ -106,20 +113,37 @@ pub async fn serve(
         let response = respond(&site, &mut request, peer, &issue);
         std::future::ready(Ok::<_, Infallible>(response))
     });
-    let served = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HTTP_HEAD_TIMEOUT)
         .max_buf_size(limits::HTTP_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .without_shutdown()
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = timeout(
+        limits::HTTP_TIME,
+        poll_fn(|context| connection.poll_without_shutdown(context)),
+    )
+    .await;
+    if served.is_err() {
+        // The answer under way may still end, if the client takes it.
+        Pin::new(&mut connection).graceful_shutdown();
+        served = timeout(
+            limits::HTTP_TIME,
+            poll_fn(|context| connection.poll_without_shutdown(context)),
+        )
         .await;
-    let parts = match served {
-        Ok(parts) => parts,
-        Err(error) => {
+    }
+    match served {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "HTTP connection ended");
             return None;
         }
-    };
+        Err(_) => {
+            tracing::debug!(%peer, "HTTP client does not take its answer");
+            return None;
+        }
+    }
+    let parts = connection.into_parts();
     let (mut stream, response) = parts.io.into_inner().into_parts();
     let Some(ticket) = ticket.lock().unwrap_or_else(PoisonError::into_inner).take() else {
         // The client is done; a failure to say goodbye concerns nobody.
@@ -150,6 +174,14 @@ fn respond(
     issue: &Mutex<Option<Ticket>>,
 ) -> Response {
     if !upgrade::is_asked_for(request) {
+        if let Some(document) = Document::at(request.uri().path()) {
+            return protocol::answer(
+                document,
+                request.method(),
+                request.headers(),
+                &site.unpacked,
+            );
+        }
         return answer::route(request.method(), request.uri().path(), site.is_ready());
     }
     if site.is_stopping() {

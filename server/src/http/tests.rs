@@ -80,6 +80,9 @@ async fn plain_requests() {
             r#"{"ok":false,"status":"not ready"}"#,
         ),
         (&ready, "POST /readyz", "405", "Method Not Allowed"),
+        (&ready, "POST /protocol", "405", "Method Not Allowed"),
+        (&ready, "HEAD /protocol?q=chat", "200", ""),
+        (&ready, "GET /protocol/", "404", "Not Found"),
         (&ready, "GET /", "404", "Not Found"),
         (&ready, "POST /v1/chat/completions", "404", "Not Found"),
     ] {
@@ -97,6 +100,37 @@ async fn plain_requests() {
             "{request}: {head}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_page_is_served_whole_and_its_path_still_upgrades() {
+    let site = site();
+    for (request, body) in [
+        ("GET /protocol", Document::Page.unpack().unwrap()),
+        ("HEAD /protocol", Vec::new()),
+    ] {
+        let text = format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let (response, _) = exchange(&site, &text).await;
+        let (head, found) = response.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let length = format!("content-length: {}\r\n", Document::Page.length());
+        assert!(head.contains(&length), "{request}: {head}");
+        assert!(found.as_bytes() == body, "{request}");
+    }
+    let request = format!("GET /protocol HTTP/1.1\r\n{UPGRADE}\r\n");
+    let (response, upgraded) = exchange(&site, &request).await;
+    assert!(response.starts_with("HTTP/1.1 101 "), "{response}");
+    assert!(upgraded.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_do_not_take_their_answers_are_let_go() {
+    let (mut client, server) = connect(&site()).await;
+    // More than the socket's buffers hold, in one go.
+    let requests = "GET /protocol HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200);
+    client.write_all(requests.as_bytes()).await.unwrap();
+    let ended = timeout(10 * limits::HTTP_TIME, server).await.unwrap();
+    assert!(ended.unwrap().is_none());
 }
 
 #[tokio::test]
