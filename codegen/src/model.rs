@@ -9,8 +9,10 @@ use serde_json::Value;
 pub struct Model {
     /// Name of the protocol, for headers.
     pub name: String,
-    /// Protocol version spoken on the wire.
+    /// Newest protocol version spoken on the wire.
     pub version: u64,
+    /// Oldest protocol version that is still served.
+    pub oldest: u64,
     /// What the protocol is.
     pub description: String,
     /// Connection roles in manifest order.
@@ -200,6 +202,8 @@ pub struct Event {
     pub name: String,
     /// One sentence.
     pub summary: String,
+    /// More, if needed.
+    pub description: String,
     /// First protocol version that has it.
     pub since: u64,
     /// Definition of the payload.
@@ -348,6 +352,8 @@ pub struct Member {
     pub required: bool,
     /// Tells `null` (clear) from absence (keep).
     pub patch: bool,
+    /// First protocol version that has it; 0 for every version.
+    pub since: u64,
     /// What it is.
     pub description: String,
 }
@@ -368,6 +374,46 @@ impl fmt::Display for Counts {
             "{} methods, {} events, {} definitions, {} examples, {} counter-examples",
             self.methods, self.events, self.definitions, self.examples, self.counter_examples
         )
+    }
+}
+
+impl Method {
+    /// Definition of the payload that may accompany an error, in one answer or at the end of two.
+    pub fn failure(&self) -> Option<&str> {
+        match &self.result {
+            Outcome::Single { .. } => self.failure.as_deref(),
+            Outcome::Staged { failure, .. } => failure.as_deref(),
+        }
+    }
+}
+
+impl Type {
+    /// Names the definitions that the type refers to itself, not through others.
+    pub fn each_reference<'a>(&'a self, visit: &mut impl FnMut(&'a str)) {
+        let members = match self {
+            Type::Ref(name) => return visit(name),
+            Type::Nullable(inner) | Type::Array { items: inner, .. } => {
+                return inner.each_reference(visit);
+            }
+            Type::OneOf(names) => return names.iter().for_each(|name| visit(name)),
+            Type::Tagged { variants, .. } => {
+                return variants
+                    .iter()
+                    .flat_map(|(_, object, _)| &object.members)
+                    .for_each(|member| member.ty.each_reference(visit));
+            }
+            Type::Object(object) => {
+                if let Extra::Kept(ty) = &object.extra {
+                    ty.each_reference(visit);
+                }
+                &object.members
+            }
+            Type::Lenient(members) => members,
+            _ => return,
+        };
+        for member in members {
+            member.ty.each_reference(visit);
+        }
     }
 }
 

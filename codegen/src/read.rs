@@ -10,13 +10,24 @@ use std::collections::BTreeMap;
 use openclaw_schema_runtime::Tree;
 
 use crate::model::{Definition, Model, Type};
-use crate::source::{PRIMITIVES, Place, SchemaError, SchemaErrors, Source};
+use crate::source::{PRIMITIVES, Place, SchemaError, SchemaErrors, Source, members};
 
 /// Reads the whole schema.
 ///
 /// # Errors
 /// All mistakes found.
 pub(crate) fn model(source: &Source) -> Result<Model, SchemaErrors> {
+    let (model, errors) = read(source);
+    SchemaErrors::or_ok(errors)?;
+    Ok(model)
+}
+
+/// Reads a schema of another time: what today's rules would refuse in it was right then.
+pub(crate) fn past_model(source: &Source) -> Model {
+    read(source).0
+}
+
+fn read(source: &Source) -> (Model, Vec<SchemaError>) {
     let mut reader = Reader {
         errors: Vec::new(),
         names: BTreeMap::new(),
@@ -37,8 +48,7 @@ pub(crate) fn model(source: &Source) -> Result<Model, SchemaErrors> {
     }
     reader.check_cycles(&definitions);
     let model = reader.manifest(source, definitions);
-    SchemaErrors::or_ok(reader.errors)?;
-    Ok(model)
+    (model, reader.errors)
 }
 
 /// State of one pass.
@@ -115,14 +125,6 @@ impl Reader {
                 }
             }
         }
-    }
-}
-
-/// Members of an object; none for anything else.
-fn members(tree: Option<&Tree>) -> &[(String, Tree)] {
-    match tree {
-        Some(Tree::Object(members)) => members,
-        _ => &[],
     }
 }
 
