@@ -1,5 +1,6 @@
 //! The protocol as one model: what every emitter reads. Built by `read`, from files that `lint` accepted.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use openclaw_schema_runtime::Tree;
@@ -385,34 +386,53 @@ impl Method {
             Outcome::Staged { failure, .. } => failure.as_deref(),
         }
     }
+
+    /// Definitions of all payloads that it may answer with.
+    pub fn answers(&self) -> Vec<&str> {
+        let mut answers = match &self.result {
+            Outcome::Single { payload, .. } => vec![payload.as_str()],
+            Outcome::Staged { first, last, .. } => vec![first.as_str(), last.as_str()],
+        };
+        answers.extend(self.failure());
+        answers
+    }
 }
 
 impl Type {
+    /// Visits the members of the type itself: of the object, of all variants, of a value that is not
+    /// validated.
+    pub fn each_member<'a>(&'a self, visit: &mut impl FnMut(&'a Member)) {
+        match self {
+            Type::Object(object) => object.members.iter().for_each(visit),
+            Type::Lenient(members) => members.iter().for_each(visit),
+            Type::Tagged { variants, .. } => variants
+                .iter()
+                .flat_map(|(_, object, _)| &object.members)
+                .for_each(visit),
+            _ => {}
+        }
+    }
+
     /// Names the definitions that the type refers to itself, not through others.
     pub fn each_reference<'a>(&'a self, visit: &mut impl FnMut(&'a str)) {
-        let members = match self {
-            Type::Ref(name) => return visit(name),
-            Type::Nullable(inner) | Type::Array { items: inner, .. } => {
-                return inner.each_reference(visit);
-            }
-            Type::OneOf(names) => return names.iter().for_each(|name| visit(name)),
-            Type::Tagged { variants, .. } => {
-                return variants
-                    .iter()
-                    .flat_map(|(_, object, _)| &object.members)
-                    .for_each(|member| member.ty.each_reference(visit));
-            }
-            Type::Object(object) => {
-                if let Extra::Kept(ty) = &object.extra {
+        match self {
+            Type::Ref(name) => visit(name),
+            Type::Nullable(inner) | Type::Array { items: inner, .. } => inner.each_reference(visit),
+            Type::OneOf(names) => names.iter().for_each(|name| visit(name)),
+            _ => {
+                if let Type::Object(Object {
+                    extra: Extra::Kept(ty),
+                    ..
+                }) = self
+                {
                     ty.each_reference(visit);
                 }
-                &object.members
+                let mut members = Vec::new();
+                self.each_member(&mut |member| members.push(&member.ty));
+                for ty in members {
+                    ty.each_reference(visit);
+                }
             }
-            Type::Lenient(members) => members,
-            _ => return,
-        };
-        for member in members {
-            member.ty.each_reference(visit);
         }
     }
 }
@@ -433,6 +453,19 @@ impl Model {
         match self.definitions.iter().find(|d| d.name == name) {
             Some(definition) => definition,
             None => unreachable!("`{name}` was resolved when the schema was read"),
+        }
+    }
+
+    /// Visits the definitions of these names and all that they refer to, each once.
+    pub fn each_reached<'a>(&'a self, names: &[&'a str], visit: &mut impl FnMut(&'a Definition)) {
+        let mut waiting = names.to_vec();
+        let mut seen = BTreeSet::new();
+        while let Some(name) = waiting.pop() {
+            let definition = self.definitions.iter().find(|d| d.name == name);
+            if let Some(definition) = definition.filter(|_| seen.insert(name)) {
+                visit(definition);
+                definition.ty.each_reference(&mut |name| waiting.push(name));
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! Files to model. Every mistake gets its own words: file, pointer, problem, advice.
 //!
-//! Split by what is read: `read::types` the dialect, `read::manifest` protocol and groups.
+//! Split by what is read: `read::types` the dialect, `read::manifest` protocol and groups; `read::versions`
+//! checks how they fit together over several protocol versions.
 
 mod manifest;
 mod types;
+mod versions;
 
 use std::collections::BTreeMap;
 
@@ -48,6 +50,7 @@ fn read(source: &Source) -> (Model, Vec<SchemaError>) {
     }
     reader.check_cycles(&definitions);
     let model = reader.manifest(source, definitions);
+    reader.versions(&model);
     (model, reader.errors)
 }
 

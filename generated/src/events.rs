@@ -62,6 +62,39 @@ impl EventKind {
     pub fn spec(self) -> &'static EventSpec {
         &EVENTS[self as usize]
     }
+    /// The text of its frames up to the payload.
+    pub const fn frame_head(self) -> &'static str {
+        match self {
+            EventKind::ConnectChallenge => {
+                "{\"type\":\"event\",\"event\":\"connect.challenge\",\"payload\":"
+            }
+            EventKind::Health => "{\"type\":\"event\",\"event\":\"health\",\"payload\":",
+            EventKind::Presence => {
+                "{\"type\":\"event\",\"event\":\"presence\",\"payload\":"
+            }
+            EventKind::Tick => "{\"type\":\"event\",\"event\":\"tick\",\"payload\":",
+            EventKind::Shutdown => {
+                "{\"type\":\"event\",\"event\":\"shutdown\",\"payload\":"
+            }
+            EventKind::Agent => "{\"type\":\"event\",\"event\":\"agent\",\"payload\":",
+            EventKind::Chat => "{\"type\":\"event\",\"event\":\"chat\",\"payload\":",
+        }
+    }
+    /// The start of a frame, [`Event::frame_start`], as a client of an older protocol version gets it:
+    /// without members that are newer.
+    pub fn frame_start_at(self, version: u64, start: &str) -> String {
+        match start.strip_prefix(self.frame_head()) {
+            Some(payload) => {
+                let payload = crate::rt::payload_at(
+                    &[self.spec().payload],
+                    version,
+                    payload,
+                );
+                [self.frame_head(), &payload].concat()
+            }
+            None => start.to_owned(),
+        }
+    }
 }
 /// Everything known about an event.
 pub struct EventSpec {
@@ -81,6 +114,8 @@ pub struct EventSpec {
     pub since: u64,
     /// Constraints of the payload.
     pub payload: &'static Node,
+    /// Version of the newest member of the payload; 0 when all versions have all of them.
+    pub newest_member: u64,
 }
 /// All events in group order; indexed by `EventKind as usize`.
 pub static EVENTS: [EventSpec; 7usize] = [
@@ -93,6 +128,7 @@ pub static EVENTS: [EventSpec; 7usize] = [
         state_version: false,
         since: 3,
         payload: &tables::CONNECT_CHALLENGE,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Health,
@@ -103,6 +139,7 @@ pub static EVENTS: [EventSpec; 7usize] = [
         state_version: true,
         since: 3,
         payload: &tables::HEALTH_SUMMARY,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Presence,
@@ -113,6 +150,7 @@ pub static EVENTS: [EventSpec; 7usize] = [
         state_version: true,
         since: 3,
         payload: &tables::PRESENCE_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Tick,
@@ -123,6 +161,7 @@ pub static EVENTS: [EventSpec; 7usize] = [
         state_version: false,
         since: 3,
         payload: &tables::TICK_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Shutdown,
@@ -133,6 +172,7 @@ pub static EVENTS: [EventSpec; 7usize] = [
         state_version: false,
         since: 3,
         payload: &tables::SHUTDOWN_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Agent,
@@ -143,6 +183,7 @@ pub static EVENTS: [EventSpec; 7usize] = [
         state_version: false,
         since: 3,
         payload: &tables::AGENT_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Chat,
@@ -153,6 +194,7 @@ pub static EVENTS: [EventSpec; 7usize] = [
         state_version: false,
         since: 3,
         payload: &tables::CHAT_EVENT,
+        newest_member: 0,
     },
 ];
 /// An event with its payload.
@@ -205,46 +247,25 @@ impl Event {
     pub fn frame_start(&self) -> Vec<u8> {
         match self {
             Event::ConnectChallenge(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"connect.challenge\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::ConnectChallenge.frame_head(), payload)
             }
             Event::Health(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"health\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Health.frame_head(), payload)
             }
             Event::Presence(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"presence\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Presence.frame_head(), payload)
             }
             Event::Tick(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"tick\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Tick.frame_head(), payload)
             }
             Event::Shutdown(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"shutdown\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Shutdown.frame_head(), payload)
             }
             Event::Agent(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Agent.frame_head(), payload)
             }
             Event::Chat(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"chat\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Chat.frame_head(), payload)
             }
         }
     }

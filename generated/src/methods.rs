@@ -2,7 +2,7 @@
 
 //! Every method: name, who may call it, what it does, what it takes and answers.
 use crate::protocol::{Role, Scope, errors};
-use crate::rt::Node;
+use crate::rt::{self, Answer, Node};
 use crate::tables;
 use crate::types::ErrorShape;
 /// A method of the protocol.
@@ -156,6 +156,34 @@ pub struct MethodSpec {
     pub params: &'static Node,
     /// What it answers.
     pub answer: AnswerSpec,
+    /// Constraints of the payload that may come beside an error.
+    pub failure: Option<&'static Node>,
+    /// Version of the newest member of its answers; 0 when all versions have all of them.
+    pub newest_member: u64,
+}
+impl MethodSpec {
+    /// An answer as a client of an older protocol version gets it: without members that are newer.
+    pub fn answer_at(&self, version: u64, answer: Answer) -> Answer {
+        if self.newest_member <= version {
+            return answer;
+        }
+        let (first, last) = match self.answer {
+            AnswerSpec::Single { payload, .. } => (payload, payload),
+            AnswerSpec::Staged { first, last } => (first, last),
+        };
+        let nodes = [last, first, self.failure.unwrap_or(last)];
+        match answer {
+            Answer::One(frame) => Answer::One(rt::response_at(&nodes, version, frame)),
+            Answer::Two { first, then } => {
+                Answer::Two {
+                    first: rt::response_at(&nodes, version, first),
+                    then: Box::pin(async move {
+                        rt::response_at(&nodes, version, then.await)
+                    }),
+                }
+            }
+        }
+    }
 }
 /// All methods in group order; indexed by `Method as usize`.
 pub static METHODS: [MethodSpec; 13usize] = [
@@ -175,6 +203,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::HELLO_OK,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::Health,
@@ -192,6 +222,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::HEALTH_SUMMARY,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::Status,
@@ -209,6 +241,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::STATUS_SUMMARY,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::LastHeartbeat,
@@ -226,6 +260,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::HEARTBEAT_EVENT,
             nullable: true,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SystemPresence,
@@ -243,6 +279,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::PRESENCE_LIST,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SystemEvent,
@@ -260,6 +298,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::OK_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::Agent,
@@ -281,6 +321,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             first: &tables::AGENT_ACCEPTED,
             last: &tables::AGENT_FINAL,
         },
+        failure: Some(&tables::AGENT_FAILURE),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::AgentWait,
@@ -298,6 +340,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::AGENT_WAIT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::AgentIdentityGet,
@@ -315,6 +359,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::AGENT_IDENTITY_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ChatHistory,
@@ -332,6 +378,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::CHAT_HISTORY_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ChatAbort,
@@ -349,6 +397,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::CHAT_ABORT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ChatSend,
@@ -370,6 +420,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::CHAT_SEND_RESULT,
             nullable: false,
         },
+        failure: Some(&tables::CHAT_SEND_FAILURE),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SessionsList,
@@ -387,6 +439,8 @@ pub static METHODS: [MethodSpec; 13usize] = [
             payload: &tables::SESSIONS_LIST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
 ];
 /// Why a call was not allowed.
@@ -422,7 +476,25 @@ pub fn authorize<S: AsRef<str>>(
     scopes: &[S],
     name: &str,
 ) -> Result<Method, Refusal> {
-    let method = Method::from_name(name);
+    judge(role, scopes, name, Method::from_name(name))
+}
+/// As [`authorize`], for a client of an older protocol version: a method that is newer is a name that
+/// does not exist.
+pub fn authorize_at<S: AsRef<str>>(
+    version: u64,
+    role: Role,
+    scopes: &[S],
+    name: &str,
+) -> Result<Method, Refusal> {
+    let known = Method::from_name(name).filter(|method| method.spec().since <= version);
+    judge(role, scopes, name, known)
+}
+fn judge<S: AsRef<str>>(
+    role: Role,
+    scopes: &[S],
+    name: &str,
+    method: Option<Method>,
+) -> Result<Method, Refusal> {
     let (needed_role, needed): (Role, &[Scope]) = match method {
         Some(method) => (method.spec().role, method.spec().scopes),
         None => (Role::Operator, &[Scope::Admin]),

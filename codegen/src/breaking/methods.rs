@@ -287,24 +287,16 @@ impl<'a> Comparison<'a> {
 
 /// Definitions that methods, events and frames refer to.
 fn reached(model: &Model) -> BTreeSet<&str> {
-    let mut waiting: Vec<&str> = vec!["RequestFrame", "ResponseFrame", "EventFrame"];
+    let mut roots: Vec<&str> = vec!["RequestFrame", "ResponseFrame", "EventFrame"];
     for method in model.methods() {
-        waiting.push(&method.params);
-        match &method.result {
-            Outcome::Single { payload, .. } => waiting.push(payload),
-            Outcome::Staged { first, last, .. } => waiting.extend([first.as_str(), last]),
-        }
-        waiting.extend(method.failure());
+        roots.push(&method.params);
+        roots.extend(method.answers());
     }
-    waiting.extend(model.events().map(|event| event.payload.as_str()));
+    roots.extend(model.events().map(|event| event.payload.as_str()));
     let mut reached = BTreeSet::new();
-    while let Some(name) = waiting.pop() {
-        if reached.insert(name)
-            && let Some(definition) = super::types::find(model, name)
-        {
-            definition.ty.each_reference(&mut |name| waiting.push(name));
-        }
-    }
+    model.each_reached(&roots, &mut |definition| {
+        reached.insert(definition.name.as_str());
+    });
     reached
 }
 

@@ -498,7 +498,7 @@ impl Reader {
                     ty: self.read_type(file, &place, schema, false),
                     required: false,
                     patch: false,
-                    since: 0,
+                    since: schema.get("x-since").and_then(natural).unwrap_or(0),
                     description: self.description(&place, schema),
                 }
             })
