@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use openclaw_protocol::events::{Event, EventKind};
 use openclaw_protocol::methods::Method;
-use openclaw_protocol::protocol::{VERSION, limits};
+use openclaw_protocol::protocol::{OLDEST_VERSION, VERSION, limits};
 use openclaw_protocol::rt::{NonEmptyString, SecretString};
 use openclaw_protocol::types::{ConnectAuth, ConnectDevice, ConnectParams, ErrorShape, HelloOk};
 use openclaw_websocket::encode::{put_pong_masked, put_text_masked};
@@ -236,7 +236,7 @@ fn connect_request(
     token: Option<&SecretString>,
     nonce: Option<NonEmptyString>,
 ) -> Result<String, Failure> {
-    let mut params = ConnectParams::new(VERSION, VERSION, config.client.clone());
+    let mut params = ConnectParams::new(OLDEST_VERSION, VERSION, config.client.clone());
     params.role = NonEmptyString::new(config.role.as_str());
     params.scopes = some(config.scopes.iter().map(|s| s.as_str()));
     params.caps = some(config.caps.iter().map(String::as_str));

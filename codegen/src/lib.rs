@@ -2,8 +2,11 @@
 //!
 //! `schema/` is read ([`source`]), checked against its meta-schemas and the dialect ([`lint`]), turned
 //! into one model ([`model`]) and emitted ([`emit`]). The result is a set of files ([`output`]) that is
-//! either written or compared with what is committed. Called by the `codegen` binary and by tests.
+//! either written or compared with what is committed. [`breaking`] compares two versions of the schema,
+//! [`against`] finds the older one. Called by the `codegen` binary and by tests.
 
+pub mod against;
+pub mod breaking;
 pub mod copies;
 pub mod emit;
 mod examples;
@@ -11,11 +14,20 @@ mod lint;
 pub mod model;
 mod output;
 mod read;
+mod recorded;
 pub mod source;
 
 pub use output::Outputs;
 
 use std::path::Path;
+
+/// Reads the schema directory, without judging examples and without the meta-schemas.
+///
+/// # Errors
+/// The mistakes found in types and manifests.
+pub fn read_schema(schema: &Path) -> Result<model::Model, source::SchemaErrors> {
+    read::model(&source::Source::load_types(schema)?)
+}
 
 /// Reads the schema directory and produces every output file.
 ///

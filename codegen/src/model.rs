@@ -1,5 +1,6 @@
 //! The protocol as one model: what every emitter reads. Built by `read`, from files that `lint` accepted.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use openclaw_schema_runtime::Tree;
@@ -9,8 +10,10 @@ use serde_json::Value;
 pub struct Model {
     /// Name of the protocol, for headers.
     pub name: String,
-    /// Protocol version spoken on the wire.
+    /// Newest protocol version spoken on the wire.
     pub version: u64,
+    /// Oldest protocol version that is still served.
+    pub oldest: u64,
     /// What the protocol is.
     pub description: String,
     /// Connection roles in manifest order.
@@ -200,6 +203,8 @@ pub struct Event {
     pub name: String,
     /// One sentence.
     pub summary: String,
+    /// More, if needed.
+    pub description: String,
     /// First protocol version that has it.
     pub since: u64,
     /// Definition of the payload.
@@ -348,6 +353,8 @@ pub struct Member {
     pub required: bool,
     /// Tells `null` (clear) from absence (keep).
     pub patch: bool,
+    /// First protocol version that has it; 0 for every version.
+    pub since: u64,
     /// What it is.
     pub description: String,
 }
@@ -371,6 +378,65 @@ impl fmt::Display for Counts {
     }
 }
 
+impl Method {
+    /// Definition of the payload that may accompany an error, in one answer or at the end of two.
+    pub fn failure(&self) -> Option<&str> {
+        match &self.result {
+            Outcome::Single { .. } => self.failure.as_deref(),
+            Outcome::Staged { failure, .. } => failure.as_deref(),
+        }
+    }
+
+    /// Definitions of all payloads that it may answer with.
+    pub fn answers(&self) -> Vec<&str> {
+        let mut answers = match &self.result {
+            Outcome::Single { payload, .. } => vec![payload.as_str()],
+            Outcome::Staged { first, last, .. } => vec![first.as_str(), last.as_str()],
+        };
+        answers.extend(self.failure());
+        answers
+    }
+}
+
+impl Type {
+    /// Visits the members of the type itself: of the object, of all variants, of a value that is not
+    /// validated.
+    pub fn each_member<'a>(&'a self, visit: &mut impl FnMut(&'a Member)) {
+        match self {
+            Type::Object(object) => object.members.iter().for_each(visit),
+            Type::Lenient(members) => members.iter().for_each(visit),
+            Type::Tagged { variants, .. } => variants
+                .iter()
+                .flat_map(|(_, object, _)| &object.members)
+                .for_each(visit),
+            _ => {}
+        }
+    }
+
+    /// Names the definitions that the type refers to itself, not through others.
+    pub fn each_reference<'a>(&'a self, visit: &mut impl FnMut(&'a str)) {
+        match self {
+            Type::Ref(name) => visit(name),
+            Type::Nullable(inner) | Type::Array { items: inner, .. } => inner.each_reference(visit),
+            Type::OneOf(names) => names.iter().for_each(|name| visit(name)),
+            _ => {
+                if let Type::Object(Object {
+                    extra: Extra::Kept(ty),
+                    ..
+                }) = self
+                {
+                    ty.each_reference(visit);
+                }
+                let mut members = Vec::new();
+                self.each_member(&mut |member| members.push(&member.ty));
+                for ty in members {
+                    ty.each_reference(visit);
+                }
+            }
+        }
+    }
+}
+
 impl Model {
     /// All methods in group order.
     pub fn methods(&self) -> impl Iterator<Item = &Method> {
@@ -387,6 +453,19 @@ impl Model {
         match self.definitions.iter().find(|d| d.name == name) {
             Some(definition) => definition,
             None => unreachable!("`{name}` was resolved when the schema was read"),
+        }
+    }
+
+    /// Visits the definitions of these names and all that they refer to, each once.
+    pub fn each_reached<'a>(&'a self, names: &[&'a str], visit: &mut impl FnMut(&'a Definition)) {
+        let mut waiting = names.to_vec();
+        let mut seen = BTreeSet::new();
+        while let Some(name) = waiting.pop() {
+            let definition = self.definitions.iter().find(|d| d.name == name);
+            if let Some(definition) = definition.filter(|_| seen.insert(name)) {
+                visit(definition);
+                definition.ty.each_reference(&mut |name| waiting.push(name));
+            }
         }
     }
 

@@ -1,22 +1,35 @@
 //! Files to model. Every mistake gets its own words: file, pointer, problem, advice.
 //!
-//! Split by what is read: `read::types` the dialect, `read::manifest` protocol and groups.
+//! Split by what is read: `read::types` the dialect, `read::manifest` protocol and groups; `read::versions`
+//! checks how they fit together over several protocol versions.
 
 mod manifest;
 mod types;
+mod versions;
 
 use std::collections::BTreeMap;
 
 use openclaw_schema_runtime::Tree;
 
 use crate::model::{Definition, Model, Type};
-use crate::source::{PRIMITIVES, Place, SchemaError, SchemaErrors, Source};
+use crate::source::{PRIMITIVES, Place, SchemaError, SchemaErrors, Source, members};
 
 /// Reads the whole schema.
 ///
 /// # Errors
 /// All mistakes found.
 pub(crate) fn model(source: &Source) -> Result<Model, SchemaErrors> {
+    let (model, errors) = read(source);
+    SchemaErrors::or_ok(errors)?;
+    Ok(model)
+}
+
+/// Reads a schema of another time: what today's rules would refuse in it was right then.
+pub(crate) fn past_model(source: &Source) -> Model {
+    read(source).0
+}
+
+fn read(source: &Source) -> (Model, Vec<SchemaError>) {
     let mut reader = Reader {
         errors: Vec::new(),
         names: BTreeMap::new(),
@@ -37,8 +50,8 @@ pub(crate) fn model(source: &Source) -> Result<Model, SchemaErrors> {
     }
     reader.check_cycles(&definitions);
     let model = reader.manifest(source, definitions);
-    SchemaErrors::or_ok(reader.errors)?;
-    Ok(model)
+    reader.versions(&model);
+    (model, reader.errors)
 }
 
 /// State of one pass.
@@ -115,14 +128,6 @@ impl Reader {
                 }
             }
         }
-    }
-}
-
-/// Members of an object; none for anything else.
-fn members(tree: Option<&Tree>) -> &[(String, Tree)] {
-    match tree {
-        Some(Tree::Object(members)) => members,
-        _ => &[],
     }
 }
 

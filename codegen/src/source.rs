@@ -29,6 +29,8 @@ impl fmt::Display for SchemaError {
     }
 }
 
+impl std::error::Error for SchemaError {}
+
 /// All mistakes of one pass, in file order.
 #[derive(Debug)]
 pub struct SchemaErrors(pub Vec<SchemaError>);
@@ -115,6 +117,24 @@ impl Source {
     /// Unreadable files, JSON syntax, duplicate keys, a group file that is listed and missing or
     /// present and not listed.
     pub fn load(root: &Path) -> Result<Source, SchemaErrors> {
+        let mut source = Source::load_types(root)?;
+        let mut errors = Vec::new();
+        for name in ["protocol", "group", "dialect"] {
+            let file = format!("{name}.schema.json");
+            match read_tree(root, &format!("meta/{file}")) {
+                Ok(tree) => drop(source.meta.insert(file, tree.to_value())),
+                Err(error) => errors.push(error),
+            }
+        }
+        SchemaErrors::or_ok(errors)?;
+        Ok(source)
+    }
+
+    /// As [`Source::load`] without `meta/`: enough to read the schema, not to check its files.
+    ///
+    /// # Errors
+    /// As [`Source::load`].
+    pub fn load_types(root: &Path) -> Result<Source, SchemaErrors> {
         let mut errors = Vec::new();
         let mut tree = |name: &str| match read_tree(root, name) {
             Ok(tree) => tree,
@@ -132,11 +152,6 @@ impl Source {
             files.insert(name.clone(), tree(&name));
             listed.push(name);
         }
-        let mut meta = BTreeMap::new();
-        for name in ["protocol", "group", "dialect"] {
-            let file = format!("{name}.schema.json");
-            meta.insert(file.clone(), tree(&format!("meta/{file}")).to_value());
-        }
         for stray in stray_groups(root, &listed) {
             errors.push(Place::new(PROTOCOL).at("groups").error(
                 format!("`groups/{stray}` is not listed"),
@@ -147,7 +162,7 @@ impl Source {
         Ok(Source {
             protocol,
             files,
-            meta,
+            meta: BTreeMap::new(),
         })
     }
 
@@ -180,6 +195,14 @@ fn read_tree(root: &Path, name: &str) -> Result<Tree, SchemaError> {
             "write valid JSON; a key may stand only once in an object",
         )
     })
+}
+
+/// Members of an object; none for anything else.
+pub(crate) fn members(tree: Option<&Tree>) -> &[(String, Tree)] {
+    match tree {
+        Some(Tree::Object(members)) => members,
+        _ => &[],
+    }
 }
 
 /// The strings of an array member; empty when it is absent.

@@ -43,6 +43,26 @@ fn mistakes_are_named() {
                 "\"group\": \"tea\", \"group\": \"tea\",",
             ),
         ),
+        (
+            "oldest_above_version",
+            PROTOCOL,
+            Set("/oldestVersion", json!(4)),
+        ),
+        (
+            "method_above_version",
+            TEA,
+            Set("/methods/tea.pour/since", json!(4)),
+        ),
+        (
+            "member_above_version",
+            TEA,
+            Set("/$defs/Cup/properties/notes/x-since", json!(4)),
+        ),
+        (
+            "newer_member_lenient",
+            TEA,
+            Set("/$defs/PokeParams/x-lenient/hard/x-since", json!(3)),
+        ),
         ("missing_group_file", TEA, Delete),
         (
             "unlisted_group_file",

@@ -3,7 +3,7 @@
 //! Reading a request: envelope and params in one pass over the text.
 use serde::de::MapAccess;
 use crate::methods::Method;
-use crate::rt::{self, Checked, Violation};
+use crate::rt::{self, Checked};
 use crate::tables;
 use crate::types;
 /// A method with its decoded and checked params.
@@ -1342,8 +1342,8 @@ impl rt::ParamsOf for Call {
     fn alone(method: Method, params: &str) -> Result<Call, serde_json::Error> {
         Call::decode(method, params)
     }
-    fn violations(method: Method, params: &rt::Tree) -> Vec<Violation> {
-        rt::violations(method.spec().params, params)
+    fn table(method: Method) -> &'static rt::Node {
+        method.spec().params
     }
 }
 /// A request frame that is valid and, where the gate let it pass, has valid params.
@@ -1365,4 +1365,16 @@ pub fn read_request<'a>(
     gate: impl Fn(&str) -> Option<Method>,
 ) -> Result<Request<'a>, Problem> {
     rt::read_request(text, &tables::REQUEST_FRAME, gate)
+}
+/// As [`read_request`], for a client of an older protocol version: members of params that are newer
+/// are unexpected where the object is closed, and ignored where it is open.
+///
+/// # Errors
+/// As [`read_request`].
+pub fn read_request_at<'a>(
+    text: &str,
+    version: u64,
+    gate: impl Fn(&str) -> Option<Method>,
+) -> Result<Request<'a>, Problem> {
+    rt::read_request_at(text, &tables::REQUEST_FRAME, version, gate)
 }

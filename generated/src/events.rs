@@ -117,6 +117,70 @@ impl EventKind {
     pub fn spec(self) -> &'static EventSpec {
         &EVENTS[self as usize]
     }
+    /// The text of its frames up to the payload.
+    pub const fn frame_head(self) -> &'static str {
+        match self {
+            EventKind::ConnectChallenge => {
+                "{\"type\":\"event\",\"event\":\"connect.challenge\",\"payload\":"
+            }
+            EventKind::Health => "{\"type\":\"event\",\"event\":\"health\",\"payload\":",
+            EventKind::ExecApprovalRequested => {
+                "{\"type\":\"event\",\"event\":\"exec.approval.requested\",\"payload\":"
+            }
+            EventKind::ExecApprovalResolved => {
+                "{\"type\":\"event\",\"event\":\"exec.approval.resolved\",\"payload\":"
+            }
+            EventKind::TalkMode => {
+                "{\"type\":\"event\",\"event\":\"talk.mode\",\"payload\":"
+            }
+            EventKind::VoicewakeChanged => {
+                "{\"type\":\"event\",\"event\":\"voicewake.changed\",\"payload\":"
+            }
+            EventKind::Heartbeat => {
+                "{\"type\":\"event\",\"event\":\"heartbeat\",\"payload\":"
+            }
+            EventKind::Presence => {
+                "{\"type\":\"event\",\"event\":\"presence\",\"payload\":"
+            }
+            EventKind::Tick => "{\"type\":\"event\",\"event\":\"tick\",\"payload\":",
+            EventKind::Shutdown => {
+                "{\"type\":\"event\",\"event\":\"shutdown\",\"payload\":"
+            }
+            EventKind::NodePairRequested => {
+                "{\"type\":\"event\",\"event\":\"node.pair.requested\",\"payload\":"
+            }
+            EventKind::NodePairResolved => {
+                "{\"type\":\"event\",\"event\":\"node.pair.resolved\",\"payload\":"
+            }
+            EventKind::DevicePairRequested => {
+                "{\"type\":\"event\",\"event\":\"device.pair.requested\",\"payload\":"
+            }
+            EventKind::DevicePairResolved => {
+                "{\"type\":\"event\",\"event\":\"device.pair.resolved\",\"payload\":"
+            }
+            EventKind::NodeInvokeRequest => {
+                "{\"type\":\"event\",\"event\":\"node.invoke.request\",\"payload\":"
+            }
+            EventKind::Cron => "{\"type\":\"event\",\"event\":\"cron\",\"payload\":",
+            EventKind::Agent => "{\"type\":\"event\",\"event\":\"agent\",\"payload\":",
+            EventKind::Chat => "{\"type\":\"event\",\"event\":\"chat\",\"payload\":",
+        }
+    }
+    /// The start of a frame, [`Event::frame_start`], as a client of an older protocol version gets it:
+    /// without members that are newer.
+    pub fn frame_start_at(self, version: u64, start: &str) -> String {
+        match start.strip_prefix(self.frame_head()) {
+            Some(payload) => {
+                let payload = crate::rt::payload_at(
+                    &[self.spec().payload],
+                    version,
+                    payload,
+                );
+                [self.frame_head(), &payload].concat()
+            }
+            None => start.to_owned(),
+        }
+    }
 }
 /// Everything known about an event.
 pub struct EventSpec {
@@ -136,6 +200,8 @@ pub struct EventSpec {
     pub since: u64,
     /// Constraints of the payload.
     pub payload: &'static Node,
+    /// Version of the newest member of the payload; 0 when all versions have all of them.
+    pub newest_member: u64,
 }
 /// All events in group order; indexed by `EventKind as usize`.
 pub static EVENTS: [EventSpec; 18usize] = [
@@ -148,6 +214,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::CONNECT_CHALLENGE,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Health,
@@ -158,6 +225,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: true,
         since: 3,
         payload: &tables::HEALTH_SUMMARY,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::ExecApprovalRequested,
@@ -168,6 +236,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::EXEC_APPROVAL_REQUESTED_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::ExecApprovalResolved,
@@ -178,6 +247,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::EXEC_APPROVAL_RESOLVED_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::TalkMode,
@@ -188,6 +258,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::TALK_MODE_STATE,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::VoicewakeChanged,
@@ -198,6 +269,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::VOICE_WAKE_TRIGGERS,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Heartbeat,
@@ -208,6 +280,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::HEARTBEAT_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Presence,
@@ -218,6 +291,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: true,
         since: 3,
         payload: &tables::PRESENCE_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Tick,
@@ -228,6 +302,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::TICK_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Shutdown,
@@ -238,6 +313,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::SHUTDOWN_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::NodePairRequested,
@@ -248,6 +324,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::NODE_PAIR_PENDING,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::NodePairResolved,
@@ -258,6 +335,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::NODE_PAIR_RESOLVED_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::DevicePairRequested,
@@ -268,6 +346,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::DEVICE_PAIR_REQUESTED_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::DevicePairResolved,
@@ -278,6 +357,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::DEVICE_PAIR_RESOLVED_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::NodeInvokeRequest,
@@ -288,6 +368,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::NODE_INVOKE_REQUEST_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Cron,
@@ -298,6 +379,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::CRON_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Agent,
@@ -308,6 +390,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::AGENT_EVENT,
+        newest_member: 0,
     },
     EventSpec {
         kind: EventKind::Chat,
@@ -318,6 +401,7 @@ pub static EVENTS: [EventSpec; 18usize] = [
         state_version: false,
         since: 3,
         payload: &tables::CHAT_EVENT,
+        newest_member: 0,
     },
 ];
 /// An event with its payload.
@@ -414,112 +498,76 @@ impl Event {
     pub fn frame_start(&self) -> Vec<u8> {
         match self {
             Event::ConnectChallenge(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"connect.challenge\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::ConnectChallenge.frame_head(), payload)
             }
             Event::Health(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"health\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Health.frame_head(), payload)
             }
             Event::ExecApprovalRequested(payload) => {
                 crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"exec.approval.requested\",\"payload\":",
+                    EventKind::ExecApprovalRequested.frame_head(),
                     payload,
                 )
             }
             Event::ExecApprovalResolved(payload) => {
                 crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"exec.approval.resolved\",\"payload\":",
+                    EventKind::ExecApprovalResolved.frame_head(),
                     payload,
                 )
             }
             Event::TalkMode(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"talk.mode\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::TalkMode.frame_head(), payload)
             }
             Event::VoicewakeChanged(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"voicewake.changed\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::VoicewakeChanged.frame_head(), payload)
             }
             Event::Heartbeat(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"heartbeat\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Heartbeat.frame_head(), payload)
             }
             Event::Presence(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"presence\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Presence.frame_head(), payload)
             }
             Event::Tick(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"tick\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Tick.frame_head(), payload)
             }
             Event::Shutdown(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"shutdown\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Shutdown.frame_head(), payload)
             }
             Event::NodePairRequested(payload) => {
                 crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"node.pair.requested\",\"payload\":",
+                    EventKind::NodePairRequested.frame_head(),
                     payload,
                 )
             }
             Event::NodePairResolved(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"node.pair.resolved\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::NodePairResolved.frame_head(), payload)
             }
             Event::DevicePairRequested(payload) => {
                 crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"device.pair.requested\",\"payload\":",
+                    EventKind::DevicePairRequested.frame_head(),
                     payload,
                 )
             }
             Event::DevicePairResolved(payload) => {
                 crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"device.pair.resolved\",\"payload\":",
+                    EventKind::DevicePairResolved.frame_head(),
                     payload,
                 )
             }
             Event::NodeInvokeRequest(payload) => {
                 crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"node.invoke.request\",\"payload\":",
+                    EventKind::NodeInvokeRequest.frame_head(),
                     payload,
                 )
             }
             Event::Cron(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"cron\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Cron.frame_head(), payload)
             }
             Event::Agent(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"agent\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Agent.frame_head(), payload)
             }
             Event::Chat(payload) => {
-                crate::rt::frame_start(
-                    "{\"type\":\"event\",\"event\":\"chat\",\"payload\":",
-                    payload,
-                )
+                crate::rt::frame_start(EventKind::Chat.frame_head(), payload)
             }
         }
     }

@@ -2,7 +2,7 @@
 
 //! Every method: name, who may call it, what it does, what it takes and answers.
 use crate::protocol::{Role, Scope, errors};
-use crate::rt::Node;
+use crate::rt::{self, Answer, Node};
 use crate::tables;
 use crate::types::ErrorShape;
 /// A method of the protocol.
@@ -551,6 +551,34 @@ pub struct MethodSpec {
     pub params: &'static Node,
     /// What it answers.
     pub answer: AnswerSpec,
+    /// Constraints of the payload that may come beside an error.
+    pub failure: Option<&'static Node>,
+    /// Version of the newest member of its answers; 0 when all versions have all of them.
+    pub newest_member: u64,
+}
+impl MethodSpec {
+    /// An answer as a client of an older protocol version gets it: without members that are newer.
+    pub fn answer_at(&self, version: u64, answer: Answer) -> Answer {
+        if self.newest_member <= version {
+            return answer;
+        }
+        let (first, last) = match self.answer {
+            AnswerSpec::Single { payload, .. } => (payload, payload),
+            AnswerSpec::Staged { first, last } => (first, last),
+        };
+        let nodes = [last, first, self.failure.unwrap_or(last)];
+        match answer {
+            Answer::One(frame) => Answer::One(rt::response_at(&nodes, version, frame)),
+            Answer::Two { first, then } => {
+                Answer::Two {
+                    first: rt::response_at(&nodes, version, first),
+                    then: Box::pin(async move {
+                        rt::response_at(&nodes, version, then.await)
+                    }),
+                }
+            }
+        }
+    }
 }
 /// All methods in group order; indexed by `Method as usize`.
 pub static METHODS: [MethodSpec; 92usize] = [
@@ -570,6 +598,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::HELLO_OK,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::Health,
@@ -587,6 +617,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::HEALTH_SUMMARY,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::Status,
@@ -604,6 +636,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::STATUS_SUMMARY,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::LogsTail,
@@ -621,6 +655,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::LOGS_TAIL_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ChannelsStatus,
@@ -638,6 +674,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CHANNELS_STATUS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ChannelsLogout,
@@ -655,6 +693,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CHANNELS_LOGOUT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::WebLoginStart,
@@ -672,6 +712,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::WEB_LOGIN_START_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::WebLoginWait,
@@ -689,6 +731,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::WEB_LOGIN_WAIT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::UsageStatus,
@@ -706,6 +750,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::USAGE_STATUS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::UsageCost,
@@ -723,6 +769,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::USAGE_COST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::TtsStatus,
@@ -740,6 +788,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::TTS_STATUS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::TtsProviders,
@@ -757,6 +807,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::TTS_PROVIDERS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::TtsEnable,
@@ -774,6 +826,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::TTS_SWITCH_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::TtsDisable,
@@ -791,6 +845,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::TTS_SWITCH_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::TtsSetProvider,
@@ -808,6 +864,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::TTS_SET_PROVIDER_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::TtsConvert,
@@ -825,6 +883,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::TTS_CONVERT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ConfigGet,
@@ -842,6 +902,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CONFIG_SNAPSHOT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ConfigSchema,
@@ -859,6 +921,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CONFIG_SCHEMA_RESPONSE,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ConfigSet,
@@ -876,6 +940,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CONFIG_SET_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ConfigPatch,
@@ -893,6 +959,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CONFIG_WRITE_RESTART,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ConfigApply,
@@ -910,6 +978,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CONFIG_WRITE_RESTART,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ExecApprovalsGet,
@@ -927,6 +997,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::EXEC_APPROVALS_SNAPSHOT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ExecApprovalsSet,
@@ -944,6 +1016,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::EXEC_APPROVALS_SNAPSHOT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ExecApprovalsNodeGet,
@@ -961,6 +1035,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::EXEC_APPROVALS_NODE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ExecApprovalsNodeSet,
@@ -978,6 +1054,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::EXEC_APPROVALS_NODE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ExecApprovalRequest,
@@ -995,6 +1073,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::EXEC_APPROVAL_REQUEST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ExecApprovalResolve,
@@ -1012,6 +1092,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::OK_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::WizardStart,
@@ -1029,6 +1111,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::WIZARD_START_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::WizardNext,
@@ -1046,6 +1130,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::WIZARD_NEXT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::WizardCancel,
@@ -1063,6 +1149,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::WIZARD_STATUS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::WizardStatus,
@@ -1080,6 +1168,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::WIZARD_STATUS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::TalkMode,
@@ -1097,6 +1187,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::TALK_MODE_STATE,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::VoicewakeGet,
@@ -1114,6 +1206,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::VOICE_WAKE_TRIGGERS,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::VoicewakeSet,
@@ -1131,6 +1225,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::VOICE_WAKE_TRIGGERS,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ModelsList,
@@ -1148,6 +1244,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::MODELS_LIST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::AgentsList,
@@ -1165,6 +1263,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::AGENTS_LIST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SkillsStatus,
@@ -1182,6 +1282,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SKILLS_STATUS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SkillsBins,
@@ -1199,6 +1301,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SKILLS_BINS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SkillsInstall,
@@ -1216,6 +1320,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SKILLS_INSTALL_RESULT,
             nullable: false,
         },
+        failure: Some(&tables::SKILLS_INSTALL_RESULT),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SkillsUpdate,
@@ -1233,6 +1339,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SKILLS_UPDATE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::UpdateRun,
@@ -1250,6 +1358,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::UPDATE_RUN_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SessionsList,
@@ -1267,6 +1377,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SESSIONS_LIST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SessionsPreview,
@@ -1284,6 +1396,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SESSIONS_PREVIEW_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SessionsResolve,
@@ -1301,6 +1415,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SESSIONS_RESOLVE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SessionsPatch,
@@ -1318,6 +1434,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SESSIONS_PATCH_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SessionsReset,
@@ -1335,6 +1453,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SESSIONS_RESET_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SessionsDelete,
@@ -1352,6 +1472,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SESSIONS_DELETE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SessionsCompact,
@@ -1369,6 +1491,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SESSIONS_COMPACT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::LastHeartbeat,
@@ -1386,6 +1510,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::HEARTBEAT_EVENT,
             nullable: true,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SetHeartbeats,
@@ -1403,6 +1529,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SET_HEARTBEATS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::Wake,
@@ -1420,6 +1548,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::WAKE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SystemPresence,
@@ -1437,6 +1567,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::PRESENCE_LIST,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::SystemEvent,
@@ -1454,6 +1586,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::OK_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodePairRequest,
@@ -1471,6 +1605,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_PAIR_REQUEST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodePairList,
@@ -1488,6 +1624,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_PAIR_LIST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodePairApprove,
@@ -1505,6 +1643,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_PAIR_APPROVE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodePairReject,
@@ -1522,6 +1662,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_PAIR_REJECT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodePairVerify,
@@ -1539,6 +1681,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_PAIR_VERIFY_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodeRename,
@@ -1556,6 +1700,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_RENAME_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::DevicePairList,
@@ -1573,6 +1719,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::DEVICE_PAIR_LIST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::DevicePairApprove,
@@ -1590,6 +1738,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::DEVICE_PAIR_APPROVE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::DevicePairReject,
@@ -1607,6 +1757,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::DEVICE_PAIR_REJECT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::DeviceTokenRotate,
@@ -1624,6 +1776,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::DEVICE_TOKEN_ROTATE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::DeviceTokenRevoke,
@@ -1641,6 +1795,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::DEVICE_TOKEN_REVOKE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodeList,
@@ -1658,6 +1814,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_LIST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodeDescribe,
@@ -1675,6 +1833,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_DESCRIBE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodeInvoke,
@@ -1692,6 +1852,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_INVOKE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodeInvokeResult,
@@ -1709,6 +1871,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::NODE_INVOKE_RESULT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::NodeEvent,
@@ -1726,6 +1890,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::OK_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::CronList,
@@ -1743,6 +1909,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CRON_LIST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::CronStatus,
@@ -1760,6 +1928,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CRON_STATUS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::CronAdd,
@@ -1777,6 +1947,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CRON_JOB,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::CronUpdate,
@@ -1794,6 +1966,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CRON_JOB,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::CronRemove,
@@ -1811,6 +1985,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CRON_REMOVE_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::CronRun,
@@ -1828,6 +2004,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CRON_RUN_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::CronRuns,
@@ -1845,6 +2023,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CRON_RUNS_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::Send,
@@ -1866,6 +2046,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::SEND_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::Poll,
@@ -1887,6 +2069,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::POLL_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::Agent,
@@ -1908,6 +2092,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             first: &tables::AGENT_ACCEPTED,
             last: &tables::AGENT_FINAL,
         },
+        failure: Some(&tables::AGENT_FAILURE),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::AgentWait,
@@ -1925,6 +2111,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::AGENT_WAIT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::AgentIdentityGet,
@@ -1942,6 +2130,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::AGENT_IDENTITY_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::BrowserRequest,
@@ -1959,6 +2149,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::BROWSER_REQUEST_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ChatHistory,
@@ -1976,6 +2168,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CHAT_HISTORY_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ChatAbort,
@@ -1993,6 +2187,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CHAT_ABORT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ChatSend,
@@ -2014,6 +2210,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CHAT_SEND_RESULT,
             nullable: false,
         },
+        failure: Some(&tables::CHAT_SEND_FAILURE),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::ChatInject,
@@ -2031,6 +2229,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::CHAT_INJECT_RESULT,
             nullable: false,
         },
+        failure: None,
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::VoicecallInitiate,
@@ -2048,6 +2248,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::VOICECALL_START_RESULT,
             nullable: false,
         },
+        failure: Some(&tables::VOICECALL_FAILURE),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::VoicecallStart,
@@ -2065,6 +2267,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::VOICECALL_START_RESULT,
             nullable: false,
         },
+        failure: Some(&tables::VOICECALL_FAILURE),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::VoicecallContinue,
@@ -2082,6 +2286,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::VOICECALL_CONTINUE_RESULT,
             nullable: false,
         },
+        failure: Some(&tables::VOICECALL_FAILURE),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::VoicecallSpeak,
@@ -2099,6 +2305,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::VOICECALL_SUCCESS,
             nullable: false,
         },
+        failure: Some(&tables::VOICECALL_FAILURE),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::VoicecallEnd,
@@ -2116,6 +2324,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::VOICECALL_SUCCESS,
             nullable: false,
         },
+        failure: Some(&tables::VOICECALL_FAILURE),
+        newest_member: 0,
     },
     MethodSpec {
         method: Method::VoicecallStatus,
@@ -2133,6 +2343,8 @@ pub static METHODS: [MethodSpec; 92usize] = [
             payload: &tables::VOICECALL_STATUS_RESULT,
             nullable: false,
         },
+        failure: Some(&tables::VOICECALL_FAILURE),
+        newest_member: 0,
     },
 ];
 /// Why a call was not allowed.
@@ -2168,7 +2380,25 @@ pub fn authorize<S: AsRef<str>>(
     scopes: &[S],
     name: &str,
 ) -> Result<Method, Refusal> {
-    let method = Method::from_name(name);
+    judge(role, scopes, name, Method::from_name(name))
+}
+/// As [`authorize`], for a client of an older protocol version: a method that is newer is a name that
+/// does not exist.
+pub fn authorize_at<S: AsRef<str>>(
+    version: u64,
+    role: Role,
+    scopes: &[S],
+    name: &str,
+) -> Result<Method, Refusal> {
+    let known = Method::from_name(name).filter(|method| method.spec().since <= version);
+    judge(role, scopes, name, known)
+}
+fn judge<S: AsRef<str>>(
+    role: Role,
+    scopes: &[S],
+    name: &str,
+    method: Option<Method>,
+) -> Result<Method, Refusal> {
     let (needed_role, needed): (Role, &[Scope]) = match method {
         Some(method) => (method.spec().role, method.spec().scopes),
         None => (Role::Operator, &[Scope::Admin]),

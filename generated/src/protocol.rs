@@ -4,8 +4,15 @@
 use crate::types::ErrorShape;
 /// Name of the protocol.
 pub const NAME: &str = "openclaw-gateway";
-/// Protocol version spoken.
+/// Newest protocol version spoken.
 pub const VERSION: u64 = 3;
+/// Oldest protocol version that is still served.
+pub const OLDEST_VERSION: u64 = 3;
+/// The version of a connection: the newest that we and the client speak, if there is any.
+pub const fn negotiate(min: u64, max: u64) -> Option<u64> {
+    let version = if max < VERSION { max } else { VERSION };
+    if version < OLDEST_VERSION || version < min { None } else { Some(version) }
+}
 /// Role of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {

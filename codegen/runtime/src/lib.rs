@@ -11,6 +11,7 @@ mod answer;
 mod decode;
 pub mod lenient;
 mod node;
+mod older;
 pub mod patch;
 mod request;
 mod strings;
@@ -21,9 +22,12 @@ mod violation;
 pub use accept::accepts;
 pub use answer::{Answer, BoxFuture, Failure, NoPayload, Staged, error_frame, ok_frame};
 pub use decode::{Checked, decode};
-pub use node::{Extra, MAX_REQUIRED, Node, Obj, Prop, UNBOUNDED, Variant};
-pub use request::{ParamsOf, Problem, Request, read_request};
+pub use node::{Extra, MAX_REQUIRED, Newer, Node, Obj, Prop, UNBOUNDED, Variant};
+pub use older::{leave_out_newer, payload_at, response_at};
+pub use request::{ParamsOf, Problem, Request, read_request, read_request_at};
 pub use strings::{EmptyString, NonEmptyString, SecretString};
 pub use text::{answer, answer_failing, answer_staged, fill, frame_start};
 pub use tree::{Tree, TreeError};
-pub use violation::{MAX_VIOLATION_BYTES, MAX_VIOLATIONS, Violation, describe, violations};
+pub use violation::{
+    MAX_VIOLATION_BYTES, MAX_VIOLATIONS, Violation, describe, violations, violations_at,
+};

@@ -87,8 +87,19 @@ pub struct Obj {
     pub required: &'static [&'static str],
     /// All bits of `props[..].required` together.
     pub mask: u64,
+    /// Declared members that older protocol versions do not have; read for older clients only.
+    pub newer: &'static [Newer],
     /// What happens to undeclared members.
     pub extra: Extra,
+}
+
+/// A declared member that older protocol versions do not have. It is never required.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newer {
+    /// The JSON key.
+    pub name: &'static str,
+    /// First protocol version that has it.
+    pub since: u64,
 }
 
 /// One declared member of an object.
@@ -138,6 +149,12 @@ impl Obj {
             Some(offset) => Some(before.len() + offset),
             None => before.iter().position(is_key),
         }
+    }
+
+    /// Is the member `key` unknown in a protocol version?
+    pub(crate) fn is_newer(&self, key: &str, version: u64) -> bool {
+        let mut newer = self.newer.iter();
+        newer.any(|member| member.name == key && member.since > version)
     }
 }
 
@@ -234,6 +251,7 @@ mod tests {
             props: Box::leak(Box::new(["a", "b", "c"].map(prop))),
             required: &[],
             mask: 0,
+            newer: &[],
             extra: Extra::Closed,
         };
         for hint in 0..5 {

@@ -11,7 +11,9 @@ use std::marker::PhantomData;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{Node, Tree, Violation, violations};
+use crate::older::leave_out_newer;
+use crate::violation::NEWEST;
+use crate::{Node, Tree, Violation, violations, violations_at};
 
 /// What decodes the params of each method; implemented by the generated `Call`.
 pub trait ParamsOf: Sized {
@@ -33,8 +35,8 @@ pub trait ParamsOf: Sized {
     /// The text does not fit.
     fn alone(method: Self::Method, params: &str) -> Result<Self, serde_json::Error>;
 
-    /// Everything that is wrong with params.
-    fn violations(method: Self::Method, params: &Tree) -> Vec<Violation>;
+    /// The table of the params.
+    fn table(method: Self::Method) -> &'static Node;
 }
 
 /// A valid request frame.
@@ -92,8 +94,25 @@ pub fn read_request<'a, P: ParamsOf>(
     };
     match (&mut deserializer).deserialize_map(envelope) {
         Ok(request) if deserializer.end().is_ok() => Ok(request),
-        _ => diagnose(text, frame, &gate),
+        _ => diagnose(text, frame, NEWEST, &gate),
     }
+}
+
+/// As [`read_request`], for a client of an older protocol `version`: members of params that are newer than
+/// that are refused where the object is closed, and left out where it is open.
+///
+/// Slower than [`read_request`]: the text is always parsed into a [`Tree`].
+///
+/// # Errors
+/// As [`read_request`].
+#[cold]
+pub fn read_request_at<'a, P: ParamsOf>(
+    text: &str,
+    frame: &'static Node,
+    version: u64,
+    gate: impl Fn(&str) -> Option<P::Method>,
+) -> Result<Request<'a, P>, Problem<P::Method>> {
+    diagnose(text, frame, version, &gate)
 }
 
 /// Finds out what the fast pass stumbled over. A text that is valid after all (`params: null`) is read.
@@ -101,6 +120,7 @@ pub fn read_request<'a, P: ParamsOf>(
 fn diagnose<'a, P: ParamsOf>(
     text: &str,
     frame: &'static Node,
+    version: u64,
     gate: &impl Fn(&str) -> Option<P::Method>,
 ) -> Result<Request<'a, P>, Problem<P::Method>> {
     let tree = match Tree::parse(text) {
@@ -146,8 +166,13 @@ fn diagnose<'a, P: ParamsOf>(
         None | Some(Tree::Null) => &empty,
         Some(params) => params,
     };
-    let violations = P::violations(method, params);
+    let table = P::table(method);
+    let violations = violations_at(table, version, params);
     if violations.is_empty() {
+        let mut params = params.clone();
+        if version != NEWEST {
+            leave_out_newer(table, version, &mut params);
+        }
         let error = match P::alone(method, &params.to_value().to_string()) {
             Ok(params) => return Ok(request(Some(params))),
             Err(error) => error,

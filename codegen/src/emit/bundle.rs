@@ -1,12 +1,16 @@
 //! One self-contained JSON Schema document, draft-07, for tools that know nothing of our layout, for
-//! the oracle of the property tests and (simplified) for typify.
+//! the oracle of the property tests, and to be recorded when a version is released.
 //!
-//! Top level: `definitions` (every definition), `x-methods` and `x-events` (which definition is params,
-//! result or payload of which name), `x-protocol` (version).
+//! `definitions` has every definition, the `x-` members have everything else that the schema says: the
+//! whole protocol but for the examples. `recorded` reads it back, so `breaking` can compare with it.
+//! What draft-07 has no word for stands in keywords that validators pass over: `x-file` (where a
+//! definition is written), `x-lenient`, `x-patch`, `x-secret`, `x-since`, and words beside `$ref`.
+
+mod protocol;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Extra, Member, Model, Object, Outcome, Type};
+use crate::model::{Extra, Member, Model, Object, Type};
 
 /// The bundle.
 pub fn bundle(model: &Model) -> Value {
@@ -14,75 +18,49 @@ pub fn bundle(model: &Model) -> Value {
     for definition in &model.definitions {
         let mut schema = schema(&definition.ty);
         describe(&mut schema, &definition.description);
+        schema["x-file"] = json!(definition.file);
         definitions.insert(definition.name.clone(), schema);
     }
-    let methods: Map<String, Value> = model
-        .methods()
-        .map(|method| {
-            let mut entry = json!({ "params": method.params });
-            match &method.result {
-                Outcome::Single { payload, nullable } => {
-                    entry["result"] = json!(payload);
-                    if *nullable {
-                        entry["nullableResult"] = json!(true);
-                    }
-                }
-                Outcome::Staged {
-                    first,
-                    last,
-                    failure,
-                    ..
-                } => {
-                    entry["stages"] = json!([first, last]);
-                    if let Some(failure) = failure {
-                        entry["failure"] = json!(failure);
-                    }
-                }
-            }
-            if let Some(failure) = &method.failure {
-                entry["failure"] = json!(failure);
-            }
-            (method.name.clone(), entry)
-        })
-        .collect();
-    let events: Map<String, Value> = model
-        .events()
-        .map(|event| (event.name.clone(), json!({ "payload": event.payload })))
-        .collect();
-    json!({
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "$id": format!("https://openclaw.invalid/schema/dist/protocol-{}.json", model.version),
-        "title": model.name,
-        "description": model.description,
-        "x-protocol": model.version,
-        "x-methods": methods,
-        "x-events": events,
-        "definitions": definitions,
-    })
+    let mut out = protocol::members(model);
+    out.insert(
+        "$schema".into(),
+        json!("http://json-schema.org/draft-07/schema#"),
+    );
+    out.insert(
+        "$id".into(),
+        json!(format!(
+            "https://openclaw.invalid/schema/dist/protocol-{}.json",
+            model.version
+        )),
+    );
+    out.insert("title".into(), json!(model.name));
+    out.insert("description".into(), json!(model.description));
+    out.insert("definitions".into(), Value::Object(definitions));
+    Value::Object(out)
 }
 
 fn describe(schema: &mut Value, description: &str) {
-    if let Value::Object(map) = schema
-        && !description.is_empty()
-        // Siblings of $ref are ignored in draft-07; a description there would only mislead.
-        && !map.contains_key("$ref")
-    {
-        map.insert("description".into(), json!(description));
+    if !description.is_empty() {
+        schema["description"] = json!(description);
     }
 }
 
 /// The draft-07 schema of a type; definitions are referred to under `definitions`.
 pub(super) fn schema(ty: &Type) -> Value {
     match ty {
-        Type::Any | Type::Lenient(_) => json!({}),
+        Type::Any => json!({}),
+        Type::Lenient(members) => json!({ "x-lenient": properties(members) }),
         Type::Boolean => json!({ "type": "boolean" }),
-        Type::String { min, max, .. } => {
+        Type::String { min, max, secret } => {
             let mut out = json!({ "type": "string" });
             if *min > 0 {
                 out["minLength"] = json!(min);
             }
             if let Some(max) = max {
                 out["maxLength"] = json!(max);
+            }
+            if *secret {
+                out["x-secret"] = json!(true);
             }
             out
         }
@@ -109,7 +87,7 @@ pub(super) fn schema(ty: &Type) -> Value {
             out
         }
         Type::Object(object) => object_schema(object),
-        Type::Ref(name) => json!({ "$ref": format!("#/definitions/{name}") }),
+        Type::Ref(name) => reference(name),
         Type::Nullable(inner) => json!({ "anyOf": [schema(inner), { "type": "null" }] }),
         Type::Tagged { variants, .. } => {
             let list: Vec<Value> = variants
@@ -123,39 +101,46 @@ pub(super) fn schema(ty: &Type) -> Value {
             json!({ "oneOf": list })
         }
         Type::OneOf(names) => {
-            let list: Vec<Value> = names
-                .iter()
-                .map(|name| json!({ "$ref": format!("#/definitions/{name}") }))
-                .collect();
+            let list: Vec<Value> = names.iter().map(|name| reference(name)).collect();
             json!({ "oneOf": list })
         }
     }
 }
 
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/definitions/{name}") })
+}
+
+fn properties(members: &[Member]) -> Map<String, Value> {
+    members
+        .iter()
+        .map(|member| {
+            let mut value = schema(&member.ty);
+            describe(&mut value, &member.description);
+            if member.patch {
+                value["x-patch"] = json!(true);
+            }
+            if member.since > 0 {
+                value["x-since"] = json!(member.since);
+            }
+            (member.name.clone(), value)
+        })
+        .collect()
+}
+
 fn object_schema(object: &Object) -> Value {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    for Member {
-        name,
-        ty,
-        required: must,
-        description,
-        ..
-    } in &object.members
-    {
-        let mut value = schema(ty);
-        describe(&mut value, description);
-        properties.insert(name.clone(), value);
-        if *must {
-            required.push(json!(name));
-        }
-    }
+    let required: Vec<&str> = object
+        .members
+        .iter()
+        .filter(|member| member.required)
+        .map(|member| member.name.as_str())
+        .collect();
     let mut out = json!({ "type": "object" });
-    if !properties.is_empty() {
-        out["properties"] = Value::Object(properties);
+    if !object.members.is_empty() {
+        out["properties"] = Value::Object(properties(&object.members));
     }
     if !required.is_empty() {
-        out["required"] = Value::Array(required);
+        out["required"] = json!(required);
     }
     out["additionalProperties"] = match &object.extra {
         Extra::Closed => json!(false),

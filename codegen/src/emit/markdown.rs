@@ -376,7 +376,11 @@ fn members(members: &[Member], page: &mut Page) {
                 } else {
                     String::new()
                 },
-                member.description.clone(),
+                if member.since > 0 {
+                    format!("{} Since protocol {}.", member.description, member.since)
+                } else {
+                    member.description.clone()
+                },
             ]
         }),
     );

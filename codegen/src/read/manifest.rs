@@ -2,13 +2,13 @@
 
 use openclaw_schema_runtime::Tree;
 
+use super::Reader;
 use super::types::nearest;
-use super::{Reader, members};
 use crate::model::{
     Access, Close, Definition, Described, Drop, ErrorText, Event, Group, Idempotency, Limit,
     Member, Method, Model, Outcome, Role, Scope, Text, Type,
 };
-use crate::source::{PROTOCOL, Place, Source, strings};
+use crate::source::{PROTOCOL, Place, Source, members, strings};
 
 impl Reader {
     pub(super) fn manifest(&mut self, source: &Source, definitions: Vec<Definition>) -> Model {
@@ -17,6 +17,10 @@ impl Reader {
         let mut model = Model {
             name: text(tree, "name"),
             version: number(tree, "version"),
+            oldest: match number(tree, "oldestVersion") {
+                0 => number(tree, "version"),
+                oldest => oldest,
+            },
             description: text(tree, "description"),
             roles: named(tree, "roles", |name, role| Role {
                 name: name.to_owned(),
@@ -310,6 +314,7 @@ impl Reader {
         Event {
             name: name.to_owned(),
             summary: self.summary(place, tree),
+            description: text(tree, "description"),
             since: number(tree, "since"),
             drop: self.drop_rule(model, place, tree, &payload),
             payload,

@@ -2,9 +2,9 @@
 
 use openclaw_schema_runtime::Tree;
 
-use super::{Reader, members};
+use super::Reader;
 use crate::model::{CounterExample, Extra, Member, Object, Type};
-use crate::source::{Place, strings};
+use crate::source::{Place, members, strings};
 
 /// Keywords that say something about a value, with the types they belong to.
 const TYPED: &[(&str, &[&str])] = &[
@@ -446,6 +446,7 @@ impl Reader {
             list.push(Member {
                 name: name.clone(),
                 patch: self.patch(&place, schema, &ty),
+                since: schema.get("x-since").and_then(natural).unwrap_or(0),
                 ty,
                 required: required.contains(name),
                 description: self.description(&place, schema),
@@ -497,6 +498,7 @@ impl Reader {
                     ty: self.read_type(file, &place, schema, false),
                     required: false,
                     patch: false,
+                    since: schema.get("x-since").and_then(natural).unwrap_or(0),
                     description: self.description(&place, schema),
                 }
             })

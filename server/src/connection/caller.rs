@@ -11,6 +11,8 @@ use openclaw_protocol::types::ConnectClient;
 pub struct CallerInfo {
     /// Id of the connection, a v4 UUID; `server.connId` of hello-ok.
     pub conn_id: String,
+    /// Negotiated protocol version: decides which methods, members and events the client has.
+    pub protocol: u64,
     /// Role that was asked for and granted.
     pub role: Role,
     /// Effective scopes: those asked for, or the role's default (contract 2.3, step 4).
@@ -55,6 +57,7 @@ impl Caller {
         let text = |text: &str| NonEmptyString::or(text, "-");
         let mut info = CallerInfo {
             conn_id: conn_id.to_owned(),
+            protocol: openclaw_protocol::protocol::VERSION,
             role: Role::Operator,
             scopes: vec!["operator.admin".to_owned()],
             client: ConnectClient::new(

@@ -99,6 +99,8 @@ pub struct Accepted {
     pub request_id: String,
     /// The params without `auth` and `device`, of which only what follows is of use.
     pub params: ConnectParams,
+    /// The negotiated protocol version.
+    pub protocol: u64,
     /// The effective role.
     pub role: Role,
     /// The effective scopes: as sent, or the default of the role.
@@ -171,9 +173,9 @@ impl Handshake {
         now_ms: u64,
         devices: &impl Devices,
     ) -> Result<Verdict, Cause> {
-        if params.max_protocol < protocol::VERSION || params.min_protocol > protocol::VERSION {
+        let Some(protocol) = protocol::negotiate(params.min_protocol, params.max_protocol) else {
             return Err(Cause::ProtocolMismatch);
-        }
+        };
         let role = match params.role.as_deref() {
             None => Role::Operator,
             Some(name) => Role::from_wire(name).ok_or(Cause::InvalidRole)?,
@@ -232,6 +234,7 @@ impl Handshake {
         )?;
         let accepted = Box::new(Accepted {
             request_id: id.to_owned(),
+            protocol,
             role,
             scopes,
             device,

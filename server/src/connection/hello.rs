@@ -2,12 +2,15 @@
 //! connect costs little more than copying it.
 
 use itoa::Buffer;
+use openclaw_protocol::events::EventKind;
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::{self, limits};
-use openclaw_protocol::rt::NonEmptyString;
+use openclaw_protocol::rt::{self, NonEmptyString};
+use openclaw_protocol::tables;
 use openclaw_protocol::types::{HelloAuth, HelloFeatures, Policy, SessionDefaults, StateVersion};
 use serde::Serialize;
 
+use super::caller::CallerInfo;
 use crate::hub::Snapshot;
 use crate::pairing::Grant;
 
@@ -30,9 +33,17 @@ pub struct Facts {
     pub unfinished: &'static [Method],
 }
 
-/// hello-ok in pieces, between which a connection's own values go.
+/// hello-ok for each protocol version that is served.
 #[derive(Debug)]
 pub struct HelloTemplate {
+    newest: Pieces,
+    /// From [`protocol::OLDEST_VERSION`] on.
+    older: Vec<Pieces>,
+}
+
+/// hello-ok in pieces, between which a connection's own values go.
+#[derive(Debug)]
+struct Pieces {
     /// After the request id, up to the connection id.
     to_conn_id: String,
     /// Up to the presence list.
@@ -47,22 +58,53 @@ impl HelloTemplate {
     /// Serialises what does not change.
     #[must_use]
     pub fn new(facts: &Facts) -> Self {
-        let names = |names: &[&str]| {
-            names
-                .iter()
-                .copied()
-                .filter_map(NonEmptyString::new)
-                .collect()
+        let older = protocol::OLDEST_VERSION..protocol::VERSION;
+        Self {
+            newest: Pieces::new(facts, protocol::VERSION),
+            older: older.map(|version| Pieces::new(facts, version)).collect(),
+        }
+    }
+
+    /// The frame that answers request `id` of `caller`. `grant` is what a paired device gets.
+    #[must_use]
+    pub fn frame(
+        &self,
+        caller: &CallerInfo,
+        id: &str,
+        snapshot: &Snapshot<'_>,
+        uptime_ms: u64,
+        grant: Option<&Grant>,
+    ) -> Vec<u8> {
+        let conn_id = &caller.conn_id;
+        if caller.protocol == protocol::VERSION {
+            return self.newest.frame(id, conn_id, snapshot, uptime_ms, grant);
+        }
+        let index = usize::try_from(caller.protocol.saturating_sub(protocol::OLDEST_VERSION));
+        let pieces = index.ok().and_then(|index| self.older.get(index));
+        let pieces = pieces.unwrap_or(&self.newest);
+        let frame = pieces.frame(id, conn_id, snapshot, uptime_ms, grant);
+        rt::response_at(&[&tables::HELLO_OK], caller.protocol, frame)
+    }
+}
+
+impl Pieces {
+    /// What a client of a protocol version is told.
+    fn new(facts: &Facts, protocol_version: u64) -> Self {
+        let is_known = |since: u64| since <= protocol_version;
+        let has_method = |name: &str| {
+            Method::from_name(name)
+                .is_none_or(|m| is_known(m.spec().since) && !facts.unfinished.contains(&m))
         };
-        let is_served = |name: &&str| {
-            Method::from_name(name).is_none_or(|method| !facts.unfinished.contains(&method))
+        let has_event =
+            |name: &str| EventKind::from_name(name).is_none_or(|e| is_known(e.spec().since));
+        let names = |names: &[&str], has: &dyn Fn(&str) -> bool| {
+            let names = names.iter().copied().filter(|name| has(name));
+            names.filter_map(NonEmptyString::new).collect()
         };
-        let served: Vec<&str> = protocol::FEATURE_METHODS
-            .iter()
-            .copied()
-            .filter(is_served)
-            .collect();
-        let features = HelloFeatures::new(names(&served), names(&protocol::FEATURE_EVENTS));
+        let features = HelloFeatures::new(
+            names(&protocol::FEATURE_METHODS, &has_method),
+            names(&protocol::FEATURE_EVENTS, &has_event),
+        );
         let policy = Policy::new(
             limits::MAX_PAYLOAD,
             limits::MAX_BUFFERED_BYTES,
@@ -92,7 +134,7 @@ impl HelloTemplate {
         Self {
             to_conn_id: format!(
                 r#","ok":true,"payload":{{"type":"hello-ok","protocol":{},"server":{{{}{}{}"connId":"#,
-                protocol::VERSION,
+                protocol_version,
                 member("version", version.or(Some("unknown"))),
                 member("commit", commit),
                 member("host", Some(&facts.host)),
@@ -106,9 +148,7 @@ impl HelloTemplate {
         }
     }
 
-    /// The frame that answers request `id` of connection `conn_id`. `grant` is what a paired device gets.
-    #[must_use]
-    pub fn frame(
+    fn frame(
         &self,
         id: &str,
         conn_id: &str,
@@ -178,15 +218,16 @@ fn json(value: &(impl Serialize + ?Sized)) -> String {
 #[cfg(test)]
 mod tests {
     use openclaw_protocol::protocol::Role;
-    use openclaw_protocol::rt::{self, SecretString};
-    use openclaw_protocol::tables;
+    use openclaw_protocol::rt::SecretString;
     use openclaw_protocol::types::SessionScope;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::connection::Caller;
 
     fn payload(facts: &Facts, snapshot: &Snapshot<'_>, grant: Option<&Grant>) -> Value {
-        let frame = HelloTemplate::new(facts).frame("a\"1", "conn", snapshot, 12, grant);
+        let caller = Caller::of_test("conn", |_| ());
+        let frame = HelloTemplate::new(facts).frame(&caller, "a\"1", snapshot, 12, grant);
         let text = String::from_utf8(frame).unwrap();
         assert!(rt::accepts(&tables::RESPONSE_FRAME, &text), "{text}");
         let frame: Value = serde_json::from_str(&text).unwrap();
@@ -243,6 +284,23 @@ mod tests {
             "policy": {"maxPayload": 524_288, "maxBufferedBytes": 1_572_864, "tickIntervalMs": 30_000},
         });
         assert_eq!(payload, expected);
+    }
+
+    #[test]
+    fn an_older_version_is_told_of_what_it_has() {
+        let version = StateVersion::new(1, 1);
+        let snapshot = Snapshot {
+            presence: "[]",
+            health: "{}",
+            version: &version,
+        };
+        // Everything of the schema is newer than this version.
+        let before = Pieces::new(&Facts::default(), protocol::OLDEST_VERSION - 1);
+        let text = String::from_utf8(before.frame("1", "conn", &snapshot, 0, None)).unwrap();
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        let payload = &frame["payload"];
+        assert_eq!(payload["protocol"], protocol::OLDEST_VERSION - 1);
+        assert_eq!(payload["features"], json!({"methods": [], "events": []}));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use openclaw_protocol::call::{self, Problem};
 use openclaw_protocol::methods;
-use openclaw_protocol::protocol::{Close, ErrorCode, close, errors, limits, texts};
+use openclaw_protocol::protocol::{self, Close, ErrorCode, close, errors, limits, texts};
 use openclaw_protocol::rt::{self, BoxFuture, NonEmptyString, Violation};
 use openclaw_protocol::types::{ErrorShape, InvalidParamsDetails, InvalidParamsIssue};
 use openclaw_websocket::{Incoming, ReadError};
@@ -284,6 +284,7 @@ impl Link {
     fn open(&mut self, accepted: Accepted) {
         let caller = Caller::new(CallerInfo {
             conn_id: uuid::Uuid::new_v4().to_string(),
+            protocol: accepted.protocol,
             role: accepted.role,
             scopes: accepted.scopes,
             client: accepted.params.client,
@@ -306,9 +307,7 @@ impl Link {
         let uptime_ms = u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.membership.accept(&caller, &self.outbox, |snapshot| {
             let (id, grant) = (&accepted.request_id, accepted.grant.as_ref());
-            shared
-                .hello
-                .frame(id, &caller.conn_id, &snapshot, uptime_ms, grant)
+            shared.hello.frame(&caller, id, &snapshot, uptime_ms, grant)
         });
         self.phase = Phase::Open(caller);
     }
@@ -331,8 +330,17 @@ impl Link {
         let Phase::Open(caller) = &self.phase else {
             return None;
         };
+        let version = caller.protocol;
+        let is_newest = version == protocol::VERSION;
         let denial = Cell::new(None);
-        let gate = |name: &str| match methods::authorize(caller.role, &caller.scopes, name) {
+        let authorize = |name: &str| {
+            if is_newest {
+                methods::authorize(caller.role, &caller.scopes, name)
+            } else {
+                methods::authorize_at(version, caller.role, &caller.scopes, name)
+            }
+        };
+        let gate = |name: &str| match authorize(name) {
             Ok(method) if !method.spec().handshake => Some(method),
             Ok(_) => {
                 denial.set(Some(errors::CONNECT_REPEATED.error()));
@@ -343,7 +351,12 @@ impl Link {
                 None
             }
         };
-        match call::read_request(text, gate) {
+        let read = if is_newest {
+            call::read_request(text, gate)
+        } else {
+            call::read_request_at(text, version, gate)
+        };
+        match read {
             Ok(request) => {
                 let id = &*request.id;
                 let Some(call) = request.params else {
@@ -364,7 +377,13 @@ impl Link {
                 }
                 let service = Arc::clone(&self.shared.service);
                 match service.call(caller.clone(), id.to_owned(), call) {
-                    Ok(future) => {
+                    Ok(mut future) => {
+                        if !is_newest {
+                            future =
+                                Box::pin(
+                                    async move { method.spec().answer_at(version, future.await) },
+                                );
+                        }
                         if let Some(frame) = self.requests.start(method, id, future) {
                             self.outbox.send(frame);
                         }
@@ -411,6 +430,28 @@ impl Link {
     fn close(&mut self, close: Close, ending: Ending) -> Ending {
         self.outbox.close(close.code, close.reason);
         ending
+    }
+}
+
+#[cfg(test)]
+impl Link {
+    /// The connection of a caller who was accepted.
+    pub(super) fn of_test(
+        shared: Arc<Shared>,
+        outbox: Arc<Outbox>,
+        membership: Membership,
+        caller: Caller,
+    ) -> Self {
+        Self {
+            shared,
+            outbox,
+            membership,
+            phase: Phase::Open(caller),
+            requests: Requests::default(),
+            bad_frames: 0,
+            frames: 0,
+            stall: None,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod beacon;
 mod events;
+mod older;
 mod presence;
 mod registry;
 
@@ -373,12 +374,17 @@ impl Membership {
             version,
         }));
         state.registry.accept(self.key, caller, version.presence);
+        let greet = |kind: EventKind, frame: EventFrame| {
+            if let Some(frame) = older::frame_at(kind, caller.protocol, &frame) {
+                outbox.event(&frame);
+            }
+        };
         if tracked {
-            outbox.event(&presence_frame(&list, version));
+            greet(EventKind::Presence, presence_frame(&list, version));
             self.hub.presence_changed.notify_one();
         }
         if let Some(health) = health {
-            outbox.event(&health.frame(version));
+            greet(EventKind::Health, health.frame(version));
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Slots of connections: who is to get which event. No locks here; [`Hub`](super::Hub) holds one around it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openclaw_protocol::events::EventKind;
 use openclaw_protocol::methods;
 
+use super::older::{Share, share};
 use crate::connection::Caller;
 use crate::ws::{Delivery, EventFrame, Outbox};
 
@@ -19,6 +21,8 @@ pub(super) struct Registry {
     slots: Vec<Slot>,
     /// Slots without a member.
     free: Vec<usize>,
+    /// Events that some member gets, or got, with less in them.
+    reduced: Audience,
     /// Grows with each member; tells a member from a later one in the same slot.
     generation: u64,
     members: usize,
@@ -35,9 +39,29 @@ struct Member {
     outbox: Arc<Outbox>,
     /// Broadcasts it gets; none before it is accepted.
     audience: Audience,
+    /// Broadcasts it gets without members that are newer than its protocol version; none of `audience`.
+    reduced: Audience,
+    /// Its protocol version.
+    protocol: u64,
     is_accepted: bool,
     /// Version of the presence list that it was sent last.
     presence: u64,
+}
+
+impl Member {
+    /// Appends an event to the outbox, and counts what becomes of it.
+    #[inline]
+    fn offer(&self, frame: &EventFrame, dirty: &mut Vec<Arc<Outbox>>, tally: &mut Tally) {
+        match self.outbox.event(frame) {
+            Delivery::Queued => tally.queued += 1,
+            Delivery::Dropped => tally.dropped += 1,
+            Delivery::TooSlow => tally.too_slow += 1,
+            Delivery::Over => return,
+        }
+        if self.outbox.mark_dirty() {
+            dirty.push(Arc::clone(&self.outbox));
+        }
+    }
 }
 
 /// Names a member, also when its slot has been given to another one since.
@@ -84,6 +108,8 @@ impl Registry {
             member: Some(Member {
                 outbox,
                 audience: 0,
+                reduced: 0,
+                protocol: 0,
                 is_accepted: false,
                 presence: 0,
             }),
@@ -96,9 +122,12 @@ impl Registry {
 
     /// Opens broadcasts to a member. `presence` is the version of the list it knows already.
     pub(super) fn accept(&mut self, key: Key, caller: &Caller, presence: u64) {
-        let audience = audience_of(caller);
+        let (audience, reduced) = audience_of(caller);
+        self.reduced |= reduced;
         if let Some(member) = self.member(key) {
             member.audience = audience;
+            member.reduced = reduced;
+            member.protocol = caller.protocol;
             member.is_accepted = true;
             member.presence = presence;
         }
@@ -108,6 +137,7 @@ impl Registry {
     pub(super) fn retire(&mut self, key: Key) {
         if let Some(member) = self.member(key) {
             member.audience = 0;
+            member.reduced = 0;
             member.is_accepted = false;
         }
     }
@@ -167,17 +197,37 @@ impl Registry {
             .iter_mut()
             .filter_map(|slot| slot.member.as_mut());
         for member in members.filter(|member| member.audience & bit(kind) != 0) {
-            if !wants(member) {
-                continue;
+            if wants(member) {
+                member.offer(frame, dirty, &mut tally);
             }
-            match member.outbox.event(frame) {
-                Delivery::Queued => tally.queued += 1,
-                Delivery::Dropped => tally.dropped += 1,
-                Delivery::TooSlow => tally.too_slow += 1,
-                Delivery::Over => continue,
-            }
-            if member.outbox.mark_dirty() {
-                dirty.push(Arc::clone(&member.outbox));
+        }
+        if self.reduced & bit(kind) != 0 {
+            tally += self.deliver_reduced(kind, |version| frame.at(kind, version), dirty, wants);
+        }
+        tally
+    }
+
+    /// The rest of [`Self::deliver`]: those who get the event with less in it. `reduce` makes the frame of a
+    /// protocol version; it is asked once for each.
+    #[cold]
+    fn deliver_reduced(
+        &mut self,
+        kind: EventKind,
+        reduce: impl Fn(u64) -> EventFrame,
+        dirty: &mut Vec<Arc<Outbox>>,
+        mut wants: impl FnMut(&mut Member) -> bool,
+    ) -> Tally {
+        let mut tally = Tally::default();
+        let mut frames = BTreeMap::new();
+        let members = self
+            .slots
+            .iter_mut()
+            .filter_map(|slot| slot.member.as_mut());
+        for member in members.filter(|member| member.reduced & bit(kind) != 0) {
+            if wants(member) {
+                let version = member.protocol;
+                let frame = frames.entry(version).or_insert_with(|| reduce(version));
+                member.offer(frame, dirty, &mut tally);
             }
         }
         tally
@@ -204,16 +254,90 @@ fn bit(kind: EventKind) -> Audience {
     1 << kind as usize
 }
 
-/// The broadcasts that a caller may see (contract 7.2, odd 19).
-fn audience_of(caller: &Caller) -> Audience {
-    EventKind::ALL
-        .iter()
-        .filter(|kind| {
-            let spec = kind.spec();
-            spec.broadcast
-                && spec.roles.contains(&caller.role)
-                && (spec.scopes.is_empty() || methods::grants(&caller.scopes, spec.scopes))
-        })
-        .map(|kind| bit(*kind))
-        .sum()
+/// The broadcasts that a caller may see (contract 7.2, odd 19): as they are, and with less in them.
+fn audience_of(caller: &Caller) -> (Audience, Audience) {
+    let (mut whole, mut reduced) = (0, 0);
+    for kind in EventKind::ALL {
+        let spec = kind.spec();
+        let may_see = spec.broadcast
+            && spec.roles.contains(&caller.role)
+            && (spec.scopes.is_empty() || methods::grants(&caller.scopes, spec.scopes));
+        match share(spec.since, spec.newest_member, caller.protocol) {
+            Share::Whole if may_see => whole |= bit(kind),
+            Share::Reduced if may_see => reduced |= bit(kind),
+            _ => {}
+        }
+    }
+    (whole, reduced)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::ws::fake::FakeWire;
+
+    /// A member that gets `reduced` with less in them.
+    fn member(
+        registry: &mut Registry,
+        protocol: u64,
+        reduced: Audience,
+    ) -> (Arc<Outbox>, FakeWire) {
+        let wire = FakeWire::with_room(usize::MAX);
+        let outbox = Arc::new(Outbox::new(wire.clone(), 10_000));
+        let key = registry.enter(Arc::clone(&outbox));
+        registry.accept(key, &Caller::of_test("x", |_| ()), 0);
+        let member = registry.member(key).unwrap();
+        member.protocol = protocol;
+        member.audience &= !reduced;
+        member.reduced = reduced;
+        registry.reduced |= reduced;
+        (outbox, wire)
+    }
+
+    /// `n` and the distance from the first `seq` of what has come.
+    fn seen((outbox, wire): &(Arc<Outbox>, FakeWire)) -> Vec<(u64, u64)> {
+        outbox.flush();
+        let numbers: Vec<(u64, u64)> = wire
+            .take_texts()
+            .iter()
+            .map(|text| {
+                let frame: serde_json::Value = serde_json::from_str(text).unwrap();
+                (frame["n"].as_u64().unwrap(), frame["seq"].as_u64().unwrap())
+            })
+            .collect();
+        let first = numbers.first().map_or(0, |(_, seq)| *seq);
+        numbers.iter().map(|(n, seq)| (*n, seq - first)).collect()
+    }
+
+    #[test]
+    fn older_clients_get_less_and_no_gap() {
+        let mut registry = Registry::default();
+        let tick = bit(EventKind::Tick);
+        let newest = member(&mut registry, 5, 0);
+        let older = member(&mut registry, 4, tick);
+        let oldest = member(&mut registry, 3, tick);
+        let frame = |n: u64| EventFrame::new(format!(r#"{{"n":{n}"#).into_bytes(), false);
+        let mut dirty = Vec::new();
+        let tally = registry.deliver(EventKind::Shutdown, &frame(0), &mut dirty, |_| true);
+        assert_eq!(tally.queued, 3, "whole for everybody");
+        let later = member(&mut registry, 4, tick);
+        let asked = Cell::new(0);
+        let reduce = |version| {
+            asked.set(asked.get() + 1);
+            frame(version)
+        };
+        let tally = registry.deliver_reduced(EventKind::Tick, reduce, &mut dirty, |_| true);
+        assert_eq!((tally.queued, asked.get()), (3, 2), "made once a version");
+        assert_eq!(seen(&newest), [(0, 0)]);
+        assert_eq!(seen(&older), [(0, 0), (4, 1)]);
+        assert_eq!(seen(&oldest), [(0, 0), (3, 1)]);
+        assert_eq!(seen(&later), [(4, 0)]);
+        assert_eq!(dirty.len(), 4, "each once");
+        // The whole way: tick has no newer members, so nothing is missing.
+        let tally = registry.deliver(EventKind::Tick, &frame(9), &mut dirty, |_| true);
+        assert_eq!(tally.queued, 4);
+        assert_eq!(seen(&oldest), [(9, 0)]);
+    }
 }

@@ -447,3 +447,18 @@ fn a_retired_connection_hears_nothing_but_keeps_its_place() {
     drop(client);
     assert_eq!(fixture.hub.stats().connections, 0);
 }
+
+/// The schema has no version before 3; to a client of one, every event is newer.
+#[test]
+fn events_newer_than_the_negotiated_version_are_not_sent() {
+    let fixture = fixture();
+    fixture.hub.publish_health(summary(1));
+    let before = Caller::of_test("before", |caller| caller.protocol = 2);
+    let (newest, older) = (fixture.connect("newest"), fixture.connect_as(&before));
+    assert_eq!(older.take().len(), 1, "hello alone");
+    newest.take();
+    fixture.hub.emit(tick(1));
+    fixture.hub.publish_health(summary(2));
+    assert_eq!(newest.take().len(), 2);
+    assert!(older.take().is_empty());
+}

@@ -1,6 +1,7 @@
 //! One event for many connections: serialised once, numbered for each.
 
 use bytes::Bytes;
+use openclaw_protocol::events::EventKind;
 
 /// The text of an event frame but for the connection's own `seq`.
 ///
@@ -34,6 +35,16 @@ impl EventFrame {
             r#","stateVersion":{{"presence":{presence},"health":{health}}}}}"#
         ));
         self
+    }
+
+    /// The same for clients of an older protocol version: without members that are newer.
+    #[must_use]
+    pub fn at(&self, kind: EventKind, version: u64) -> Self {
+        let start = String::from_utf8_lossy(&self.start);
+        Self {
+            start: kind.frame_start_at(version, &start).into(),
+            ..self.clone()
+        }
     }
 
     /// Length of the text without `seq`, in bytes.

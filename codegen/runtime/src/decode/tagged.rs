@@ -210,18 +210,21 @@ mod tests {
             props: &[prop("kind"), prop("a")],
             required: &[],
             mask: 0,
+            newer: &[],
             extra: Extra::Closed,
         });
         static LARGE: Node = Node::Obj(&Obj {
             props: &[prop("kind"), prop("b"), prop("c"), prop("d")],
             required: &[],
             mask: 0,
+            newer: &[],
             extra: Extra::Closed,
         });
         static OPEN: Node = Node::Obj(&Obj {
             props: &[prop("kind")],
             required: &[],
             mask: 0,
+            newer: &[],
             extra: Extra::Any,
         });
         static CLOSED: [Variant; 2] = [("small", &SMALL), ("large", &LARGE)];

@@ -36,10 +36,20 @@ pub struct Violation {
 /// entries and [`MAX_VIOLATION_BYTES`]; empty if and only if it fits.
 #[must_use]
 pub fn violations(node: &'static Node, value: &Tree) -> Vec<Violation> {
-    let mut walk = Walk::default();
+    violations_at(node, NEWEST, value)
+}
+
+/// As [`violations`], for a client of an older protocol version: members that are newer than that count as
+/// undeclared.
+#[must_use]
+pub fn violations_at(node: &'static Node, version: u64, value: &Tree) -> Vec<Violation> {
+    let mut walk = Walk::new(version);
     walk.node(node, value);
     walk.found
 }
+
+/// In place of a protocol version: every member counts.
+pub(crate) const NEWEST: u64 = u64::MAX;
 
 /// One line for a client: `at /x: must be string; at root: unexpected property 'k'`.
 ///
@@ -76,14 +86,24 @@ pub fn describe(violations: &[Violation]) -> String {
 const NAMELESS_EXTRA: &str = "must NOT have additional properties";
 
 /// The walk over a value. Its methods return whether the value fits.
-#[derive(Default)]
 struct Walk {
+    /// Protocol version whose members are declared.
+    version: u64,
     path: String,
     found: Vec<Violation>,
     bytes: usize,
 }
 
 impl Walk {
+    fn new(version: u64) -> Self {
+        Self {
+            version,
+            path: String::new(),
+            found: Vec::new(),
+            bytes: 0,
+        }
+    }
+
     fn is_full(&self) -> bool {
         self.found.len() >= MAX_VIOLATIONS || self.bytes >= MAX_VIOLATION_BYTES
     }
@@ -277,11 +297,11 @@ impl Walk {
         let mut hint = 0;
         for (key, value) in members {
             match object.position(key, hint) {
-                Some(at) => {
+                Some(at) if !object.is_newer(key, self.version) => {
                     declared[at] = Some(value);
                     hint = at + 1;
                 }
-                None => extra.push((key, value)),
+                _ => extra.push((key, value)),
             }
         }
 
@@ -347,7 +367,7 @@ impl Walk {
         for node in alternatives {
             let mut branch = Walk {
                 path: self.path.clone(),
-                ..Walk::default()
+                ..Walk::new(self.version)
             };
             fitting += usize::from(branch.node(node, value));
             branches.append(&mut branch.found);

@@ -34,6 +34,7 @@ static CLIENT: Node = Node::Obj(&Obj {
     ],
     required: &["id", "version"],
     mask: 3,
+    newer: &[],
     extra: Extra::Closed,
 });
 
@@ -57,6 +58,7 @@ static PARAMS: Node = Node::Obj(&Obj {
     // The list's order, not the members', decides the order of messages.
     required: &["limit", "key"],
     mask: 3,
+    newer: &[],
     extra: Extra::Closed,
 });
 
@@ -69,6 +71,7 @@ static AT: Node = Node::Obj(&Obj {
     props: &[prop("kind", &constant(&["at"]), 1), prop("atMs", COUNT, 2)],
     required: &["kind", "atMs"],
     mask: 3,
+    newer: &[],
     extra: Extra::Closed,
 });
 
@@ -79,6 +82,7 @@ static EVERY: Node = Node::Obj(&Obj {
     ],
     required: &["kind", "everyMs"],
     mask: 3,
+    newer: &[],
     extra: Extra::Closed,
 });
 
@@ -86,6 +90,7 @@ static OPEN: Node = Node::Obj(&Obj {
     props: &[prop("name", NAME, 0)],
     required: &[],
     mask: 0,
+    newer: &[],
     extra: Extra::Each(COUNT),
 });
 
@@ -335,6 +340,7 @@ fn the_list_is_bounded() {
         props: &[],
         required: &[],
         mask: 0,
+        newer: &[],
         extra: Extra::Each(&Node::Arr {
             items: &Node::Bool,
             min: 0,

@@ -81,6 +81,7 @@ fn object(root: &Value, schema: &Value) -> Obj {
         mask: props.iter().fold(0, |mask, prop| mask | prop.required),
         props: props.leak(),
         required,
+        newer: &[],
         extra: match schema.get("additionalProperties") {
             Some(Value::Bool(false)) => Extra::Closed,
             Some(Value::Bool(true)) => Extra::Any,

@@ -128,13 +128,6 @@ pub(super) fn methods(model: &Model, words: &Words) -> Markup {
                     td { @if method.write { span.tag.write { "write" } } @else { span.tag.read { "read" } } }
                 }
             })))
-            @if !model.missing.is_empty() {
-                details {
-                    summary { (model.missing.len()) " names of the full protocol are not served yet" }
-                    p { (list(model.missing.iter().map(|name| html! { code { (name) } }), ", ")) }
-                    p { "They are not in the features that hello-ok lists." }
-                }
-            }
         }
         (NEWLINE)
     }

@@ -20,7 +20,7 @@ pub(super) fn call(model: &Model) -> TokenStream {
         use serde::de::MapAccess;
 
         use crate::methods::Method;
-        use crate::rt::{self, Checked, Violation};
+        use crate::rt::{self, Checked};
         use crate::tables;
         use crate::types;
 
@@ -57,8 +57,8 @@ pub(super) fn call(model: &Model) -> TokenStream {
                 Call::decode(method, params)
             }
 
-            fn violations(method: Method, params: &rt::Tree) -> Vec<Violation> {
-                rt::violations(method.spec().params, params)
+            fn table(method: Method) -> &'static rt::Node {
+                method.spec().params
             }
         }
 
@@ -82,6 +82,19 @@ pub(super) fn call(model: &Model) -> TokenStream {
             gate: impl Fn(&str) -> Option<Method>,
         ) -> Result<Request<'a>, Problem> {
             rt::read_request(text, &tables::REQUEST_FRAME, gate)
+        }
+
+        /// As [`read_request`], for a client of an older protocol version: members of params that are newer
+        /// are unexpected where the object is closed, and ignored where it is open.
+        ///
+        /// # Errors
+        /// As [`read_request`].
+        pub fn read_request_at<'a>(
+            text: &str,
+            version: u64,
+            gate: impl Fn(&str) -> Option<Method>,
+        ) -> Result<Request<'a>, Problem> {
+            rt::read_request_at(text, &tables::REQUEST_FRAME, version, gate)
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::model::Model;
 
 pub(super) fn file(model: &Model) -> TokenStream {
     let version = Literal::u64_unsuffixed(model.version);
+    let oldest = Literal::u64_unsuffixed(model.oldest);
     let roles = string_enum(
         "Role",
         "Role of a connection.",
@@ -91,8 +92,20 @@ pub(super) fn file(model: &Model) -> TokenStream {
 
         /// Name of the protocol.
         pub const NAME: &str = #name;
-        /// Protocol version spoken.
+        /// Newest protocol version spoken.
         pub const VERSION: u64 = #version;
+        /// Oldest protocol version that is still served.
+        pub const OLDEST_VERSION: u64 = #oldest;
+
+        /// The version of a connection: the newest that we and the client speak, if there is any.
+        pub const fn negotiate(min: u64, max: u64) -> Option<u64> {
+            let version = if max < VERSION { max } else { VERSION };
+            if version < OLDEST_VERSION || version < min {
+                None
+            } else {
+                Some(version)
+            }
+        }
 
         #roles
         impl Role {

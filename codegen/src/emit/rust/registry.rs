@@ -57,6 +57,15 @@ pub(super) fn methods(model: &Model) -> TokenStream {
             }
         };
         let handshake = method.handshake;
+        let failure = match method.failure() {
+            Some(failure) => {
+                let table = table(failure);
+                quote!(Some(&tables::#table))
+            }
+            None => quote!(None),
+        };
+        let answers = method.answers();
+        let newest = Literal::u64_unsuffixed(newest_member(model, &answers));
         quote! {
             MethodSpec {
                 method: Method::#variant,
@@ -71,6 +80,8 @@ pub(super) fn methods(model: &Model) -> TokenStream {
                 since: #since,
                 params: &tables::#params,
                 answer: #answer,
+                failure: #failure,
+                newest_member: #newest,
             }
         }
     });
@@ -80,7 +91,7 @@ pub(super) fn methods(model: &Model) -> TokenStream {
         //! Every method: name, who may call it, what it does, what it takes and answers.
 
         use crate::protocol::{Role, Scope, errors};
-        use crate::rt::Node;
+        use crate::rt::{self, Answer, Node};
         use crate::tables;
         use crate::types::ErrorShape;
 
@@ -173,6 +184,31 @@ pub(super) fn methods(model: &Model) -> TokenStream {
             pub params: &'static Node,
             /// What it answers.
             pub answer: AnswerSpec,
+            /// Constraints of the payload that may come beside an error.
+            pub failure: Option<&'static Node>,
+            /// Version of the newest member of its answers; 0 when all versions have all of them.
+            pub newest_member: u64,
+        }
+
+        impl MethodSpec {
+            /// An answer as a client of an older protocol version gets it: without members that are newer.
+            pub fn answer_at(&self, version: u64, answer: Answer) -> Answer {
+                if self.newest_member <= version {
+                    return answer;
+                }
+                let (first, last) = match self.answer {
+                    AnswerSpec::Single { payload, .. } => (payload, payload),
+                    AnswerSpec::Staged { first, last } => (first, last),
+                };
+                let nodes = [last, first, self.failure.unwrap_or(last)];
+                match answer {
+                    Answer::One(frame) => Answer::One(rt::response_at(&nodes, version, frame)),
+                    Answer::Two { first, then } => Answer::Two {
+                        first: rt::response_at(&nodes, version, first),
+                        then: Box::pin(async move { rt::response_at(&nodes, version, then.await) }),
+                    },
+                }
+            }
         }
 
         /// All methods in group order; indexed by `Method as usize`.
@@ -205,7 +241,27 @@ pub(super) fn methods(model: &Model) -> TokenStream {
         /// Contract section 5: role first, then scopes, and only then whether the name exists, so that
         /// the set of methods stays hidden from callers with few rights.
         pub fn authorize<S: AsRef<str>>(role: Role, scopes: &[S], name: &str) -> Result<Method, Refusal> {
-            let method = Method::from_name(name);
+            judge(role, scopes, name, Method::from_name(name))
+        }
+
+        /// As [`authorize`], for a client of an older protocol version: a method that is newer is a name that
+        /// does not exist.
+        pub fn authorize_at<S: AsRef<str>>(
+            version: u64,
+            role: Role,
+            scopes: &[S],
+            name: &str,
+        ) -> Result<Method, Refusal> {
+            let known = Method::from_name(name).filter(|method| method.spec().since <= version);
+            judge(role, scopes, name, known)
+        }
+
+        fn judge<S: AsRef<str>>(
+            role: Role,
+            scopes: &[S],
+            name: &str,
+            method: Option<Method>,
+        ) -> Result<Method, Refusal> {
             let (needed_role, needed): (Role, &[Scope]) = match method {
                 Some(method) => (method.spec().role, method.spec().scopes),
                 None => (#unlisted_role, #unlisted_scopes),
@@ -257,6 +313,7 @@ pub(super) fn events(model: &Model) -> TokenStream {
         });
         let table = table(&event.payload);
         let since = Literal::u64_unsuffixed(event.since);
+        let newest = Literal::u64_unsuffixed(newest_member(model, &[&event.payload]));
         quote! {
             EventSpec {
                 kind: EventKind::#variant,
@@ -267,6 +324,7 @@ pub(super) fn events(model: &Model) -> TokenStream {
                 state_version: #version,
                 since: #since,
                 payload: &tables::#table,
+                newest_member: #newest,
             }
         }
     });
@@ -323,6 +381,23 @@ pub(super) fn events(model: &Model) -> TokenStream {
             pub fn spec(self) -> &'static EventSpec {
                 &EVENTS[self as usize]
             }
+
+            /// The text of its frames up to the payload.
+            pub const fn frame_head(self) -> &'static str {
+                match self { #(EventKind::#names => #prefixes),* }
+            }
+
+            /// The start of a frame, [`Event::frame_start`], as a client of an older protocol version gets it:
+            /// without members that are newer.
+            pub fn frame_start_at(self, version: u64, start: &str) -> String {
+                match start.strip_prefix(self.frame_head()) {
+                    Some(payload) => {
+                        let payload = crate::rt::payload_at(&[self.spec().payload], version, payload);
+                        [self.frame_head(), &payload].concat()
+                    }
+                    None => start.to_owned(),
+                }
+            }
         }
 
         /// Everything known about an event.
@@ -343,6 +418,8 @@ pub(super) fn events(model: &Model) -> TokenStream {
             pub since: u64,
             /// Constraints of the payload.
             pub payload: &'static Node,
+            /// Version of the newest member of the payload; 0 when all versions have all of them.
+            pub newest_member: u64,
         }
 
         /// All events in group order; indexed by `EventKind as usize`.
@@ -366,7 +443,7 @@ pub(super) fn events(model: &Model) -> TokenStream {
             /// The frame text up to the payload's end: `{"type":"event","event":…,"payload":…`.
             /// The caller appends `,"seq":n`, `,"stateVersion":…` and `}`.
             pub fn frame_start(&self) -> Vec<u8> {
-                match self { #(Event::#names(payload) => crate::rt::frame_start(#prefixes, payload)),* }
+                match self { #(Event::#names(payload) => crate::rt::frame_start(EventKind::#names.frame_head(), payload)),* }
             }
 
             /// Decodes and checks a payload.
@@ -384,6 +461,18 @@ pub(super) fn events(model: &Model) -> TokenStream {
             }
         }
     }
+}
+
+/// Version of the newest member that these definitions hold, through all references; 0 for none that the
+/// oldest version lacks.
+fn newest_member(model: &Model, names: &[&str]) -> u64 {
+    let mut newest = 0;
+    model.each_reached(names, &mut |definition| {
+        definition
+            .ty
+            .each_member(&mut |member| newest = newest.max(member.since));
+    });
+    if newest > model.oldest { newest } else { 0 }
 }
 
 fn access(access: &Access) -> (TokenStream, TokenStream) {

@@ -10,7 +10,7 @@ pub(super) fn file(model: &Model) -> TokenStream {
     let tables = model.definitions.iter().map(|definition| {
         let name = names::table(&definition.name);
         // A definition that only renames another has its constraints.
-        let node = value(model.resolve(&definition.ty));
+        let node = value(model.resolve(&definition.ty), model.oldest);
         let doc = format!(" Constraints of [`{}`](crate::types).", definition.name);
         quote! {
             #[doc = #doc]
@@ -19,15 +19,16 @@ pub(super) fn file(model: &Model) -> TokenStream {
     });
     quote! {
         //! Constraint tables, one for each definition; read by `rt::decode` and `rt::violations`.
+        #![allow(unused_imports)]
 
-        use crate::rt::{Extra, Node, Obj, Prop};
+        use crate::rt::{Extra, Newer, Node, Obj, Prop};
 
         #(#tables)*
     }
 }
 
-/// An expression of type `Node`.
-fn value(ty: &Type) -> TokenStream {
+/// An expression of type `Node`. Members of versions after `oldest` are marked.
+fn value(ty: &Type, oldest: u64) -> TokenStream {
     match ty {
         Type::Any | Type::Lenient(_) => quote!(Node::Any),
         Type::Boolean => quote!(Node::Bool),
@@ -46,21 +47,21 @@ fn value(ty: &Type) -> TokenStream {
             quote!(Node::Num { min: #min, max: #max })
         }
         Type::Array { items, min, max } => {
-            let (items, min, max) = (reference(items), count(Some(*min)), count(*max));
+            let (items, min, max) = (reference(items, oldest), count(Some(*min)), count(*max));
             quote!(Node::Arr { items: #items, min: #min, max: #max })
         }
         Type::Object(object) => {
-            let object = self::object(object);
+            let object = self::object(object, oldest);
             quote!(Node::Obj(&#object))
         }
         Type::Ref(_) => unreachable!("definitions are resolved and members are referred to"),
         Type::Nullable(inner) => {
-            let inner = reference(inner);
+            let inner = reference(inner, oldest);
             quote!(Node::Nullable(#inner))
         }
         Type::Tagged { tag, variants } => {
             let variants = variants.iter().map(|(value, object, _)| {
-                let object = self::object(object);
+                let object = self::object(object, oldest);
                 quote!((#value, &Node::Obj(&#object)))
             });
             quote!(Node::Tagged { tag: #tag, variants: &[#(#variants),*] })
@@ -73,20 +74,20 @@ fn value(ty: &Type) -> TokenStream {
 }
 
 /// An expression of type `&'static Node`.
-fn reference(ty: &Type) -> TokenStream {
+fn reference(ty: &Type, oldest: u64) -> TokenStream {
     match ty {
         Type::Ref(name) => {
             let table = names::table(name);
             quote!(&#table)
         }
         other => {
-            let node = value(other);
+            let node = value(other, oldest);
             quote!(&#node)
         }
     }
 }
 
-fn object(object: &Object) -> TokenStream {
+fn object(object: &Object, oldest: u64) -> TokenStream {
     let required: Vec<&str> = object
         .members
         .iter()
@@ -95,7 +96,7 @@ fn object(object: &Object) -> TokenStream {
         .collect();
     let props = object.members.iter().map(|member| {
         let name = &member.name;
-        let node = reference(&member.ty);
+        let node = reference(&member.ty, oldest);
         let bit = required
             .iter()
             .position(|required| required == name)
@@ -108,15 +109,23 @@ fn object(object: &Object) -> TokenStream {
         n => (1u64 << n) - 1,
     };
     let mask = Literal::u64_unsuffixed(mask);
+    let newer = object
+        .members
+        .iter()
+        .filter(|member| member.since > oldest)
+        .map(|member| {
+            let (name, since) = (&member.name, Literal::u64_unsuffixed(member.since));
+            quote!(Newer { name: #name, since: #since })
+        });
     let extra = match &object.extra {
         Extra::Closed => quote!(Extra::Closed),
         Extra::Ignored => quote!(Extra::Any),
         Extra::Kept(ty) => {
-            let node = reference(ty);
+            let node = reference(ty, oldest);
             quote!(Extra::Each(#node))
         }
     };
-    quote!(Obj { props: &[#(#props),*], required: &[#(#required),*], mask: #mask, extra: #extra })
+    quote!(Obj { props: &[#(#props),*], required: &[#(#required),*], mask: #mask, newer: &[#(#newer),*], extra: #extra })
 }
 
 fn count(n: Option<u64>) -> TokenStream {

@@ -1,8 +1,10 @@
 use openclaw_protocol::events::Event;
+use openclaw_protocol::protocol;
 use openclaw_protocol::types::TickEvent;
 use openclaw_websocket::OpCode;
 
 use super::*;
+use crate::ws::fake::FakeWire;
 
 #[tokio::test]
 async fn odd_frames_after_hello() {
@@ -220,4 +222,39 @@ async fn events_reach_an_idle_connection() {
         }
     }
     flusher.abort();
+}
+
+/// The schema has no version before 3; to a client of one, everything in it is newer.
+#[tokio::test]
+async fn methods_newer_than_the_negotiated_version_are_unknown() {
+    let bench = Bench::new();
+    for (protocol, expected) in [
+        (
+            protocol::VERSION,
+            json!({"type": "res", "id": "1", "ok": true, "payload": "well"}),
+        ),
+        (
+            protocol::OLDEST_VERSION - 1,
+            json!({
+                "type": "res", "id": "1", "ok": false,
+                "error": {"code": "INVALID_REQUEST", "message": "unknown method: health"},
+            }),
+        ),
+    ] {
+        let wire = FakeWire::with_room(usize::MAX);
+        let outbox = Arc::new(Outbox::new(wire.clone(), 10_000));
+        let membership = bench.shared.hub.enter(Arc::clone(&outbox));
+        let caller = Caller::of_test("x", |caller| caller.protocol = protocol);
+        let shared = Arc::clone(&bench.shared);
+        let mut link = Link::of_test(shared, Arc::clone(&outbox), membership, caller);
+        let request = json!({"type": "req", "id": "1", "method": "health"}).to_string();
+        assert!(link.handle(Incoming::Text(request.into())).is_none());
+        outbox.flush();
+        let frames: Vec<Value> = wire
+            .take_texts()
+            .iter()
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect();
+        assert_eq!(frames, [expected], "at version {protocol}");
+    }
 }

@@ -2259,9 +2259,9 @@ public struct ConfigPatchParams: Codable, Sendable {
     public init(
         raw: String,
         basehash: String?,
-        sessionkey: String?,
-        note: String?,
-        restartdelayms: Int?
+        sessionkey: String? = nil,
+        note: String? = nil,
+        restartdelayms: Int? = nil
     ) {
         self.raw = raw
         self.basehash = basehash
@@ -2875,32 +2875,32 @@ public struct ExecApprovalRequestParams: Codable, Sendable {
     /// The command, as a line.
     public let command: String
     /// Directory in which it runs.
-    public let cwd: AnyCodable?
+    public let cwd: String?
     /// Where it runs: sandbox, gateway or node.
-    public let host: AnyCodable?
+    public let host: String?
     /// The rule that holds: deny, allowlist or full.
-    public let security: AnyCodable?
+    public let security: String?
     /// When people are asked: off, on-miss or always.
-    public let ask: AnyCodable?
+    public let ask: String?
     /// The agent that wants it.
-    public let agentid: AnyCodable?
+    public let agentid: String?
     /// The program that would run.
-    public let resolvedpath: AnyCodable?
+    public let resolvedpath: String?
     /// The conversation that it is for.
-    public let sessionkey: AnyCodable?
+    public let sessionkey: String?
     /// How long the question waits; limits.execApprovalTimeoutMs when absent.
     public let timeoutms: Int?
 
     public init(
-        id: String?,
+        id: String? = nil,
         command: String,
-        cwd: AnyCodable?,
-        host: AnyCodable?,
-        security: AnyCodable?,
-        ask: AnyCodable?,
-        agentid: AnyCodable?,
-        resolvedpath: AnyCodable?,
-        sessionkey: AnyCodable?,
+        cwd: String?,
+        host: String?,
+        security: String?,
+        ask: String?,
+        agentid: String?,
+        resolvedpath: String?,
+        sessionkey: String?,
         timeoutms: Int?
     ) {
         self.id = id
@@ -3440,7 +3440,7 @@ public struct ModelChoice: Codable, Sendable {
         provider: String,
         contextwindow: Int?,
         reasoning: Bool?,
-        input: [AnyCodable]?
+        input: [AnyCodable]? = nil
     ) {
         self.id = id
         self.name = name
@@ -3508,7 +3508,7 @@ public struct AgentSummary: Codable, Sendable {
     public init(
         id: String,
         name: String?,
-        identity: [String: AnyCodable]?
+        identity: [String: AnyCodable]? = nil
     ) {
         self.id = id
         self.name = name
@@ -4370,7 +4370,7 @@ public struct SessionsResolveParams: Codable, Sendable {
 
     public init(
         key: String?,
-        sessionid: String?,
+        sessionid: String? = nil,
         label: String?,
         agentid: String?,
         spawnedby: String?,
@@ -6122,17 +6122,17 @@ public struct DevicePairRequestedEvent: Codable, Sendable {
     /// How that program is used.
     public let clientmode: String?
     /// Role that it asks for.
-    public let role: String
+    public let role: String?
     /// The same as a list.
-    public let roles: [String]
+    public let roles: [String]?
     /// Scopes that it asks for; absent or empty when none.
     public let scopes: [String]?
     /// Address that it connected from; absent when it is not to be told.
     public let remoteip: String?
     /// Whether nobody needs to be asked. Always false here: such devices are admitted at once.
-    public let silent: Bool
+    public let silent: Bool?
     /// Whether the device is paired already and asks for more.
-    public let isrepair: Bool
+    public let isrepair: Bool?
     /// When it first asked.
     public let ts: Int
 
@@ -6144,12 +6144,12 @@ public struct DevicePairRequestedEvent: Codable, Sendable {
         platform: String?,
         clientid: String?,
         clientmode: String?,
-        role: String,
-        roles: [String],
+        role: String?,
+        roles: [String]?,
         scopes: [String]?,
         remoteip: String?,
-        silent: Bool,
-        isrepair: Bool,
+        silent: Bool?,
+        isrepair: Bool?,
         ts: Int
     ) {
         self.requestid = requestid
@@ -6844,7 +6844,7 @@ public struct NodeInvokeRequestEvent: Codable, Sendable {
     /// The command.
     public let command: String
     /// What the command takes, as JSON text; null when it was given nothing.
-    public let paramsjson: AnyCodable
+    public let paramsjson: String?
     /// How long the asker waits, if it said so.
     public let timeoutms: Int?
     /// The asker's key, if it gave one.
@@ -6854,7 +6854,7 @@ public struct NodeInvokeRequestEvent: Codable, Sendable {
         id: String,
         nodeid: String,
         command: String,
-        paramsjson: AnyCodable,
+        paramsjson: String?,
         timeoutms: Int?,
         idempotencykey: String?
     ) {
@@ -6889,17 +6889,17 @@ public struct NodeInvokeResultParams: Codable, Sendable {
     /// What the command gives, as a value. null counts as absent.
     public let payload: AnyCodable?
     /// What the command gives, as JSON text; goes before payload unless empty.
-    public let payloadjson: AnyCodable?
+    public let payloadjson: String?
     /// Why it did not.
-    public let error: AnyCodable?
+    public let error: [String: AnyCodable]?
 
     public init(
         id: String,
         nodeid: String,
         ok: Bool,
         payload: AnyCodable?,
-        payloadjson: AnyCodable?,
-        error: AnyCodable?
+        payloadjson: String?,
+        error: [String: AnyCodable]?
     ) {
         self.id = id
         self.nodeid = nodeid
@@ -7022,12 +7022,12 @@ public struct NodeEventParams: Codable, Sendable {
     public let payload: AnyCodable?
     /// The same as JSON text, which goes before payload; null counts as absent. (The original refuses null,
     /// though its own nodes send it.)
-    public let payloadjson: AnyCodable?
+    public let payloadjson: String?
 
     public init(
         event: String,
         payload: AnyCodable?,
-        payloadjson: AnyCodable?
+        payloadjson: String?
     ) {
         self.event = event
         self.payload = payload
@@ -7070,7 +7070,7 @@ public struct CronJob: Codable, Sendable {
     /// What an isolated job tells the main conversation.
     public let isolation: [String: AnyCodable]?
     /// What is known of its runs.
-    public let state: CronJobState
+    public let state: [String: AnyCodable]
 
     public init(
         id: String,
@@ -7086,7 +7086,7 @@ public struct CronJob: Codable, Sendable {
         wakemode: AnyCodable,
         payload: AnyCodable,
         isolation: [String: AnyCodable]?,
-        state: CronJobState
+        state: [String: AnyCodable]
     ) {
         self.id = id
         self.agentid = agentid
@@ -7681,7 +7681,7 @@ public struct SendParams: Codable, Sendable {
         to: String,
         message: String,
         mediaurl: String?,
-        mediaurls: [String]?,
+        mediaurls: [String]? = nil,
         gifplayback: Bool?,
         channel: String?,
         accountid: String?,

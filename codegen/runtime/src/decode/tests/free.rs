@@ -26,6 +26,7 @@ fn free_values_keep_their_text() {
         ],
         required: &["boxed", "borrowed", "value"],
         mask: 7,
+        newer: &[],
         extra: Extra::Closed,
     });
     let json = r#"{"boxed": {"b": 1.0, "a":[ ]}, "borrowed":null,"value":[1.0],"optional":null}"#;
@@ -48,12 +49,14 @@ fn maps_and_flattened_extras() {
         props: &[],
         required: &[],
         mask: 0,
+        newer: &[],
         extra: Extra::Each(UINT),
     });
     static OPEN: Node = Node::Obj(&Obj {
         props: &[prop("name", NAME, 1)],
         required: &["name"],
         mask: 1,
+        newer: &[],
         extra: Extra::Each(UINT),
     });
     let counts = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]);

@@ -103,6 +103,7 @@ static PARAMS: Node = Node::Obj(&Obj {
     ],
     required: &["sessionKey"],
     mask: 1,
+    newer: &[],
     extra: Extra::Closed,
 });
 
@@ -110,6 +111,7 @@ static CLIENT: Node = Node::Obj(&Obj {
     props: &[prop("id", NAME, 1)],
     required: &["id"],
     mask: 1,
+    newer: &[],
     extra: Extra::Any,
 });
 
@@ -125,6 +127,7 @@ static SCHEDULE: Node = Node::Tagged {
                 ],
                 required: &["kind", "atMs"],
                 mask: 3,
+                newer: &[],
                 extra: Extra::Closed,
             }),
         ),
@@ -138,6 +141,7 @@ static SCHEDULE: Node = Node::Tagged {
                 ],
                 required: &["kind", "everyMs"],
                 mask: 3,
+                newer: &[],
                 extra: Extra::Closed,
             }),
         ),

@@ -16,12 +16,14 @@ static OUTCOME: Node = Node::OneOf(&[
         props: &[prop("ok", &Node::Bool, 1), prop("count", UINT, 2)],
         required: &["ok", "count"],
         mask: 3,
+        newer: &[],
         extra: Extra::Closed,
     }),
     &Node::Obj(&Obj {
         props: &[prop("error", NAME, 1)],
         required: &["error"],
         mask: 1,
+        newer: &[],
         extra: Extra::Closed,
     }),
 ]);
@@ -67,6 +69,7 @@ fn members_before_the_tag() {
                 ],
                 required: &["kind"],
                 mask: 1,
+                newer: &[],
                 extra: Extra::Each(NAME),
             }),
         )],
@@ -111,6 +114,7 @@ fn nesting_is_bounded_with_and_without_unions() {
         ],
         required: &["kind"],
         mask: 1,
+        newer: &[],
         extra: Extra::Closed,
     });
     #[derive(Debug, Deserialize)]
