@@ -117,6 +117,123 @@ public enum GatewayProtocol {
         public static let serviceRestart = Close(code: 1012, reason: "service restart")
     }
 
+    /// An error in its fixed words, by which clients know it.
+    public struct KnownError: Sendable, Hashable {
+        /// Error code.
+        public let code: ErrorCode
+        /// Message; `{name}` marks a placeholder.
+        public let text: String
+
+        /// After hello-ok: a message that is JSON but no request frame.
+        public static let invalidFrame = KnownError(code: .invalidRequest, text: "invalid request frame: {problems}")
+
+        /// The params violate the method's definition; problems is the violation list.
+        public static let invalidParams = KnownError(code: .invalidRequest, text: "invalid {method} params: {problems}")
+
+        /// The method is not for connections of this role.
+        public static let unauthorizedRole = KnownError(code: .invalidRequest, text: "unauthorized role: {role}")
+
+        /// None of the method's scopes was granted; the first of them is named.
+        public static let missingScope = KnownError(code: .invalidRequest, text: "missing scope: {scope}")
+
+        /// No such method; only callers with admin scope learn it.
+        public static let unknownMethod = KnownError(code: .invalidRequest, text: "unknown method: {method}")
+
+        /// A handler failed in a way that concerns nobody but the log.
+        public static let internalError = KnownError(code: .unavailable, text: "internal error")
+
+        /// A valid request frame with another method came first.
+        public static let connectFirst = KnownError(code: .invalidRequest, text: "invalid handshake: first request must be connect")
+
+        /// A second connect, by a caller whom the method table allows it.
+        public static let connectRepeated = KnownError(code: .invalidRequest, text: "connect is only valid as the first request")
+
+        /// The client's version range does not contain ours; details are ProtocolMismatchDetails.
+        public static let protocolMismatch = KnownError(code: .invalidRequest, text: "protocol mismatch")
+
+        /// The role is neither operator nor node.
+        public static let invalidRole = KnownError(code: .invalidRequest, text: "invalid role")
+
+        /// The control UI sent no device identity, which browsers can only make in a secure context.
+        public static let controlUiInsecure = KnownError(code: .invalidRequest, text: "control ui requires HTTPS or localhost (secure context)")
+
+        /// No device and no shared secret that would excuse it.
+        public static let deviceIdentityRequired = KnownError(code: .notPaired, text: "device identity required")
+
+        /// The device id is not the digest of the public key.
+        public static let deviceIdentityMismatch = KnownError(code: .invalidRequest, text: "device identity mismatch")
+
+        /// signedAt is further than limits.signatureSkewMs from our clock.
+        public static let deviceSignatureExpired = KnownError(code: .invalidRequest, text: "device signature expired")
+
+        /// A remote client must sign the challenge's nonce.
+        public static let deviceNonceRequired = KnownError(code: .invalidRequest, text: "device nonce required")
+
+        /// The nonce is not the one of this connection's challenge.
+        public static let deviceNonceMismatch = KnownError(code: .invalidRequest, text: "device nonce mismatch")
+
+        /// The signature does not verify.
+        public static let deviceSignatureInvalid = KnownError(code: .invalidRequest, text: "device signature invalid")
+
+        /// The public key has no canonical form.
+        public static let devicePublicKeyInvalid = KnownError(code: .invalidRequest, text: "device public key invalid")
+
+        /// The device waits for an operator's decision; details are PairingRequiredDetails.
+        public static let pairingRequired = KnownError(code: .notPaired, text: "pairing required")
+
+        /// Token mode, no token sent. hint is one of the tokenHint texts.
+        public static let tokenMissing = KnownError(code: .invalidRequest, text: "unauthorized: gateway token missing ({hint})")
+
+        /// Token mode, neither the shared token nor the device's own. hint as above.
+        public static let tokenMismatch = KnownError(code: .invalidRequest, text: "unauthorized: gateway token mismatch ({hint})")
+
+        /// Token mode without a token on our side.
+        public static let tokenNotConfigured = KnownError(code: .invalidRequest, text: "unauthorized: gateway token not configured on gateway (set gateway.auth.token)")
+
+        /// Password mode, no password sent. hint is one of the passwordHint texts.
+        public static let passwordMissing = KnownError(code: .invalidRequest, text: "unauthorized: gateway password missing ({hint})")
+
+        /// Password mode, wrong password. hint as above.
+        public static let passwordMismatch = KnownError(code: .invalidRequest, text: "unauthorized: gateway password mismatch ({hint})")
+
+        /// Password mode without a password on our side.
+        public static let passwordNotConfigured = KnownError(code: .invalidRequest, text: "unauthorized: gateway password not configured on gateway (set gateway.auth.password)")
+
+        /// system-event with a blank or missing text.
+        public static let systemEventTextRequired = KnownError(code: .invalidRequest, text: "text required")
+
+        /// channel or replyChannel names no channel.
+        public static let agentUnknownChannel = KnownError(code: .invalidRequest, text: "invalid agent params: unknown channel: {channel}")
+
+        /// agentId is not configured; it is quoted as sent.
+        public static let agentUnknownAgent = KnownError(code: .invalidRequest, text: "invalid agent params: unknown agent id \"{agentId}\"")
+
+        /// agent and agent.identity.get: agentId and sessionKey name different agents.
+        public static let agentSessionMismatch = KnownError(code: .invalidRequest, text: "invalid {method} params: agent \"{agentId}\" does not match session key agent \"{sessionAgentId}\"")
+
+        /// agent: the params leave open which conversation is meant. Second response, with an AgentFailure
+        /// payload.
+        public static let agentSessionRequired = KnownError(code: .unavailable, text: "Error: Pass --to <E.164>, --session-id, or --agent to choose a session")
+
+        /// agent and chat.send: the conversation's send policy says deny.
+        public static let sendBlocked = KnownError(code: .invalidRequest, text: "send blocked by session policy")
+
+        /// The content is no string.
+        public static let attachmentNotBase64 = KnownError(code: .invalidRequest, text: "Error: attachment {label}: content must be base64 string")
+
+        /// The content does not decode.
+        public static let attachmentInvalidBase64 = KnownError(code: .invalidRequest, text: "Error: attachment {label}: invalid base64 content")
+
+        /// Over limits.attachmentBytes after decoding.
+        public static let attachmentTooBig = KnownError(code: .invalidRequest, text: "Error: attachment {label}: exceeds size limit ({bytes} > {limit} bytes)")
+
+        /// chat.send with a blank message and nothing attached.
+        public static let chatMessageRequired = KnownError(code: .invalidRequest, text: "message or attachment required")
+
+        /// chat.abort names a run of another conversation.
+        public static let chatRunSessionMismatch = KnownError(code: .invalidRequest, text: "runId does not match sessionKey")
+    }
+
     /// Policy numbers.
     public enum Limits {
         /// Largest inbound message after hello-ok, announced in its policy. Clients size attachments by it.
