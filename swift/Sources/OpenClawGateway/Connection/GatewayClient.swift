@@ -187,7 +187,7 @@ public actor GatewayClient {
             if let seq, let expected = sequence.gap(before: seq) {
                 board.post(.gap(expected: expected, received: seq))
             }
-            if board.hasSubscribers, let event = Wire.event(text) { board.post(.event(event)) }
+            if board.subscriberCount > 0, let event = Wire.event(text) { board.post(.event(event)) }
         case nil:
             break
         }

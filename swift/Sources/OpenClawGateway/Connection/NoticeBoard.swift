@@ -39,8 +39,8 @@ struct NoticeBoard {
         self.capacity = max(1, capacity)
     }
 
-    /// Whether anybody would see a notice.
-    var hasSubscribers: Bool { !subscribers.isEmpty }
+    /// How many get what is posted.
+    var subscriberCount: Int { subscribers.count }
 
     /// A new subscriber, by its number.
     mutating func subscribe() -> Int {
