@@ -42,7 +42,7 @@ struct ReadmeExample {
                 // Events are missing and are not sent again: ask for what they would have told.
                 print(try await client.sessionsList())
             case .disconnected(let cause):
-                print("\(cause); the client tries to come back")
+                print("lost: \(cause)")
             case .reconnected(let hello):
                 print("go on from \(hello.snapshot.stateVersion)")
             case .gaveUp(let error):
