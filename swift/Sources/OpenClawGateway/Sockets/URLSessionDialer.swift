@@ -42,12 +42,12 @@
         /// Waits until the connection is open. A task tells so only to a delegate, so it is asked for a pong:
         /// the time for the gateway's challenge must not run while TLS is being negotiated.
         func opened() async throws {
+            // A stream takes it when the answer comes twice, as it has been seen to do after a cancel.
+            let (answer, pong) = AsyncThrowingStream.makeStream(of: Void.self)
+            task.sendPing { error in pong.finish(throwing: error.map { meaning(of: $0) }) }
             try await withTaskCancellationHandler {
-                try await withCheckedThrowingContinuation { (open: CheckedContinuation<Void, any Error>) in
-                    task.sendPing { error in
-                        if let error { open.resume(throwing: meaning(of: error)) } else { open.resume() }
-                    }
-                }
+                for try await _ in answer {}
+                try Task.checkCancellation()
             } onCancel: {
                 task.cancel()
             }
