@@ -5,7 +5,7 @@ use super::writer::{Writer, quoted};
 use super::{HEAD, coding, names};
 use crate::model::{Event, Method, Model, Outcome};
 
-/// `GatewayProtocol`: version, roles, scopes, error codes, closes, limits.
+/// `GatewayProtocol`: version, roles, scopes, error codes, closes, errors, limits.
 pub(super) fn protocol(model: &Model) -> String {
     let mut w = Writer::new(HEAD);
     w.gap();
@@ -44,6 +44,26 @@ pub(super) fn protocol(model: &Model) -> String {
                 let code = close.code;
                 w.line(format!(
                     "public static let {name} = Close(code: {code}, reason: {reason})"
+                ));
+            }
+        });
+        w.gap();
+        w.doc("An error in its fixed words, by which clients know it.");
+        w.block("public struct KnownError: Sendable, Hashable", |w| {
+            w.doc("Error code.");
+            w.line("public let code: ErrorCode");
+            w.doc("Message; `{name}` marks a placeholder.");
+            w.line("public let text: String");
+            for error in &model.errors {
+                let Some((code, _)) = rows.iter().find(|(_, code)| **code == error.code) else {
+                    // The manifest's reader refuses errors without a code of the list.
+                    continue;
+                };
+                w.gap();
+                w.doc(&error.description);
+                let (name, text) = (names::member(&error.name), quoted(&error.text));
+                w.line(format!(
+                    "public static let {name} = KnownError(code: .{code}, text: {text})"
                 ));
             }
         });

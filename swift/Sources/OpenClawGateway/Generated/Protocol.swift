@@ -117,6 +117,444 @@ public enum GatewayProtocol {
         public static let serviceRestart = Close(code: 1012, reason: "service restart")
     }
 
+    /// An error in its fixed words, by which clients know it.
+    public struct KnownError: Sendable, Hashable {
+        /// Error code.
+        public let code: ErrorCode
+        /// Message; `{name}` marks a placeholder.
+        public let text: String
+
+        /// After hello-ok: a message that is JSON but no request frame.
+        public static let invalidFrame = KnownError(code: .invalidRequest, text: "invalid request frame: {problems}")
+
+        /// The params violate the method's definition; problems is the violation list.
+        public static let invalidParams = KnownError(code: .invalidRequest, text: "invalid {method} params: {problems}")
+
+        /// The method is not for connections of this role.
+        public static let unauthorizedRole = KnownError(code: .invalidRequest, text: "unauthorized role: {role}")
+
+        /// None of the method's scopes was granted; the first of them is named.
+        public static let missingScope = KnownError(code: .invalidRequest, text: "missing scope: {scope}")
+
+        /// No such method; only callers with admin scope learn it.
+        public static let unknownMethod = KnownError(code: .invalidRequest, text: "unknown method: {method}")
+
+        /// The method is part of the protocol, the caller may use it and its params are right, but this
+        /// gateway cannot do it yet; docs/status.md lists these.
+        public static let methodUnfinished = KnownError(code: .unavailable, text: "{method} is not available in this version of the gateway")
+
+        /// A handler failed in a way that concerns nobody but the log.
+        public static let internalError = KnownError(code: .unavailable, text: "internal error")
+
+        /// A valid request frame with another method came first.
+        public static let connectFirst = KnownError(code: .invalidRequest, text: "invalid handshake: first request must be connect")
+
+        /// A second connect, by a caller whom the method table allows it.
+        public static let connectRepeated = KnownError(code: .invalidRequest, text: "connect is only valid as the first request")
+
+        /// The client's version range does not contain ours; details are ProtocolMismatchDetails.
+        public static let protocolMismatch = KnownError(code: .invalidRequest, text: "protocol mismatch")
+
+        /// The role is neither operator nor node.
+        public static let invalidRole = KnownError(code: .invalidRequest, text: "invalid role")
+
+        /// The control UI sent no device identity, which browsers can only make in a secure context.
+        public static let controlUiInsecure = KnownError(code: .invalidRequest, text: "control ui requires HTTPS or localhost (secure context)")
+
+        /// No device and no shared secret that would excuse it.
+        public static let deviceIdentityRequired = KnownError(code: .notPaired, text: "device identity required")
+
+        /// The device id is not the digest of the public key.
+        public static let deviceIdentityMismatch = KnownError(code: .invalidRequest, text: "device identity mismatch")
+
+        /// signedAt is further than limits.signatureSkewMs from our clock.
+        public static let deviceSignatureExpired = KnownError(code: .invalidRequest, text: "device signature expired")
+
+        /// A remote client must sign the challenge's nonce.
+        public static let deviceNonceRequired = KnownError(code: .invalidRequest, text: "device nonce required")
+
+        /// The nonce is not the one of this connection's challenge.
+        public static let deviceNonceMismatch = KnownError(code: .invalidRequest, text: "device nonce mismatch")
+
+        /// The signature does not verify.
+        public static let deviceSignatureInvalid = KnownError(code: .invalidRequest, text: "device signature invalid")
+
+        /// The public key has no canonical form.
+        public static let devicePublicKeyInvalid = KnownError(code: .invalidRequest, text: "device public key invalid")
+
+        /// The device waits for an operator's decision; details are PairingRequiredDetails.
+        public static let pairingRequired = KnownError(code: .notPaired, text: "pairing required")
+
+        /// Token mode, no token sent. hint is one of the tokenHint texts.
+        public static let tokenMissing = KnownError(code: .invalidRequest, text: "unauthorized: gateway token missing ({hint})")
+
+        /// Token mode, neither the shared token nor the device's own. hint as above.
+        public static let tokenMismatch = KnownError(code: .invalidRequest, text: "unauthorized: gateway token mismatch ({hint})")
+
+        /// Token mode without a token on our side.
+        public static let tokenNotConfigured = KnownError(code: .invalidRequest, text: "unauthorized: gateway token not configured on gateway (set gateway.auth.token)")
+
+        /// Password mode, no password sent. hint is one of the passwordHint texts.
+        public static let passwordMissing = KnownError(code: .invalidRequest, text: "unauthorized: gateway password missing ({hint})")
+
+        /// Password mode, wrong password. hint as above.
+        public static let passwordMismatch = KnownError(code: .invalidRequest, text: "unauthorized: gateway password mismatch ({hint})")
+
+        /// Password mode without a password on our side.
+        public static let passwordNotConfigured = KnownError(code: .invalidRequest, text: "unauthorized: gateway password not configured on gateway (set gateway.auth.password)")
+
+        /// system-event with a blank or missing text.
+        public static let systemEventTextRequired = KnownError(code: .invalidRequest, text: "text required")
+
+        /// channel or replyChannel names no channel.
+        public static let agentUnknownChannel = KnownError(code: .invalidRequest, text: "invalid agent params: unknown channel: {channel}")
+
+        /// agentId is not configured; it is quoted as sent.
+        public static let agentUnknownAgent = KnownError(code: .invalidRequest, text: "invalid agent params: unknown agent id \"{agentId}\"")
+
+        /// agent and agent.identity.get: agentId and sessionKey name different agents.
+        public static let agentSessionMismatch = KnownError(code: .invalidRequest, text: "invalid {method} params: agent \"{agentId}\" does not match session key agent \"{sessionAgentId}\"")
+
+        /// agent: the params leave open which conversation is meant. Second response, with an AgentFailure
+        /// payload.
+        public static let agentSessionRequired = KnownError(code: .unavailable, text: "Error: Pass --to <E.164>, --session-id, or --agent to choose a session")
+
+        /// agent and chat.send: the conversation's send policy says deny.
+        public static let sendBlocked = KnownError(code: .invalidRequest, text: "send blocked by session policy")
+
+        /// The content is no string.
+        public static let attachmentNotBase64 = KnownError(code: .invalidRequest, text: "Error: attachment {label}: content must be base64 string")
+
+        /// The content does not decode.
+        public static let attachmentInvalidBase64 = KnownError(code: .invalidRequest, text: "Error: attachment {label}: invalid base64 content")
+
+        /// Over limits.attachmentBytes after decoding.
+        public static let attachmentTooBig = KnownError(code: .invalidRequest, text: "Error: attachment {label}: exceeds size limit ({bytes} > {limit} bytes)")
+
+        /// chat.send with a blank message and nothing attached.
+        public static let chatMessageRequired = KnownError(code: .invalidRequest, text: "message or attachment required")
+
+        /// chat.abort names a run of another conversation.
+        public static let chatRunSessionMismatch = KnownError(code: .invalidRequest, text: "runId does not match sessionKey")
+
+        /// logs.tail could not read the file, though it is there.
+        public static let logReadFailed = KnownError(code: .unavailable, text: "log read failed: {problem}")
+
+        /// No loaded channel has this name.
+        public static let channelsLogoutUnknown = KnownError(code: .invalidRequest, text: "invalid channels.logout channel")
+
+        /// The channel has no login that could be forgotten.
+        public static let channelsLogoutUnsupported = KnownError(code: .invalidRequest, text: "channel {channel} does not support logout")
+
+        /// A logout may rewrite the config file, so it must be valid.
+        public static let channelsLogoutConfigInvalid = KnownError(code: .invalidRequest, text: "config invalid; fix it before logging out")
+
+        /// No loaded channel links by a QR code.
+        public static let webLoginUnavailable = KnownError(code: .invalidRequest, text: "web login provider is not available")
+
+        /// The channel declares web login but cannot do this part of it.
+        public static let webLoginUnsupported = KnownError(code: .invalidRequest, text: "web login is not supported by provider {channel}")
+
+        /// tts.setProvider with anything else.
+        public static let ttsInvalidProvider = KnownError(code: .invalidRequest, text: "Invalid provider. Use openai, elevenlabs, or edge.")
+
+        /// tts.convert with a blank or missing text.
+        public static let ttsTextRequired = KnownError(code: .invalidRequest, text: "tts.convert requires text")
+
+        /// Over messages.tts.maxTextLength of the config, or limits.ttsTextChars.
+        public static let ttsTextTooLong = KnownError(code: .unavailable, text: "Text too long ({chars} chars, max {limit})")
+
+        /// All services failed; problem is the last one's, such as edge: request timed out.
+        public static let ttsFailed = KnownError(code: .unavailable, text: "TTS conversion failed: {problem}")
+
+        /// A config file exists and the caller does not say which one it knows.
+        public static let configHashRequired = KnownError(code: .invalidRequest, text: "config base hash required; re-run config.get and retry")
+
+        /// A config file exists but could not be read, so there is nothing to compare.
+        public static let configHashUnavailable = KnownError(code: .invalidRequest, text: "config base hash unavailable; re-run config.get and retry")
+
+        /// The caller knows another file than the present one.
+        public static let configChanged = KnownError(code: .invalidRequest, text: "config changed since last load; re-run config.get and retry")
+
+        /// raw is no JSON5. Lines and columns begin at 1.
+        public static let configSyntax = KnownError(code: .invalidRequest, text: "SyntaxError: JSON5: {problem} at {line}:{column}")
+
+        /// What would be written is not valid; details are ConfigInvalidDetails.
+        public static let configInvalid = KnownError(code: .invalidRequest, text: "invalid config")
+
+        /// config.patch on a file that is not valid itself.
+        public static let configPatchBaseInvalid = KnownError(code: .invalidRequest, text: "invalid config; fix before patching")
+
+        /// raw parses, but to no object.
+        public static let configPatchNotObject = KnownError(code: .invalidRequest, text: "config.patch raw must be an object")
+
+        /// wizard.start while another one runs.
+        public static let wizardRunning = KnownError(code: .unavailable, text: "wizard already running")
+
+        /// No such wizard, or it has ended and was told of.
+        public static let wizardNotFound = KnownError(code: .invalidRequest, text: "wizard not found")
+
+        /// An answer to a wizard that has ended.
+        public static let wizardNotRunning = KnownError(code: .invalidRequest, text: "wizard not running")
+
+        /// An answer to another step than the present one.
+        public static let wizardNoPendingStep = KnownError(code: .invalidRequest, text: "Error: wizard: no pending step")
+
+        /// voicecall.initiate with a blank or missing message. The payload has the same words.
+        public static let voicecallMessageRequired = KnownError(code: .invalidRequest, text: "message required")
+
+        /// No number to call, neither given nor configured. The payload has the same words.
+        public static let voicecallToRequired = KnownError(code: .invalidRequest, text: "to required")
+
+        /// voicecall.end or voicecall.status without a call. The payload has the same words.
+        public static let voicecallCallRequired = KnownError(code: .invalidRequest, text: "callId required")
+
+        /// voicecall.continue or voicecall.speak without either. The payload has the same words.
+        public static let voicecallCallAndMessageRequired = KnownError(code: .invalidRequest, text: "callId and message required")
+
+        /// The telephone service failed without a word of its own; action is initiate, continue, speak or
+        /// end. The payload has the same words.
+        public static let voicecallFailed = KnownError(code: .unavailable, text: "{action} failed")
+
+        /// chat.inject: no such conversation.
+        public static let chatInjectSessionNotFound = KnownError(code: .invalidRequest, text: "session not found")
+
+        /// chat.inject: the conversation has said nothing yet.
+        public static let chatInjectNoTranscript = KnownError(code: .invalidRequest, text: "transcript file not found")
+
+        /// chat.inject: the store refused.
+        public static let chatInjectFailed = KnownError(code: .unavailable, text: "failed to write transcript: {problem}")
+
+        /// set-heartbeats without a boolean.
+        public static let heartbeatsEnabledRequired = KnownError(code: .invalidRequest, text: "invalid set-heartbeats params: enabled (boolean) required")
+
+        /// send: no such channel, or it is not set up; quoted as sent, texts.defaultChannel when none was.
+        public static let sendUnsupportedChannel = KnownError(code: .invalidRequest, text: "unsupported channel: {channel}")
+
+        /// poll: as above, or the channel has no polls.
+        public static let pollUnsupportedChannel = KnownError(code: .invalidRequest, text: "unsupported poll channel: {channel}")
+
+        /// send and poll: the channel cannot make an address of to; in the channel's words.
+        public static let messagingBadTarget = KnownError(code: .invalidRequest, text: "{problem}")
+
+        /// send and poll: delivery failed; in the channel's words, with the kind of the error before it. Kept
+        /// for repeats of the key.
+        public static let messagingFailed = KnownError(code: .unavailable, text: "{problem}")
+
+        /// sessions.patch, reset, delete and compact: the key is blank.
+        public static let sessionKeyRequired = KnownError(code: .invalidRequest, text: "key required")
+
+        /// sessions.resolve: nothing to look for, or only blanks.
+        public static let sessionNameRequired = KnownError(code: .invalidRequest, text: "Either key, sessionId, or label is required")
+
+        /// sessions.resolve: more than one thing to look for.
+        public static let sessionNameTwice = KnownError(code: .invalidRequest, text: "Provide either key, sessionId, or label (not multiple)")
+
+        /// sessions.resolve: no conversation of this key or session id.
+        public static let sessionNotFound = KnownError(code: .invalidRequest, text: "No session found: {name}")
+
+        /// sessions.resolve: no conversation of this label.
+        public static let sessionLabelNotFound = KnownError(code: .invalidRequest, text: "No session found with label: {label}")
+
+        /// sessions.resolve: keys are those found, with a comma and a blank between.
+        public static let sessionIdAmbiguous = KnownError(code: .invalidRequest, text: "Multiple sessions found for sessionId: {sessionId} ({keys})")
+
+        /// sessions.resolve: as above.
+        public static let sessionLabelAmbiguous = KnownError(code: .invalidRequest, text: "Multiple sessions found with label: {label} ({keys})")
+
+        /// sessions.patch: another conversation has the label.
+        public static let sessionLabelInUse = KnownError(code: .invalidRequest, text: "label already in use: {label}")
+
+        /// sessions.patch: the label is blank.
+        public static let sessionLabelEmpty = KnownError(code: .invalidRequest, text: "invalid label: empty")
+
+        /// sessions.patch: over limits.sessionLabelChars in UTF-16 units after trimming; the schema counts
+        /// code points, so only emoji and the like get here.
+        public static let sessionLabelTooLong = KnownError(code: .invalidRequest, text: "invalid label: too long (max {max})")
+
+        /// sessions.patch: no such word. levels are those of the conversation's model, with | between.
+        public static let sessionThinkingLevel = KnownError(code: .invalidRequest, text: "invalid thinkingLevel (use {levels})")
+
+        /// sessions.patch: the conversation's model has no such level.
+        public static let sessionThinkingXhigh = KnownError(code: .invalidRequest, text: "thinkingLevel \"xhigh\" is only supported for {models}")
+
+        /// sessions.patch: no such word. full is accepted, though the text does not say so.
+        public static let sessionVerboseLevel = KnownError(code: .invalidRequest, text: "invalid verboseLevel (use \"on\"|\"off\")")
+
+        /// sessions.patch: no such word.
+        public static let sessionReasoningLevel = KnownError(code: .invalidRequest, text: "invalid reasoningLevel (use \"on\"|\"off\"|\"stream\")")
+
+        /// sessions.patch: no such word.
+        public static let sessionElevatedLevel = KnownError(code: .invalidRequest, text: "invalid elevatedLevel (use \"on\"|\"off\"|\"ask\"|\"full\")")
+
+        /// sessions.patch: no such word.
+        public static let sessionExecHost = KnownError(code: .invalidRequest, text: "invalid execHost (use \"sandbox\"|\"gateway\"|\"node\")")
+
+        /// sessions.patch: no such word.
+        public static let sessionExecSecurity = KnownError(code: .invalidRequest, text: "invalid execSecurity (use \"deny\"|\"allowlist\"|\"full\")")
+
+        /// sessions.patch: no such word.
+        public static let sessionExecAsk = KnownError(code: .invalidRequest, text: "invalid execAsk (use \"off\"|\"on-miss\"|\"always\")")
+
+        /// sessions.patch: a blank node.
+        public static let sessionExecNode = KnownError(code: .invalidRequest, text: "invalid execNode: empty")
+
+        /// sessions.patch: a blank model.
+        public static let sessionModelEmpty = KnownError(code: .invalidRequest, text: "invalid model: empty")
+
+        /// sessions.patch: names no provider and model.
+        public static let sessionModelInvalid = KnownError(code: .invalidRequest, text: "invalid model: {model}")
+
+        /// sessions.patch: the config lists models, and this is none of them.
+        public static let sessionModelNotAllowed = KnownError(code: .invalidRequest, text: "model not allowed: {model}")
+
+        /// sessions.patch: the conversation is no subagent's.
+        public static let sessionSpawnedByKey = KnownError(code: .invalidRequest, text: "spawnedBy is only supported for subagent:* sessions")
+
+        /// sessions.patch: another parent is known already.
+        public static let sessionSpawnedByChange = KnownError(code: .invalidRequest, text: "spawnedBy cannot be changed once set")
+
+        /// sessions.patch: null for a known parent.
+        public static let sessionSpawnedByClear = KnownError(code: .invalidRequest, text: "spawnedBy cannot be cleared once set")
+
+        /// sessions.delete: the default agent's main conversation stays.
+        public static let sessionDeleteMain = KnownError(code: .invalidRequest, text: "Cannot delete the main session ({key}).")
+
+        /// sessions.delete: its run did not end within limits.sessionDeleteWaitMs.
+        public static let sessionDeleteActive = KnownError(code: .unavailable, text: "Session {key} is still active; try again in a moment.")
+
+        /// skills.install: no such skill. Beside it a SkillsInstallResult with the same message.
+        public static let skillNotFound = KnownError(code: .unavailable, text: "Skill not found: {name}")
+
+        /// skills.install: any other failure, in the words of the payload's message.
+        public static let skillInstallFailed = KnownError(code: .unavailable, text: "{message}")
+
+        /// skills.update: the config would not be valid.
+        public static let skillConfigInvalid = KnownError(code: .unavailable, text: "{problem}")
+
+        /// cron.update, remove, run and runs: neither id nor jobId.
+        public static let cronIdMissing = KnownError(code: .invalidRequest, text: "invalid {method} params: must have required property 'id'; must have required property 'jobId'; must match a schema in anyOf")
+
+        /// The same methods: both id and jobId.
+        public static let cronIdTwice = KnownError(code: .invalidRequest, text: "invalid {method} params: at root: unexpected property 'jobId'; at root: unexpected property 'id'; must match a schema in anyOf")
+
+        /// cron.update and cron.run: no such job.
+        public static let cronUnknownJob = KnownError(code: .unavailable, text: "Error: unknown cron job id: {id}")
+
+        /// cron.add and cron.update: a job of the main conversation that would run the agent.
+        public static let cronMainPayload = KnownError(code: .unavailable, text: "Error: main cron jobs require payload.kind=\"systemEvent\"")
+
+        /// cron.add and cron.update: a job of its own conversation without a run.
+        public static let cronIsolatedPayload = KnownError(code: .unavailable, text: "Error: isolated cron jobs require payload.kind=\"agentTurn\"")
+
+        /// cron.update: the payload changes its kind, so it must be complete.
+        public static let cronMessageRequired = KnownError(code: .unavailable, text: "Error: cron.update payload.kind=\"agentTurn\" requires message")
+
+        /// As above.
+        public static let cronTextRequired = KnownError(code: .unavailable, text: "Error: cron.update payload.kind=\"systemEvent\" requires text")
+
+        /// cron.add and cron.update: an expression with another number of fields.
+        public static let cronPatternParts = KnownError(code: .unavailable, text: "TypeError: CronPattern: invalid configuration format ('{expr}'), exactly five or six space separated parts are required.")
+
+        /// The same methods: any other bad expression.
+        public static let cronPatternInvalid = KnownError(code: .unavailable, text: "TypeError: CronPattern: {problem}")
+
+        /// The same methods: no such time zone.
+        public static let cronTimeZone = KnownError(code: .unavailable, text: "RangeError: Invalid time zone specified: {tz}")
+
+        /// device.pair.* and node.pair.*: no such request, or it was decided or has expired.
+        public static let pairingUnknownRequest = KnownError(code: .invalidRequest, text: "unknown requestId")
+
+        /// device.token.*: no such device, it was not granted the role or the scopes, or (revoke) it has no
+        /// token of the role.
+        public static let deviceUnknownRole = KnownError(code: .invalidRequest, text: "unknown deviceId/role")
+
+        /// node.describe and exec.approvals.node.*: a blank nodeId.
+        public static let nodeIdRequired = KnownError(code: .invalidRequest, text: "nodeId required")
+
+        /// node.describe and node.rename: no such node in their list.
+        public static let nodeUnknown = KnownError(code: .invalidRequest, text: "unknown nodeId")
+
+        /// node.rename with a blank name.
+        public static let nodeNameRequired = KnownError(code: .invalidRequest, text: "displayName required")
+
+        /// node.pair.request with a blank nodeId.
+        public static let nodePairIdRequired = KnownError(code: .unavailable, text: "Error: nodeId required")
+
+        /// node.invoke with a blank nodeId or command.
+        public static let nodeInvokeRequired = KnownError(code: .invalidRequest, text: "nodeId and command required")
+
+        /// The node is not connected. Details: NodeNotConnectedDetails from node.invoke, NodeErrorDetails
+        /// from others.
+        public static let nodeNotConnected = KnownError(code: .unavailable, text: "node not connected")
+
+        /// The node may not have, or does not offer, the command. Details: NodeCommandRefusedDetails.
+        public static let nodeCommandNotAllowed = KnownError(code: .invalidRequest, text: "node command not allowed")
+
+        /// The connection to the node broke at that moment. Details: NodeErrorDetails.
+        public static let nodeSendFailed = KnownError(code: .unavailable, text: "failed to send invoke to node")
+
+        /// The node did not answer in time. Details: NodeErrorDetails.
+        public static let nodeInvokeTimedOut = KnownError(code: .unavailable, text: "node invoke timed out")
+
+        /// The node refused without a message; with one, that is the message. Details: NodeErrorDetails.
+        public static let nodeInvokeFailed = KnownError(code: .unavailable, text: "node invoke failed")
+
+        /// The node left before it answered. No details.
+        public static let nodeDisconnected = KnownError(code: .unavailable, text: "Error: node disconnected ({command})")
+
+        /// node.invoke.result in the name of another node.
+        public static let nodeIdMismatch = KnownError(code: .invalidRequest, text: "nodeId mismatch")
+
+        /// exec.approvals.set without baseHash.
+        public static let execApprovalsHashRequired = KnownError(code: .invalidRequest, text: "exec approvals base hash required; re-run exec.approvals.get and retry")
+
+        /// exec.approvals.set while the stored rules cannot be read.
+        public static let execApprovalsHashUnavailable = KnownError(code: .invalidRequest, text: "exec approvals base hash unavailable; re-run exec.approvals.get and retry")
+
+        /// exec.approvals.set with the hash of other rules than those stored.
+        public static let execApprovalsChanged = KnownError(code: .invalidRequest, text: "exec approvals changed since last load; re-run exec.approvals.get and retry")
+
+        /// exec.approvals.set without rules. Validation comes first, so it is never answered.
+        public static let execApprovalsFileRequired = KnownError(code: .invalidRequest, text: "exec approvals file is required")
+
+        /// exec.approval.request with the id of a question that waits.
+        public static let execApprovalPending = KnownError(code: .invalidRequest, text: "approval id already pending")
+
+        /// exec.approval.resolve with a decision that is none. Judged before the id.
+        public static let execApprovalDecision = KnownError(code: .invalidRequest, text: "invalid decision")
+
+        /// exec.approval.resolve: no such question, or it was decided or its time is over.
+        public static let execApprovalUnknown = KnownError(code: .invalidRequest, text: "unknown approval id")
+
+        /// talk.mode from a chat page while no phone or tablet is connected.
+        public static let talkNeedsMobileNode = KnownError(code: .unavailable, text: "talk disabled: no connected iOS/Android nodes")
+
+        /// voicewake.set without a list.
+        public static let voiceWakeTriggersRequired = KnownError(code: .invalidRequest, text: "voicewake.set requires triggers: string[]")
+
+        /// browser.request without method or path.
+        public static let browserRequestRequired = KnownError(code: .invalidRequest, text: "method and path are required")
+
+        /// browser.request with another method.
+        public static let browserRequestMethod = KnownError(code: .invalidRequest, text: "method must be GET, POST, or DELETE")
+
+        /// No node serves the request, and the browser control here is off.
+        public static let browserDisabled = KnownError(code: .unavailable, text: "browser control is disabled")
+
+        /// A node answered browser.proxy with nothing that can be read.
+        public static let browserProxyFailed = KnownError(code: .unavailable, text: "browser proxy failed")
+
+        /// The configured name fits several connected nodes, which are listed.
+        public static let browserNodeAmbiguous = KnownError(code: .unavailable, text: "Error: ambiguous node: {node} (matches: {matches})")
+
+        /// The configured node is not connected.
+        public static let browserNodeNotConnected = KnownError(code: .unavailable, text: "Error: Configured browser node not connected: {node}")
+
+        /// The configuration demands a node, and none is connected.
+        public static let browserNoNode = KnownError(code: .unavailable, text: "Error: No connected browser-capable nodes.")
+    }
+
     /// Policy numbers.
     public enum Limits {
         /// Largest inbound message after hello-ok, announced in its policy. Clients size attachments by it.
