@@ -388,99 +388,189 @@ impl Method {
     }
     /// From the wire; `None` for a name that the protocol does not have.
     pub fn from_name(name: &str) -> Option<Method> {
-        match name {
-            "connect" => Some(Method::Connect),
-            "health" => Some(Method::Health),
-            "status" => Some(Method::Status),
-            "logs.tail" => Some(Method::LogsTail),
-            "channels.status" => Some(Method::ChannelsStatus),
-            "channels.logout" => Some(Method::ChannelsLogout),
-            "web.login.start" => Some(Method::WebLoginStart),
-            "web.login.wait" => Some(Method::WebLoginWait),
-            "usage.status" => Some(Method::UsageStatus),
-            "usage.cost" => Some(Method::UsageCost),
-            "tts.status" => Some(Method::TtsStatus),
-            "tts.providers" => Some(Method::TtsProviders),
-            "tts.enable" => Some(Method::TtsEnable),
-            "tts.disable" => Some(Method::TtsDisable),
-            "tts.setProvider" => Some(Method::TtsSetProvider),
-            "tts.convert" => Some(Method::TtsConvert),
-            "config.get" => Some(Method::ConfigGet),
-            "config.schema" => Some(Method::ConfigSchema),
-            "config.set" => Some(Method::ConfigSet),
-            "config.patch" => Some(Method::ConfigPatch),
-            "config.apply" => Some(Method::ConfigApply),
-            "exec.approvals.get" => Some(Method::ExecApprovalsGet),
-            "exec.approvals.set" => Some(Method::ExecApprovalsSet),
-            "exec.approvals.node.get" => Some(Method::ExecApprovalsNodeGet),
-            "exec.approvals.node.set" => Some(Method::ExecApprovalsNodeSet),
-            "exec.approval.request" => Some(Method::ExecApprovalRequest),
-            "exec.approval.resolve" => Some(Method::ExecApprovalResolve),
-            "wizard.start" => Some(Method::WizardStart),
-            "wizard.next" => Some(Method::WizardNext),
-            "wizard.cancel" => Some(Method::WizardCancel),
-            "wizard.status" => Some(Method::WizardStatus),
-            "talk.mode" => Some(Method::TalkMode),
-            "voicewake.get" => Some(Method::VoicewakeGet),
-            "voicewake.set" => Some(Method::VoicewakeSet),
-            "models.list" => Some(Method::ModelsList),
-            "agents.list" => Some(Method::AgentsList),
-            "skills.status" => Some(Method::SkillsStatus),
-            "skills.bins" => Some(Method::SkillsBins),
-            "skills.install" => Some(Method::SkillsInstall),
-            "skills.update" => Some(Method::SkillsUpdate),
-            "update.run" => Some(Method::UpdateRun),
-            "sessions.list" => Some(Method::SessionsList),
-            "sessions.preview" => Some(Method::SessionsPreview),
-            "sessions.resolve" => Some(Method::SessionsResolve),
-            "sessions.patch" => Some(Method::SessionsPatch),
-            "sessions.reset" => Some(Method::SessionsReset),
-            "sessions.delete" => Some(Method::SessionsDelete),
-            "sessions.compact" => Some(Method::SessionsCompact),
-            "last-heartbeat" => Some(Method::LastHeartbeat),
-            "set-heartbeats" => Some(Method::SetHeartbeats),
-            "wake" => Some(Method::Wake),
-            "system-presence" => Some(Method::SystemPresence),
-            "system-event" => Some(Method::SystemEvent),
-            "node.pair.request" => Some(Method::NodePairRequest),
-            "node.pair.list" => Some(Method::NodePairList),
-            "node.pair.approve" => Some(Method::NodePairApprove),
-            "node.pair.reject" => Some(Method::NodePairReject),
-            "node.pair.verify" => Some(Method::NodePairVerify),
-            "node.rename" => Some(Method::NodeRename),
-            "device.pair.list" => Some(Method::DevicePairList),
-            "device.pair.approve" => Some(Method::DevicePairApprove),
-            "device.pair.reject" => Some(Method::DevicePairReject),
-            "device.token.rotate" => Some(Method::DeviceTokenRotate),
-            "device.token.revoke" => Some(Method::DeviceTokenRevoke),
-            "node.list" => Some(Method::NodeList),
-            "node.describe" => Some(Method::NodeDescribe),
-            "node.invoke" => Some(Method::NodeInvoke),
-            "node.invoke.result" => Some(Method::NodeInvokeResult),
-            "node.event" => Some(Method::NodeEvent),
-            "cron.list" => Some(Method::CronList),
-            "cron.status" => Some(Method::CronStatus),
-            "cron.add" => Some(Method::CronAdd),
-            "cron.update" => Some(Method::CronUpdate),
-            "cron.remove" => Some(Method::CronRemove),
-            "cron.run" => Some(Method::CronRun),
-            "cron.runs" => Some(Method::CronRuns),
-            "send" => Some(Method::Send),
-            "poll" => Some(Method::Poll),
-            "agent" => Some(Method::Agent),
-            "agent.wait" => Some(Method::AgentWait),
-            "agent.identity.get" => Some(Method::AgentIdentityGet),
-            "browser.request" => Some(Method::BrowserRequest),
-            "chat.history" => Some(Method::ChatHistory),
-            "chat.abort" => Some(Method::ChatAbort),
-            "chat.send" => Some(Method::ChatSend),
-            "chat.inject" => Some(Method::ChatInject),
-            "voicecall.initiate" => Some(Method::VoicecallInitiate),
-            "voicecall.start" => Some(Method::VoicecallStart),
-            "voicecall.continue" => Some(Method::VoicecallContinue),
-            "voicecall.speak" => Some(Method::VoicecallSpeak),
-            "voicecall.end" => Some(Method::VoicecallEnd),
-            "voicecall.status" => Some(Method::VoicecallStatus),
+        match name.len() {
+            4 => {
+                match name {
+                    "wake" => Some(Method::Wake),
+                    "send" => Some(Method::Send),
+                    "poll" => Some(Method::Poll),
+                    _ => None,
+                }
+            }
+            5 => {
+                match name {
+                    "agent" => Some(Method::Agent),
+                    _ => None,
+                }
+            }
+            6 => {
+                match name {
+                    "health" => Some(Method::Health),
+                    "status" => Some(Method::Status),
+                    _ => None,
+                }
+            }
+            7 => {
+                match name {
+                    "connect" => Some(Method::Connect),
+                    _ => None,
+                }
+            }
+            8 => {
+                match name {
+                    "cron.add" => Some(Method::CronAdd),
+                    "cron.run" => Some(Method::CronRun),
+                    _ => None,
+                }
+            }
+            9 => {
+                match name {
+                    "logs.tail" => Some(Method::LogsTail),
+                    "talk.mode" => Some(Method::TalkMode),
+                    "node.list" => Some(Method::NodeList),
+                    "cron.list" => Some(Method::CronList),
+                    "cron.runs" => Some(Method::CronRuns),
+                    "chat.send" => Some(Method::ChatSend),
+                    _ => None,
+                }
+            }
+            10 => {
+                match name {
+                    "usage.cost" => Some(Method::UsageCost),
+                    "tts.status" => Some(Method::TtsStatus),
+                    "tts.enable" => Some(Method::TtsEnable),
+                    "config.get" => Some(Method::ConfigGet),
+                    "config.set" => Some(Method::ConfigSet),
+                    "update.run" => Some(Method::UpdateRun),
+                    "node.event" => Some(Method::NodeEvent),
+                    "agent.wait" => Some(Method::AgentWait),
+                    "chat.abort" => Some(Method::ChatAbort),
+                    _ => None,
+                }
+            }
+            11 => {
+                match name {
+                    "tts.disable" => Some(Method::TtsDisable),
+                    "tts.convert" => Some(Method::TtsConvert),
+                    "wizard.next" => Some(Method::WizardNext),
+                    "models.list" => Some(Method::ModelsList),
+                    "agents.list" => Some(Method::AgentsList),
+                    "skills.bins" => Some(Method::SkillsBins),
+                    "node.rename" => Some(Method::NodeRename),
+                    "node.invoke" => Some(Method::NodeInvoke),
+                    "cron.status" => Some(Method::CronStatus),
+                    "cron.update" => Some(Method::CronUpdate),
+                    "cron.remove" => Some(Method::CronRemove),
+                    "chat.inject" => Some(Method::ChatInject),
+                    _ => None,
+                }
+            }
+            12 => {
+                match name {
+                    "usage.status" => Some(Method::UsageStatus),
+                    "config.patch" => Some(Method::ConfigPatch),
+                    "config.apply" => Some(Method::ConfigApply),
+                    "wizard.start" => Some(Method::WizardStart),
+                    "system-event" => Some(Method::SystemEvent),
+                    "chat.history" => Some(Method::ChatHistory),
+                    _ => None,
+                }
+            }
+            13 => {
+                match name {
+                    "tts.providers" => Some(Method::TtsProviders),
+                    "config.schema" => Some(Method::ConfigSchema),
+                    "wizard.cancel" => Some(Method::WizardCancel),
+                    "wizard.status" => Some(Method::WizardStatus),
+                    "voicewake.get" => Some(Method::VoicewakeGet),
+                    "voicewake.set" => Some(Method::VoicewakeSet),
+                    "skills.status" => Some(Method::SkillsStatus),
+                    "skills.update" => Some(Method::SkillsUpdate),
+                    "sessions.list" => Some(Method::SessionsList),
+                    "node.describe" => Some(Method::NodeDescribe),
+                    "voicecall.end" => Some(Method::VoicecallEnd),
+                    _ => None,
+                }
+            }
+            14 => {
+                match name {
+                    "web.login.wait" => Some(Method::WebLoginWait),
+                    "skills.install" => Some(Method::SkillsInstall),
+                    "sessions.patch" => Some(Method::SessionsPatch),
+                    "sessions.reset" => Some(Method::SessionsReset),
+                    "last-heartbeat" => Some(Method::LastHeartbeat),
+                    "set-heartbeats" => Some(Method::SetHeartbeats),
+                    "node.pair.list" => Some(Method::NodePairList),
+                    _ => None,
+                }
+            }
+            15 => {
+                match name {
+                    "channels.status" => Some(Method::ChannelsStatus),
+                    "channels.logout" => Some(Method::ChannelsLogout),
+                    "web.login.start" => Some(Method::WebLoginStart),
+                    "tts.setProvider" => Some(Method::TtsSetProvider),
+                    "sessions.delete" => Some(Method::SessionsDelete),
+                    "system-presence" => Some(Method::SystemPresence),
+                    "browser.request" => Some(Method::BrowserRequest),
+                    "voicecall.start" => Some(Method::VoicecallStart),
+                    "voicecall.speak" => Some(Method::VoicecallSpeak),
+                    _ => None,
+                }
+            }
+            16 => {
+                match name {
+                    "sessions.preview" => Some(Method::SessionsPreview),
+                    "sessions.resolve" => Some(Method::SessionsResolve),
+                    "sessions.compact" => Some(Method::SessionsCompact),
+                    "node.pair.reject" => Some(Method::NodePairReject),
+                    "node.pair.verify" => Some(Method::NodePairVerify),
+                    "device.pair.list" => Some(Method::DevicePairList),
+                    "voicecall.status" => Some(Method::VoicecallStatus),
+                    _ => None,
+                }
+            }
+            17 => {
+                match name {
+                    "node.pair.request" => Some(Method::NodePairRequest),
+                    "node.pair.approve" => Some(Method::NodePairApprove),
+                    _ => None,
+                }
+            }
+            18 => {
+                match name {
+                    "exec.approvals.get" => Some(Method::ExecApprovalsGet),
+                    "exec.approvals.set" => Some(Method::ExecApprovalsSet),
+                    "device.pair.reject" => Some(Method::DevicePairReject),
+                    "node.invoke.result" => Some(Method::NodeInvokeResult),
+                    "agent.identity.get" => Some(Method::AgentIdentityGet),
+                    "voicecall.initiate" => Some(Method::VoicecallInitiate),
+                    "voicecall.continue" => Some(Method::VoicecallContinue),
+                    _ => None,
+                }
+            }
+            19 => {
+                match name {
+                    "device.pair.approve" => Some(Method::DevicePairApprove),
+                    "device.token.rotate" => Some(Method::DeviceTokenRotate),
+                    "device.token.revoke" => Some(Method::DeviceTokenRevoke),
+                    _ => None,
+                }
+            }
+            21 => {
+                match name {
+                    "exec.approval.request" => Some(Method::ExecApprovalRequest),
+                    "exec.approval.resolve" => Some(Method::ExecApprovalResolve),
+                    _ => None,
+                }
+            }
+            23 => {
+                match name {
+                    "exec.approvals.node.get" => Some(Method::ExecApprovalsNodeGet),
+                    "exec.approvals.node.set" => Some(Method::ExecApprovalsNodeSet),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Method and event tables, and authorisation as data.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
 use super::names::{ident, pascal, table};
@@ -86,6 +86,7 @@ pub(super) fn methods(model: &Model) -> TokenStream {
         }
     });
     let count = names.len();
+    let by_length = by_length(&wires, &names);
     let (unlisted_role, unlisted_scopes) = access(&model.unlisted);
     quote! {
         //! Every method: name, who may call it, what it does, what it takes and answers.
@@ -110,7 +111,7 @@ pub(super) fn methods(model: &Model) -> TokenStream {
 
             /// From the wire; `None` for a name that the protocol does not have.
             pub fn from_name(name: &str) -> Option<Method> {
-                match name { #(#wires => Some(Method::#names),)* _ => None }
+                match name.len() { #(#by_length)* _ => None }
             }
 
             /// Everything known about it.
@@ -286,6 +287,24 @@ pub(super) fn methods(model: &Model) -> TokenStream {
             })
         }
     }
+}
+
+/// The arms of a look-up by name: by length first, so that each request costs a few comparisons and not one for each
+/// method.
+fn by_length(wires: &[&str], names: &[Ident]) -> Vec<TokenStream> {
+    let mut lengths: Vec<usize> = wires.iter().map(|wire| wire.len()).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    let arm = |length: usize| {
+        let arms = wires
+            .iter()
+            .zip(names)
+            .filter(|(wire, _)| wire.len() == length)
+            .map(|(wire, name)| quote!(#wire => Some(Method::#name)));
+        let length = Literal::usize_unsuffixed(length);
+        quote!(#length => match name { #(#arms,)* _ => None },)
+    };
+    lengths.into_iter().map(arm).collect()
 }
 
 pub(super) fn events(model: &Model) -> TokenStream {
