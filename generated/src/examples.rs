@@ -1060,11 +1060,7 @@ pub static ALL: &[Examples] = &[
     Examples {
         definition: "TtsSetProviderParams",
         node: &crate::tables::TTS_SET_PROVIDER_PARAMS,
-        valid: &[
-            "{\"provider\":\"edge\"}",
-            "{\"provider\":\" openai \",\"ignored\":true}",
-            "{}",
-        ],
+        valid: &["{\"provider\":\"edge\"}", "{\"provider\":\" openai \"}", "{}"],
         invalid: &[],
     },
     Examples {

@@ -205,13 +205,22 @@ impl<'a> Comparison<'a> {
                 self.nullable(*nullable, *new_nullable, &place.at("result"));
             }
             (
-                Outcome::Staged { first, last, .. },
+                Outcome::Staged {
+                    first, when, last, ..
+                },
                 Outcome::Staged {
                     first: new_first,
+                    when: new_when,
                     last: new_last,
                     ..
                 },
             ) => {
+                if when != new_when {
+                    let named = |(member, value): &(String, String)| format!("{member} {value:?}");
+                    let change = format!("{} -> {}", named(when), named(new_when));
+                    let place = place.at("result").at("stages").at(0).at("when");
+                    self.note(&rule::WHEN_CHANGED, &place, change);
+                }
                 self.definitions(results, first, new_first);
                 self.definitions(results, last, new_last);
             }

@@ -271,7 +271,7 @@ mod tests {
         let expected = json!({
             "type": "hello-ok", "protocol": 3,
             "server": {"version": "1.2.3", "commit": "abc", "host": "box \"x\"", "connId": "conn"},
-            "features": {"methods": protocol::FEATURE_METHODS.to_vec(), "events": protocol::FEATURE_EVENTS},
+            "features": {"methods": &protocol::FEATURE_METHODS[..], "events": protocol::FEATURE_EVENTS},
             "snapshot": {
                 "presence": [{"ts": 1}], "health": {}, "stateVersion": {"presence": 3, "health": 4}, "uptimeMs": 12,
                 "configPath": "/c", "stateDir": "/s",

@@ -353,7 +353,7 @@ accept<T.TtsSwitchResult>({ enabled: true });
 accept<T.TtsSwitchResult>({});
 
 accept<T.TtsSetProviderParams>({ provider: "edge" });
-accept<T.TtsSetProviderParams>({ provider: " openai ", ignored: true });
+accept<T.TtsSetProviderParams>({ provider: " openai " });
 accept<T.TtsSetProviderParams>({});
 
 accept<T.TtsSetProviderResult>({ provider: "openai" });

@@ -43,6 +43,9 @@ table! {
     STAGES_CHANGED [BreaksBoth]
         "a method answers once instead of twice, or twice instead of once"
         "the caller waits for what does not come, or gets what it does not wait for";
+    WHEN_CHANGED [BreaksBoth]
+        "another member or value tells the first of two answers from the last"
+        "the caller takes one for the other";
     FAILURE_REMOVED [BreaksClients]
         "no payload comes beside an error any more"
         "old clients read it";

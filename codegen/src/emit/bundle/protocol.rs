@@ -106,11 +106,12 @@ fn method(group: &str, method: &Method) -> Value {
         }
         Outcome::Staged {
             first,
+            when: (member, value),
             last,
             failure,
-            ..
         } => {
             entry["stages"] = json!([first, last]);
+            entry["when"] = json!({ member: value });
             if let Some(failure) = failure {
                 entry["failure"] = json!(failure);
             }

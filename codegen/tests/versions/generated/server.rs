@@ -88,3 +88,34 @@ where
         },
     )
 }
+/// Handlers of methods that a server does not have yet, to be written into the `impl` of their group's trait:
+/// `unfinished!(Context: cron_list, cron_run);`
+///
+/// Each answers what the server's own `fn unfinished(&self, Method) -> ErrorShape` says.
+#[macro_export]
+macro_rules! unfinished {
+    (@ $cx:ty, shop_list) => {
+        async fn shop_list(& self, _ : & $cx, _ : $crate::types::ListParams) -> Result <
+        $crate::types::ListResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ShopList).into()) }
+    };
+    (@ $cx:ty, shop_order) => {
+        async fn shop_order(& self, _ : & $cx, _ : $crate::types::OrderParams) -> Result
+        < $crate::server::Staged < $crate::types::OrderAccepted, $crate::types::Receipt,
+        $crate::types::OrderAccepted >, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ShopOrder).into()) }
+    };
+    (@ $cx:ty, shop_rate) => {
+        async fn shop_rate(& self, _ : & $cx, _ : $crate::types::RateParams) -> Result <
+        Option < $crate::types::Item >, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ShopRate).into()) }
+    };
+    (@ $cx:ty, shop_poke) => {
+        async fn shop_poke(& self, _ : & $cx, _ : $crate::types::PokeParams) -> Result <
+        $crate::types::Choice, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::ShopPoke).into()) }
+    };
+    ($cx:ty : $($method:ident),+ $(,)?) => {
+        $($crate::unfinished!(@ $cx, $method);)+
+    };
+}
