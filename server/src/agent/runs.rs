@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bus::Voice;
@@ -238,12 +238,16 @@ impl Runs {
     }
 
     /// Writes the acceptance and starts the run, on the work runtime: a caller who goes away stops neither.
+    ///
+    /// The run says nothing before its caller was answered. Both happen on other threads, so the start waits for a task
+    /// of the caller's runtime, which has its turn when the caller's own has handed the answer on.
     async fn accept(
         &self,
         Entered { run, place }: Entered,
         ask: Ask,
     ) -> Result<Admission, Refusal> {
         let (runs, accepted) = (self.clone(), Arc::clone(&run));
+        let (answered, start) = oneshot::channel::<()>();
         let recorded = self.inner.parts.work.spawn(async move {
             let recorded = runs.record(&accepted, ask.on_entry).await;
             if recorded.is_err() {
@@ -253,11 +257,18 @@ impl Runs {
             }
             accepted.phase.send_replace(Phase::Accepted);
             let work = runs.inner.parts.work.clone();
-            work.spawn(runs.drive(accepted, ask.job, place));
+            work.spawn(async move {
+                // A caller who is gone gets no answer to wait for.
+                let _ = start.await;
+                runs.drive(accepted, ask.job, place).await;
+            });
             recorded
         });
         match recorded.await.unwrap_or(Err(StoreError::Closed)) {
-            Ok(()) => Ok(Admission::New(run)),
+            Ok(()) => {
+                tokio::spawn(async move { drop(answered) });
+                Ok(Admission::New(run))
+            }
             Err(error) => {
                 tracing::error!(%error, run = run.id, "a run could not be recorded");
                 Err(Refusal::Store(error))

@@ -258,3 +258,22 @@ async fn waiting_for_a_run() {
     );
     assert_eq!(unknown, timeout("nobody"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_says_nothing_before_its_request_is_answered() {
+    for (id, is_chat) in [("r-chat", true), ("r-agent", false)] {
+        let world = World::new([say(&["hello"])]).await;
+        let request = json!({"message": "x", "sessionKey": "main", "idempotencyKey": id});
+        let answer = if is_chat {
+            world.chat("main", "x", id).await
+        } else {
+            match world.agent(request).await.unwrap() {
+                super::AgentAnswer::Both { first, .. } => json!(first),
+                _ => json!("not accepted"),
+            }
+        };
+        // What is done with the answer is done before this task waits again.
+        assert_eq!(world.lines(), Vec::<String>::new(), "{answer}");
+        world.until(&format!("{id} agent 1 start")).await;
+    }
+}
