@@ -19,12 +19,13 @@ mod recorded;
 mod subjects;
 mod vectors;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use differences::{Check, Differences, FrameRow, Side, Step, explain_frame};
 use fault::Fault;
 use openclaw_protocol::call::Call;
+use openclaw_protocol::events::EventKind;
 use openclaw_protocol::examples::ALL;
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::rt::accepts;
@@ -257,6 +258,7 @@ fn recorded_frames_fit_our_definitions() {
     let (recorded, all) = Recorded::load();
     let mut unlisted = Vec::new();
     let (mut ok, mut errors, mut events, mut excepted) = (0, 0, 0, 0);
+    let mut seen = BTreeSet::new();
     for sent in &recorded.sent {
         match (sent.frame["type"] == "event", sent.frame["ok"] == true) {
             (true, _) => events += 1,
@@ -265,6 +267,9 @@ fn recorded_frames_fit_our_definitions() {
         }
         let faults = frames::faults(sent);
         let what = frames::label(sent);
+        if sent.frame["ok"] != false {
+            seen.insert(what.clone());
+        }
         if faults.is_empty() {
             continue;
         }
@@ -276,6 +281,12 @@ fn recorded_frames_fit_our_definitions() {
     println!(
         "{ok} results, {errors} errors, {events} events, of these {excepted} with something listed"
     );
+    let named = |kind: &str, name: &str| seen.contains(&format!("{kind} {name}"));
+    let silent = Method::ALL.iter().map(|m| m.name());
+    let silent: Vec<&str> = silent.filter(|name| !named("res", name)).collect();
+    let unheard = EventKind::ALL.iter().map(|e| e.name());
+    let unheard: Vec<&str> = unheard.filter(|name| !named("event", name)).collect();
+    println!("no result was recorded of {silent:?}, and no event {unheard:?}");
     let rows = told(&differences.frames, all && unlisted.is_empty());
     println!("{rows}");
     assert!(ok > 100 && errors > 50 && events > 100);
