@@ -77,7 +77,7 @@ fn value() -> impl Strategy<Value = Value> {
 /// A random mutation.
 pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let key = prop::sample::select(vec![
-        "extra", "id", "type", "params", "é", "a/b", "~", "kind", "status",
+        "extra", "id", "type", "params", "é", "a/b", "~", "a\nb", "kind", "status",
     ])
     .prop_map(str::to_owned);
     let change = prop_oneof![
