@@ -4,7 +4,7 @@ import OpenClawGateway
 
 extension ExampleChecks {
     /// Number of examples.
-    static let count = 528
+    static let count = 527
 
     /// Checks every example.
     mutating func all() {
@@ -388,17 +388,16 @@ extension ExampleChecks {
         roundTrip(Gateway.NodeInvokeRequestEvent.self, "NodeInvokeRequestEvent", #"{"id":"i-2","nodeId":"d-1","command":"system.notify","paramsJSON":null}"#, #"{"id":"i-2","nodeId":"d-1","command":"system.notify","paramsJSON":null}"#)
         roundTrip(Gateway.NodeInvokeResultParams.self, "NodeInvokeResultParams", #"{"id":"i-1","nodeId":"d-1","ok":true,"payloadJSON":"{\"bins\":[\"ls\"]}"}"#, #"{"id":"i-1","nodeId":"d-1","ok":true,"payloadJSON":"{\"bins\":[\"ls\"]}"}"#)
         roundTrip(Gateway.NodeInvokeResultParams.self, "NodeInvokeResultParams", #"{"id":"i-1","nodeId":"d-1","ok":true,"payload":[1,2],"payloadJSON":null,"error":null}"#, #"{"id":"i-1","nodeId":"d-1","ok":true,"payload":[1,2]}"#)
-        roundTrip(Gateway.NodeInvokeResultParams.self, "NodeInvokeResultParams", #"{"id":"i-1","nodeId":"d-1","ok":true,"payloadJSON":{"obj":1}}"#, #"{"id":"i-1","nodeId":"d-1","ok":true,"payloadJSON":{"obj":1}}"#)
         roundTrip(Gateway.NodeInvokeResultParams.self, "NodeInvokeResultParams", #"{"id":"i-1","nodeId":"d-1","ok":false,"error":{"code":"INVALID_REQUEST","message":"no such program"}}"#, #"{"id":"i-1","nodeId":"d-1","ok":false,"error":{"code":"INVALID_REQUEST","message":"no such program"}}"#)
         roundTrip(Gateway.NodeInvokeError.self, "NodeInvokeError", #"{"code":"UNAVAILABLE","message":"approval required"}"#, #"{"code":"UNAVAILABLE","message":"approval required"}"#)
         roundTrip(Gateway.NodeInvokeError.self, "NodeInvokeError", #"{}"#, #"{}"#)
         roundTrip(Gateway.NodeInvokeResultResult.self, "NodeInvokeResultResult", #"{"ok":true}"#, #"{"ok":true}"#)
         roundTrip(Gateway.NodeInvokeResultResult.self, "NodeInvokeResultResult", #"{"ok":true,"ignored":true}"#, #"{"ok":true,"ignored":true}"#)
         roundTrip(Gateway.NodeNotConnectedDetails.self, "NodeNotConnectedDetails", #"{"code":"NOT_CONNECTED"}"#, #"{"code":"NOT_CONNECTED"}"#)
+        roundTrip(Gateway.NodeCommandRefusedDetails.self, "NodeCommandRefusedDetails", #"{"reason":"command not allowlisted","command":"camera.snap"}"#, #"{"reason":"command not allowlisted","command":"camera.snap"}"#)
     }
 
     private mutating func part6() {
-        roundTrip(Gateway.NodeCommandRefusedDetails.self, "NodeCommandRefusedDetails", #"{"reason":"command not allowlisted","command":"camera.snap"}"#, #"{"reason":"command not allowlisted","command":"camera.snap"}"#)
         roundTrip(Gateway.NodeCommandRefusal.self, "NodeCommandRefusal", #""command not allowlisted""#, #""command not allowlisted""#)
         roundTrip(Gateway.NodeErrorDetails.self, "NodeErrorDetails", #"{"nodeError":{"code":"TIMEOUT","message":"node invoke timed out"}}"#, #"{"nodeError":{"code":"TIMEOUT","message":"node invoke timed out"}}"#)
         roundTrip(Gateway.NodeErrorDetails.self, "NodeErrorDetails", #"{"nodeError":null}"#, #"{"nodeError":null}"#)
@@ -458,10 +457,10 @@ extension ExampleChecks {
         roundTrip(Gateway.CronRunsResult.self, "CronRunsResult", #"{"entries":[]}"#, #"{"entries":[]}"#)
         roundTrip(Gateway.CronRunLogEntry.self, "CronRunLogEntry", #"{"ts":1769900000001,"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":1}"#, #"{"ts":1769900000001,"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":1}"#)
         roundTrip(Gateway.CronEvent.self, "CronEvent", #"{"jobId":"j-1","action":"added","nextRunAtMs":1769986400000}"#, #"{"jobId":"j-1","action":"added","nextRunAtMs":1769986400000}"#)
+        roundTrip(Gateway.CronEvent.self, "CronEvent", #"{"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":0}"#, #"{"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":0}"#)
     }
 
     private mutating func part7() {
-        roundTrip(Gateway.CronEvent.self, "CronEvent", #"{"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":0}"#, #"{"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":0}"#)
         roundTrip(Gateway.CronAction.self, "CronAction", #""added""#, #""added""#)
         roundTrip(Gateway.SendParams.self, "SendParams", #"{"to":"+15550001111","message":"hello","idempotencyKey":"s-1"}"#, #"{"to":"+15550001111","message":"hello","idempotencyKey":"s-1"}"#)
         roundTrip(Gateway.SendParams.self, "SendParams", #"{"to":"123","message":"look","mediaUrls":["https://example.org/a.png"],"gifPlayback":false,"channel":"telegram","accountId":"default","sessionKey":"main","idempotencyKey":"s-2"}"#, #"{"to":"123","message":"look","mediaUrls":["https://example.org/a.png"],"gifPlayback":false,"channel":"telegram","accountId":"default","sessionKey":"main","idempotencyKey":"s-2"}"#)
@@ -521,10 +520,10 @@ extension ExampleChecks {
         roundTrip(Gateway.ChatSendParams.self, "ChatSendParams", #"{"sessionKey":"main","message":"hello","idempotencyKey":"c-1"}"#, #"{"sessionKey":"main","message":"hello","idempotencyKey":"c-1"}"#)
         roundTrip(Gateway.ChatSendParams.self, "ChatSendParams", #"{"sessionKey":"main","message":"","deliver":false,"attachments":[{"content":"aGVsbG8="}],"timeoutMs":0,"idempotencyKey":"c-2"}"#, #"{"sessionKey":"main","message":"","deliver":false,"attachments":[{"content":"aGVsbG8="}],"timeoutMs":0,"idempotencyKey":"c-2"}"#)
         roundTrip(Gateway.ChatSendResult.self, "ChatSendResult", #"{"runId":"c-1","status":"started"}"#, #"{"runId":"c-1","status":"started"}"#)
+        roundTrip(Gateway.ChatSendResult.self, "ChatSendResult", #"{"ok":true,"aborted":false,"runIds":[]}"#, #"{"ok":true,"aborted":false,"runIds":[]}"#)
     }
 
     private mutating func part8() {
-        roundTrip(Gateway.ChatSendResult.self, "ChatSendResult", #"{"ok":true,"aborted":false,"runIds":[]}"#, #"{"ok":true,"aborted":false,"runIds":[]}"#)
         roundTrip(Gateway.ChatSendAck.self, "ChatSendAck", #"{"runId":"c-1","status":"started"}"#, #"{"runId":"c-1","status":"started"}"#)
         roundTrip(Gateway.ChatSendStatus.self, "ChatSendStatus", #""started""#, #""started""#)
         roundTrip(Gateway.ChatSendFailure.self, "ChatSendFailure", #"{"runId":"c-1","status":"error","summary":"no model"}"#, #"{"runId":"c-1","status":"error","summary":"no model"}"#)
