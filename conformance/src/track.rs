@@ -92,15 +92,18 @@ impl Requests {
             .filter(move |r| r.conn == conn && r.id == id)
     }
 
-    /// `event <name>`, `res <method>`, or `res` when no request has its id.
+    /// `event <name>`, `res <method>`, or `res` when no request has its id, or several of different methods have it.
     pub fn describe(&self, conn: &str, frame: &Value) -> String {
         if let Some(name) = event_name(frame) {
             return format!("event {name}");
         }
         let id = frame.get("id").map(Value::to_string).unwrap_or_default();
-        match self.with_id(conn, &id).next() {
-            Some(request) => format!("res {}", request.method),
-            None => "res".into(),
+        let mut methods = self
+            .with_id(conn, &id)
+            .map(|request| request.method.as_str());
+        match methods.next() {
+            Some(method) if methods.all(|other| other == method) => format!("res {method}"),
+            _ => "res".into(),
         }
     }
 }
@@ -305,9 +308,15 @@ mod tests {
     fn frames_are_described_by_the_method_of_their_request() {
         let requests = Requests::of(&session(&[
             json!({"type": "req", "id": "1", "method": "health"}),
+            json!({"type": "req", "id": "2", "method": "health"}),
+            json!({"type": "req", "id": "2", "method": "status"}),
+            json!({"type": "req", "id": "3", "method": "status"}),
+            json!({"type": "req", "id": "3", "method": "status"}),
         ]));
         for (conn, frame, expected) in [
             ("A", json!({"type": "res", "id": "1"}), "res health"),
+            ("A", json!({"type": "res", "id": "2"}), "res"),
+            ("A", json!({"type": "res", "id": "3"}), "res status"),
             ("B", json!({"type": "res", "id": "1"}), "res"),
             ("A", json!({"type": "event", "event": "tick"}), "event tick"),
         ] {

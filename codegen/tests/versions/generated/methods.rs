@@ -36,11 +36,21 @@ impl Method {
     }
     /// From the wire; `None` for a name that the protocol does not have.
     pub fn from_name(name: &str) -> Option<Method> {
-        match name {
-            "shop.list" => Some(Method::ShopList),
-            "shop.order" => Some(Method::ShopOrder),
-            "shop.rate" => Some(Method::ShopRate),
-            "shop.poke" => Some(Method::ShopPoke),
+        match name.len() {
+            9 => {
+                match name {
+                    "shop.list" => Some(Method::ShopList),
+                    "shop.rate" => Some(Method::ShopRate),
+                    "shop.poke" => Some(Method::ShopPoke),
+                    _ => None,
+                }
+            }
+            10 => {
+                match name {
+                    "shop.order" => Some(Method::ShopOrder),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
