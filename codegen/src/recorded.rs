@@ -28,7 +28,7 @@ const MANIFEST: &[(&str, &str)] = &[
 ];
 
 /// Keys of a method or event whose value is the name of a definition.
-const NAMES: &[&str] = &["params", "result", "failure", "payload"];
+const NAMES: &[&str] = &["params", "clientParams", "result", "failure", "payload"];
 
 /// What starts a reference inside the bundle.
 const REFERENCE: &str = "#/definitions/";
@@ -117,7 +117,7 @@ fn entry(homes: &BTreeMap<&str, String>, file: &str, item: &Tree) -> Tree {
     let mut out = Vec::new();
     for (key, value) in members(Some(item)) {
         match key.as_str() {
-            "group" | "stages" => {}
+            "group" | "stages" | "when" => {}
             // Of a staged method, it is the last stage's.
             "failure" if staged.is_some() => {}
             name if NAMES.contains(&name) => out.push((key.clone(), target(homes, file, value))),
@@ -131,7 +131,8 @@ fn entry(homes: &BTreeMap<&str, String>, file: &str, item: &Tree) -> Tree {
                 (mark.0.to_owned(), mark.1),
             ]
         };
-        let first = stage(first, ("when", Tree::Object(Vec::new())));
+        let when = item.get("when").cloned();
+        let first = stage(first, ("when", when.unwrap_or(Tree::Object(Vec::new()))));
         let mut last = stage(last, ("final", Tree::Bool(true)));
         if let Some(failure) = failure {
             last.push(("failure".to_owned(), failure));

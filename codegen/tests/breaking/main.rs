@@ -126,7 +126,17 @@ fn staged_edits() {
             "scope changed",
             vec![shop("/methods/shop.list/scopes", json!(["operator.write"]))],
         ),
-        ("method removed", vec![edits::drop("/methods/shop.rate")]),
+        (
+            "method removed",
+            vec![
+                edits::drop("/methods/shop.rate"),
+                edits::set_in(
+                    "protocol.json",
+                    "/features/methods",
+                    json!(["shop.list", "shop.order"]),
+                ),
+            ],
+        ),
         (
             "event payload widened",
             vec![shop("/$defs/Receipt/required", json!(["state"]))],

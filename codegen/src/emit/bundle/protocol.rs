@@ -97,6 +97,9 @@ fn method(group: &str, method: &Method) -> Value {
         "scopes": method.access.scopes,
         "effect": if method.write { "write" } else { "read" },
     });
+    if let Some(params) = &method.client_params {
+        entry["clientParams"] = json!(params);
+    }
     match &method.result {
         Outcome::Single { payload, nullable } => {
             entry["result"] = json!(payload);
@@ -106,11 +109,12 @@ fn method(group: &str, method: &Method) -> Value {
         }
         Outcome::Staged {
             first,
+            when,
             last,
             failure,
-            ..
         } => {
             entry["stages"] = json!([first, last]);
+            entry["when"] = json!({ when.0.as_str(): when.1 });
             if let Some(failure) = failure {
                 entry["failure"] = json!(failure);
             }

@@ -88,3 +88,34 @@ where
         },
     )
 }
+/// Handlers of methods that a server does not have yet, to be written into the `impl` of their group's trait:
+/// `unfinished!(Context: cron_list, cron_run);`
+///
+/// Each answers what the server's own `fn unfinished(&self, Method) -> ErrorShape` says.
+#[macro_export]
+macro_rules! unfinished {
+    (@ $cx:ty, shop_list) => {
+        async fn shop_list(& self, _ : & $cx, _ : $super::types::ListParams) -> Result <
+        $super::types::ListResult, $super::types::ErrorShape > { Err(self
+        .unfinished($super::methods::Method::ShopList).into()) }
+    };
+    (@ $cx:ty, shop_order) => {
+        async fn shop_order(& self, _ : & $cx, _ : $super::types::OrderParams) -> Result
+        < $super::server::Staged < $super::types::OrderAccepted, $super::types::Receipt,
+        $super::types::OrderAccepted >, $super::types::ErrorShape > { Err(self
+        .unfinished($super::methods::Method::ShopOrder).into()) }
+    };
+    (@ $cx:ty, shop_rate) => {
+        async fn shop_rate(& self, _ : & $cx, _ : $super::types::RateParams) -> Result <
+        Option < $super::types::Item >, $super::types::ErrorShape > { Err(self
+        .unfinished($super::methods::Method::ShopRate).into()) }
+    };
+    (@ $cx:ty, shop_poke) => {
+        async fn shop_poke(& self, _ : & $cx, _ : $super::types::PokeParams) -> Result <
+        $super::types::Choice, $super::types::ErrorShape > { Err(self
+        .unfinished($super::methods::Method::ShopPoke).into()) }
+    };
+    ($cx:ty : $($method:ident),+ $(,)?) => {
+        $($super::unfinished!(@ $cx, $method);)+
+    };
+}
