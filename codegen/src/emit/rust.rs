@@ -126,10 +126,10 @@ fn secretive(model: &Model) -> TokenStream {
 
         use openclaw_protocol::{rt, types};
 
-        use super::{Passed, passed};
+        use super::{Pass, passed};
 
         /// Name of the definition, and what its type makes of a text.
-        pub(super) static SECRETIVE: &[(&str, fn(&str) -> serde_json::Result<Passed>)] = &[#(#rows),*];
+        pub(super) static SECRETIVE: &[(&str, Pass)] = &[#(#rows),*];
     }
 }
 

@@ -32,6 +32,9 @@ struct Passed {
     sent: String,
 }
 
+/// Sends a text through a type.
+type Pass = fn(&str) -> serde_json::Result<Passed>;
+
 fn passed<T: DeserializeOwned + Serialize + Debug>(text: &str) -> serde_json::Result<Passed> {
     let value: T = serde_json::from_str(text)?;
     Ok(Passed {

@@ -2,9 +2,9 @@
 
 //! The types of which a value can hold a secret.
 use openclaw_protocol::{rt, types};
-use super::{Passed, passed};
+use super::{Pass, passed};
 /// Name of the definition, and what its type makes of a text.
-pub(super) static SECRETIVE: &[(&str, fn(&str) -> serde_json::Result<Passed>)] = &[
+pub(super) static SECRETIVE: &[(&str, Pass)] = &[
     ("SecretString", passed::<rt::SecretString>),
     ("SecretValue", passed::<rt::SecretValue>),
     ("RequestFrame", passed::<types::RequestFrame>),
