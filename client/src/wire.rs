@@ -98,7 +98,7 @@ pub(crate) fn read(text: &str) -> Option<Inbound<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use openclaw_protocol::rt::accepts;
+    use openclaw_protocol::rt::{SecretValue, accepts};
     use openclaw_protocol::tables;
     use openclaw_protocol::types::{EventFrame, RequestFrame, ResponseFrame};
     use serde_json::{Value, json};
@@ -124,7 +124,7 @@ mod tests {
             assert!(accepts(&tables::REQUEST_FRAME, &text), "{text}");
             let frame: RequestFrame = serde_json::from_str(&text).unwrap();
             assert_eq!((&*frame.id, &*frame.method), ("7", "health"));
-            assert_eq!(frame.params.unwrap_or_default(), params);
+            assert_eq!(frame.params.unwrap_or_default().into_exposed(), params);
         }
     }
 
@@ -138,7 +138,8 @@ mod tests {
             assert_eq!(id, &*expected.id);
             assert_eq!(response.ok, expected.ok);
             assert_eq!(response.error, expected.error);
-            let expected = expected.payload.filter(|p| !p.is_null());
+            let expected = expected.payload.map(SecretValue::into_exposed);
+            let expected = expected.filter(|payload| !payload.is_null());
             assert_eq!(value(response.payload.as_deref()), expected);
         }
     }

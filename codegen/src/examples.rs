@@ -3,9 +3,10 @@
 //! The texts of counter-examples are judged by the generated crate's own tests, where the tables are.
 
 use jsonschema::Draft;
+use openclaw_schema_runtime::Tree;
 use serde_json::{Value, json};
 
-use crate::model::{Model, Type};
+use crate::model::{Model, Type, json_text};
 use crate::source::{PROTOCOL, Place, SchemaErrors};
 
 /// Name of the bundle while it is judged.
@@ -81,10 +82,35 @@ pub(crate) fn check(model: &Model, bundle: &Value) -> Result<(), SchemaErrors> {
             }
         }
     }
+    for group in &model.groups {
+        for method in &group.methods {
+            let Some(name) = &method.client_params else {
+                continue;
+            };
+            let place = Place::new(&format!("groups/{}.json", group.name))
+                .at("methods")
+                .at(&method.name)
+                .at("clientParams");
+            let schema = json!({ "$ref": format!("{BUNDLE}#/definitions/{}", method.params) });
+            let built = jsonschema::options()
+                .with_draft(Draft::Draft7)
+                .with_registry(&registry)
+                .build(&schema);
+            // What cannot be built is told where the definition stands.
+            let Ok(validator) = built else { continue };
+            let refused = |example: &&Tree| !validator.is_valid(&example.to_value());
+            if let Some(example) = model.definition(name).examples.iter().find(refused) {
+                errors.push(place.error(
+                    format!("{} would not take {}", method.params, json_text(example)),
+                    "what typed calls write, params must allow",
+                ));
+            }
+        }
+    }
     SchemaErrors::or_ok(errors)
 }
 
 /// Can any value be refused?
 fn is_constrained(ty: &Type) -> bool {
-    !matches!(ty, Type::Any | Type::Lenient(_) | Type::Ref(_))
+    !matches!(ty, Type::Any { .. } | Type::Lenient(_) | Type::Ref(_))
 }

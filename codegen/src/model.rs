@@ -147,6 +147,8 @@ pub struct Method {
     pub since: u64,
     /// Definition of the params.
     pub params: String,
+    /// Definition of what clients should write, where `params` admits more for old habits.
+    pub client_params: Option<String>,
     /// What is answered.
     pub result: Outcome,
     /// Definition of a payload that may accompany `ok:false` of a single-stage method.
@@ -266,7 +268,10 @@ pub struct CounterExample {
 #[derive(Clone)]
 pub enum Type {
     /// Any JSON value.
-    Any,
+    Any {
+        /// Never shown in logs.
+        secret: bool,
+    },
     /// `true` or `false`.
     Boolean,
     /// A string with bounds in code points.
@@ -353,6 +358,8 @@ pub struct Member {
     pub required: bool,
     /// Tells `null` (clear) from absence (keep).
     pub patch: bool,
+    /// Name in Swift, where it cannot be that of the wire.
+    pub swift_name: Option<String>,
     /// First protocol version that has it; 0 for every version.
     pub since: u64,
     /// What it is.
@@ -387,6 +394,11 @@ impl Method {
         }
     }
 
+    /// Definition of the params that a typed call takes.
+    pub fn call_params(&self) -> &str {
+        self.client_params.as_deref().unwrap_or(&self.params)
+    }
+
     /// Definitions of all payloads that it may answer with.
     pub fn answers(&self) -> Vec<&str> {
         let mut answers = match &self.result {
@@ -399,6 +411,25 @@ impl Method {
 }
 
 impl Type {
+    /// Any value without a secret.
+    pub const ANY: Type = Type::Any { secret: false };
+
+    /// Whether the type itself, not through others, holds a value that is never shown.
+    fn has_own_secret(&self) -> bool {
+        match self {
+            Type::Any { secret } | Type::String { secret, .. } => *secret,
+            Type::Nullable(inner) | Type::Array { items: inner, .. } => inner.has_own_secret(),
+            _ => {
+                let mut found = matches!(
+                    self,
+                    Type::Object(Object { extra: Extra::Kept(ty), .. }) if ty.has_own_secret()
+                );
+                self.each_member(&mut |member| found |= member.ty.has_own_secret());
+                found
+            }
+        }
+    }
+
     /// Visits the members of the type itself: of the object, of all variants, of a value that is not
     /// validated.
     pub fn each_member<'a>(&'a self, visit: &mut impl FnMut(&'a Member)) {
@@ -467,6 +498,17 @@ impl Model {
                 definition.ty.each_reference(&mut |name| waiting.push(name));
             }
         }
+    }
+
+    /// Whether a value of the type holds, at any depth, something that is never shown.
+    pub fn has_secret(&self, ty: &Type) -> bool {
+        let mut names = Vec::new();
+        ty.each_reference(&mut |name| names.push(name));
+        let mut found = ty.has_own_secret();
+        self.each_reached(&names, &mut |definition| {
+            found |= definition.ty.has_own_secret();
+        });
+        found
     }
 
     /// The type behind any chain of references.

@@ -28,7 +28,7 @@ const MANIFEST: &[(&str, &str)] = &[
 ];
 
 /// Keys of a method or event whose value is the name of a definition.
-const NAMES: &[&str] = &["params", "result", "failure", "payload"];
+const NAMES: &[&str] = &["params", "clientParams", "result", "failure", "payload"];
 
 /// What starts a reference inside the bundle.
 const REFERENCE: &str = "#/definitions/";

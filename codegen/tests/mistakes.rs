@@ -346,6 +346,56 @@ fn mistakes_are_named() {
             ),
         ),
         (
+            "stages_of_one_word",
+            TEA,
+            Set(
+                "/methods/tea.pour/result/stages/1/payload",
+                json!({"$ref": "#/$defs/PourAccepted"}),
+            ),
+        ),
+        (
+            "stages_of_another_word",
+            TEA,
+            Set(
+                "/methods/tea.pour/result/stages/0/when/status",
+                json!("begun"),
+            ),
+        ),
+        (
+            "client_params_refused",
+            TEA,
+            Set(
+                "/methods/tea.pour/clientParams",
+                json!({"$ref": "#/$defs/Cup"}),
+            ),
+        ),
+        (
+            "swift_name_missing",
+            TEA,
+            Set("/$defs/Cup/properties/self", string()),
+        ),
+        (
+            "swift_name_wrong",
+            TEA,
+            Set(
+                "/$defs/Cup/properties/self",
+                json!({"type": "string", "description": "x", "x-swift-name": "Self"}),
+            ),
+        ),
+        (
+            "swift_name_taken",
+            TEA,
+            Set(
+                "/$defs/Cup/properties/self",
+                json!({"type": "string", "description": "x", "x-swift-name": "notes"}),
+            ),
+        ),
+        (
+            "swift_name_of_no_member",
+            TEA,
+            Set("/$defs/Cup/x-swift-name", json!("cup")),
+        ),
+        (
             "error_text_code",
             PROTOCOL,
             Set("/errors/missingScope/code", json!("NOPE")),

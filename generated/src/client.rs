@@ -649,7 +649,7 @@ pub trait GatewayCalls: Transport {
     /// The request is put into one form, then checked as CronAddParams, whose violations are those answered. A job without enabled is enabled; the original keeps it as it is and never runs it. What the form cannot say (target against payload, the cron expression, the time zone) is refused as UNAVAILABLE.
     fn cron_add(
         &self,
-        params: &types::CronAddRequest,
+        params: &types::CronAddParams,
     ) -> impl Future<Output = Result<types::CronJob, Self::Error>> + Send {
         self.call(Method::CronAdd, params)
     }
@@ -658,7 +658,7 @@ pub trait GatewayCalls: Transport {
     /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are those answered. The next run is computed anew; disabling clears it and the running mark.
     fn cron_update(
         &self,
-        params: &types::CronUpdateRequest,
+        params: &types::CronUpdateParams,
     ) -> impl Future<Output = Result<types::CronJob, Self::Error>> + Send {
         self.call(Method::CronUpdate, params)
     }

@@ -31,6 +31,12 @@ pub static ALL: &[Examples] = &[
         invalid: &[("null is not absence", "null", "must be string")],
     },
     Examples {
+        definition: "SecretValue",
+        node: &crate::tables::SECRET_VALUE,
+        valid: &["\"correct horse\"", "{\"password\":\"correct horse\"}", "null"],
+        invalid: &[],
+    },
+    Examples {
         definition: "Uint",
         node: &crate::tables::UINT,
         valid: &["0", "9007199254740991"],
@@ -130,6 +136,7 @@ pub static ALL: &[Examples] = &[
         node: &crate::tables::RESPONSE_FRAME,
         valid: &[
             "{\"type\":\"res\",\"id\":\"1\",\"ok\":true,\"payload\":null}",
+            "{\"type\":\"res\",\"id\":\"3\",\"ok\":true,\"payload\":{\"ts\":1769900000000}}",
             "{\"type\":\"res\",\"id\":\"2\",\"ok\":false,\"error\":{\"code\":\"INVALID_REQUEST\",\"message\":\"invalid role\"}}",
         ],
         invalid: &[
@@ -337,6 +344,7 @@ pub static ALL: &[Examples] = &[
         node: &crate::tables::HELLO_OK,
         valid: &[
             "{\"type\":\"hello-ok\",\"protocol\":3,\"server\":{\"version\":\"0.1.0\",\"host\":\"gateway-host\",\"connId\":\"0778ea34-1c73-4cf4-8f5e-851bc304a860\"},\"features\":{\"methods\":[\"health\"],\"events\":[\"connect.challenge\",\"tick\"]},\"snapshot\":{\"presence\":[],\"health\":{},\"stateVersion\":{\"presence\":1,\"health\":1},\"uptimeMs\":12},\"policy\":{\"maxPayload\":524288,\"maxBufferedBytes\":1572864,\"tickIntervalMs\":30000}}",
+            "{\"type\":\"hello-ok\",\"protocol\":3,\"server\":{\"version\":\"0.1.0\",\"connId\":\"c-2\"},\"features\":{\"methods\":[],\"events\":[]},\"snapshot\":{\"presence\":[],\"health\":{},\"stateVersion\":{\"presence\":1,\"health\":1},\"uptimeMs\":12},\"auth\":{\"deviceToken\":\"059be96934724cb5a6518a2e90f75265\",\"role\":\"operator\",\"scopes\":[\"operator.read\"],\"issuedAtMs\":1769900000000},\"policy\":{\"maxPayload\":524288,\"maxBufferedBytes\":1572864,\"tickIntervalMs\":30000}}",
         ],
         invalid: &[
             (
@@ -758,6 +766,22 @@ pub static ALL: &[Examples] = &[
                 "no name",
                 "{\"id\":\"slack\",\"detailLabel\":\"Slack Bot\"}",
                 "must have required property 'label'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "ChannelSelf",
+        node: &crate::tables::CHANNEL_SELF,
+        valid: &[
+            "{\"e164\":\"+15550001111\",\"jid\":\"15550001111@s.whatsapp.net\"}",
+            "{\"e164\":null,\"jid\":null}",
+        ],
+        invalid: &[
+            ("an address alone", "\"+15550001111\"", "must be object"),
+            (
+                "a number is a text",
+                "{\"e164\":15550001111}",
+                "at /e164: must be string; at /e164: must be null; at /e164: must match a schema in anyOf",
             ),
         ],
     },
@@ -1258,7 +1282,7 @@ pub static ALL: &[Examples] = &[
         definition: "ConfigWriteRestart",
         node: &crate::tables::CONFIG_WRITE_RESTART,
         valid: &[
-            "{\"ok\":true,\"path\":\"/home/user/.openclaw/openclaw.json\",\"config\":{},\"restart\":{\"ok\":true,\"pid\":8529,\"signal\":\"SIGUSR1\",\"delayMs\":200,\"reason\":\"config.patch\",\"mode\":\"emit\"},\"sentinel\":{\"path\":\"/home/user/.openclaw/restart-sentinel.json\",\"payload\":{\"kind\":\"config-apply\",\"status\":\"ok\",\"ts\":1769900000000,\"sessionKey\":\"agent:main:main\",\"message\":\"n\",\"doctorHint\":\"Run: openclaw doctor --non-interactive\",\"stats\":{\"mode\":\"config.patch\",\"root\":\"/home/user/.openclaw/openclaw.json\"}}}}",
+            "{\"ok\":true,\"path\":\"/home/user/.openclaw/openclaw.json\",\"config\":{\"commands\":{\"native\":\"auto\"}},\"restart\":{\"ok\":true,\"pid\":8529,\"signal\":\"SIGUSR1\",\"delayMs\":200,\"reason\":\"config.patch\",\"mode\":\"emit\"},\"sentinel\":{\"path\":\"/home/user/.openclaw/restart-sentinel.json\",\"payload\":{\"kind\":\"config-apply\",\"status\":\"ok\",\"ts\":1769900000000,\"sessionKey\":\"agent:main:main\",\"message\":\"n\",\"doctorHint\":\"Run: openclaw doctor --non-interactive\",\"stats\":{\"mode\":\"config.patch\",\"root\":\"/home/user/.openclaw/openclaw.json\"}}}}",
         ],
         invalid: &[
             (
@@ -1393,6 +1417,7 @@ pub static ALL: &[Examples] = &[
         node: &crate::tables::EXEC_APPROVALS_SET_PARAMS,
         valid: &[
             "{\"file\":{\"version\":1,\"defaults\":{\"security\":\"allowlist\",\"ask\":\"on-miss\"},\"agents\":{\"main\":{\"allowlist\":[{\"pattern\":\"/usr/bin/ls\"}]}}},\"baseHash\":\"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491\"}",
+            "{\"file\":{\"version\":1,\"socket\":{\"path\":\"/run/approvals.sock\",\"token\":\"s3cret\"}}}",
         ],
         invalid: &[
             (
@@ -1416,7 +1441,10 @@ pub static ALL: &[Examples] = &[
     Examples {
         definition: "ExecApprovalsNodeSetParams",
         node: &crate::tables::EXEC_APPROVALS_NODE_SET_PARAMS,
-        valid: &["{\"nodeId\":\"d-1\",\"file\":{\"version\":1},\"baseHash\":\"abc\"}"],
+        valid: &[
+            "{\"nodeId\":\"d-1\",\"file\":{\"version\":1},\"baseHash\":\"abc\"}",
+            "{\"nodeId\":\"d-1\",\"file\":{\"version\":1,\"socket\":{\"token\":\"s3cret\"}}}",
+        ],
         invalid: &[
             ("no rules", "{\"nodeId\":\"d-1\"}", "must have required property 'file'"),
         ],
@@ -1802,6 +1830,7 @@ pub static ALL: &[Examples] = &[
         node: &crate::tables::WIZARD_START_RESULT,
         valid: &[
             "{\"sessionId\":\"w-1\",\"done\":false,\"step\":{\"id\":\"s-1\",\"type\":\"note\",\"title\":\"Welcome\",\"message\":\"\",\"executor\":\"client\"},\"status\":\"running\"}",
+            "{\"sessionId\":\"w-2\",\"done\":false,\"step\":{\"id\":\"s-1\",\"type\":\"text\",\"message\":\"Token?\",\"initialValue\":\"s3cret\",\"sensitive\":true,\"executor\":\"client\"},\"status\":\"running\"}",
         ],
         invalid: &[
             (

@@ -7,6 +7,8 @@ use crate::rt::{Extra, Newer, Node, Obj, Prop};
 pub static NON_EMPTY_STRING: Node = Node::Str { min: 1, max: u32::MAX };
 /// Constraints of [`SecretString`](crate::types).
 pub static SECRET_STRING: Node = Node::Str { min: 0, max: u32::MAX };
+/// Constraints of [`SecretValue`](crate::types).
+pub static SECRET_VALUE: Node = Node::Any;
 /// Constraints of [`Uint`](crate::types).
 pub static UINT: Node = Node::Int {
     min: 0,
@@ -72,7 +74,7 @@ pub static REQUEST_FRAME: Node = Node::Obj(
             },
             Prop {
                 name: "params",
-                node: &JSON_VALUE,
+                node: &SECRET_VALUE,
                 required: 0,
             },
         ],
@@ -103,7 +105,7 @@ pub static RESPONSE_FRAME: Node = Node::Obj(
             },
             Prop {
                 name: "payload",
-                node: &JSON_VALUE,
+                node: &SECRET_VALUE,
                 required: 0,
             },
             Prop {
@@ -1779,6 +1781,27 @@ pub static CHANNEL_META: Node = Node::Obj(
         extra: Extra::Closed,
     },
 );
+/// Constraints of [`ChannelSelf`](crate::types).
+pub static CHANNEL_SELF: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "e164",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+            Prop {
+                name: "jid",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        newer: &[],
+        extra: Extra::Each(&Node::Any),
+    },
+);
 /// Constraints of [`ChannelSummary`](crate::types).
 pub static CHANNEL_SUMMARY: Node = Node::Obj(
     &Obj {
@@ -1796,6 +1819,11 @@ pub static CHANNEL_SUMMARY: Node = Node::Obj(
             Prop {
                 name: "authAgeMs",
                 node: &Node::Nullable(&DURATION_MS),
+                required: 0,
+            },
+            Prop {
+                name: "self",
+                node: &CHANNEL_SELF,
                 required: 0,
             },
             Prop {
@@ -2897,7 +2925,7 @@ pub static CONFIG_SNAPSHOT: Node = Node::Obj(
                         required: &[],
                         mask: 0,
                         newer: &[],
-                        extra: Extra::Each(&Node::Any),
+                        extra: Extra::Each(&SECRET_VALUE),
                     },
                 ),
                 required: 8,
@@ -2915,7 +2943,7 @@ pub static CONFIG_SNAPSHOT: Node = Node::Obj(
                         required: &[],
                         mask: 0,
                         newer: &[],
-                        extra: Extra::Each(&Node::Any),
+                        extra: Extra::Each(&SECRET_VALUE),
                     },
                 ),
                 required: 32,
@@ -3126,7 +3154,7 @@ pub static CONFIG_SET_RESULT: Node = Node::Obj(
                         required: &[],
                         mask: 0,
                         newer: &[],
-                        extra: Extra::Each(&Node::Any),
+                        extra: Extra::Each(&SECRET_VALUE),
                     },
                 ),
                 required: 4,
@@ -3160,7 +3188,7 @@ pub static CONFIG_WRITE_RESTART: Node = Node::Obj(
                         required: &[],
                         mask: 0,
                         newer: &[],
-                        extra: Extra::Each(&Node::Any),
+                        extra: Extra::Each(&SECRET_VALUE),
                     },
                 ),
                 required: 4,
@@ -4051,7 +4079,7 @@ pub static WIZARD_ANSWER: Node = Node::Obj(
             },
             Prop {
                 name: "value",
-                node: &JSON_VALUE,
+                node: &SECRET_VALUE,
                 required: 0,
             },
         ],
@@ -4128,7 +4156,7 @@ pub static WIZARD_STEP: Node = Node::Obj(
             },
             Prop {
                 name: "initialValue",
-                node: &JSON_VALUE,
+                node: &SECRET_VALUE,
                 required: 0,
             },
             Prop {

@@ -4,7 +4,7 @@
 //!
 //! Bounds are not in the types: `tables` has them, and `rt::decode` enforces them.
 #![allow(unused_imports)]
-use crate::rt::{NonEmptyString, SecretString};
+use crate::rt::{NonEmptyString, SecretString, SecretValue};
 /// An integer from 0 up to the largest that JavaScript, Swift and Rust agree on.
 pub type Uint = u64;
 /// An integer from 1 up.
@@ -1544,7 +1544,32 @@ impl ChannelMeta {
         }
     }
 }
-/// One channel as a whole, by its default account. Open: each kind of channel adds members of its own, and shows only those below that it has. One such member is self of whatsapp, the linked account's own addresses { e164, jid }; it is not named below because no Swift struct can have a member of that name.
+/// Own addresses of a linked account. Open: services may have further ones.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[derive(Default)]
+pub struct ChannelSelf {
+    /// Telephone number with + and country code; null when no account is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e164: Option<::std::string::String>,
+    /// Address within the service; null when no account is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jid: Option<::std::string::String>,
+    /// Members that the schema does not name.
+    #[serde(flatten)]
+    pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+}
+impl ChannelSelf {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            e164: Default::default(),
+            jid: Default::default(),
+            extra: Default::default(),
+        }
+    }
+}
+/// One channel as a whole, by its default account. Open: each kind of channel adds members of its own, and shows only those below that it has.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct ChannelSummary {
     /// Whether it has what it needs to start.
@@ -1555,6 +1580,9 @@ pub struct ChannelSummary {
     /// Age of the login; null when there is none.
     #[serde(rename = "authAgeMs", default, skip_serializing_if = "Option::is_none")]
     pub auth_age_ms: Option<u64>,
+    /// The linked account's own addresses.
+    #[serde(rename = "self", default, skip_serializing_if = "Option::is_none")]
+    pub self_: Option<ChannelSelf>,
     /// Whether it is started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<bool>,
@@ -1632,6 +1660,7 @@ impl ChannelSummary {
             configured,
             linked: Default::default(),
             auth_age_ms: Default::default(),
+            self_: Default::default(),
             running: Default::default(),
             connected: Default::default(),
             reconnect_attempts: Default::default(),
@@ -3022,8 +3051,11 @@ pub struct ConfigSetResult {
     pub ok: bool,
     /// The file.
     pub path: ::std::string::String,
-    /// What counts now, with defaults but without the stamp of this writing; the hash comes from config.get. Open as there. Holds secrets: never log it.
-    pub config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// What counts now, with defaults but without the stamp of this writing; the hash comes from config.get. Open as there.
+    pub config: ::std::collections::BTreeMap<
+        ::std::string::String,
+        crate::rt::SecretValue,
+    >,
 }
 impl ConfigSetResult {
     /// The required members; everything optional is absent.
@@ -3031,7 +3063,10 @@ impl ConfigSetResult {
     pub fn new(
         ok: bool,
         path: ::std::string::String,
-        config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        config: ::std::collections::BTreeMap<
+            ::std::string::String,
+            crate::rt::SecretValue,
+        >,
     ) -> Self {
         Self { ok, path, config }
     }
@@ -3045,12 +3080,18 @@ pub struct ConfigSnapshot {
     pub exists: bool,
     /// Its text; null when it is not there.
     pub raw: Option<crate::rt::SecretString>,
-    /// The text as data; {} when it is not there or does not parse. Open, since it is what people wrote. Holds secrets: never log it.
-    pub parsed: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// The text as data; {} when it is not there or does not parse. Open, since it is what people wrote.
+    pub parsed: ::std::collections::BTreeMap<
+        ::std::string::String,
+        crate::rt::SecretValue,
+    >,
     /// Whether it may be used; true when it is not there.
     pub valid: bool,
-    /// What counts: the file with includes, variables and defaults; as good as can be when it is not valid. Open, since plugins and channels have parts of their own. Holds secrets: never log it.
-    pub config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// What counts: the file with includes, variables and defaults; as good as can be when it is not valid. Open, since plugins and channels have parts of their own.
+    pub config: ::std::collections::BTreeMap<
+        ::std::string::String,
+        crate::rt::SecretValue,
+    >,
     /// SHA-256 of the text in hex, of no text when it is not there. What baseHash wants.
     pub hash: crate::rt::NonEmptyString,
     /// Why it is not valid.
@@ -3068,9 +3109,15 @@ impl ConfigSnapshot {
         path: ::std::string::String,
         exists: bool,
         raw: Option<crate::rt::SecretString>,
-        parsed: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        parsed: ::std::collections::BTreeMap<
+            ::std::string::String,
+            crate::rt::SecretValue,
+        >,
         valid: bool,
-        config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        config: ::std::collections::BTreeMap<
+            ::std::string::String,
+            crate::rt::SecretValue,
+        >,
         hash: crate::rt::NonEmptyString,
         issues: ::std::vec::Vec<ConfigIssue>,
         warnings: ::std::vec::Vec<ConfigIssue>,
@@ -3141,8 +3188,11 @@ pub struct ConfigWriteRestart {
     pub ok: bool,
     /// The file.
     pub path: ::std::string::String,
-    /// What counts after the restart, with defaults but without the stamp of this writing. Open as in config.get. Holds secrets: never log it.
-    pub config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    /// What counts after the restart, with defaults but without the stamp of this writing. Open as in config.get.
+    pub config: ::std::collections::BTreeMap<
+        ::std::string::String,
+        crate::rt::SecretValue,
+    >,
     /// The planned restart.
     pub restart: RestartInfo,
     /// What is told after it.
@@ -3154,7 +3204,10 @@ impl ConfigWriteRestart {
     pub fn new(
         ok: bool,
         path: ::std::string::String,
-        config: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        config: ::std::collections::BTreeMap<
+            ::std::string::String,
+            crate::rt::SecretValue,
+        >,
         restart: RestartInfo,
         sentinel: RestartSentinel,
     ) -> Self {
@@ -8392,9 +8445,9 @@ pub struct RequestFrame {
     pub id: crate::rt::NonEmptyString,
     /// Name of the method.
     pub method: crate::rt::NonEmptyString,
-    /// What the method takes. Absent and null count as {}.
+    /// What the method takes. Absent and null count as {}. Some methods take secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub params: Option<::serde_json::Value>,
+    pub params: Option<crate::rt::SecretValue>,
 }
 impl RequestFrame {
     /// The required members; everything optional is absent.
@@ -8481,9 +8534,9 @@ pub struct ResponseFrame {
     pub id: crate::rt::NonEmptyString,
     /// Whether the request was served.
     pub ok: bool,
-    /// The method's result; beside an error only where the method's failure payload says so.
+    /// The method's result; beside an error only where the method's failure payload says so. Some methods answer with secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<::serde_json::Value>,
+    pub payload: Option<crate::rt::SecretValue>,
     /// What went wrong; present exactly when ok is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorShape>,
@@ -12890,9 +12943,9 @@ pub struct WizardAnswer {
     /// The step; must be the present one.
     #[serde(rename = "stepId")]
     pub step_id: crate::rt::NonEmptyString,
-    /// confirm: anything, taken as yes or no. text: a string, or a number or boolean to be made one. select: an option's value. multiselect: a list of them. note: absent. May be a secret: never log it.
+    /// confirm: anything, taken as yes or no. text: a string, or a number or boolean to be made one. select: an option's value. multiselect: a list of them. note: absent. May be a secret, whatever the step says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<::serde_json::Value>,
+    pub value: Option<crate::rt::SecretValue>,
 }
 impl WizardAnswer {
     /// The required members; everything optional is absent.
@@ -13276,9 +13329,9 @@ pub struct WizardStep {
     /// select, multiselect: what to choose from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<::std::vec::Vec<WizardStepOption>>,
-    /// What stands there at first. confirm: a boolean. text: a string. select: an option's value. multiselect: a list of them.
+    /// What stands there at first. confirm: a boolean. text: a string. select: an option's value. multiselect: a list of them. May be a secret that is set already.
     #[serde(rename = "initialValue", default, skip_serializing_if = "Option::is_none")]
-    pub initial_value: Option<::serde_json::Value>,
+    pub initial_value: Option<crate::rt::SecretValue>,
     /// text: an example to show while it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placeholder: Option<::std::string::String>,

@@ -37,7 +37,7 @@ import type {
   ConfigSnapshot,
   ConfigWriteRestart,
   ConnectParams,
-  CronAddRequest,
+  CronAddParams,
   CronJob,
   CronListParams,
   CronListResult,
@@ -49,7 +49,7 @@ import type {
   CronRunsResult,
   CronStatusParams,
   CronStatusResult,
-  CronUpdateRequest,
+  CronUpdateParams,
   DevicePairApproveParams,
   DevicePairApproveResult,
   DevicePairListParams,
@@ -756,7 +756,7 @@ export interface Methods {
    *
    * For role `operator`, needs `operator.admin`, may cause the events `cron`.
    */
-  "cron.add": { params: CronAddRequest; result: CronJob };
+  "cron.add": { params: CronAddParams; result: CronJob };
   /**
    * Changes a job.
    *
@@ -765,7 +765,7 @@ export interface Methods {
    *
    * For role `operator`, needs `operator.admin`, may cause the events `cron`.
    */
-  "cron.update": { params: CronUpdateRequest; result: CronJob };
+  "cron.update": { params: CronUpdateParams; result: CronJob };
   /**
    * Removes a job; its run log stays. One that does not exist is no error.
    *

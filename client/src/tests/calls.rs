@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use openclaw_protocol::protocol::errors;
-use openclaw_protocol::types::{AgentParams, HealthParams, HealthSummary, HelloOk};
+use openclaw_protocol::types::{
+    AgentParams, CronJobPatch, CronUpdateParams, HealthParams, HealthSummary, HelloOk,
+};
 use serde_json::{Value, json};
 
 use crate::client::Stages;
@@ -49,6 +51,25 @@ async fn a_typed_call_brings_a_typed_result() {
     .await;
     let expected: HealthSummary = serde_json::from_value(example("HealthSummary")).unwrap();
     assert_eq!(health.unwrap(), expected);
+}
+
+/// The gateway takes older forms, too; the typed call takes the strict one.
+#[tokio::test(start_paused = true)]
+async fn a_cron_call_takes_the_strict_type() {
+    let (client, mut peer, _gateway) = connected().await;
+    let mut params = CronUpdateParams::new(CronJobPatch {
+        enabled: Some(false),
+        ..CronJobPatch::default()
+    });
+    params.id = Some("j-1".try_into().unwrap());
+    let (job, ()) = both(client.cron_update(&params), async {
+        let (id, method, params) = peer.request().await;
+        let sent = json!({"id": "j-1", "patch": {"enabled": false}});
+        assert_eq!((&*method, params), ("cron.update", sent));
+        peer.answer(&id, &example("CronJob")).await;
+    })
+    .await;
+    assert_eq!(json!(job.unwrap()), example("CronJob"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,6 +45,10 @@ export async function program(): Promise<void> {
 
   const health: HealthSummary = await client.call("health");
   await client.call("health", { probe: true }, { timeoutMs: 5 });
+  // The gateway takes older forms of a job, too; a program writes the strict one.
+  await client.call("cron.update", { id: "j", patch: { enabled: false } });
+  // @ts-expect-error: one of the older forms
+  await client.call("cron.update", { id: "j", patch: { enabled: "false" } });
   const heartbeat: HeartbeatEvent | null = await client.call("last-heartbeat");
   const staged = await client.call("agent", { message: "hello", idempotencyKey: "k" });
   const first: AgentAccepted | undefined = staged.first;

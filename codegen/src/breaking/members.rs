@@ -149,7 +149,7 @@ impl<'a> Comparison<'a> {
             (Extra::Kept(_), _) => self.differ(&rule::MAP_REMOVED, way, place, change),
             (Extra::Closed, Extra::Kept(_)) => self.differ(&rule::MAP_ADDED, way, place, change),
             (Extra::Ignored, Extra::Kept(ty)) => {
-                if !matches!(**ty, Type::Any) {
+                if !matches!(**ty, Type::Any { .. }) {
                     self.differ(&rule::TYPE_NARROWED, way, place, change.clone());
                 }
                 self.differ(&rule::MAP_ADDED, way, place, change);

@@ -106,7 +106,24 @@ impl<'a> Comparison<'a> {
             ..Way::PARAMS
         };
         self.definitions(params, &old.params, &new.params);
+        self.client_params(params, old, new, &place);
         self.outcome(old, new, &place);
+    }
+
+    /// What typed calls take: programs are written against it, so it is compared like params.
+    fn client_params(&mut self, way: Way, old: &'a Method, new: &'a Method, place: &Place) {
+        if old.client_params.is_some() && new.client_params.is_some() {
+            self.definitions(way, old.call_params(), new.call_params());
+        }
+        let (was, is) = (old.call_params(), new.call_params());
+        if was != is && old.params == new.params {
+            let change = format!("{was} -> {is}");
+            self.note(
+                &rule::CALL_PARAMS_CHANGED,
+                &place.at("clientParams"),
+                change,
+            );
+        }
     }
 
     fn access(&mut self, old: &Access, new: &Access, place: &Place) {
@@ -298,7 +315,7 @@ impl<'a> Comparison<'a> {
 fn reached(model: &Model) -> BTreeSet<&str> {
     let mut roots: Vec<&str> = vec!["RequestFrame", "ResponseFrame", "EventFrame"];
     for method in model.methods() {
-        roots.push(&method.params);
+        roots.extend([method.params.as_str(), method.call_params()]);
         roots.extend(method.answers());
     }
     roots.extend(model.events().map(|event| event.payload.as_str()));

@@ -76,15 +76,18 @@ impl<'a> Comparison<'a> {
             (Type::Nullable(old), Type::Nullable(new)) => {
                 self.types(way, old, new, &place.at("anyOf").at(0));
             }
-            (Type::Nullable(inner), other) if !matches!(other, Type::Any) => {
+            (Type::Nullable(inner), other) if !matches!(other, Type::Any { .. }) => {
                 self.differ(&rule::NULL_REFUSED, way, place, arrow(old, new));
                 self.types(way, inner, other, place);
             }
-            (other, Type::Nullable(inner)) if !matches!(other, Type::Any) => {
+            (other, Type::Nullable(inner)) if !matches!(other, Type::Any { .. }) => {
                 self.differ(&rule::NULL_ALLOWED, way, place, arrow(old, new));
                 self.types(way, other, inner, &place.at("anyOf").at(0));
             }
-            (Type::Lenient(_) | Type::Any, Type::Lenient(_) | Type::Any) => {
+            (Type::Any { secret }, Type::Any { secret: new_secret }) => {
+                self.secret(way, place, *secret, *new_secret)
+            }
+            (Type::Lenient(_) | Type::Any { .. }, Type::Lenient(_) | Type::Any { .. }) => {
                 self.lenient(way, old, new, place);
             }
             (Type::Lenient(_), _) => {
@@ -95,17 +98,24 @@ impl<'a> Comparison<'a> {
                 self.differ(&rule::LENIENT_ADDED, way, place, arrow(old, new));
                 self.lenient(way, old, new, place);
             }
-            (Type::Any, _)
+            (Type::Any { .. }, _)
             | (Type::String { .. }, Type::Enum(_))
             | (Type::Number { .. }, Type::Integer { .. }) => {
                 self.differ(&rule::TYPE_NARROWED, way, place, arrow(old, new));
             }
-            (_, Type::Any)
+            (_, Type::Any { .. })
             | (Type::Enum(_), Type::String { .. })
             | (Type::Integer { .. }, Type::Number { .. }) => {
                 self.differ(&rule::TYPE_WIDENED, way, place, arrow(old, new));
             }
             _ => self.alike(way, old, new, place),
+        }
+    }
+
+    fn secret(&mut self, way: Way, place: &Place, old: bool, new: bool) {
+        if old != new {
+            let change = format!("secret {old} -> {new}");
+            self.differ(&rule::SECRET_CHANGED, way, place, change);
         }
     }
 
@@ -123,10 +133,7 @@ impl<'a> Comparison<'a> {
             ) => {
                 let (old, new) = (counts(*min, *max), counts(*new_min, *new_max));
                 self.bounds(way, place, "length", old, new);
-                if secret != new_secret {
-                    let change = format!("secret {secret} -> {new_secret}");
-                    self.differ(&rule::SECRET_CHANGED, way, place, change);
-                }
+                self.secret(way, place, *secret, *new_secret);
             }
             (Type::Enum(old), Type::Enum(new)) => {
                 for word in old.iter().filter(|word| !new.contains(word)) {

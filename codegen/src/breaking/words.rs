@@ -36,7 +36,7 @@ pub(super) fn member(member: &crate::model::Member) -> String {
 /// A type.
 pub(super) fn of(ty: &Type) -> String {
     match ty {
-        Type::Any => "any value".to_owned(),
+        Type::Any { .. } => "any value".to_owned(),
         Type::Lenient(_) => "a value that is not validated".to_owned(),
         Type::Boolean => "boolean".to_owned(),
         Type::String { .. } => "string".to_owned(),

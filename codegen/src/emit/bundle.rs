@@ -4,7 +4,7 @@
 //! `definitions` has every definition, the `x-` members have everything else that the schema says: the
 //! whole protocol but for the examples. `recorded` reads it back, so `breaking` can compare with it.
 //! What draft-07 has no word for stands in keywords that validators pass over: `x-file` (where a
-//! definition is written), `x-lenient`, `x-patch`, `x-secret`, `x-since`, and words beside `$ref`.
+//! definition is written), `x-lenient`, `x-patch`, `x-secret`, `x-since`, `x-swift-name`, and words beside `$ref`.
 
 mod protocol;
 
@@ -48,7 +48,8 @@ fn describe(schema: &mut Value, description: &str) {
 /// The draft-07 schema of a type; definitions are referred to under `definitions`.
 pub(super) fn schema(ty: &Type) -> Value {
     match ty {
-        Type::Any => json!({}),
+        Type::Any { secret: false } => json!({}),
+        Type::Any { secret: true } => json!({ "x-secret": true }),
         Type::Lenient(members) => json!({ "x-lenient": properties(members) }),
         Type::Boolean => json!({ "type": "boolean" }),
         Type::String { min, max, secret } => {
@@ -119,6 +120,9 @@ fn properties(members: &[Member]) -> Map<String, Value> {
             describe(&mut value, &member.description);
             if member.patch {
                 value["x-patch"] = json!(true);
+            }
+            if let Some(name) = &member.swift_name {
+                value["x-swift-name"] = json!(name);
             }
             if member.since > 0 {
                 value["x-since"] = json!(member.since);

@@ -87,7 +87,7 @@ fn requests(model: &Model, method: &Method) -> Vec<Tree> {
     let definition = model.definition(&method.params);
     // Where anything is accepted, further examples would only show that it is.
     let shown = match model.resolve(&definition.ty) {
-        Type::Any => 1,
+        Type::Any { .. } => 1,
         Type::Lenient(members) if members.is_empty() => 1,
         _ => usize::MAX,
     };

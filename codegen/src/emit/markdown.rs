@@ -198,6 +198,9 @@ fn method_section(model: &Model, method: &Method, page: &mut Page) {
         ],
         vec!["params".into(), definition_link(&method.params)],
     ];
+    if let Some(params) = &method.client_params {
+        facts.push(vec!["clients write".into(), definition_link(params)]);
+    }
     match &method.result {
         Outcome::Single { payload, nullable } => {
             let or_null = if *nullable { " or `null`" } else { "" };
@@ -388,7 +391,8 @@ fn members(members: &[Member], page: &mut Page) {
 
 fn type_text(ty: &Type) -> String {
     match ty {
-        Type::Any | Type::Lenient(_) => "any value".into(),
+        Type::Any { secret: true } => "any value, secret".into(),
+        Type::Any { .. } | Type::Lenient(_) => "any value".into(),
         Type::Boolean => "boolean".into(),
         Type::String { min, max, secret } => {
             let bounds = match (min, max) {

@@ -27,7 +27,7 @@ pub(super) fn emit(model: &Model, bundle: &Value, outputs: &mut Outputs) {
             "title": model.name,
             "version": model.version.to_string(),
             "description": format!(
-                "{} The envelope is not JSON-RPC 2.0: a request is {{\"type\":\"req\",\"id\",\"method\",\"params\"}}, a response {{\"type\":\"res\",\"id\",\"ok\",\"payload\",\"error\"}}. Error codes are words, here in `data.code`; their numbers exist in this document only. `x-params` is the whole type of the params, `x-stages` the two answers of a method that answers twice with one id. Events are in the AsyncAPI document.",
+                "{} The envelope is not JSON-RPC 2.0: a request is {{\"type\":\"req\",\"id\",\"method\",\"params\"}}, a response {{\"type\":\"res\",\"id\",\"ok\",\"payload\",\"error\"}}. Error codes are words, here in `data.code`; their numbers exist in this document only. `x-params` is the whole type of the params, `x-client-params` what clients should write where that admits more, `x-stages` the two answers of a method that answers twice with one id. Events are in the AsyncAPI document.",
                 model.description
             ),
         },
@@ -77,6 +77,9 @@ fn describe(model: &Model, group: &str, method: &Method) -> Value {
     out.insert("errors".into(), json!(errors));
     out.insert("examples".into(), pairings(model, method));
     out.insert("x-params".into(), refer(&method.params));
+    if let Some(params) = &method.client_params {
+        out.insert("x-client-params".into(), refer(params));
+    }
     out.insert("x-role".into(), json!(method.access.role));
     out.insert("x-scopes".into(), json!(method.access.scopes));
     let effect = if method.write { "write" } else { "read" };

@@ -5,7 +5,7 @@ use openclaw_schema_runtime::Tree;
 use super::Reader;
 use super::types::nearest;
 use crate::model::{
-    Access, Close, Definition, Described, Drop, ErrorText, Event, Group, Idempotency, Limit,
+    Access, Close, Definition, Described, Drop, ErrorText, Event, Extra, Group, Idempotency, Limit,
     Member, Method, Model, Outcome, Role, Scope, Text, Type,
 };
 use crate::source::{PROTOCOL, Place, Source, members, strings};
@@ -178,10 +178,13 @@ impl Reader {
         tree: &Tree,
     ) -> Method {
         let params = self.definition_at(file, place, tree, "params");
+        let client_params = tree
+            .get("clientParams")
+            .map(|_| self.definition_at(file, place, tree, "clientParams"));
         let failure = tree
             .get("failure")
             .map(|_| self.definition_at(file, place, tree, "failure"));
-        let result = self.outcome(file, place, tree);
+        let result = self.outcome(model, file, place, tree);
         let access = self.access(model, place, tree);
         let idempotency = tree.get("idempotency").map(|tree| Idempotency {
             pointer: text(tree, "key"),
@@ -227,6 +230,7 @@ impl Reader {
             description: text(tree, "description"),
             since,
             params,
+            client_params,
             result,
             failure,
             access,
@@ -238,7 +242,7 @@ impl Reader {
         }
     }
 
-    fn outcome(&mut self, file: &str, place: &Place, tree: &Tree) -> Outcome {
+    fn outcome(&mut self, model: &Model, file: &str, place: &Place, tree: &Tree) -> Outcome {
         let Some(result) = tree.get("result") else {
             self.wrong(
                 place,
@@ -278,10 +282,25 @@ impl Reader {
                 "give the first a \"when\" and the last \"final\": true",
             );
         }
+        let when = when.unwrap_or_default();
+        let (first_payload, last_payload) = (
+            self.definition_at(file, &place.at(0), first, "payload"),
+            self.definition_at(file, &place.at(1), last, "payload"),
+        );
+        let (member, value) = (&when.0, &when.1);
+        let differ = is_always(model, &first_payload, member, value)
+            && is_never(model, &last_payload, member, value);
+        if !member.is_empty() && !differ {
+            self.wrong(
+                &place.at(0).at("when"),
+                format!("`{member}` = `{value}` does not tell the stages apart"),
+                "name a required member of the first that can have this value only, and that the last lacks or has other words in",
+            );
+        }
         Outcome::Staged {
-            first: self.definition_at(file, &place.at(0), first, "payload"),
-            when: when.unwrap_or_default(),
-            last: self.definition_at(file, &place.at(1), last, "payload"),
+            first: first_payload,
+            when,
+            last: last_payload,
             failure: last
                 .get("failure")
                 .map(|_| self.definition_at(file, &place.at(1), last, "failure")),
@@ -465,6 +484,37 @@ impl Reader {
             self.wrong(place, "has no summary", "say in one sentence what it does");
         }
         summary
+    }
+}
+
+/// Does every value of the definition have the member, with this word?
+fn is_always(model: &Model, definition: &str, member: &str, word: &str) -> bool {
+    let Some(Type::Object(object)) = find(model, definition) else {
+        return false;
+    };
+    let mut members = object.members.iter();
+    members
+        .find(|m| m.name == member && m.required)
+        .is_some_and(|m| words(model, &m.ty).is_some_and(|words| words == [word]))
+}
+
+/// Does no value of the definition have the member with this word?
+fn is_never(model: &Model, definition: &str, member: &str, word: &str) -> bool {
+    let Some(Type::Object(object)) = find(model, definition) else {
+        return false;
+    };
+    match object.members.iter().find(|m| m.name == member) {
+        Some(m) => words(model, &m.ty).is_some_and(|words| words.iter().all(|other| other != word)),
+        None => !matches!(object.extra, Extra::Kept(_)),
+    }
+}
+
+/// The words of a set of strings.
+fn words<'a>(model: &'a Model, ty: &'a Type) -> Option<&'a [String]> {
+    match ty {
+        Type::Enum(words) => Some(words),
+        Type::Ref(name) => words(model, find(model, name)?),
+        _ => None,
     }
 }
 

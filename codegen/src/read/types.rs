@@ -122,9 +122,16 @@ impl Reader {
                 "a type is expected here",
                 "write an object such as {\"type\":\"string\"}",
             );
-            return Type::Any;
+            return Type::ANY;
         };
         self.check_keywords(place, keys);
+        if named && schema.get("x-swift-name").is_some() {
+            self.wrong(
+                &place.at("x-swift-name"),
+                "`x-swift-name` names a member, and this is none",
+                "move it to the member, or drop it",
+            );
+        }
         if let Some(target) = schema.get("$ref") {
             return self.reference(file, &place.at("$ref"), target);
         }
@@ -141,8 +148,9 @@ impl Reader {
             }
             return self.union(file, &place.at("oneOf"), alternatives);
         }
+        let secret = matches!(schema.get("x-secret"), Some(Tree::Bool(true)));
         let Some(kind) = schema.get("type") else {
-            return Type::Any;
+            return Type::Any { secret };
         };
         let kind = kind.as_str().unwrap_or("");
         self.check_typed(place, keys, kind);
@@ -172,7 +180,7 @@ impl Reader {
                     "`null` alone is no type",
                     "write anyOf: [T, {\"type\":\"null\"}]",
                 );
-                Type::Any
+                Type::ANY
             }
             other => {
                 self.wrong(
@@ -180,7 +188,7 @@ impl Reader {
                     format!("`{other}` is no type of the dialect"),
                     "use boolean, string, integer, number, array or object",
                 );
-                Type::Any
+                Type::ANY
             }
         }
     }
@@ -234,7 +242,7 @@ impl Reader {
                 format!("`{text}` is not a reference to a definition"),
                 "write \"#/$defs/Name\" or \"other.json#/$defs/Name\"",
             );
-            return Type::Any;
+            return Type::ANY;
         };
         let wanted = resolve_path(file, path);
         match self.names.get(name) {
@@ -246,7 +254,7 @@ impl Reader {
                     format!("`{name}` is not in {wanted} but in {home}"),
                     format!("correct the file part of the reference, `{home}`"),
                 );
-                Type::Any
+                Type::ANY
             }
             None => {
                 let near = nearest(name, self.names.keys());
@@ -257,7 +265,7 @@ impl Reader {
                         format!("did you mean `{near}`?")
                     }),
                 );
-                Type::Any
+                Type::ANY
             }
         }
     }
@@ -275,13 +283,13 @@ impl Reader {
             "anyOf is only for values that may be null",
             "write anyOf: [T, {\"type\":\"null\"}]; string sets are enum, tagged unions are oneOf",
         );
-        Type::Any
+        Type::ANY
     }
 
     fn union(&mut self, file: &str, place: &Place, alternatives: &Tree) -> Type {
         let Tree::Array(items) = alternatives else {
             self.wrong(place, "oneOf needs a list", "list the alternatives");
-            return Type::Any;
+            return Type::ANY;
         };
         if items.iter().all(|item| item.get("$ref").is_some()) && !items.is_empty() {
             let names = items.iter().enumerate().filter_map(|(i, item)| {
@@ -398,7 +406,7 @@ impl Reader {
                     "an array states its items",
                     "add items; {} for anything",
                 );
-                Type::Any
+                Type::ANY
             }
         };
         Type::Array {
@@ -430,8 +438,13 @@ impl Reader {
         let mut list: Vec<Member> = Vec::new();
         for (name, schema) in properties {
             let place = place.at("properties").at(name);
-            let folded = fold(name);
-            if let Some(twin) = list.iter().find(|member| fold(&member.name) == folded) {
+            let swift_name = self.swift_name(&place, name, schema);
+            let own = [Some(name), swift_name.as_ref()];
+            let collides = |other: &String| own.iter().flatten().any(|n| fold(n) == fold(other));
+            let twin = list.iter().find(|member| {
+                collides(&member.name) || member.swift_name.as_ref().is_some_and(collides)
+            });
+            if let Some(twin) = twin {
                 let problem = format!(
                     "`{name}` and `{}` differ only by case or punctuation",
                     twin.name
@@ -446,6 +459,7 @@ impl Reader {
             list.push(Member {
                 name: name.clone(),
                 patch: self.patch(&place, schema, &ty),
+                swift_name,
                 since: schema.get("x-since").and_then(natural).unwrap_or(0),
                 ty,
                 required: required.contains(name),
@@ -476,6 +490,30 @@ impl Reader {
         }
     }
 
+    /// `x-swift-name` of a member; one that Swift cannot have without is refused.
+    fn swift_name(&mut self, place: &Place, name: &str, schema: &Tree) -> Option<String> {
+        let given = schema.get("x-swift-name").and_then(Tree::as_str);
+        let fits = |name: &str| {
+            name != "self"
+                && name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.chars().all(|c| c.is_ascii_alphanumeric())
+        };
+        match given {
+            Some(given) if !fits(given) => self.wrong(
+                &place.at("x-swift-name"),
+                format!("`{given}` is no name for a member in Swift"),
+                "write camelCase letters and digits",
+            ),
+            None if name == "self" => self.wrong(
+                place,
+                "Swift has no member called `self`",
+                "add \"x-swift-name\", the name that it has there",
+            ),
+            _ => {}
+        }
+        given.map(str::to_owned)
+    }
+
     fn patch(&mut self, place: &Place, schema: &Tree, ty: &Type) -> bool {
         let patch = matches!(schema.get("x-patch"), Some(Tree::Bool(true)));
         if patch && !matches!(ty, Type::Nullable(_)) {
@@ -498,6 +536,7 @@ impl Reader {
                     ty: self.read_type(file, &place, schema, false),
                     required: false,
                     patch: false,
+                    swift_name: self.swift_name(&place, name, schema),
                     since: schema.get("x-since").and_then(natural).unwrap_or(0),
                     description: self.description(&place, schema),
                 }

@@ -46,10 +46,19 @@ export type ChannelMeta = {
   systemImage?: string;
 };
 
+/** Own addresses of a linked account. Open: services may have further ones. */
+export type ChannelSelf = {
+  /** Telephone number with + and country code; null when no account is linked. */
+  e164?: string | null;
+  /** Address within the service; null when no account is linked. */
+  jid?: string | null;
+  /** Members that the schema does not name. */
+  [member: string]: Json | undefined;
+};
+
 /**
  * One channel as a whole, by its default account. Open: each kind of channel adds members of its own, and
- * shows only those below that it has. One such member is self of whatsapp, the linked account's own addresses
- * { e164, jid }; it is not named below because no Swift struct can have a member of that name.
+ * shows only those below that it has.
  */
 export type ChannelSummary = {
   /** Whether it has what it needs to start. */
@@ -58,6 +67,8 @@ export type ChannelSummary = {
   linked?: boolean;
   /** Age of the login; null when there is none. */
   authAgeMs?: DurationMs | null;
+  /** The linked account's own addresses. */
+  self?: ChannelSelf;
   /** Whether it is started. */
   running?: boolean;
   /** Whether it reaches the service. */

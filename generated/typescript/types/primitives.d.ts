@@ -8,6 +8,12 @@ export type NonEmptyString = string;
 /** A string that is never shown in logs. Empty counts as not given. Secret: keep it out of logs. */
 export type SecretString = string;
 
+/**
+ * Any JSON value that is never shown in logs; the place that refers to it says what is expected there.
+ * Secret: keep it out of logs.
+ */
+export type SecretValue = Json;
+
 /** An integer from 0 up to the largest that JavaScript, Swift and Rust agree on. An integer, at least 0. */
 export type Uint = number;
 

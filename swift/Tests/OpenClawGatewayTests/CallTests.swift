@@ -21,6 +21,13 @@ final class CallTests: XCTestCase {
         XCTAssertEqual(sent, ["system-presence {}"])
     }
 
+    func testACallTakesTheStrictTypeWhereTheGatewayTakesMore() async throws {
+        let transport = Canned(first: "null")
+        _ = try? await transport.cronUpdate(.init(id: "j", patch: .init(enabled: false)))
+        let sent = await transport.log.sent
+        XCTAssertEqual(sent, ["cron.update {\"id\":\"j\",\"patch\":{\"enabled\":false}}"])
+    }
+
     func testANullResultIsNil() async throws {
         let heartbeat = try await Canned(first: "null").lastHeartbeat()
         XCTAssertNil(heartbeat)

@@ -92,6 +92,15 @@ final class ClientCallTests: XCTestCase {
         try await peer.answer(try await peer.request().id, ended)
         guard case .ended(let final) = try await repeated else { return XCTFail("it has ended") }
         XCTAssertEqual(final, ended)
+        // One that has the members of a first answer as well, as a newer gateway may send it.
+        async let newer = client.agent(hi)
+        let both: JSONValue = [
+            "runId": "r", "status": "ok", "acceptedAt": 7, "summary": "completed",
+            "result": ["payloads": [], "meta": ["durationMs": 1]],
+        ]
+        try await peer.answer(try await peer.request().id, both)
+        guard case .ended(let final) = try await newer else { return XCTFail("it has ended, too") }
+        XCTAssertEqual(final.result.meta.durationMs, 1)
         async let refused = thrown { try await client.agent(hi) }
         try await peer.fail(try await peer.request().id, .init(.sendBlocked))
         let error = try await refused as? GatewayRefusal

@@ -27,6 +27,27 @@ final class TypedTests: XCTestCase {
         XCTAssertEqual(try text(auth), "{\"token\":\"hunter2\"}")
     }
 
+    func testOpenSecretsAreNeverShown() throws {
+        let answer = Gateway.WizardAnswer(stepId: "s", value: "hunter2")
+        let set = Gateway.ConfigSetResult(ok: true, path: "p", config: ["gateway": .init(["token": "hunter2"])])
+        var dumped = ""
+        dump(answer, to: &dumped)
+        dump(set, to: &dumped)
+        for shown in ["\(answer)", "\(set)", String(reflecting: answer), String(reflecting: set), dumped] {
+            XCTAssertFalse(shown.contains("hunter2"), shown)
+            XCTAssertTrue(shown.contains("[redacted]"), shown)
+        }
+        XCTAssertEqual(answer.value?.expose(), "hunter2")
+        XCTAssertEqual(try text(set), "{\"config\":{\"gateway\":{\"token\":\"hunter2\"}},\"ok\":true,\"path\":\"p\"}")
+    }
+
+    func testAMemberThatSwiftCannotNameHasAnotherName() throws {
+        let summary = try decode(Gateway.ChannelSummary.self, "{\"configured\":true,\"self\":{\"jid\":\"j\"}}")
+        XCTAssertEqual(summary.ownAddresses?.jid, "j")
+        XCTAssertEqual(summary.additional, [:])
+        XCTAssertEqual(try text(summary), "{\"configured\":true,\"self\":{\"jid\":\"j\"}}")
+    }
+
     func testUnknownStringsSurvive() throws {
         let values = try decode([Gateway.ChatState].self, "[\"delta\",\"dreaming\"]")
         XCTAssertEqual(values, [.delta, .unknown("dreaming")])

@@ -54,6 +54,15 @@ final class CompatTests: XCTestCase {
         XCTAssertNotEqual(AnyCodable(true), AnyCodable(1))
     }
 
+    func testLooseMembersShowNoSecret() throws {
+        let hello = "{\"client\":{},\"maxProtocol\":3,\"minProtocol\":3,\"auth\":{\"token\":\"hunter2\"}}"
+        let params = try decode(ConnectParams.self, hello)
+        var shown = "\(params)" + String(reflecting: params)
+        dump(params, to: &shown)
+        XCTAssertFalse(shown.contains("hunter2"), shown)
+        XCTAssertEqual(params.auth?["token"]?.value as? String, "hunter2")
+    }
+
     func testFramesAreToldApart() throws {
         let request = "{\"id\":\"1\",\"method\":\"health\",\"type\":\"req\"}"
         guard case .req(let frame) = try decode(GatewayFrame.self, request) else {

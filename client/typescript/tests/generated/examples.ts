@@ -14,6 +14,10 @@ accept<T.SecretString>("");
 // @ts-expect-error: null is not absence
 accept<T.SecretString>(null);
 
+accept<T.SecretValue>("correct horse");
+accept<T.SecretValue>({ password: "correct horse" });
+accept<T.SecretValue>(null);
+
 accept<T.Uint>(0);
 accept<T.Uint>(9007199254740991);
 
@@ -54,6 +58,7 @@ accept<T.RequestFrame>({ type: "res", id: "1", ok: true });
 accept<T.RequestFrame>({ type: "req", id: "", method: "health", trace: 1 });
 
 accept<T.ResponseFrame>({ type: "res", id: "1", ok: true, payload: null });
+accept<T.ResponseFrame>({ type: "res", id: "3", ok: true, payload: { ts: 1769900000000 } });
 accept<T.ResponseFrame>({ type: "res", id: "2", ok: false, error: { code: "INVALID_REQUEST", message: "invalid role" } });
 // @ts-expect-error: the error is no ErrorShape
 accept<T.ResponseFrame>({ type: "res", id: "1", ok: false, error: "no" });
@@ -127,6 +132,7 @@ accept<T.PairingRequiredDetails>({ requestId: "5d6c1c2e-5b0a-4f4e-9d7a-0d3f6a9b1
 accept<T.PairingRequiredDetails>({ requestId: 7 });
 
 accept<T.HelloOk>({ type: "hello-ok", protocol: 3, server: { version: "0.1.0", host: "gateway-host", connId: "0778ea34-1c73-4cf4-8f5e-851bc304a860" }, features: { methods: ["health"], events: ["connect.challenge", "tick"] }, snapshot: { presence: [], health: {}, stateVersion: { presence: 1, health: 1 }, uptimeMs: 12 }, policy: { maxPayload: 524288, maxBufferedBytes: 1572864, tickIntervalMs: 30000 } });
+accept<T.HelloOk>({ type: "hello-ok", protocol: 3, server: { version: "0.1.0", connId: "c-2" }, features: { methods: [], events: [] }, snapshot: { presence: [], health: {}, stateVersion: { presence: 1, health: 1 }, uptimeMs: 12 }, auth: { deviceToken: "059be96934724cb5a6518a2e90f75265", role: "operator", scopes: ["operator.read"], issuedAtMs: 1769900000000 }, policy: { maxPayload: 524288, maxBufferedBytes: 1572864, tickIntervalMs: 30000 } });
 // @ts-expect-error: not the mark
 accept<T.HelloOk>({ type: "hello", protocol: 3 });
 
@@ -248,6 +254,13 @@ accept<T.ChannelsStatusResult>({ ts: 1, channelOrder: [""], channelLabels: {}, c
 accept<T.ChannelMeta>({ id: "slack", label: "Slack", detailLabel: "Slack Bot", systemImage: "number" });
 // @ts-expect-error: no name
 accept<T.ChannelMeta>({ id: "slack", detailLabel: "Slack Bot" });
+
+accept<T.ChannelSelf>({ e164: "+15550001111", jid: "15550001111@s.whatsapp.net" });
+accept<T.ChannelSelf>({ e164: null, jid: null });
+// @ts-expect-error: an address alone
+accept<T.ChannelSelf>("+15550001111");
+// @ts-expect-error: a number is a text
+accept<T.ChannelSelf>({ e164: 15550001111 });
 
 accept<T.ChannelSummary>({ configured: true, tokenSource: "config", running: false, mode: "polling", lastStartAt: null, lastStopAt: null, lastError: null, probe: { ok: false, status: null, error: "fetch failed", elapsedMs: 3 }, lastProbeAt: 1769900000000 });
 accept<T.ChannelSummary>({ configured: false, linked: false, authAgeMs: null, self: { e164: null, jid: null }, running: false, connected: false, lastConnectedAt: null, lastDisconnect: null, reconnectAttempts: 0, lastMessageAt: null, lastEventAt: null, lastError: null });
@@ -421,7 +434,7 @@ accept<T.ConfigSetResult>({ ok: true, path: "/home/user/.openclaw/openclaw.json"
 // @ts-expect-error: no config
 accept<T.ConfigSetResult>({ ok: true, path: "/x", hash: "x" });
 
-accept<T.ConfigWriteRestart>({ ok: true, path: "/home/user/.openclaw/openclaw.json", config: {}, restart: { ok: true, pid: 8529, signal: "SIGUSR1", delayMs: 200, reason: "config.patch", mode: "emit" }, sentinel: { path: "/home/user/.openclaw/restart-sentinel.json", payload: { kind: "config-apply", status: "ok", ts: 1769900000000, sessionKey: "agent:main:main", message: "n", doctorHint: "Run: openclaw doctor --non-interactive", stats: { mode: "config.patch", root: "/home/user/.openclaw/openclaw.json" } } } });
+accept<T.ConfigWriteRestart>({ ok: true, path: "/home/user/.openclaw/openclaw.json", config: { commands: { native: "auto" } }, restart: { ok: true, pid: 8529, signal: "SIGUSR1", delayMs: 200, reason: "config.patch", mode: "emit" }, sentinel: { path: "/home/user/.openclaw/restart-sentinel.json", payload: { kind: "config-apply", status: "ok", ts: 1769900000000, sessionKey: "agent:main:main", message: "n", doctorHint: "Run: openclaw doctor --non-interactive", stats: { mode: "config.patch", root: "/home/user/.openclaw/openclaw.json" } } } });
 // @ts-expect-error: no restart
 accept<T.ConfigWriteRestart>({ ok: true, path: "/x", config: {} });
 
@@ -464,6 +477,7 @@ accept<T.ExecApprovalsGetParams>({});
 accept<T.ExecApprovalsGetParams>({ agentId: "main" });
 
 accept<T.ExecApprovalsSetParams>({ file: { version: 1, defaults: { security: "allowlist", ask: "on-miss" }, agents: { main: { allowlist: [{ pattern: "/usr/bin/ls" }] } } }, baseHash: "1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491" });
+accept<T.ExecApprovalsSetParams>({ file: { version: 1, socket: { path: "/run/approvals.sock", token: "s3cret" } } });
 // @ts-expect-error: no rules, an empty hash
 accept<T.ExecApprovalsSetParams>({ baseHash: "" });
 // @ts-expect-error: an entry without a pattern
@@ -474,6 +488,7 @@ accept<T.ExecApprovalsNodeGetParams>({ nodeId: "d-1" });
 accept<T.ExecApprovalsNodeGetParams>({});
 
 accept<T.ExecApprovalsNodeSetParams>({ nodeId: "d-1", file: { version: 1 }, baseHash: "abc" });
+accept<T.ExecApprovalsNodeSetParams>({ nodeId: "d-1", file: { version: 1, socket: { token: "s3cret" } } });
 // @ts-expect-error: no rules
 accept<T.ExecApprovalsNodeSetParams>({ nodeId: "d-1" });
 
@@ -606,6 +621,7 @@ accept<T.WizardRunStatus>("running");
 accept<T.WizardRunStatus>("ok");
 
 accept<T.WizardStartResult>({ sessionId: "w-1", done: false, step: { id: "s-1", type: "note", title: "Welcome", message: "", executor: "client" }, status: "running" });
+accept<T.WizardStartResult>({ sessionId: "w-2", done: false, step: { id: "s-1", type: "text", message: "Token?", initialValue: "s3cret", sensitive: true, executor: "client" }, status: "running" });
 // @ts-expect-error: no name
 accept<T.WizardStartResult>({ done: false, step: { type: "note" } });
 

@@ -40,6 +40,9 @@ table! {
     SCOPE_ADVICE_CHANGED [Safe]
         "an error names another scope as the missing one"
         "the same callers are refused; the words name the first scope of the list";
+    CALL_PARAMS_CHANGED [Safe]
+        "typed calls take another type, params stay"
+        "params admit both; a program meets the new type when it is compiled anew";
     STAGES_CHANGED [BreaksBoth]
         "a method answers once instead of twice, or twice instead of once"
         "the caller waits for what does not come, or gets what it does not wait for";

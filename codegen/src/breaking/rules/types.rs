@@ -102,7 +102,7 @@ table! {
         "a member begins in an earlier version"
         "new clients send it in a version in which old servers refuse it";
     SECRET_CHANGED [Documentation, Documentation]
-        "a text became a secret, or none any more"
+        "a text or an open value became a secret, or none any more"
         "it concerns logs, not the wire";
     TYPE_DESCRIBED [Documentation, Documentation]
         "words about a definition, member or variant differ"

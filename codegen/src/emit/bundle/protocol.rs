@@ -97,6 +97,9 @@ fn method(group: &str, method: &Method) -> Value {
         "scopes": method.access.scopes,
         "effect": if method.write { "write" } else { "read" },
     });
+    if let Some(params) = &method.client_params {
+        entry["clientParams"] = json!(params);
+    }
     match &method.result {
         Outcome::Single { payload, nullable } => {
             entry["result"] = json!(payload);

@@ -61,6 +61,9 @@ struct Part<'a> {
 fn parts(method: &Method) -> Vec<Part<'_>> {
     let part = |label, name, more| Part { label, name, more };
     let mut parts = vec![part("Params", method.params.as_str(), "")];
+    if let Some(params) = &method.client_params {
+        parts.push(part("Clients write", params, ""));
+    }
     match &method.result {
         Outcome::Single { payload, nullable } => {
             let more = if *nullable { " or null" } else { "" };

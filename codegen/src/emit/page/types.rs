@@ -121,7 +121,8 @@ fn table(words: &Words, members: &[Member]) -> Markup {
 /// A type in a few words.
 pub(super) fn type_of(ty: &Type) -> Markup {
     match ty {
-        Type::Any | Type::Lenient(_) => html! { "any value" },
+        Type::Any { secret: true } => html! { "any value, secret" },
+        Type::Any { .. } | Type::Lenient(_) => html! { "any value" },
         Type::Boolean => html! { "boolean" },
         Type::String { min, max, secret } => html! {
             "string" (count(*min, *max, "characters"))
@@ -196,7 +197,8 @@ mod tests {
             secret: false,
         };
         for (ty, expected) in [
-            (Type::Any, "any value"),
+            (Type::ANY, "any value"),
+            (Type::Any { secret: true }, "any value, secret"),
             (string(0, None), "string"),
             (string(1, None), "string, not empty"),
             (string(1, Some(64)), "string, 1 to 64 characters"),

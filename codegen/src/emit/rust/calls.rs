@@ -230,7 +230,7 @@ pub(super) fn client(model: &Model) -> TokenStream {
     let methods = model.methods().filter(|m| !m.handshake).map(|method| {
         let function = ident(&snake(&method.name));
         let variant = format_ident!("{}", pascal(&method.name));
-        let params = ident(&method.params);
+        let params = ident(method.call_params());
         let doc = documentation(method);
         match &method.result {
             Outcome::Single { payload, nullable } => {

@@ -30,7 +30,7 @@ pub(super) fn file(model: &Model) -> TokenStream {
 /// An expression of type `Node`. Members of versions after `oldest` are marked.
 fn value(ty: &Type, oldest: u64) -> TokenStream {
     match ty {
-        Type::Any | Type::Lenient(_) => quote!(Node::Any),
+        Type::Any { .. } | Type::Lenient(_) => quote!(Node::Any),
         Type::Boolean => quote!(Node::Bool),
         Type::String { min, max, .. } => {
             let (min, max) = (count(Some(*min)), count(*max));

@@ -18,7 +18,7 @@ use super::names::{self, snake};
 use crate::model::{Definition, Extra, Member, Model, Object, Type};
 
 /// Definitions replaced by hand-written runtime types.
-const RUNTIME: &[&str] = &["NonEmptyString", "SecretString"];
+pub(super) const RUNTIME: &[&str] = &["NonEmptyString", "SecretString", "SecretValue"];
 
 /// The `types` module. An error carries the file it belongs to.
 pub(super) fn file(model: &Model) -> Result<syn::File, (String, String)> {
@@ -36,7 +36,7 @@ pub(super) fn file(model: &Model) -> Result<syn::File, (String, String)> {
         items.extend(rewrite(model, &definitions, item));
     }
     let head: Vec<Item> = vec![parse_quote!(
-        use crate::rt::{NonEmptyString, SecretString};
+        use crate::rt::{NonEmptyString, SecretString, SecretValue};
     )];
     file.items = head
         .into_iter()
@@ -60,6 +60,10 @@ fn typified(model: &Model) -> Result<TokenStream, String> {
             schema["description"] = json!(definition.description);
             definitions.insert(definition.name.clone(), schema);
         }
+    }
+    // Bounds and `x-secret` refer to them, also where the schema does not name them.
+    for name in RUNTIME {
+        definitions.entry(*name).or_insert_with(|| json!({}));
     }
     let document = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -88,7 +92,7 @@ fn typified(model: &Model) -> Result<TokenStream, String> {
 fn is_inlined(model: &Model, ty: &Type) -> bool {
     matches!(
         model.resolve(ty),
-        Type::Any
+        Type::Any { .. }
             | Type::Boolean
             | Type::String { .. }
             | Type::Integer { .. }
@@ -131,6 +135,7 @@ fn scalar(model: &Model, ty: &Type) -> TokenStream {
             };
             quote!(Option<#inner>)
         }
+        Type::Any { secret: true } => quote!(SecretValue),
         _ => quote!(::serde_json::Value),
     }
 }
@@ -151,7 +156,9 @@ fn simple_definition(model: &Model, definition: &Definition) -> Value {
 /// A type as typify should see it.
 fn simple(model: &Model, ty: &Type) -> Value {
     match ty {
-        Type::Any => json!({}),
+        // The runtime type stands for all open values that are secret.
+        Type::Any { secret: true } => json!({ "$ref": "#/definitions/SecretValue" }),
+        Type::Any { secret: false } => json!({}),
         Type::Lenient(_) => json!({ "type": "object" }),
         Type::Boolean => json!({ "type": "boolean" }),
         Type::String { min, secret, .. } => {

@@ -20,8 +20,8 @@ pub(super) fn file(model: &Model) -> String {
 
 fn call(w: &mut Writer, model: &Model, method: &Method) {
     let swift = |definition: &str| reference(model, model.definition(definition));
-    let params = swift(&method.params);
-    let default = if has_default(model, &method.params) {
+    let params = swift(method.call_params());
+    let default = if has_default(model, method.call_params()) {
         " = .init()"
     } else {
         ""

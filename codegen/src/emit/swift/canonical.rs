@@ -3,7 +3,7 @@
 
 use openclaw_schema_runtime::Tree;
 
-use super::compat;
+use super::{compat, expected};
 use crate::model::{Definition, Extra, Member, Model, Object, Type};
 
 /// Through the typed profile.
@@ -69,9 +69,8 @@ fn reads_as_absent(member: &Member) -> bool {
 fn fits(model: &Model, ty: &Type, value: &Tree) -> bool {
     match (ty, value) {
         (Type::Ref(name), _) => fits(model, &model.definition(name).ty, value),
-        (Type::Nullable(_), Tree::Null) | (Type::Any | Type::Lenient(_) | Type::OneOf(_), _) => {
-            true
-        }
+        (Type::Nullable(_), Tree::Null)
+        | (Type::Any { .. } | Type::Lenient(_) | Type::OneOf(_), _) => true,
         (Type::Nullable(inner), _) => fits(model, inner, value),
         (Type::Boolean, Tree::Bool(_))
         | (Type::String { .. } | Type::Enum(_), Tree::String(_))
@@ -107,7 +106,7 @@ fn fits(model: &Model, ty: &Type, value: &Tree) -> bool {
     }
 }
 
-/// Through the compat profile. `None`: apps expect a member that the example lacks.
+/// Through the compat profile. `None`: apps expect a member that the example lacks, or another value.
 pub(super) fn compat(
     model: &Model,
     definition: &Definition,
@@ -133,6 +132,9 @@ pub(super) fn compat(
         if *value == Tree::Null && !field.required {
             continue;
         }
+        if !matches!(value, Tree::String(_)) && expected::text_only(&definition.name, key) {
+            return None;
+        }
         kept.push((
             key.clone(),
             compat_member(model, &field.member.ty, field.required, value)?,
@@ -154,7 +156,7 @@ fn compat_member(model: &Model, ty: &Type, required: bool, value: &Tree) -> Opti
             .collect::<Option<_>>()
             .map(Tree::Array),
         // A named list is the list.
-        (Type::Ref(name), Tree::Array(_)) if super::expected::loose(name).is_none() => {
+        (Type::Ref(name), Tree::Array(_)) if expected::loose(name).is_none() => {
             compat_member(model, &model.definition(name).ty, true, value)
         }
         _ => Some(value.clone()),

@@ -56,6 +56,8 @@ pub(super) struct Field<'a> {
     pub(super) member: &'a Member,
     pub(super) required: bool,
     ty: String,
+    /// Would printing it show a secret?
+    secret: bool,
 }
 
 /// The members of a struct.
@@ -70,6 +72,7 @@ pub(super) fn fields<'a>(
                 member,
                 required: !ty.ends_with('?'),
                 ty: ty.trim_end_matches('?').to_owned(),
+                secret: model.has_secret(&member.ty),
             };
         }
         let required = member.required || expected::required(&definition.name, &member.name);
@@ -77,6 +80,7 @@ pub(super) fn fields<'a>(
             member,
             required,
             ty: swift_type(model, &member.ty, required),
+            secret: shows_secret(model, &member.ty, required),
         }
     };
     object.members.iter().map(field).collect()
@@ -98,6 +102,18 @@ pub(super) fn struct_of<'a>(model: &'a Model, ty: &Type, required: bool) -> Opti
     typed.then_some(definition)
 }
 
+/// Whether a value of this type shows a secret when it is printed: one that is no struct, which hides its own.
+fn shows_secret(model: &Model, ty: &Type, required: bool) -> bool {
+    match ty {
+        Type::Array { items, .. } => shows_secret(model, items, true),
+        Type::Ref(name) if expected::loose(name).is_none() => {
+            struct_of(model, ty, required).is_none()
+                && shows_secret(model, &model.definition(name).ty, required)
+        }
+        _ => model.has_secret(ty),
+    }
+}
+
 fn swift_type(model: &Model, ty: &Type, required: bool) -> String {
     match ty {
         Type::Boolean => "Bool".into(),
@@ -117,7 +133,7 @@ fn swift_type(model: &Model, ty: &Type, required: bool) -> String {
                 None => swift_type(model, &model.definition(name).ty, required),
             },
         },
-        Type::Any
+        Type::Any { .. }
         | Type::Enum(_)
         | Type::Nullable(_)
         | Type::Tagged { .. }
@@ -139,12 +155,6 @@ fn error_codes(w: &mut Writer, model: &Model) {
 
 fn structure(w: &mut Writer, model: &Model, definition: &Definition, object: &Object) {
     let fields = fields(model, definition, object);
-    let secret = |field: &Field| {
-        matches!(
-            model.resolve(&field.member.ty),
-            Type::String { secret: true, .. }
-        )
-    };
     w.doc(&definition.description);
     w.block(
         format!("public struct {}: Codable, Sendable", definition.name),
@@ -169,9 +179,9 @@ fn structure(w: &mut Writer, model: &Model, definition: &Definition, object: &Ob
             }
         },
     );
-    if fields.iter().any(secret) {
+    if fields.iter().any(|field| field.secret) {
         w.gap();
-        redaction(w, definition, &fields, secret);
+        redaction(w, definition, &fields);
     }
 }
 
@@ -211,12 +221,7 @@ fn initialiser(w: &mut Writer, definition: &Definition, fields: &[Field]) {
 }
 
 /// Printing and dumping go through the mirror, so it is what hides a secret.
-fn redaction(
-    w: &mut Writer,
-    definition: &Definition,
-    fields: &[Field],
-    secret: impl Fn(&Field) -> bool,
-) {
+fn redaction(w: &mut Writer, definition: &Definition, fields: &[Field]) {
     w.block(
         format!("extension {}: CustomReflectable", definition.name),
         |w| {
@@ -229,7 +234,7 @@ fn redaction(
                     w.indented(|w| {
                         for field in fields {
                             let name = lower(&field.member.name);
-                            let shown = if secret(field) {
+                            let shown = if field.secret {
                                 quoted("[redacted]")
                             } else {
                                 format!("{name} as Any")

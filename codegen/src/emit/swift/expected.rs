@@ -63,6 +63,14 @@ const TYPED: &[(&str, &str, &str)] = &[
     ("NodeInvokeResultParams", "payloadJSON", "String?"),
 ];
 
+/// Members that apps know as a string while the schema admits other values, and why apps never meet those.
+/// Examples with such a value are not decoded by the compat profile.
+const TEXT_ONLY: &[(&str, &str, &str)] = &[(
+    "NodeInvokeResultParams",
+    "payloadJSON",
+    "apps send these params and never read them; the other forms come from other nodes",
+)];
+
 /// Members younger than some of the apps: their initialiser arguments may be left out.
 const YOUNGER: &[(&str, &str)] = &[
     ("AgentEvent", "sessionKey"),
@@ -89,6 +97,13 @@ pub(super) fn loose(definition: &str) -> Option<Loose> {
 
 pub(super) fn required(definition: &str, member: &str) -> bool {
     REQUIRED.contains(&(definition, member))
+}
+
+/// Whether apps know a member as a string, whatever else the schema admits.
+pub(super) fn text_only(definition: &str, member: &str) -> bool {
+    TEXT_ONLY
+        .iter()
+        .any(|(of, name, _)| (*of, *name) == (definition, member))
 }
 
 pub(super) fn younger(definition: &str, member: &str) -> bool {

@@ -86,6 +86,7 @@ const HIDING: &[&str] = &[
     "Protocol",
     "Result",
     "SecretString",
+    "SecretValue",
     "Self",
     "Sendable",
     "Set",

@@ -139,6 +139,21 @@ pub(super) fn methods(model: &Model) -> String {
             matches!(method.result, Outcome::Staged { .. }).to_string()
         });
         w.gap();
+        w.doc(
+            "Member and value by which the first of two answers is known. Nil where there is one.",
+        );
+        choice(
+            w,
+            "firstAnswer: (member: String, value: String)?",
+            &all,
+            |method| match &method.result {
+                Outcome::Staged { when, .. } => {
+                    format!("({}, {})", quoted(&when.0), quoted(&when.1))
+                }
+                Outcome::Single { .. } => "nil".to_owned(),
+            },
+        );
+        w.gap();
         w.doc("JSON pointer of the params member by which a retry is recognised.");
         choice(w, "idempotencyKey: String?", &all, |method| {
             method

@@ -152,7 +152,8 @@ fn map_value(object: &Object) -> Option<&Type> {
 /// A type where it is used; what has to be declared for it under `name` goes to `inner`.
 fn type_of(model: &Model, ty: &Type, name: &str, inner: &mut Inner) -> String {
     match ty {
-        Type::Any => "JSONValue".into(),
+        Type::Any { secret: true } => "SecretValue".into(),
+        Type::Any { secret: false } => "JSONValue".into(),
         Type::Boolean => "Bool".into(),
         Type::String { secret: true, .. } => "SecretString".into(),
         Type::String { .. } => "String".into(),
@@ -163,7 +164,7 @@ fn type_of(model: &Model, ty: &Type, name: &str, inner: &mut Inner) -> String {
         }
         Type::Nullable(value) => format!("{}?", type_of(model, value, name, inner)),
         Type::Ref(target) => match model.resolve(ty) {
-            scalar @ (Type::Any
+            scalar @ (Type::Any { .. }
             | Type::Boolean
             | Type::String { .. }
             | Type::Integer { .. }
@@ -213,10 +214,11 @@ fn field(model: &Model, member: &Member, lenient: bool, inner: &mut Inner) -> Fi
         (true, false, false) => Shape::Required,
         (false, false, _) => Shape::Optional,
     };
+    let name = member.swift_name.as_ref().unwrap_or(&member.name);
     Field {
         wire: member.name.clone(),
-        name: names::bare(&member.name),
-        ty: type_of(model, ty, &names::nested(&member.name), inner),
+        name: names::bare(name),
+        ty: type_of(model, ty, &names::nested(name), inner),
         shape,
         only: only(model, ty),
         description: member.description.clone(),

@@ -95,7 +95,7 @@ pub(super) fn method_values(model: &Model) -> String {
 
 /// Members of a method's entry with their types.
 fn signature(method: &Method) -> Vec<(&'static str, String)> {
-    let mut members = vec![("params", method.params.clone())];
+    let mut members = vec![("params", method.call_params().to_owned())];
     let failure = match &method.result {
         Outcome::Single { payload, nullable } => {
             let null = if *nullable { " | null" } else { "" };
@@ -119,7 +119,7 @@ fn signature(method: &Method) -> Vec<(&'static str, String)> {
 
 /// Definitions that a method's entry names.
 fn definitions(method: &Method) -> Vec<&str> {
-    let mut names = vec![method.params.as_str()];
+    let mut names = vec![method.call_params()];
     match &method.result {
         Outcome::Single { payload, .. } => {
             names.push(payload);

@@ -121,7 +121,7 @@ fn references(ty: &Type) -> Vec<&str> {
             .flat_map(|(_, object, _)| of_members(&object.members, kept(&object.extra)))
             .collect(),
         Type::OneOf(names) => names.iter().map(String::as_str).collect(),
-        Type::Any
+        Type::Any { .. }
         | Type::Boolean
         | Type::String { .. }
         | Type::Enum(_)
@@ -216,7 +216,7 @@ fn others(object: &Object) -> Option<String> {
     match &object.extra {
         Extra::Closed => None,
         Extra::Ignored => Some(OTHERS.to_owned()),
-        Extra::Kept(value) if matches!(**value, Type::Any) => Some(OTHERS.to_owned()),
+        Extra::Kept(value) if matches!(**value, Type::Any { .. }) => Some(OTHERS.to_owned()),
         Extra::Kept(value) => {
             let mut types = vec![type_of(value)];
             for member in &object.members {
@@ -234,7 +234,7 @@ fn others(object: &Object) -> Option<String> {
 /// A type where it is used, on one line.
 pub(super) fn type_of(ty: &Type) -> String {
     match ty {
-        Type::Any => "Json".into(),
+        Type::Any { .. } => "Json".into(),
         Type::Boolean => "boolean".into(),
         Type::String { .. } => "string".into(),
         Type::Integer { .. } | Type::Number { .. } => "number".into(),
@@ -268,7 +268,7 @@ fn object_of(object: &Object) -> String {
             // `{}` alone would admit everything but null.
             Extra::Closed => "{ [member: string]: never }".into(),
             Extra::Ignored => "JsonObject".into(),
-            Extra::Kept(value) if matches!(**value, Type::Any) => "JsonObject".into(),
+            Extra::Kept(value) if matches!(**value, Type::Any { .. }) => "JsonObject".into(),
             Extra::Kept(value) => format!("{{ [member: string]: {} }}", type_of(value)),
         };
     }
@@ -287,13 +287,13 @@ fn object_of(object: &Object) -> String {
 /// What the declaration cannot say: that it is a secret, and bounds. Bounds of a definition are told
 /// where it is defined.
 fn note(model: &Model, ty: &Type, about: &mut String) {
-    if let Type::String { secret: true, .. } = model.resolve(ty) {
-        about.push_str(" Secret: keep it out of logs.");
-    }
     let inner = match ty {
         Type::Nullable(value) => value,
         other => other,
     };
+    if let Type::String { secret: true, .. } | Type::Any { secret: true } = model.resolve(inner) {
+        about.push_str(" Secret: keep it out of logs.");
+    }
     let bounds = match inner {
         Type::String { min, max, .. } => {
             range(Some(*min).filter(|min| *min > 0), *max, "character")

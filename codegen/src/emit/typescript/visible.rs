@@ -26,7 +26,7 @@ struct Eye<'a> {
 impl Eye<'_> {
     fn refuses(self, ty: &Type, value: &Tree) -> bool {
         match (self.model.resolve(ty), value) {
-            (Type::Any | Type::Lenient(_), _) => false,
+            (Type::Any { .. } | Type::Lenient(_), _) => false,
             (Type::Nullable(_), Tree::Null) => false,
             (Type::Nullable(inner), _) => self.refuses(inner, value),
             (Type::Boolean, _) => !matches!(value, Tree::Bool(_)),

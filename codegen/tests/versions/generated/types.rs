@@ -4,7 +4,7 @@
 //!
 //! Bounds are not in the types: `tables` has them, and `rt::decode` enforces them.
 #![allow(unused_imports)]
-use super::rt::{NonEmptyString, SecretString};
+use super::rt::{NonEmptyString, SecretString, SecretValue};
 /// A count.
 pub type Uint = u64;
 /// Anything.

@@ -24,13 +24,15 @@ extension GatewayClient: GatewayTransport {
         let name = method.rawValue
         let (id, text) = try await exchange(name, try encode(name, params), isStaged: true)
         do {
-            // The types tell the stages apart: each has members of its own. A repeated key of a request that
-            // has ended brings its final payload at once.
-            guard let first = try? Wire.payload(First.self, of: text) else {
+            // A repeated key of a request that has ended brings its final payload at once. The types cannot say
+            // so: they read words that they do not know, too.
+            let payload: JSONValue = try decode(name, text)
+            guard let mark = method.firstAnswer, payload[mark.member] == .string(mark.value) else {
                 let last: Last = try decode(name, text)
                 await forget(id)
                 return .ended(last)
             }
+            let first: First = try decode(name, text)
             let last = Task { () async throws -> Last in try self.decode(name, try await self.second(name, id)) }
             return .running(first: first, last: last)
         } catch {

@@ -635,7 +635,7 @@ extension GatewayTransport {
     /// cannot say (target against payload, the cron expression, the time zone) is refused as UNAVAILABLE.
     ///
     /// Needs `operator.admin`.
-    public func cronAdd(_ params: JSONValue) async throws -> Gateway.CronJob {
+    public func cronAdd(_ params: Gateway.CronAddParams) async throws -> Gateway.CronJob {
         try await call(.cronAdd, params)
     }
 
@@ -645,7 +645,7 @@ extension GatewayTransport {
     /// those answered. The next run is computed anew; disabling clears it and the running mark.
     ///
     /// Needs `operator.admin`.
-    public func cronUpdate(_ params: JSONValue) async throws -> Gateway.CronJob {
+    public func cronUpdate(_ params: Gateway.CronUpdateParams) async throws -> Gateway.CronJob {
         try await call(.cronUpdate, params)
     }
 

@@ -227,6 +227,14 @@ extension GatewayMethod {
         }
     }
 
+    /// Member and value by which the first of two answers is known. Nil where there is one.
+    public var firstAnswer: (member: String, value: String)? {
+        switch self {
+        case .connect, .health, .status, .logsTail, .channelsStatus, .channelsLogout, .webLoginStart, .webLoginWait, .usageStatus, .usageCost, .ttsStatus, .ttsProviders, .ttsEnable, .ttsDisable, .ttsSetProvider, .ttsConvert, .configGet, .configSchema, .configSet, .configPatch, .configApply, .execApprovalsGet, .execApprovalsSet, .execApprovalsNodeGet, .execApprovalsNodeSet, .execApprovalRequest, .execApprovalResolve, .wizardStart, .wizardNext, .wizardCancel, .wizardStatus, .talkMode, .voicewakeGet, .voicewakeSet, .modelsList, .agentsList, .skillsStatus, .skillsBins, .skillsInstall, .skillsUpdate, .updateRun, .sessionsList, .sessionsPreview, .sessionsResolve, .sessionsPatch, .sessionsReset, .sessionsDelete, .sessionsCompact, .lastHeartbeat, .setHeartbeats, .wake, .systemPresence, .systemEvent, .nodePairRequest, .nodePairList, .nodePairApprove, .nodePairReject, .nodePairVerify, .nodeRename, .devicePairList, .devicePairApprove, .devicePairReject, .deviceTokenRotate, .deviceTokenRevoke, .nodeList, .nodeDescribe, .nodeInvoke, .nodeInvokeResult, .nodeEvent, .cronList, .cronStatus, .cronAdd, .cronUpdate, .cronRemove, .cronRun, .cronRuns, .send, .poll, .agentWait, .agentIdentityGet, .browserRequest, .chatHistory, .chatAbort, .chatSend, .chatInject, .voicecallInitiate, .voicecallStart, .voicecallContinue, .voicecallSpeak, .voicecallEnd, .voicecallStatus: nil
+        case .agent: ("status", "accepted")
+        }
+    }
+
     /// JSON pointer of the params member by which a retry is recognised.
     public var idempotencyKey: String? {
         switch self {

@@ -43,7 +43,7 @@ public struct RequestFrame: Codable, Sendable {
     public let id: String
     /// Name of the method.
     public let method: String
-    /// What the method takes. Absent and null count as {}.
+    /// What the method takes. Absent and null count as {}. Some methods take secrets.
     public let params: AnyCodable?
 
     public init(
@@ -66,6 +66,21 @@ public struct RequestFrame: Codable, Sendable {
     }
 }
 
+extension RequestFrame: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("type", type as Any),
+                ("id", id as Any),
+                ("method", method as Any),
+                ("params", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
 /// An answer. A staged method answers twice with the same id.
 public struct ResponseFrame: Codable, Sendable {
     /// Kind of frame.
@@ -74,7 +89,8 @@ public struct ResponseFrame: Codable, Sendable {
     public let id: String
     /// Whether the request was served.
     public let ok: Bool
-    /// The method's result; beside an error only where the method's failure payload says so.
+    /// The method's result; beside an error only where the method's failure payload says so. Some methods
+    /// answer with secrets.
     public let payload: AnyCodable?
     /// What went wrong; present exactly when ok is false.
     public let error: [String: AnyCodable]?
@@ -99,6 +115,22 @@ public struct ResponseFrame: Codable, Sendable {
         case ok
         case payload
         case error
+    }
+}
+
+extension ResponseFrame: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("type", type as Any),
+                ("id", id as Any),
+                ("ok", ok as Any),
+                ("payload", "[redacted]"),
+                ("error", error as Any),
+            ],
+            displayStyle: .struct)
     }
 }
 
@@ -338,6 +370,30 @@ public struct ConnectParams: Codable, Sendable {
     }
 }
 
+extension ConnectParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("minprotocol", minprotocol as Any),
+                ("maxprotocol", maxprotocol as Any),
+                ("client", client as Any),
+                ("caps", caps as Any),
+                ("commands", commands as Any),
+                ("permissions", permissions as Any),
+                ("pathenv", pathenv as Any),
+                ("role", role as Any),
+                ("scopes", scopes as Any),
+                ("device", device as Any),
+                ("auth", "[redacted]"),
+                ("locale", locale as Any),
+                ("useragent", useragent as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
 /// Details of the error protocolMismatch.
 public struct ProtocolMismatchDetails: Codable, Sendable {
     /// The version that this gateway speaks.
@@ -418,6 +474,25 @@ public struct HelloOk: Codable, Sendable {
         case canvashosturl = "canvasHostUrl"
         case auth
         case policy
+    }
+}
+
+extension HelloOk: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("type", type as Any),
+                ("_protocol", _protocol as Any),
+                ("server", server as Any),
+                ("features", features as Any),
+                ("snapshot", snapshot as Any),
+                ("canvashosturl", canvashosturl as Any),
+                ("auth", "[redacted]"),
+                ("policy", policy as Any),
+            ],
+            displayStyle: .struct)
     }
 }
 
@@ -1239,9 +1314,29 @@ public struct ChannelsStatusResult: Codable, Sendable {
     }
 }
 
+/// Own addresses of a linked account. Open: services may have further ones.
+public struct ChannelSelf: Codable, Sendable {
+    /// Telephone number with + and country code; null when no account is linked.
+    public let e164: AnyCodable?
+    /// Address within the service; null when no account is linked.
+    public let jid: AnyCodable?
+
+    public init(
+        e164: AnyCodable?,
+        jid: AnyCodable?
+    ) {
+        self.e164 = e164
+        self.jid = jid
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case e164
+        case jid
+    }
+}
+
 /// One channel as a whole, by its default account. Open: each kind of channel adds members of its own, and
-/// shows only those below that it has. One such member is self of whatsapp, the linked account's own
-/// addresses { e164, jid }; it is not named below because no Swift struct can have a member of that name.
+/// shows only those below that it has.
 public struct ChannelSummary: Codable, Sendable {
     /// Whether it has what it needs to start.
     public let configured: Bool
@@ -1249,6 +1344,8 @@ public struct ChannelSummary: Codable, Sendable {
     public let linked: Bool?
     /// Age of the login; null when there is none.
     public let authagems: AnyCodable?
+    /// The linked account's own addresses.
+    public let _self: [String: AnyCodable]?
     /// Whether it is started.
     public let running: Bool?
     /// Whether it reaches the service.
@@ -1292,6 +1389,7 @@ public struct ChannelSummary: Codable, Sendable {
         configured: Bool,
         linked: Bool?,
         authagems: AnyCodable?,
+        _self: [String: AnyCodable]?,
         running: Bool?,
         connected: Bool?,
         reconnectattempts: Int?,
@@ -1315,6 +1413,7 @@ public struct ChannelSummary: Codable, Sendable {
         self.configured = configured
         self.linked = linked
         self.authagems = authagems
+        self._self = _self
         self.running = running
         self.connected = connected
         self.reconnectattempts = reconnectattempts
@@ -1340,6 +1439,7 @@ public struct ChannelSummary: Codable, Sendable {
         case configured
         case linked
         case authagems = "authAgeMs"
+        case _self = "self"
         case running
         case connected
         case reconnectattempts = "reconnectAttempts"
@@ -2304,12 +2404,11 @@ public struct ConfigSnapshot: Codable, Sendable {
     /// Its text; null when it is not there.
     public let raw: AnyCodable
     /// The text as data; {} when it is not there or does not parse. Open, since it is what people wrote.
-    /// Holds secrets: never log it.
     public let parsed: [String: AnyCodable]
     /// Whether it may be used; true when it is not there.
     public let valid: Bool
     /// What counts: the file with includes, variables and defaults; as good as can be when it is not valid.
-    /// Open, since plugins and channels have parts of their own. Holds secrets: never log it.
+    /// Open, since plugins and channels have parts of their own.
     public let config: [String: AnyCodable]
     /// SHA-256 of the text in hex, of no text when it is not there. What baseHash wants.
     public let hash: String
@@ -2355,6 +2454,27 @@ public struct ConfigSnapshot: Codable, Sendable {
         case issues
         case warnings
         case legacyissues = "legacyIssues"
+    }
+}
+
+extension ConfigSnapshot: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("path", path as Any),
+                ("exists", exists as Any),
+                ("raw", "[redacted]"),
+                ("parsed", "[redacted]"),
+                ("valid", valid as Any),
+                ("config", "[redacted]"),
+                ("hash", hash as Any),
+                ("issues", issues as Any),
+                ("warnings", warnings as Any),
+                ("legacyissues", legacyissues as Any),
+            ],
+            displayStyle: .struct)
     }
 }
 
@@ -2485,7 +2605,7 @@ public struct ConfigSetResult: Codable, Sendable {
     /// The file.
     public let path: String
     /// What counts now, with defaults but without the stamp of this writing; the hash comes from config.get.
-    /// Open as there. Holds secrets: never log it.
+    /// Open as there.
     public let config: [String: AnyCodable]
 
     public init(
@@ -2505,6 +2625,20 @@ public struct ConfigSetResult: Codable, Sendable {
     }
 }
 
+extension ConfigSetResult: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("ok", ok as Any),
+                ("path", path as Any),
+                ("config", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
 /// The file is written and a restart is planned.
 public struct ConfigWriteRestart: Codable, Sendable {
     /// Always true.
@@ -2512,7 +2646,7 @@ public struct ConfigWriteRestart: Codable, Sendable {
     /// The file.
     public let path: String
     /// What counts after the restart, with defaults but without the stamp of this writing. Open as in
-    /// config.get. Holds secrets: never log it.
+    /// config.get.
     public let config: [String: AnyCodable]
     /// The planned restart.
     public let restart: RestartInfo
@@ -2539,6 +2673,22 @@ public struct ConfigWriteRestart: Codable, Sendable {
         case config
         case restart
         case sentinel
+    }
+}
+
+extension ConfigWriteRestart: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("ok", ok as Any),
+                ("path", path as Any),
+                ("config", "[redacted]"),
+                ("restart", restart as Any),
+                ("sentinel", sentinel as Any),
+            ],
+            displayStyle: .struct)
     }
 }
 
@@ -2794,6 +2944,19 @@ public struct ExecApprovalsSetParams: Codable, Sendable {
     }
 }
 
+extension ExecApprovalsSetParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("file", "[redacted]"),
+                ("basehash", basehash as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
 /// Which node.
 public struct ExecApprovalsNodeGetParams: Codable, Sendable {
     /// The node; a blank one is refused with nodeIdRequired.
@@ -2833,6 +2996,20 @@ public struct ExecApprovalsNodeSetParams: Codable, Sendable {
         case nodeid = "nodeId"
         case file
         case basehash = "baseHash"
+    }
+}
+
+extension ExecApprovalsNodeSetParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("nodeid", nodeid as Any),
+                ("file", "[redacted]"),
+                ("basehash", basehash as Any),
+            ],
+            displayStyle: .struct)
     }
 }
 
@@ -3136,12 +3313,25 @@ public struct WizardNextParams: Codable, Sendable {
     }
 }
 
+extension WizardNextParams: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("sessionid", sessionid as Any),
+                ("answer", "[redacted]"),
+            ],
+            displayStyle: .struct)
+    }
+}
+
 /// An answer to one step.
 public struct WizardAnswer: Codable, Sendable {
     /// The step; must be the present one.
     public let stepid: String
     /// confirm: anything, taken as yes or no. text: a string, or a number or boolean to be made one. select:
-    /// an option's value. multiselect: a list of them. note: absent. May be a secret: never log it.
+    /// an option's value. multiselect: a list of them. note: absent. May be a secret, whatever the step says.
     public let value: AnyCodable?
 
     public init(
@@ -3155,6 +3345,19 @@ public struct WizardAnswer: Codable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case stepid = "stepId"
         case value
+    }
+}
+
+extension WizardAnswer: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("stepid", stepid as Any),
+                ("value", "[redacted]"),
+            ],
+            displayStyle: .struct)
     }
 }
 
@@ -3203,7 +3406,7 @@ public struct WizardStep: Codable, Sendable {
     /// select, multiselect: what to choose from.
     public let options: [[String: AnyCodable]]?
     /// What stands there at first. confirm: a boolean. text: a string. select: an option's value.
-    /// multiselect: a list of them.
+    /// multiselect: a list of them. May be a secret that is set already.
     public let initialvalue: AnyCodable?
     /// text: an example to show while it is empty.
     public let placeholder: String?
@@ -3247,6 +3450,26 @@ public struct WizardStep: Codable, Sendable {
     }
 }
 
+extension WizardStep: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("id", id as Any),
+                ("type", type as Any),
+                ("title", title as Any),
+                ("message", message as Any),
+                ("options", options as Any),
+                ("initialvalue", "[redacted]"),
+                ("placeholder", placeholder as Any),
+                ("sensitive", sensitive as Any),
+                ("executor", executor as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
 /// The wizard runs; its first step.
 public struct WizardStartResult: Codable, Sendable {
     /// Names the wizard in the calls that follow.
@@ -3283,6 +3506,22 @@ public struct WizardStartResult: Codable, Sendable {
     }
 }
 
+extension WizardStartResult: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("sessionid", sessionid as Any),
+                ("done", done as Any),
+                ("step", "[redacted]"),
+                ("status", status as Any),
+                ("error", error as Any),
+            ],
+            displayStyle: .struct)
+    }
+}
+
 /// The step that follows, or the end.
 public struct WizardNextResult: Codable, Sendable {
     /// Whether it has ended.
@@ -3311,6 +3550,21 @@ public struct WizardNextResult: Codable, Sendable {
         case step
         case status
         case error
+    }
+}
+
+extension WizardNextResult: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("done", done as Any),
+                ("step", "[redacted]"),
+                ("status", status as Any),
+                ("error", error as Any),
+            ],
+            displayStyle: .struct)
     }
 }
 
@@ -3905,7 +4159,7 @@ extension SkillsUpdateParams: CustomReflectable {
                 ("skillkey", skillkey as Any),
                 ("enabled", enabled as Any),
                 ("apikey", "[redacted]"),
-                ("env", env as Any),
+                ("env", "[redacted]"),
             ],
             displayStyle: .struct)
     }
@@ -3971,7 +4225,7 @@ extension SkillConfig: CustomReflectable {
             children: [
                 ("enabled", enabled as Any),
                 ("apikey", "[redacted]"),
-                ("env", env as Any),
+                ("env", "[redacted]"),
             ],
             displayStyle: .struct)
     }
@@ -6002,6 +6256,19 @@ public struct NodePairVerifyResult: Codable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case ok
         case node
+    }
+}
+
+extension NodePairVerifyResult: CustomReflectable {
+    /// What printing shows: secrets are left out.
+    public var customMirror: Mirror {
+        Mirror(
+            self,
+            children: [
+                ("ok", ok as Any),
+                ("node", "[redacted]"),
+            ],
+            displayStyle: .struct)
     }
 }
 

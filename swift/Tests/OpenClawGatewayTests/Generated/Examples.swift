@@ -4,7 +4,7 @@ import OpenClawGateway
 
 extension ExampleChecks {
     /// Number of examples.
-    static let count = 527
+    static let count = 537
 
     /// Checks every example.
     mutating func all() {
@@ -24,6 +24,9 @@ extension ExampleChecks {
         roundTrip(String.self, "NonEmptyString", #"" ""#, #"" ""#)
         roundTrip(SecretString.self, "SecretString", #""correct horse""#, #""correct horse""#)
         roundTrip(SecretString.self, "SecretString", #""""#, #""""#)
+        roundTrip(SecretValue.self, "SecretValue", #""correct horse""#, #""correct horse""#)
+        roundTrip(SecretValue.self, "SecretValue", #"{"password":"correct horse"}"#, #"{"password":"correct horse"}"#)
+        roundTrip(SecretValue.self, "SecretValue", #"null"#, #"null"#)
         roundTrip(Int.self, "Uint", #"0"#, #"0"#)
         roundTrip(Int.self, "Uint", #"9007199254740991"#, #"9007199254740991"#)
         roundTrip(Int.self, "PositiveInt", #"1"#, #"1"#)
@@ -44,6 +47,7 @@ extension ExampleChecks {
         roundTrip(Gateway.RequestFrame.self, "RequestFrame", #"{"type":"req","id":"1","method":"health"}"#, #"{"type":"req","id":"1","method":"health"}"#)
         roundTrip(Gateway.RequestFrame.self, "RequestFrame", #"{"type":"req","id":"2","method":"chat.abort","params":{"sessionKey":"main"}}"#, #"{"type":"req","id":"2","method":"chat.abort","params":{"sessionKey":"main"}}"#)
         roundTrip(Gateway.ResponseFrame.self, "ResponseFrame", #"{"type":"res","id":"1","ok":true,"payload":null}"#, #"{"type":"res","id":"1","ok":true}"#)
+        roundTrip(Gateway.ResponseFrame.self, "ResponseFrame", #"{"type":"res","id":"3","ok":true,"payload":{"ts":1769900000000}}"#, #"{"type":"res","id":"3","ok":true,"payload":{"ts":1769900000000}}"#)
         roundTrip(Gateway.ResponseFrame.self, "ResponseFrame", #"{"type":"res","id":"2","ok":false,"error":{"code":"INVALID_REQUEST","message":"invalid role"}}"#, #"{"type":"res","id":"2","ok":false,"error":{"code":"INVALID_REQUEST","message":"invalid role"}}"#)
         roundTrip(Gateway.EventFrame.self, "EventFrame", #"{"type":"event","event":"tick","payload":{"ts":1769900000000},"seq":7}"#, #"{"type":"event","event":"tick","payload":{"ts":1769900000000},"seq":7}"#)
         roundTrip(Gateway.EventFrame.self, "EventFrame", #"{"type":"event","event":"presence","payload":{"presence":[]},"seq":8,"stateVersion":{"presence":2,"health":1}}"#, #"{"type":"event","event":"presence","payload":{"presence":[]},"seq":8,"stateVersion":{"presence":2,"health":1}}"#)
@@ -64,6 +68,7 @@ extension ExampleChecks {
         roundTrip(Gateway.ProtocolMismatchDetails.self, "ProtocolMismatchDetails", #"{"expectedProtocol":3}"#, #"{"expectedProtocol":3}"#)
         roundTrip(Gateway.PairingRequiredDetails.self, "PairingRequiredDetails", #"{"requestId":"5d6c1c2e-5b0a-4f4e-9d7a-0d3f6a9b1c11"}"#, #"{"requestId":"5d6c1c2e-5b0a-4f4e-9d7a-0d3f6a9b1c11"}"#)
         roundTrip(Gateway.HelloOk.self, "HelloOk", #"{"type":"hello-ok","protocol":3,"server":{"version":"0.1.0","host":"gateway-host","connId":"0778ea34-1c73-4cf4-8f5e-851bc304a860"},"features":{"methods":["health"],"events":["connect.challenge","tick"]},"snapshot":{"presence":[],"health":{},"stateVersion":{"presence":1,"health":1},"uptimeMs":12},"policy":{"maxPayload":524288,"maxBufferedBytes":1572864,"tickIntervalMs":30000}}"#, #"{"type":"hello-ok","protocol":3,"server":{"version":"0.1.0","host":"gateway-host","connId":"0778ea34-1c73-4cf4-8f5e-851bc304a860"},"features":{"methods":["health"],"events":["connect.challenge","tick"]},"snapshot":{"presence":[],"health":{},"stateVersion":{"presence":1,"health":1},"uptimeMs":12},"policy":{"maxPayload":524288,"maxBufferedBytes":1572864,"tickIntervalMs":30000}}"#)
+        roundTrip(Gateway.HelloOk.self, "HelloOk", #"{"type":"hello-ok","protocol":3,"server":{"version":"0.1.0","connId":"c-2"},"features":{"methods":[],"events":[]},"snapshot":{"presence":[],"health":{},"stateVersion":{"presence":1,"health":1},"uptimeMs":12},"auth":{"deviceToken":"059be96934724cb5a6518a2e90f75265","role":"operator","scopes":["operator.read"],"issuedAtMs":1769900000000},"policy":{"maxPayload":524288,"maxBufferedBytes":1572864,"tickIntervalMs":30000}}"#, #"{"type":"hello-ok","protocol":3,"server":{"version":"0.1.0","connId":"c-2"},"features":{"methods":[],"events":[]},"snapshot":{"presence":[],"health":{},"stateVersion":{"presence":1,"health":1},"uptimeMs":12},"auth":{"deviceToken":"059be96934724cb5a6518a2e90f75265","role":"operator","scopes":["operator.read"],"issuedAtMs":1769900000000},"policy":{"maxPayload":524288,"maxBufferedBytes":1572864,"tickIntervalMs":30000}}"#)
         roundTrip(Gateway.HelloServer.self, "HelloServer", #"{"version":"0.1.0","commit":"76b5208","host":"gateway-host","connId":"c-1"}"#, #"{"version":"0.1.0","commit":"76b5208","host":"gateway-host","connId":"c-1"}"#)
         roundTrip(Gateway.HelloFeatures.self, "HelloFeatures", #"{"methods":["health","status"],"events":["tick"]}"#, #"{"methods":["health","status"],"events":["tick"]}"#)
         roundTrip(Gateway.Snapshot.self, "Snapshot", #"{"presence":[{"ts":1769900000000,"text":"Node: test"}],"health":{},"stateVersion":{"presence":2,"health":1},"uptimeMs":5648,"configPath":"/home/user/.openclaw/openclaw.json","stateDir":"/home/user/.openclaw","sessionDefaults":{"defaultAgentId":"main","mainKey":"main","mainSessionKey":"agent:main:main","scope":"per-sender"}}"#, #"{"presence":[{"ts":1769900000000,"text":"Node: test"}],"health":{},"stateVersion":{"presence":2,"health":1},"uptimeMs":5648,"configPath":"/home/user/.openclaw/openclaw.json","stateDir":"/home/user/.openclaw","sessionDefaults":{"defaultAgentId":"main","mainKey":"main","mainSessionKey":"agent:main:main","scope":"per-sender"}}"#)
@@ -75,14 +80,14 @@ extension ExampleChecks {
         roundTrip(Gateway.Policy.self, "Policy", #"{"maxPayload":524288,"maxBufferedBytes":1572864,"tickIntervalMs":30000}"#, #"{"maxPayload":524288,"maxBufferedBytes":1572864,"tickIntervalMs":30000}"#)
         roundTrip(Gateway.HealthParams.self, "HealthParams", #"{"probe":true}"#, #"{"probe":true}"#)
         roundTrip(Gateway.HealthParams.self, "HealthParams", #"{}"#, #"{}"#)
+    }
+
+    private mutating func part1() {
         roundTrip(Gateway.HealthParams.self, "HealthParams", #"["accepted too"]"#, #"{}"#)
         roundTrip(Gateway.HealthSummary.self, "HealthSummary", #"{"ok":true,"ts":1769900000000,"durationMs":1,"channels":{"telegram":{"accountId":"default","configured":true,"running":false,"tokenSource":"none","accounts":{"default":{"accountId":"default","configured":true}}}},"channelOrder":["telegram"],"channelLabels":{"telegram":"Telegram"},"heartbeatSeconds":1800,"defaultAgentId":"main","agents":[{"agentId":"main","isDefault":true,"heartbeat":{"enabled":true,"every":"30m","everyMs":1800000,"prompt":"Anything to do?","target":"last","ackMaxChars":300},"sessions":{"path":"/s","count":1,"recent":[{"key":"agent:main:main","updatedAt":1769899999000,"age":1000}]}}],"sessions":{"path":"/s","count":0,"recent":[]}}"#, #"{"ok":true,"ts":1769900000000,"durationMs":1,"channels":{"telegram":{"accountId":"default","configured":true,"running":false,"tokenSource":"none","accounts":{"default":{"accountId":"default","configured":true}}}},"channelOrder":["telegram"],"channelLabels":{"telegram":"Telegram"},"heartbeatSeconds":1800,"defaultAgentId":"main","agents":[{"agentId":"main","isDefault":true,"heartbeat":{"enabled":true,"every":"30m","everyMs":1800000,"prompt":"Anything to do?","target":"last","ackMaxChars":300},"sessions":{"path":"/s","count":1,"recent":[{"key":"agent:main:main","updatedAt":1769899999000,"age":1000}]}}],"sessions":{"path":"/s","count":0,"recent":[]}}"#)
         roundTrip(Gateway.HealthChannelSummary.self, "HealthChannelSummary", #"{"configured":true,"tokenSource":"none","running":false,"mode":null,"lastError":null,"probe":{"ok":false,"status":null,"error":"fetch failed","elapsedMs":27},"lastProbeAt":1769900000000,"accountId":"default"}"#, #"{"configured":true,"tokenSource":"none","running":false,"mode":null,"probe":{"ok":false,"error":"fetch failed","elapsedMs":27},"lastProbeAt":1769900000000,"accountId":"default"}"#)
         roundTrip(Gateway.HealthChannelProbe.self, "HealthChannelProbe", #"{"ok":true,"status":200,"elapsedMs":12.5,"bot":{"username":"b"}}"#, #"{"ok":true,"status":200,"elapsedMs":12.5,"bot":{"username":"b"}}"#)
         roundTrip(Gateway.HealthAgent.self, "HealthAgent", #"{"agentId":"ops","name":"Ops","isDefault":false,"heartbeat":{"enabled":false,"every":"disabled","everyMs":null,"prompt":"","target":"last","ackMaxChars":300},"sessions":{"path":"/s","count":0,"recent":[]}}"#, #"{"agentId":"ops","name":"Ops","isDefault":false,"heartbeat":{"enabled":false,"every":"disabled","everyMs":null,"prompt":"","target":"last","ackMaxChars":300},"sessions":{"path":"/s","count":0,"recent":[]}}"#)
-    }
-
-    private mutating func part1() {
         roundTrip(Gateway.HeartbeatSummary.self, "HeartbeatSummary", #"{"enabled":true,"every":"30m","everyMs":1800000,"prompt":"Anything to do?","target":"last","ackMaxChars":300}"#, #"{"enabled":true,"every":"30m","everyMs":1800000,"prompt":"Anything to do?","target":"last","ackMaxChars":300}"#)
         roundTrip(Gateway.HealthSessions.self, "HealthSessions", #"{"path":"/s","count":1,"recent":[{"key":"agent:main:main","updatedAt":null,"age":null}]}"#, #"{"path":"/s","count":1,"recent":[{"key":"agent:main:main","updatedAt":null,"age":null}]}"#)
         roundTrip(Gateway.HealthSessionRow.self, "HealthSessionRow", #"{"key":"agent:main:main","updatedAt":1769899999000,"age":1000}"#, #"{"key":"agent:main:main","updatedAt":1769899999000,"age":1000}"#)
@@ -104,8 +109,10 @@ extension ExampleChecks {
         roundTrip(Gateway.ChannelsStatusResult.self, "ChannelsStatusResult", #"{"ts":1769900000000,"channelOrder":["telegram"],"channelLabels":{"telegram":"Telegram"},"channelDetailLabels":{"telegram":"Telegram Bot"},"channelSystemImages":{"telegram":"paperplane"},"channelMeta":[{"id":"telegram","label":"Telegram","detailLabel":"Telegram Bot","systemImage":"paperplane"}],"channels":{"telegram":{"configured":true,"tokenSource":"config","running":false,"mode":"polling","lastStartAt":null,"lastStopAt":null,"lastError":null,"lastProbeAt":null}},"channelAccounts":{"telegram":[{"accountId":"default","enabled":true,"configured":true,"running":false,"lastError":null,"lastInboundAt":null,"lastOutboundAt":null}]},"channelDefaultAccountId":{"telegram":"default"}}"#, #"{"ts":1769900000000,"channelOrder":["telegram"],"channelLabels":{"telegram":"Telegram"},"channelDetailLabels":{"telegram":"Telegram Bot"},"channelSystemImages":{"telegram":"paperplane"},"channelMeta":[{"id":"telegram","label":"Telegram","detailLabel":"Telegram Bot","systemImage":"paperplane"}],"channels":{"telegram":{"configured":true,"tokenSource":"config","running":false,"mode":"polling"}},"channelAccounts":{"telegram":[{"accountId":"default","enabled":true,"configured":true,"running":false,"lastInboundAt":null,"lastOutboundAt":null}]},"channelDefaultAccountId":{"telegram":"default"}}"#)
         roundTrip(Gateway.ChannelsStatusResult.self, "ChannelsStatusResult", #"{"ts":1769900000000,"channelOrder":[],"channelLabels":{},"channelDetailLabels":{},"channelSystemImages":{},"channelMeta":[],"channels":{},"channelAccounts":{},"channelDefaultAccountId":{}}"#, #"{"ts":1769900000000,"channelOrder":[],"channelLabels":{},"channelDetailLabels":{},"channelSystemImages":{},"channelMeta":[],"channels":{},"channelAccounts":{},"channelDefaultAccountId":{}}"#)
         roundTrip(Gateway.ChannelMeta.self, "ChannelMeta", #"{"id":"slack","label":"Slack","detailLabel":"Slack Bot","systemImage":"number"}"#, #"{"id":"slack","label":"Slack","detailLabel":"Slack Bot","systemImage":"number"}"#)
+        roundTrip(Gateway.ChannelSelf.self, "ChannelSelf", #"{"e164":"+15550001111","jid":"15550001111@s.whatsapp.net"}"#, #"{"e164":"+15550001111","jid":"15550001111@s.whatsapp.net"}"#)
+        roundTrip(Gateway.ChannelSelf.self, "ChannelSelf", #"{"e164":null,"jid":null}"#, #"{}"#)
         roundTrip(Gateway.ChannelSummary.self, "ChannelSummary", #"{"configured":true,"tokenSource":"config","running":false,"mode":"polling","lastStartAt":null,"lastStopAt":null,"lastError":null,"probe":{"ok":false,"status":null,"error":"fetch failed","elapsedMs":3},"lastProbeAt":1769900000000}"#, #"{"configured":true,"tokenSource":"config","running":false,"mode":"polling","probe":{"ok":false,"error":"fetch failed","elapsedMs":3},"lastProbeAt":1769900000000}"#)
-        roundTrip(Gateway.ChannelSummary.self, "ChannelSummary", #"{"configured":false,"linked":false,"authAgeMs":null,"self":{"e164":null,"jid":null},"running":false,"connected":false,"lastConnectedAt":null,"lastDisconnect":null,"reconnectAttempts":0,"lastMessageAt":null,"lastEventAt":null,"lastError":null}"#, #"{"configured":false,"linked":false,"self":{"e164":null,"jid":null},"running":false,"connected":false,"reconnectAttempts":0}"#)
+        roundTrip(Gateway.ChannelSummary.self, "ChannelSummary", #"{"configured":false,"linked":false,"authAgeMs":null,"self":{"e164":null,"jid":null},"running":false,"connected":false,"lastConnectedAt":null,"lastDisconnect":null,"reconnectAttempts":0,"lastMessageAt":null,"lastEventAt":null,"lastError":null}"#, #"{"configured":false,"linked":false,"self":{},"running":false,"connected":false,"reconnectAttempts":0}"#)
         roundTrip(Gateway.ChannelDisconnect.self, "ChannelDisconnect", #"{"at":1769900000000,"status":401,"error":"logged out","loggedOut":true}"#, #"{"at":1769900000000,"status":401,"error":"logged out","loggedOut":true}"#)
         roundTrip(Gateway.ChannelAccountSnapshot.self, "ChannelAccountSnapshot", #"{"accountId":"default","enabled":true,"configured":true,"tokenSource":"config","running":false,"lastStartAt":null,"lastStopAt":null,"lastError":null,"mode":"polling","probe":{"ok":true,"status":200,"elapsedMs":41},"allowUnmentionedGroups":false,"lastInboundAt":null,"lastOutboundAt":1769900000000,"lastProbeAt":1769900000000}"#, #"{"accountId":"default","enabled":true,"configured":true,"tokenSource":"config","running":false,"mode":"polling","probe":{"ok":true,"status":200,"elapsedMs":41},"allowUnmentionedGroups":false,"lastInboundAt":null,"lastOutboundAt":1769900000000,"lastProbeAt":1769900000000}"#)
         roundTrip(Gateway.ChannelsLogoutParams.self, "ChannelsLogoutParams", #"{"channel":"whatsapp"}"#, #"{"channel":"whatsapp"}"#)
@@ -136,6 +143,9 @@ extension ExampleChecks {
         roundTrip(Gateway.TtsStatusResult.self, "TtsStatusResult", #"{"enabled":false,"auto":"off","provider":"edge","fallbackProvider":null,"fallbackProviders":[],"prefsPath":"/home/user/.openclaw/settings/tts.json","hasOpenAIKey":false,"hasElevenLabsKey":false,"edgeEnabled":true}"#, #"{"enabled":false,"auto":"off","provider":"edge","fallbackProvider":null,"fallbackProviders":[],"prefsPath":"/home/user/.openclaw/settings/tts.json","hasOpenAIKey":false,"hasElevenLabsKey":false,"edgeEnabled":true}"#)
         roundTrip(Gateway.TtsProvidersResult.self, "TtsProvidersResult", #"{"providers":[{"id":"edge","name":"Edge TTS","configured":true,"models":[]}],"active":"edge"}"#, #"{"providers":[{"id":"edge","name":"Edge TTS","configured":true,"models":[]}],"active":"edge"}"#)
         roundTrip(Gateway.TtsProviderInfo.self, "TtsProviderInfo", #"{"id":"openai","name":"OpenAI","configured":false,"models":["gpt-4o-mini-tts","tts-1"],"voices":["alloy","nova"]}"#, #"{"id":"openai","name":"OpenAI","configured":false,"models":["gpt-4o-mini-tts","tts-1"],"voices":["alloy","nova"]}"#)
+    }
+
+    private mutating func part2() {
         roundTrip(Gateway.TtsSwitchResult.self, "TtsSwitchResult", #"{"enabled":true}"#, #"{"enabled":true}"#)
         roundTrip(Gateway.TtsSetProviderParams.self, "TtsSetProviderParams", #"{"provider":"edge"}"#, #"{"provider":"edge"}"#)
         roundTrip(Gateway.TtsSetProviderParams.self, "TtsSetProviderParams", #"{"provider":" openai "}"#, #"{"provider":" openai "}"#)
@@ -143,9 +153,6 @@ extension ExampleChecks {
         roundTrip(Gateway.TtsSetProviderResult.self, "TtsSetProviderResult", #"{"provider":"openai"}"#, #"{"provider":"openai"}"#)
         roundTrip(Gateway.TtsConvertParams.self, "TtsConvertParams", #"{"text":"hello","channel":"telegram"}"#, #"{"text":"hello","channel":"telegram"}"#)
         roundTrip(Gateway.TtsConvertParams.self, "TtsConvertParams", #"{"text":5}"#, #"{}"#)
-    }
-
-    private mutating func part2() {
         roundTrip(Gateway.TtsConvertResult.self, "TtsConvertResult", #"{"audioPath":"/tmp/tts-1/voice-1.mp3","provider":"edge","outputFormat":"audio-24khz-48kbitrate-mono-mp3","voiceCompatible":false}"#, #"{"audioPath":"/tmp/tts-1/voice-1.mp3","provider":"edge","outputFormat":"audio-24khz-48kbitrate-mono-mp3","voiceCompatible":false}"#)
         roundTrip(SecretString.self, "ConfigText", #""{ gateway: { port: 18789 } }""#, #""{ gateway: { port: 18789 } }""#)
         roundTrip(Gateway.ConfigGetParams.self, "ConfigGetParams", #"{}"#, #"{}"#)
@@ -161,7 +168,7 @@ extension ExampleChecks {
         roundTrip(Gateway.ConfigSchemaResponse.self, "ConfigSchemaResponse", #"{"schema":{"type":"object"},"uiHints":{"gateway.auth.token":{"label":"Gateway Token","sensitive":true}},"version":"2026.1.30","generatedAt":"2026-01-31T12:00:00.000Z"}"#, #"{"schema":{"type":"object"},"uiHints":{"gateway.auth.token":{"label":"Gateway Token","sensitive":true}},"version":"2026.1.30","generatedAt":"2026-01-31T12:00:00.000Z"}"#)
         roundTrip(Gateway.ConfigUiHint.self, "ConfigUiHint", #"{"label":"Remote Gateway SSH Target","help":"Where to connect.","group":"Gateway","order":30,"advanced":true,"placeholder":"user@host"}"#, #"{"label":"Remote Gateway SSH Target","help":"Where to connect.","group":"Gateway","order":30,"advanced":true,"placeholder":"user@host"}"#)
         roundTrip(Gateway.ConfigSetResult.self, "ConfigSetResult", #"{"ok":true,"path":"/home/user/.openclaw/openclaw.json","config":{"commands":{"native":"auto"}}}"#, #"{"ok":true,"path":"/home/user/.openclaw/openclaw.json","config":{"commands":{"native":"auto"}}}"#)
-        roundTrip(Gateway.ConfigWriteRestart.self, "ConfigWriteRestart", #"{"ok":true,"path":"/home/user/.openclaw/openclaw.json","config":{},"restart":{"ok":true,"pid":8529,"signal":"SIGUSR1","delayMs":200,"reason":"config.patch","mode":"emit"},"sentinel":{"path":"/home/user/.openclaw/restart-sentinel.json","payload":{"kind":"config-apply","status":"ok","ts":1769900000000,"sessionKey":"agent:main:main","message":"n","doctorHint":"Run: openclaw doctor --non-interactive","stats":{"mode":"config.patch","root":"/home/user/.openclaw/openclaw.json"}}}}"#, #"{"ok":true,"path":"/home/user/.openclaw/openclaw.json","config":{},"restart":{"ok":true,"pid":8529,"signal":"SIGUSR1","delayMs":200,"reason":"config.patch","mode":"emit"},"sentinel":{"path":"/home/user/.openclaw/restart-sentinel.json","payload":{"kind":"config-apply","status":"ok","ts":1769900000000,"sessionKey":"agent:main:main","message":"n","doctorHint":"Run: openclaw doctor --non-interactive","stats":{"mode":"config.patch","root":"/home/user/.openclaw/openclaw.json"}}}}"#)
+        roundTrip(Gateway.ConfigWriteRestart.self, "ConfigWriteRestart", #"{"ok":true,"path":"/home/user/.openclaw/openclaw.json","config":{"commands":{"native":"auto"}},"restart":{"ok":true,"pid":8529,"signal":"SIGUSR1","delayMs":200,"reason":"config.patch","mode":"emit"},"sentinel":{"path":"/home/user/.openclaw/restart-sentinel.json","payload":{"kind":"config-apply","status":"ok","ts":1769900000000,"sessionKey":"agent:main:main","message":"n","doctorHint":"Run: openclaw doctor --non-interactive","stats":{"mode":"config.patch","root":"/home/user/.openclaw/openclaw.json"}}}}"#, #"{"ok":true,"path":"/home/user/.openclaw/openclaw.json","config":{"commands":{"native":"auto"}},"restart":{"ok":true,"pid":8529,"signal":"SIGUSR1","delayMs":200,"reason":"config.patch","mode":"emit"},"sentinel":{"path":"/home/user/.openclaw/restart-sentinel.json","payload":{"kind":"config-apply","status":"ok","ts":1769900000000,"sessionKey":"agent:main:main","message":"n","doctorHint":"Run: openclaw doctor --non-interactive","stats":{"mode":"config.patch","root":"/home/user/.openclaw/openclaw.json"}}}}"#)
         roundTrip(Gateway.RestartInfo.self, "RestartInfo", #"{"ok":true,"pid":8529,"signal":"SIGUSR1","delayMs":2000,"reason":"config.apply","mode":"emit"}"#, #"{"ok":true,"pid":8529,"signal":"SIGUSR1","delayMs":2000,"reason":"config.apply","mode":"emit"}"#)
         roundTrip(Gateway.RestartMode.self, "RestartMode", #""emit""#, #""emit""#)
         roundTrip(Gateway.RestartSentinel.self, "RestartSentinel", #"{"path":null,"payload":{"kind":"update","status":"error","ts":1769900000000,"message":null}}"#, #"{"path":null,"payload":{"kind":"update","status":"error","ts":1769900000000}}"#)
@@ -174,8 +181,10 @@ extension ExampleChecks {
         roundTrip(Gateway.RestartSentinelLog.self, "RestartSentinelLog", #"{"stdoutTail":"up to date","stderrTail":null,"exitCode":0}"#, #"{"stdoutTail":"up to date","stderrTail":null,"exitCode":0}"#)
         roundTrip(Gateway.ExecApprovalsGetParams.self, "ExecApprovalsGetParams", #"{}"#, #"{}"#)
         roundTrip(Gateway.ExecApprovalsSetParams.self, "ExecApprovalsSetParams", #"{"file":{"version":1,"defaults":{"security":"allowlist","ask":"on-miss"},"agents":{"main":{"allowlist":[{"pattern":"/usr/bin/ls"}]}}},"baseHash":"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491"}"#, #"{"file":{"version":1,"defaults":{"security":"allowlist","ask":"on-miss"},"agents":{"main":{"allowlist":[{"pattern":"/usr/bin/ls"}]}}},"baseHash":"1afa89daba828c45e60f77b953b04a3a32fce427a831fc9265c3f9065dd65491"}"#)
+        roundTrip(Gateway.ExecApprovalsSetParams.self, "ExecApprovalsSetParams", #"{"file":{"version":1,"socket":{"path":"/run/approvals.sock","token":"s3cret"}}}"#, #"{"file":{"version":1,"socket":{"path":"/run/approvals.sock","token":"s3cret"}}}"#)
         roundTrip(Gateway.ExecApprovalsNodeGetParams.self, "ExecApprovalsNodeGetParams", #"{"nodeId":"d-1"}"#, #"{"nodeId":"d-1"}"#)
         roundTrip(Gateway.ExecApprovalsNodeSetParams.self, "ExecApprovalsNodeSetParams", #"{"nodeId":"d-1","file":{"version":1},"baseHash":"abc"}"#, #"{"nodeId":"d-1","file":{"version":1},"baseHash":"abc"}"#)
+        roundTrip(Gateway.ExecApprovalsNodeSetParams.self, "ExecApprovalsNodeSetParams", #"{"nodeId":"d-1","file":{"version":1,"socket":{"token":"s3cret"}}}"#, #"{"nodeId":"d-1","file":{"version":1,"socket":{"token":"s3cret"}}}"#)
         roundTrip(Gateway.ExecApprovalsFile.self, "ExecApprovalsFile", #"{"version":1}"#, #"{"version":1}"#)
         roundTrip(Gateway.ExecApprovalsFile.self, "ExecApprovalsFile", #"{"version":1,"socket":{"path":"/run/approvals.sock","token":"s3cret"},"defaults":{},"agents":{"*":{"allowlist":[]}}}"#, #"{"version":1,"socket":{"path":"/run/approvals.sock","token":"s3cret"},"defaults":{},"agents":{"*":{"allowlist":[]}}}"#)
         roundTrip(Int.self, "ExecApprovalsVersion", #"1"#, #"1"#)
@@ -197,6 +206,9 @@ extension ExampleChecks {
         roundTrip(Gateway.ExecApprovalRequestResult.self, "ExecApprovalRequestResult", #"{"id":"ap-1","decision":"allow-once","createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#, #"{"id":"ap-1","decision":"allow-once","createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#)
         roundTrip(Gateway.ExecApprovalRequestResult.self, "ExecApprovalRequestResult", #"{"id":"ap-2","decision":null,"createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#, #"{"id":"ap-2","decision":null,"createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#)
         roundTrip(Gateway.ExecApprovalDecision.self, "ExecApprovalDecision", #""deny""#, #""deny""#)
+    }
+
+    private mutating func part3() {
         roundTrip(Gateway.ExecApprovalRequestedEvent.self, "ExecApprovalRequestedEvent", #"{"id":"ap-1","request":{"command":"ls -la","cwd":"/srv","host":"gateway","security":null,"ask":null,"agentId":"main","resolvedPath":null,"sessionKey":null},"createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#, #"{"id":"ap-1","request":{"command":"ls -la","cwd":"/srv","host":"gateway","security":null,"ask":null,"agentId":"main","resolvedPath":null,"sessionKey":null},"createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#)
         roundTrip(Gateway.ExecApprovalRequest.self, "ExecApprovalRequest", #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#, #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#)
         roundTrip(Gateway.ExecApprovalResolveParams.self, "ExecApprovalResolveParams", #"{"id":"ap-1","decision":"allow-once"}"#, #"{"id":"ap-1","decision":"allow-once"}"#)
@@ -206,9 +218,6 @@ extension ExampleChecks {
         roundTrip(Gateway.WizardMode.self, "WizardMode", #""local""#, #""local""#)
         roundTrip(Gateway.WizardNextParams.self, "WizardNextParams", #"{"sessionId":"w-1"}"#, #"{"sessionId":"w-1"}"#)
         roundTrip(Gateway.WizardNextParams.self, "WizardNextParams", #"{"sessionId":"w-1","answer":{"stepId":"s-1","value":true}}"#, #"{"sessionId":"w-1","answer":{"stepId":"s-1","value":true}}"#)
-    }
-
-    private mutating func part3() {
         roundTrip(Gateway.WizardAnswer.self, "WizardAnswer", #"{"stepId":"s-1"}"#, #"{"stepId":"s-1"}"#)
         roundTrip(Gateway.WizardAnswer.self, "WizardAnswer", #"{"stepId":"s-2","value":["telegram"]}"#, #"{"stepId":"s-2","value":["telegram"]}"#)
         roundTrip(Gateway.WizardCancelParams.self, "WizardCancelParams", #"{"sessionId":"w-1"}"#, #"{"sessionId":"w-1"}"#)
@@ -220,6 +229,7 @@ extension ExampleChecks {
         roundTrip(Gateway.WizardExecutor.self, "WizardExecutor", #""client""#, #""client""#)
         roundTrip(Gateway.WizardRunStatus.self, "WizardRunStatus", #""running""#, #""running""#)
         roundTrip(Gateway.WizardStartResult.self, "WizardStartResult", #"{"sessionId":"w-1","done":false,"step":{"id":"s-1","type":"note","title":"Welcome","message":"","executor":"client"},"status":"running"}"#, #"{"sessionId":"w-1","done":false,"step":{"id":"s-1","type":"note","title":"Welcome","message":"","executor":"client"},"status":"running"}"#)
+        roundTrip(Gateway.WizardStartResult.self, "WizardStartResult", #"{"sessionId":"w-2","done":false,"step":{"id":"s-1","type":"text","message":"Token?","initialValue":"s3cret","sensitive":true,"executor":"client"},"status":"running"}"#, #"{"sessionId":"w-2","done":false,"step":{"id":"s-1","type":"text","message":"Token?","initialValue":"s3cret","sensitive":true,"executor":"client"},"status":"running"}"#)
         roundTrip(Gateway.WizardNextResult.self, "WizardNextResult", #"{"done":true,"status":"done"}"#, #"{"done":true,"status":"done"}"#)
         roundTrip(Gateway.WizardNextResult.self, "WizardNextResult", #"{"done":false,"step":{"id":"s-2","type":"confirm","message":"Continue?","initialValue":false,"executor":"client"},"status":"running"}"#, #"{"done":false,"step":{"id":"s-2","type":"confirm","message":"Continue?","initialValue":false,"executor":"client"},"status":"running"}"#)
         roundTrip(Gateway.WizardStatusResult.self, "WizardStatusResult", #"{"status":"running"}"#, #"{"status":"running"}"#)
@@ -259,6 +269,9 @@ extension ExampleChecks {
         roundTrip(Gateway.SkillsInstallResult.self, "SkillsInstallResult", #"{"ok":false,"message":"Skill not found: nosuch","stdout":"","stderr":"","code":null}"#, #"{"ok":false,"message":"Skill not found: nosuch","stdout":"","stderr":"","code":null}"#)
         roundTrip(Gateway.SkillsUpdateParams.self, "SkillsUpdateParams", #"{"skillKey":"weather","enabled":true,"apiKey":"k","env":{"A":"1","B":""}}"#, #"{"skillKey":"weather","enabled":true,"apiKey":"k","env":{"A":"1","B":""}}"#)
         roundTrip(Gateway.SkillsUpdateResult.self, "SkillsUpdateResult", #"{"ok":true,"skillKey":"weather","config":{"enabled":true,"apiKey":"k","env":{"A":"1"}}}"#, #"{"ok":true,"skillKey":"weather","config":{"enabled":true,"apiKey":"k","env":{"A":"1"}}}"#)
+    }
+
+    private mutating func part4() {
         roundTrip(Gateway.SkillConfig.self, "SkillConfig", #"{}"#, #"{}"#)
         roundTrip(Gateway.SkillConfig.self, "SkillConfig", #"{"enabled":false,"env":{"A":"1"},"config":{"units":"metric"}}"#, #"{"enabled":false,"env":{"A":"1"},"config":{"units":"metric"}}"#)
         roundTrip(Gateway.UpdateRunParams.self, "UpdateRunParams", #"{}"#, #"{}"#)
@@ -269,9 +282,6 @@ extension ExampleChecks {
         roundTrip(Gateway.UpdateStatus.self, "UpdateStatus", #""ok""#, #""ok""#)
         roundTrip(Gateway.UpdateMode.self, "UpdateMode", #""git""#, #""git""#)
         roundTrip(Gateway.UpdateVersion.self, "UpdateVersion", #"{"sha":"a1","version":"2026.1.30"}"#, #"{"sha":"a1","version":"2026.1.30"}"#)
-    }
-
-    private mutating func part4() {
         roundTrip(Gateway.UpdateVersion.self, "UpdateVersion", #"{"version":null}"#, #"{}"#)
         roundTrip(Gateway.UpdateStep.self, "UpdateStep", #"{"name":"git fetch","command":"git fetch","cwd":"/opt/openclaw","durationMs":800,"exitCode":null}"#, #"{"name":"git fetch","command":"git fetch","cwd":"/opt/openclaw","durationMs":800,"exitCode":null}"#)
         roundTrip(Gateway.SessionsListParams.self, "SessionsListParams", #"{}"#, #"{}"#)
@@ -322,6 +332,9 @@ extension ExampleChecks {
         roundTrip(Gateway.WakeParams.self, "WakeParams", #"{"mode":"now","text":"The build is done."}"#, #"{"mode":"now","text":"The build is done."}"#)
         roundTrip(Gateway.WakeParams.self, "WakeParams", #"{"mode":"next-heartbeat","text":" "}"#, #"{"mode":"next-heartbeat","text":" "}"#)
         roundTrip(Gateway.WakeMode.self, "WakeMode", #""now""#, #""now""#)
+    }
+
+    private mutating func part5() {
         roundTrip(Gateway.WakeResult.self, "WakeResult", #"{"ok":true}"#, #"{"ok":true}"#)
         roundTrip(Gateway.WakeResult.self, "WakeResult", #"{"ok":false}"#, #"{"ok":false}"#)
         roundTrip(Gateway.SystemEventParams.self, "SystemEventParams", #"{"text":"plain words"}"#, #"{"text":"plain words"}"#)
@@ -332,9 +345,6 @@ extension ExampleChecks {
         roundTrip(Gateway.PresenceEvent.self, "PresenceEvent", #"{"presence":[{"ts":1769900000000,"mode":"gateway","reason":"self"}]}"#, #"{"presence":[{"ts":1769900000000,"mode":"gateway","reason":"self"}]}"#)
         roundTrip(Gateway.TickEvent.self, "TickEvent", #"{"ts":1769900000000}"#, #"{"ts":1769900000000}"#)
         roundTrip(Gateway.ShutdownEvent.self, "ShutdownEvent", #"{"reason":"gateway stopping"}"#, #"{"reason":"gateway stopping"}"#)
-    }
-
-    private mutating func part5() {
         roundTrip(Gateway.ShutdownEvent.self, "ShutdownEvent", #"{"reason":"gateway restarting","restartExpectedMs":1500}"#, #"{"reason":"gateway restarting","restartExpectedMs":1500}"#)
         roundTrip(Gateway.HeartbeatEvent.self, "HeartbeatEvent", #"{"ts":1769900000000,"status":"skipped","reason":"no-target","preview":"All quiet.","durationMs":1636,"hasMedia":false}"#, #"{"ts":1769900000000,"status":"skipped","reason":"no-target","preview":"All quiet.","durationMs":1636,"hasMedia":false}"#)
         roundTrip(Gateway.HeartbeatStatus.self, "HeartbeatStatus", #""sent""#, #""sent""#)
@@ -385,6 +395,9 @@ extension ExampleChecks {
         roundTrip(Gateway.NodeInvokeResult.self, "NodeInvokeResult", #"{"ok":true,"nodeId":"d-1","command":"system.which","payload":{"bins":["ls"]},"payloadJSON":"{\"bins\":[\"ls\"]}"}"#, #"{"ok":true,"nodeId":"d-1","command":"system.which","payload":{"bins":["ls"]},"payloadJSON":"{\"bins\":[\"ls\"]}"}"#)
         roundTrip(Gateway.NodeInvokeResult.self, "NodeInvokeResult", #"{"ok":true,"nodeId":"d-1","command":"system.notify","payloadJSON":null}"#, #"{"ok":true,"nodeId":"d-1","command":"system.notify","payloadJSON":null}"#)
         roundTrip(Gateway.NodeInvokeRequestEvent.self, "NodeInvokeRequestEvent", #"{"id":"bbc78106-f021-464b-9ae8-12ee9a2fa749","nodeId":"d-1","command":"system.which","paramsJSON":"{\"bins\":[\"ls\"]}","timeoutMs":15000,"idempotencyKey":"inv-1"}"#, #"{"id":"bbc78106-f021-464b-9ae8-12ee9a2fa749","nodeId":"d-1","command":"system.which","paramsJSON":"{\"bins\":[\"ls\"]}","timeoutMs":15000,"idempotencyKey":"inv-1"}"#)
+    }
+
+    private mutating func part6() {
         roundTrip(Gateway.NodeInvokeRequestEvent.self, "NodeInvokeRequestEvent", #"{"id":"i-2","nodeId":"d-1","command":"system.notify","paramsJSON":null}"#, #"{"id":"i-2","nodeId":"d-1","command":"system.notify","paramsJSON":null}"#)
         roundTrip(Gateway.NodeInvokeResultParams.self, "NodeInvokeResultParams", #"{"id":"i-1","nodeId":"d-1","ok":true,"payloadJSON":"{\"bins\":[\"ls\"]}"}"#, #"{"id":"i-1","nodeId":"d-1","ok":true,"payloadJSON":"{\"bins\":[\"ls\"]}"}"#)
         roundTrip(Gateway.NodeInvokeResultParams.self, "NodeInvokeResultParams", #"{"id":"i-1","nodeId":"d-1","ok":true,"payload":[1,2],"payloadJSON":null,"error":null}"#, #"{"id":"i-1","nodeId":"d-1","ok":true,"payload":[1,2]}"#)
@@ -395,9 +408,6 @@ extension ExampleChecks {
         roundTrip(Gateway.NodeInvokeResultResult.self, "NodeInvokeResultResult", #"{"ok":true,"ignored":true}"#, #"{"ok":true,"ignored":true}"#)
         roundTrip(Gateway.NodeNotConnectedDetails.self, "NodeNotConnectedDetails", #"{"code":"NOT_CONNECTED"}"#, #"{"code":"NOT_CONNECTED"}"#)
         roundTrip(Gateway.NodeCommandRefusedDetails.self, "NodeCommandRefusedDetails", #"{"reason":"command not allowlisted","command":"camera.snap"}"#, #"{"reason":"command not allowlisted","command":"camera.snap"}"#)
-    }
-
-    private mutating func part6() {
         roundTrip(Gateway.NodeCommandRefusal.self, "NodeCommandRefusal", #""command not allowlisted""#, #""command not allowlisted""#)
         roundTrip(Gateway.NodeErrorDetails.self, "NodeErrorDetails", #"{"nodeError":{"code":"TIMEOUT","message":"node invoke timed out"}}"#, #"{"nodeError":{"code":"TIMEOUT","message":"node invoke timed out"}}"#)
         roundTrip(Gateway.NodeErrorDetails.self, "NodeErrorDetails", #"{"nodeError":null}"#, #"{"nodeError":null}"#)
@@ -448,6 +458,9 @@ extension ExampleChecks {
         roundTrip(Gateway.CronRemoveParams.self, "CronRemoveParams", #"{"jobId":"j-1"}"#, #"{"jobId":"j-1"}"#)
         roundTrip(Gateway.CronRemoveResult.self, "CronRemoveResult", #"{"ok":true,"removed":false}"#, #"{"ok":true,"removed":false}"#)
         roundTrip(Gateway.CronRunParams.self, "CronRunParams", #"{"id":"j-1","mode":"force"}"#, #"{"id":"j-1","mode":"force"}"#)
+    }
+
+    private mutating func part7() {
         roundTrip(Gateway.CronRunParams.self, "CronRunParams", #"{"jobId":"j-1"}"#, #"{"jobId":"j-1"}"#)
         roundTrip(Gateway.CronRunMode.self, "CronRunMode", #""due""#, #""due""#)
         roundTrip(Gateway.CronRunResult.self, "CronRunResult", #"{"ok":true,"ran":true}"#, #"{"ok":true,"ran":true}"#)
@@ -458,9 +471,6 @@ extension ExampleChecks {
         roundTrip(Gateway.CronRunLogEntry.self, "CronRunLogEntry", #"{"ts":1769900000001,"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":1}"#, #"{"ts":1769900000001,"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":1}"#)
         roundTrip(Gateway.CronEvent.self, "CronEvent", #"{"jobId":"j-1","action":"added","nextRunAtMs":1769986400000}"#, #"{"jobId":"j-1","action":"added","nextRunAtMs":1769986400000}"#)
         roundTrip(Gateway.CronEvent.self, "CronEvent", #"{"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":0}"#, #"{"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":0}"#)
-    }
-
-    private mutating func part7() {
         roundTrip(Gateway.CronAction.self, "CronAction", #""added""#, #""added""#)
         roundTrip(Gateway.SendParams.self, "SendParams", #"{"to":"+15550001111","message":"hello","idempotencyKey":"s-1"}"#, #"{"to":"+15550001111","message":"hello","idempotencyKey":"s-1"}"#)
         roundTrip(Gateway.SendParams.self, "SendParams", #"{"to":"123","message":"look","mediaUrls":["https://example.org/a.png"],"gifPlayback":false,"channel":"telegram","accountId":"default","sessionKey":"main","idempotencyKey":"s-2"}"#, #"{"to":"123","message":"look","mediaUrls":["https://example.org/a.png"],"gifPlayback":false,"channel":"telegram","accountId":"default","sessionKey":"main","idempotencyKey":"s-2"}"#)
@@ -511,6 +521,9 @@ extension ExampleChecks {
         roundTrip(Gateway.ChatMessage.self, "ChatMessage", #"{"role":"toolResult","toolCallId":"call_1","toolName":"read","content":[{"type":"text","text":"line"}],"isError":false,"timestamp":1769900000000}"#, #"{"role":"toolResult","toolCallId":"call_1","toolName":"read","content":[{"type":"text","text":"line"}],"isError":false,"timestamp":1769900000000}"#)
         roundTrip(Gateway.ChatPart.self, "ChatPart", #"{"type":"text","text":"hello"}"#, #"{"type":"text","text":"hello"}"#)
         roundTrip(Gateway.ChatPart.self, "ChatPart", #"{"type":"thinking","thinking":"hm","thinkingSignature":"s"}"#, #"{"type":"thinking","thinking":"hm","thinkingSignature":"s"}"#)
+    }
+
+    private mutating func part8() {
         roundTrip(Gateway.ChatUsage.self, "ChatUsage", #"{"input":0,"output":0,"totalTokens":0}"#, #"{"input":0,"output":0,"totalTokens":0}"#)
         roundTrip(Gateway.ChatCost.self, "ChatCost", #"{"input":0.005,"output":0.001,"cacheRead":0,"cacheWrite":0,"total":0.006}"#, #"{"input":0.005,"output":0.001,"cacheRead":0,"cacheWrite":0,"total":0.006}"#)
         roundTrip(Gateway.ChatAbortParams.self, "ChatAbortParams", #"{"sessionKey":"main"}"#, #"{"sessionKey":"main"}"#)
@@ -521,9 +534,6 @@ extension ExampleChecks {
         roundTrip(Gateway.ChatSendParams.self, "ChatSendParams", #"{"sessionKey":"main","message":"","deliver":false,"attachments":[{"content":"aGVsbG8="}],"timeoutMs":0,"idempotencyKey":"c-2"}"#, #"{"sessionKey":"main","message":"","deliver":false,"attachments":[{"content":"aGVsbG8="}],"timeoutMs":0,"idempotencyKey":"c-2"}"#)
         roundTrip(Gateway.ChatSendResult.self, "ChatSendResult", #"{"runId":"c-1","status":"started"}"#, #"{"runId":"c-1","status":"started"}"#)
         roundTrip(Gateway.ChatSendResult.self, "ChatSendResult", #"{"ok":true,"aborted":false,"runIds":[]}"#, #"{"ok":true,"aborted":false,"runIds":[]}"#)
-    }
-
-    private mutating func part8() {
         roundTrip(Gateway.ChatSendAck.self, "ChatSendAck", #"{"runId":"c-1","status":"started"}"#, #"{"runId":"c-1","status":"started"}"#)
         roundTrip(Gateway.ChatSendStatus.self, "ChatSendStatus", #""started""#, #""started""#)
         roundTrip(Gateway.ChatSendFailure.self, "ChatSendFailure", #"{"runId":"c-1","status":"error","summary":"no model"}"#, #"{"runId":"c-1","status":"error","summary":"no model"}"#)

@@ -92,9 +92,49 @@ extension Gateway {
 }
 
 extension Gateway {
+    /// Own addresses of a linked account. Open: services may have further ones.
+    public struct ChannelSelf: Codable, Sendable, Hashable {
+        /// Telephone number with + and country code; null when no account is linked.
+        public var e164: String?
+        /// Address within the service; null when no account is linked.
+        public var jid: String?
+        /// Members that the schema does not name.
+        public var additional: [String: JSONValue]
+
+        public init(
+            e164: String? = nil,
+            jid: String? = nil,
+            additional: [String: JSONValue] = [:]
+        ) {
+            self.e164 = e164
+            self.jid = jid
+            self.additional = additional
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case e164
+            case jid
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            self.e164 = try container.decodeIfPresent(String.self, forKey: .e164)
+            self.jid = try container.decodeIfPresent(String.self, forKey: .jid)
+            self.additional = try decoder.members(JSONValue.self, besides: ["e164", "jid"])
+        }
+
+        public func encode(to encoder: any Encoder) throws {
+            try encoder.encode(members: additional)
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encodeIfPresent(self.e164, forKey: .e164)
+            try container.encodeIfPresent(self.jid, forKey: .jid)
+        }
+    }
+}
+
+extension Gateway {
     /// One channel as a whole, by its default account. Open: each kind of channel adds members of its own,
-    /// and shows only those below that it has. One such member is self of whatsapp, the linked account's own
-    /// addresses { e164, jid }; it is not named below because no Swift struct can have a member of that name.
+    /// and shows only those below that it has.
     public struct ChannelSummary: Codable, Sendable, Hashable {
         /// Whether it has what it needs to start.
         public var configured: Bool
@@ -102,6 +142,8 @@ extension Gateway {
         public var linked: Bool?
         /// Age of the login; null when there is none.
         public var authAgeMs: Int?
+        /// The linked account's own addresses.
+        public var ownAddresses: Gateway.ChannelSelf?
         /// Whether it is started.
         public var running: Bool?
         /// Whether it reaches the service.
@@ -147,6 +189,7 @@ extension Gateway {
             configured: Bool,
             linked: Bool? = nil,
             authAgeMs: Int? = nil,
+            ownAddresses: Gateway.ChannelSelf? = nil,
             running: Bool? = nil,
             connected: Bool? = nil,
             reconnectAttempts: Int? = nil,
@@ -171,6 +214,7 @@ extension Gateway {
             self.configured = configured
             self.linked = linked
             self.authAgeMs = authAgeMs
+            self.ownAddresses = ownAddresses
             self.running = running
             self.connected = connected
             self.reconnectAttempts = reconnectAttempts
@@ -197,6 +241,7 @@ extension Gateway {
             case configured
             case linked
             case authAgeMs
+            case ownAddresses = "self"
             case running
             case connected
             case reconnectAttempts
@@ -223,6 +268,7 @@ extension Gateway {
             self.configured = try container.decode(Bool.self, forKey: .configured)
             self.linked = try container.decodeIfPresent(Bool.self, forKey: .linked)
             self.authAgeMs = try container.decodeIfPresent(Int.self, forKey: .authAgeMs)
+            self.ownAddresses = try container.decodeIfPresent(Gateway.ChannelSelf.self, forKey: .ownAddresses)
             self.running = try container.decodeIfPresent(Bool.self, forKey: .running)
             self.connected = try container.decodeIfPresent(Bool.self, forKey: .connected)
             self.reconnectAttempts = try container.decodeIfPresent(Int.self, forKey: .reconnectAttempts)
@@ -242,7 +288,7 @@ extension Gateway {
             self.dbPath = try container.decodeIfPresent(String.self, forKey: .dbPath)
             self.probe = try container.decodeIfPresent(Gateway.HealthChannelProbe.self, forKey: .probe)
             self.lastProbeAt = try container.decodeIfPresent(Int.self, forKey: .lastProbeAt)
-            self.additional = try decoder.members(JSONValue.self, besides: ["configured", "linked", "authAgeMs", "running", "connected", "reconnectAttempts", "lastConnectedAt", "lastDisconnect", "lastMessageAt", "lastEventAt", "lastError", "lastStartAt", "lastStopAt", "mode", "tokenSource", "botTokenSource", "appTokenSource", "baseUrl", "cliPath", "dbPath", "probe", "lastProbeAt"])
+            self.additional = try decoder.members(JSONValue.self, besides: ["configured", "linked", "authAgeMs", "self", "running", "connected", "reconnectAttempts", "lastConnectedAt", "lastDisconnect", "lastMessageAt", "lastEventAt", "lastError", "lastStartAt", "lastStopAt", "mode", "tokenSource", "botTokenSource", "appTokenSource", "baseUrl", "cliPath", "dbPath", "probe", "lastProbeAt"])
         }
 
         public func encode(to encoder: any Encoder) throws {
@@ -251,6 +297,7 @@ extension Gateway {
             try container.encode(self.configured, forKey: .configured)
             try container.encodeIfPresent(self.linked, forKey: .linked)
             try container.encodeIfPresent(self.authAgeMs, forKey: .authAgeMs)
+            try container.encodeIfPresent(self.ownAddresses, forKey: .ownAddresses)
             try container.encodeIfPresent(self.running, forKey: .running)
             try container.encodeIfPresent(self.connected, forKey: .connected)
             try container.encodeIfPresent(self.reconnectAttempts, forKey: .reconnectAttempts)

@@ -108,13 +108,12 @@ extension Gateway {
         /// Its text; null when it is not there.
         public var raw: SecretString?
         /// The text as data; {} when it is not there or does not parse. Open, since it is what people wrote.
-        /// Holds secrets: never log it.
-        public var parsed: [String: JSONValue]
+        public var parsed: [String: SecretValue]
         /// Whether it may be used; true when it is not there.
         public var valid: Bool
         /// What counts: the file with includes, variables and defaults; as good as can be when it is not
-        /// valid. Open, since plugins and channels have parts of their own. Holds secrets: never log it.
-        public var config: [String: JSONValue]
+        /// valid. Open, since plugins and channels have parts of their own.
+        public var config: [String: SecretValue]
         /// SHA-256 of the text in hex, of no text when it is not there. What baseHash wants.
         public var hash: String
         /// Why it is not valid.
@@ -128,9 +127,9 @@ extension Gateway {
             path: String,
             exists: Bool,
             raw: SecretString?,
-            parsed: [String: JSONValue],
+            parsed: [String: SecretValue],
             valid: Bool,
-            config: [String: JSONValue],
+            config: [String: SecretValue],
             hash: String,
             issues: [Gateway.ConfigIssue],
             warnings: [Gateway.ConfigIssue],
@@ -166,9 +165,9 @@ extension Gateway {
             self.path = try container.decode(String.self, forKey: .path)
             self.exists = try container.decode(Bool.self, forKey: .exists)
             self.raw = try container.decodeIfPresent(SecretString.self, forKey: .raw)
-            self.parsed = try container.decode([String: JSONValue].self, forKey: .parsed)
+            self.parsed = try container.decode([String: SecretValue].self, forKey: .parsed)
             self.valid = try container.decode(Bool.self, forKey: .valid)
-            self.config = try container.decode([String: JSONValue].self, forKey: .config)
+            self.config = try container.decode([String: SecretValue].self, forKey: .config)
             self.hash = try container.decode(String.self, forKey: .hash)
             self.issues = try container.decode([Gateway.ConfigIssue].self, forKey: .issues)
             self.warnings = try container.decode([Gateway.ConfigIssue].self, forKey: .warnings)
@@ -301,13 +300,13 @@ extension Gateway {
         /// The file.
         public var path: String
         /// What counts now, with defaults but without the stamp of this writing; the hash comes from
-        /// config.get. Open as there. Holds secrets: never log it.
-        public var config: [String: JSONValue]
+        /// config.get. Open as there.
+        public var config: [String: SecretValue]
 
         public init(
             ok: Bool,
             path: String,
-            config: [String: JSONValue]
+            config: [String: SecretValue]
         ) {
             self.ok = ok
             self.path = path
@@ -324,8 +323,8 @@ extension Gateway {
         /// The file.
         public var path: String
         /// What counts after the restart, with defaults but without the stamp of this writing. Open as in
-        /// config.get. Holds secrets: never log it.
-        public var config: [String: JSONValue]
+        /// config.get.
+        public var config: [String: SecretValue]
         /// The planned restart.
         public var restart: Gateway.RestartInfo
         /// What is told after it.
@@ -334,7 +333,7 @@ extension Gateway {
         public init(
             ok: Bool,
             path: String,
-            config: [String: JSONValue],
+            config: [String: SecretValue],
             restart: Gateway.RestartInfo,
             sentinel: Gateway.RestartSentinel
         ) {

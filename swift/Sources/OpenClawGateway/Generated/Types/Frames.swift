@@ -10,14 +10,14 @@ extension Gateway {
         public var id: String
         /// Name of the method.
         public var method: String
-        /// What the method takes. Absent and null count as {}.
-        public var params: JSONValue?
+        /// What the method takes. Absent and null count as {}. Some methods take secrets.
+        public var params: SecretValue?
 
         public init(
             type: TypeValue = .req,
             id: String,
             method: String,
-            params: JSONValue? = nil
+            params: SecretValue? = nil
         ) {
             self.type = type
             self.id = id
@@ -63,8 +63,9 @@ extension Gateway {
         public var id: String
         /// Whether the request was served.
         public var ok: Bool
-        /// The method's result; beside an error only where the method's failure payload says so.
-        public var payload: JSONValue?
+        /// The method's result; beside an error only where the method's failure payload says so. Some methods
+        /// answer with secrets.
+        public var payload: SecretValue?
         /// What went wrong; present exactly when ok is false.
         public var error: Gateway.ErrorShape?
 
@@ -72,7 +73,7 @@ extension Gateway {
             type: TypeValue = .res,
             id: String,
             ok: Bool,
-            payload: JSONValue? = nil,
+            payload: SecretValue? = nil,
             error: Gateway.ErrorShape? = nil
         ) {
             self.type = type

@@ -11,6 +11,11 @@ extension Gateway {
 }
 
 extension Gateway {
+    /// Any JSON value that is never shown in logs; the place that refers to it says what is expected there.
+    public typealias SecretValue = OpenClawGateway.SecretValue
+}
+
+extension Gateway {
     /// An integer from 0 up to the largest that JavaScript, Swift and Rust agree on.
     public typealias Uint = Int
 }

@@ -75,13 +75,13 @@ extension Gateway {
         /// The step; must be the present one.
         public var stepId: String
         /// confirm: anything, taken as yes or no. text: a string, or a number or boolean to be made one.
-        /// select: an option's value. multiselect: a list of them. note: absent. May be a secret: never log
-        /// it.
-        public var value: JSONValue?
+        /// select: an option's value. multiselect: a list of them. note: absent. May be a secret, whatever
+        /// the step says.
+        public var value: SecretValue?
 
         public init(
             stepId: String,
-            value: JSONValue? = nil
+            value: SecretValue? = nil
         ) {
             self.stepId = stepId
             self.value = value
@@ -131,8 +131,8 @@ extension Gateway {
         /// select, multiselect: what to choose from.
         public var options: [Gateway.WizardStepOption]?
         /// What stands there at first. confirm: a boolean. text: a string. select: an option's value.
-        /// multiselect: a list of them.
-        public var initialValue: JSONValue?
+        /// multiselect: a list of them. May be a secret that is set already.
+        public var initialValue: SecretValue?
         /// text: an example to show while it is empty.
         public var placeholder: String?
         /// text: whether the answer is a secret.
@@ -146,7 +146,7 @@ extension Gateway {
             title: String? = nil,
             message: String? = nil,
             options: [Gateway.WizardStepOption]? = nil,
-            initialValue: JSONValue? = nil,
+            initialValue: SecretValue? = nil,
             placeholder: String? = nil,
             sensitive: Bool? = nil,
             executor: Gateway.WizardExecutor? = nil
