@@ -302,6 +302,12 @@ impl Runs {
         Arc::clone(&self.inner.slots).acquire_owned().await.ok()
     }
 
+    /// Slots that no run works in.
+    #[cfg(test)]
+    pub(super) fn free_slots(&self) -> usize {
+        self.inner.slots.available_permits()
+    }
+
     /// Moves a run from the active ones to the ended ones.
     pub(super) fn close(&self, run: &Run, closing: &Closing) {
         let forgotten = {

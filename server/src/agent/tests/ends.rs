@@ -264,6 +264,7 @@ async fn a_run_says_nothing_before_its_request_is_answered() {
     for (id, is_chat) in [("r-chat", true), ("r-agent", false)] {
         let world = World::new([say(&["hello"])]).await;
         let request = json!({"message": "x", "sessionKey": "main", "idempotencyKey": id});
+        let slots = world.runs.free_slots();
         let answer = if is_chat {
             world.chat("main", "x", id).await
         } else {
@@ -273,6 +274,7 @@ async fn a_run_says_nothing_before_its_request_is_answered() {
             }
         };
         // What is done with the answer is done before this task waits again.
+        assert_eq!(world.runs.free_slots(), slots, "not even begun: {answer}");
         assert_eq!(world.lines(), Vec::<String>::new(), "{answer}");
         world.until(&format!("{id} agent 1 start")).await;
     }
