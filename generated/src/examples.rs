@@ -3401,6 +3401,7 @@ pub static ALL: &[Examples] = &[
         valid: &[
             "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":true,\"payloadJSON\":\"{\\\"bins\\\":[\\\"ls\\\"]}\"}",
             "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":true,\"payload\":[1,2],\"payloadJSON\":null,\"error\":null}",
+            "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":true,\"payloadJSON\":{\"bins\":[\"ls\"]}}",
             "{\"id\":\"i-1\",\"nodeId\":\"d-1\",\"ok\":false,\"error\":{\"code\":\"INVALID_REQUEST\",\"message\":\"no such program\"}}",
         ],
         invalid: &[

@@ -1,91 +1,14 @@
 //! The dialect: one JSON Schema node to one [`Type`].
 
+mod dialect;
+mod members;
+
 use openclaw_schema_runtime::Tree;
 
+use self::dialect::NOTES;
 use super::Reader;
-use crate::model::{CounterExample, Extra, Member, Object, Type};
+use crate::model::{CounterExample, Extra, Type};
 use crate::source::{Place, members, strings};
-
-/// Keywords that say something about a value, with the types they belong to.
-const TYPED: &[(&str, &[&str])] = &[
-    ("properties", &["object"]),
-    ("required", &["object"]),
-    ("additionalProperties", &["object"]),
-    ("items", &["array"]),
-    ("minItems", &["array"]),
-    ("maxItems", &["array"]),
-    ("minLength", &["string"]),
-    ("maxLength", &["string"]),
-    ("enum", &["string"]),
-    ("x-secret", &["string"]),
-    ("minimum", &["integer", "number"]),
-    ("maximum", &["integer", "number"]),
-];
-
-/// Keywords without influence on validity.
-const NOTES: &[&str] = &[
-    "description",
-    "title",
-    "examples",
-    "x-counterExamples",
-    "x-patch",
-    "x-swift-name",
-    "x-since",
-];
-
-/// Keywords of JSON Schema that people reach for, and what this dialect has instead.
-const INSTEAD: &[(&str, &str)] = &[
-    (
-        "allOf",
-        "write the members out; a closed base would forbid the extension's members",
-    ),
-    (
-        "if",
-        "make a tagged union with oneOf, or check in the handler",
-    ),
-    (
-        "then",
-        "make a tagged union with oneOf, or check in the handler",
-    ),
-    (
-        "else",
-        "make a tagged union with oneOf, or check in the handler",
-    ),
-    ("not", "state what is allowed"),
-    (
-        "const",
-        "write {\"type\":\"string\",\"enum\":[\"x\"]}, which the generated types enforce",
-    ),
-    (
-        "pattern",
-        "check the form in the handler, where the error can say what was expected",
-    ),
-    (
-        "patternProperties",
-        "use additionalProperties with a schema",
-    ),
-    ("propertyNames", "use additionalProperties with a schema"),
-    ("prefixItems", "use an object with named members"),
-    ("unevaluatedProperties", "use additionalProperties"),
-    (
-        "dependentRequired",
-        "make a tagged union with oneOf, or check in the handler",
-    ),
-    ("uniqueItems", "check in the handler"),
-    (
-        "format",
-        "describe the form; formats are not enforced by the validators",
-    ),
-    (
-        "default",
-        "put the default into the handler and name it in the description",
-    ),
-    ("definitions", "use $defs"),
-    ("exclusiveMinimum", "use minimum"),
-    ("exclusiveMaximum", "use maximum"),
-    ("multipleOf", "check in the handler"),
-    ("nullable", "write anyOf: [T, {\"type\":\"null\"}]"),
-];
 
 /// The largest integer that JavaScript, Swift and Rust clients agree on.
 pub(super) const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
@@ -189,46 +112,6 @@ impl Reader {
                     "use boolean, string, integer, number, array or object",
                 );
                 Type::ANY
-            }
-        }
-    }
-
-    fn check_keywords(&mut self, place: &Place, keys: &[(String, Tree)]) {
-        for (key, _) in keys {
-            let known = matches!(key.as_str(), "$ref" | "type" | "anyOf" | "oneOf")
-                || TYPED.iter().any(|(name, _)| name == key)
-                || NOTES.contains(&key.as_str());
-            if !known {
-                let advice = INSTEAD
-                    .iter()
-                    .find(|(name, _)| name == key)
-                    .map_or("see the dialect in schema/README.md", |(_, advice)| advice);
-                self.wrong(&place.at(key), format!("unknown keyword `{key}`"), advice);
-            }
-        }
-        if keys.iter().any(|(key, _)| key == "$ref")
-            && let Some((key, _)) = keys
-                .iter()
-                .find(|(key, _)| key != "$ref" && !NOTES.contains(&key.as_str()))
-        {
-            self.wrong(
-                &place.at(key),
-                format!("`{key}` beside $ref has no effect"),
-                "put it into the definition that is referred to",
-            );
-        }
-    }
-
-    fn check_typed(&mut self, place: &Place, keys: &[(String, Tree)], kind: &str) {
-        for (key, _) in keys {
-            if let Some((_, kinds)) = TYPED.iter().find(|(name, _)| name == key)
-                && !kinds.contains(&kind)
-            {
-                self.wrong(
-                    &place.at(key),
-                    format!("`{key}` does nothing for type `{kind}`"),
-                    format!("it belongs to {}", kinds.join(" or ")),
-                );
             }
         }
     }
@@ -416,134 +299,6 @@ impl Reader {
         }
     }
 
-    fn object(&mut self, file: &str, place: &Place, schema: &Tree) -> Object {
-        let required = strings(schema, "required");
-        let properties = members(schema.get("properties"));
-        for (i, name) in required.iter().enumerate() {
-            if !properties.iter().any(|(key, _)| key == name) {
-                self.wrong(
-                    &place.at("required").at(i),
-                    format!("`{name}` is required but not described"),
-                    "add it to properties",
-                );
-            }
-        }
-        if required.len() > 64 {
-            self.wrong(
-                place,
-                "more than 64 required members",
-                "the validator's mask has 64 bits: split the object",
-            );
-        }
-        let mut list: Vec<Member> = Vec::new();
-        for (name, schema) in properties {
-            let place = place.at("properties").at(name);
-            let swift_name = self.swift_name(&place, name, schema);
-            let own = [Some(name), swift_name.as_ref()];
-            let collides = |other: &String| own.iter().flatten().any(|n| fold(n) == fold(other));
-            let twin = list.iter().find(|member| {
-                collides(&member.name) || member.swift_name.as_ref().is_some_and(collides)
-            });
-            if let Some(twin) = twin {
-                let problem = format!(
-                    "`{name}` and `{}` differ only by case or punctuation",
-                    twin.name
-                );
-                self.wrong(
-                    &place,
-                    problem,
-                    "rename one: generated fields would collide",
-                );
-            }
-            let ty = self.read_type(file, &place, schema, false);
-            list.push(Member {
-                name: name.clone(),
-                patch: self.patch(&place, schema, &ty),
-                swift_name,
-                since: schema.get("x-since").and_then(natural).unwrap_or(0),
-                ty,
-                required: required.contains(name),
-                description: self.description(&place, schema),
-            });
-        }
-        let extra = match schema.get("additionalProperties") {
-            Some(Tree::Bool(false)) => Extra::Closed,
-            Some(Tree::Bool(true)) => Extra::Ignored,
-            Some(other) => Extra::Kept(Box::new(self.read_type(
-                file,
-                &place.at("additionalProperties"),
-                other,
-                false,
-            ))),
-            None => {
-                self.wrong(
-                    place,
-                    "an object states what else it may hold",
-                    "add additionalProperties: false (closed), true (ignored) or a schema (kept)",
-                );
-                Extra::Closed
-            }
-        };
-        Object {
-            members: list,
-            extra,
-        }
-    }
-
-    /// `x-swift-name` of a member; one that Swift cannot have without is refused.
-    fn swift_name(&mut self, place: &Place, name: &str, schema: &Tree) -> Option<String> {
-        let given = schema.get("x-swift-name").and_then(Tree::as_str);
-        let fits = |name: &str| {
-            name != "self"
-                && name.starts_with(|c: char| c.is_ascii_lowercase())
-                && name.chars().all(|c| c.is_ascii_alphanumeric())
-        };
-        match given {
-            Some(given) if !fits(given) => self.wrong(
-                &place.at("x-swift-name"),
-                format!("`{given}` is no name for a member in Swift"),
-                "write camelCase letters and digits",
-            ),
-            None if name == "self" => self.wrong(
-                place,
-                "Swift has no member called `self`",
-                "add \"x-swift-name\", the name that it has there",
-            ),
-            _ => {}
-        }
-        given.map(str::to_owned)
-    }
-
-    fn patch(&mut self, place: &Place, schema: &Tree, ty: &Type) -> bool {
-        let patch = matches!(schema.get("x-patch"), Some(Tree::Bool(true)));
-        if patch && !matches!(ty, Type::Nullable(_)) {
-            self.wrong(
-                place,
-                "x-patch needs a nullable member",
-                "write anyOf: [T, {\"type\":\"null\"}]",
-            );
-        }
-        patch
-    }
-
-    fn lenient_members(&mut self, file: &str, place: &Place, tree: &Tree) -> Vec<Member> {
-        members(Some(tree))
-            .iter()
-            .map(|(name, schema)| {
-                let place = place.at(name);
-                Member {
-                    name: name.clone(),
-                    ty: self.read_type(file, &place, schema, false),
-                    required: false,
-                    patch: false,
-                    swift_name: self.swift_name(&place, name, schema),
-                    since: schema.get("x-since").and_then(natural).unwrap_or(0),
-                    description: self.description(&place, schema),
-                }
-            })
-            .collect()
-    }
-
     pub(super) fn description(&mut self, place: &Place, schema: &Tree) -> String {
         match schema.get("description").and_then(Tree::as_str) {
             Some(text) if !text.trim().is_empty() => text.to_owned(),
@@ -608,14 +363,6 @@ fn resolve_path(file: &str, path: &str) -> String {
         }
     }
     parts.join("/")
-}
-
-/// Spelling as field names see it.
-fn fold(name: &str) -> String {
-    name.chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
 }
 
 /// The known name closest to a misspelt one, if any is close.

@@ -1145,6 +1145,7 @@ accept<T.NodeInvokeRequestEvent>({ id: "i-1", nodeId: "d-1", command: "system.wh
 
 accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "d-1", ok: true, payloadJSON: "{\"bins\":[\"ls\"]}" });
 accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "d-1", ok: true, payload: [1, 2], payloadJSON: null, error: null });
+accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "d-1", ok: true, payloadJSON: { bins: ["ls"] } });
 accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "d-1", ok: false, error: { code: "INVALID_REQUEST", message: "no such program" } });
 // @ts-expect-error: whether it did it is not said
 accept<T.NodeInvokeResultParams>({ id: "i-1", nodeId: "" });
