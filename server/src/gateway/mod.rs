@@ -1,12 +1,13 @@
 //! Builds the parts of a gateway and runs them until a signal says stop. Called by the `openclaw` command.
 //!
-//! Threads: this one carries every socket, the handshakes, the hub and the quick handlers; the `work` runtime carries
-//! runs of agents and what reads the disk; the store has a thread of its own for writing.
+//! Threads: this one carries every socket, the handshakes, the hub and the quick handlers; the one of `work` carries
+//! runs of agents, and blocking ones beside it what reads the disk; the store has a thread of its own for writing.
 
 mod force;
 mod host;
 mod listen;
 mod start;
+mod work;
 
 use std::io;
 use std::process::ExitCode;
@@ -34,9 +35,7 @@ use crate::paths::Environment;
 use crate::store::Store;
 
 pub use start::StartFailure;
-
-/// Threads for runs of agents and for what reads the disk. Runs wait for models most of the time.
-const WORK_THREADS: usize = 2;
+use work::Work;
 
 /// Between two tries to accept when the system has no file descriptor left; the next one may be free soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -57,13 +56,8 @@ fn run(args: &GatewayArgs, environment: Environment) -> Result<(), StartFailure>
         .enable_all()
         .build()
         .map_err(StartFailure::Runtime)?;
-    let work = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORK_THREADS)
-        .thread_name("work")
-        .enable_all()
-        .build()
-        .map_err(StartFailure::Runtime)?;
-    let handle = work.handle().clone();
+    let work = Work::start().map_err(StartFailure::Runtime)?;
+    let handle = work.handle();
     let outcome = runtime.block_on(async {
         let signals = Signals::watch().map_err(StartFailure::Runtime)?;
         let gateway = start::start(args, environment, handle).await?;
@@ -71,7 +65,7 @@ fn run(args: &GatewayArgs, environment: Environment) -> Result<(), StartFailure>
         Ok(())
     });
     // Runs that still wait for a model are let go: their keys say that the gateway restarted.
-    work.shutdown_background();
+    work.stop();
     outcome
 }
 

@@ -11,7 +11,8 @@ use openclaw_protocol::types::SessionDefaults;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::listen::{self, ListenError};
 use super::{Gateway, force, host};
@@ -221,12 +222,13 @@ fn log_to_stdout(args: &GatewayArgs, config: &Config, environment: &Environment)
     let wanted = environment
         .get("RUST_LOG")
         .map_or_else(|| args.log_filter(level.as_filter()), str::to_owned);
-    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter: Targets = wanted
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
-        .with_writer(io::stdout)
-        .finish();
+        .with_writer(io::stdout);
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     // A second gateway in one process (a test) keeps the first one's log.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
