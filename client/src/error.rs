@@ -183,8 +183,12 @@ fn says(error: &ErrorShape, known: &KnownError) -> bool {
     error.message.as_str() == known.text
 }
 
-/// Every refusal of a secret begins with the same word and a colon, whatever the reason.
+/// Every refusal of a secret begins with the same word and a colon, whatever the reason. One that was not looked at
+/// because others had been wrong is none of them: the secret may be right, later.
 fn is_unauthorized(error: &ErrorShape) -> bool {
+    if error.code == *ErrorCode::Unavailable.as_str() {
+        return false;
+    }
     let word = errors::TOKEN_MISMATCH.text.split_once(':');
     word.is_some_and(|(word, _)| {
         let rest = error.message.as_str().strip_prefix(word);

@@ -38,6 +38,8 @@ mod files;
 mod handshake;
 pub mod identity;
 mod link;
+#[cfg(unix)]
+mod local;
 mod state;
 pub mod tls;
 pub mod token_store;
@@ -60,6 +62,8 @@ pub use endpoint::{BadUrl, Endpoint};
 pub use error::{CallError, ConnectError, Disconnect};
 pub use events::{Events, Notice, Received};
 pub use identity::DeviceIdentity;
+#[cfg(unix)]
+pub use local::LocalFirst;
 pub use openclaw_protocol::client::{GatewayCalls, Staging, Transport};
 pub use state::MAX_PENDING;
 pub use token_store::TokenStore;

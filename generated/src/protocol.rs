@@ -252,6 +252,12 @@ pub mod limits {
     pub const HEALTH_REFRESH_MS: u64 = 60000;
     /// Largest distance between a device's signedAt and our clock; phones are minutes off at times. Unit: ms.
     pub const SIGNATURE_SKEW_MS: u64 = 600000;
+    /// Time for the tailnet's daemon to say who has an address. Unit: ms.
+    pub const WHOIS_MS: u64 = 5000;
+    /// How long its answer is kept; an operator's browser opens several connections in that time. Unit: ms.
+    pub const WHOIS_TTL_MS: u64 = 60000;
+    /// How long it is kept that there was none, so that a broken daemon is not asked for every connection. Unit: ms.
+    pub const WHOIS_FAILURE_TTL_MS: u64 = 5000;
     /// Life of a pending pairing request: long enough to walk to another screen. Unit: ms.
     pub const PAIRING_TTL_MS: u64 = 300000;
     /// How long a presence entry outlives its connection or last beacon. Unit: ms.
@@ -597,6 +603,11 @@ pub mod errors {
     pub const PASSWORD_NOT_CONFIGURED: KnownError = KnownError {
         code: ErrorCode::InvalidRequest,
         text: "unauthorized: gateway password not configured on gateway (set gateway.auth.password)",
+    };
+    /// Wrong secrets came from this address too often; the one sent now was not looked at. retryAfterMs says when it will be.
+    pub const TOO_MANY_ATTEMPTS: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "unauthorized: too many failed attempts (try again in {seconds} s)",
     };
     /// system-event with a blank or missing text.
     pub const SYSTEM_EVENT_TEXT_REQUIRED: KnownError = KnownError {

@@ -125,6 +125,15 @@ export declare const LIMITS: {
    * Largest distance between a device's signedAt and our clock; phones are minutes off at times. Unit: ms.
    */
   readonly signatureSkewMs: 600000;
+  /** Time for the tailnet's daemon to say who has an address. Unit: ms. */
+  readonly whoisMs: 5000;
+  /** How long its answer is kept; an operator's browser opens several connections in that time. Unit: ms. */
+  readonly whoisTtlMs: 60000;
+  /**
+   * How long it is kept that there was none, so that a broken daemon is not asked for every connection. Unit:
+   * ms.
+   */
+  readonly whoisFailureTtlMs: 5000;
   /** Life of a pending pairing request: long enough to walk to another screen. Unit: ms. */
   readonly pairingTtlMs: 300000;
   /** How long a presence entry outlives its connection or last beacon. Unit: ms. */
@@ -412,6 +421,11 @@ export declare const ERRORS: {
   readonly passwordMismatch: { readonly code: "INVALID_REQUEST"; readonly text: "unauthorized: gateway password mismatch ({hint})" };
   /** Password mode without a password on our side. */
   readonly passwordNotConfigured: { readonly code: "INVALID_REQUEST"; readonly text: "unauthorized: gateway password not configured on gateway (set gateway.auth.password)" };
+  /**
+   * Wrong secrets came from this address too often; the one sent now was not looked at. retryAfterMs says
+   * when it will be.
+   */
+  readonly tooManyAttempts: { readonly code: "UNAVAILABLE"; readonly text: "unauthorized: too many failed attempts (try again in {seconds} s)" };
   /** system-event with a blank or missing text. */
   readonly systemEventTextRequired: { readonly code: "INVALID_REQUEST"; readonly text: "text required" };
   /** channel or replyChannel names no channel. */

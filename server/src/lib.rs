@@ -17,6 +17,7 @@ pub mod hub;
 pub mod limits;
 pub mod lock;
 pub mod methods;
+pub mod net;
 pub mod pairing;
 pub mod paths;
 pub mod sessions;

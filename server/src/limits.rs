@@ -7,12 +7,21 @@ use std::time::Duration;
 /// gateway serves the devices of one household or team, so this is far more than it needs and far less than hurts.
 pub const MAX_CONNECTIONS: usize = 16_384;
 
+/// Share of them that one network beyond this host may have (an IPv4 address, or 64 bits of IPv6). An office behind one
+/// address has fewer clients, and four such strangers together still leave most places free. A trusted proxy is not
+/// counted, its clients are.
+pub const MAX_CONNECTIONS_PER_NETWORK: usize = 1_024;
+
 /// WebSockets open at a time that have not been accepted yet. They are strangers who may hold their place for ten
 /// seconds; this many leave room for all real clients to reconnect at once after a restart.
 pub const MAX_HANDSHAKES: usize = 2_048;
 
-/// Share of those places that one address beyond this host may have. Large enough for an office behind one address.
-pub const MAX_HANDSHAKES_PER_ADDRESS: usize = 128;
+/// Share of those places that one network beyond this host may have. Large enough for an office behind one address.
+pub const MAX_HANDSHAKES_PER_NETWORK: usize = 128;
+
+/// Time between two lines of the log that say how many were refused. Refusals can come by the thousand; what they are
+/// about is worth one line a minute.
+pub const REFUSALS_REPORT: Duration = Duration::from_secs(60);
 
 /// Time for the head of an HTTP request. A client on a bad line needs a second or two.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // everything here is a test
 
+mod doctor;
+mod doors;
 mod first_minutes;
 mod methods;
 mod mistakes;

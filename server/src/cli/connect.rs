@@ -1,18 +1,24 @@
 //! From flags, environment and configuration to a connected client. Called by every command that talks to a gateway.
 //!
 //! The token in this host's configuration belongs to this host's gateway: it is not sent to a URL that was given by
-//! hand, only a token that was given by hand is.
+//! hand, only a token that was given by hand is. When the configuration names a Unix socket, this host's gateway is
+//! reached by that first.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use openclaw_client::{Client, ClientConfig, ConnectError, DeviceIdentity, Reconnect, TokenStore};
+use openclaw_client::{
+    Client, ClientConfig, ConnectError, DeviceIdentity, LocalFirst, Reconnect, TokenStore,
+};
 use openclaw_protocol::protocol::Scope;
 use openclaw_protocol::rt::{NonEmptyString, SecretString};
 use openclaw_protocol::types::{ClientId, ClientMode, ConnectClient};
 
 use crate::config::{self, Config, GatewayMode};
+use crate::gateway::socket_path;
 use crate::paths::{Environment, Paths};
 
 /// Where the gateway is and how to get in.
@@ -59,7 +65,7 @@ pub(super) async fn connect(
 ) -> Result<Client, ConnectFailure> {
     let paths = Paths::resolve(environment);
     let loaded = config::load(&paths, environment);
-    let target = target(args, environment, &loaded.config)?;
+    let target = target(args, environment, &paths, &loaded.config)?;
     let me = ConnectClient::new(
         ClientId::Cli,
         NonEmptyString::or(env!("CARGO_PKG_VERSION"), "dev"),
@@ -67,6 +73,10 @@ pub(super) async fn connect(
         ClientMode::Cli,
     );
     let mut config = ClientConfig::new(&target.url, me)?;
+    if let Some(path) = target.socket {
+        let own_uid = rustix::process::geteuid().as_raw();
+        config.dial = Arc::new(LocalFirst::new(path, own_uid));
+    }
     config.token = target.token;
     config.password = target.password;
     config.scopes = vec![Scope::Admin, Scope::Approvals, Scope::Pairing];
@@ -90,6 +100,8 @@ pub(super) async fn connect(
 
 struct Target {
     url: String,
+    /// Tried before the URL.
+    socket: Option<PathBuf>,
     token: Option<SecretString>,
     password: Option<SecretString>,
 }
@@ -97,6 +109,7 @@ struct Target {
 fn target(
     args: &ConnectArgs,
     environment: &Environment,
+    paths: &Paths,
     config: &Config,
 ) -> Result<Target, config::StartError> {
     let given = |flag: &Option<String>, suffix: &str| {
@@ -109,6 +122,7 @@ fn target(
     if let Some(url) = &args.url {
         return Ok(Target {
             url: url.clone(),
+            socket: None,
             token,
             password,
         });
@@ -119,6 +133,7 @@ fn target(
     {
         return Ok(Target {
             url: url.clone(),
+            socket: None,
             token: token.or_else(|| gateway.remote.token.clone()),
             password: password.or_else(|| gateway.remote.password.clone()),
         });
@@ -126,6 +141,10 @@ fn target(
     let port = config::resolve_port(None, environment, gateway.port.map(NonZeroU16::get))?;
     Ok(Target {
         url: format!("ws://127.0.0.1:{port}"),
+        socket: gateway
+            .socket
+            .as_deref()
+            .map(|configured| socket_path(configured, environment, paths)),
         token: token.or_else(|| gateway.auth.token.clone()),
         password: password.or_else(|| gateway.auth.password.clone()),
     })
@@ -149,16 +168,19 @@ mod tests {
         };
         let environment = Environment::new("/home/user", variables.iter().copied());
         let config: Config = serde_json::from_value(config).unwrap();
-        let target = target(&args, &environment, &config).unwrap();
+        let paths = Paths::resolve(&environment);
+        let target = target(&args, &environment, &paths, &config).unwrap();
         assert_eq!(target.url, url);
+        let is_local = url.starts_with("ws://127.0.0.1") && config.gateway.socket.is_some();
+        assert_eq!(target.socket.is_some(), is_local, "{config:?}");
         assert_eq!(target.token.as_ref().map(SecretString::expose), token);
     }
 
     #[test]
     fn url_and_token_by_precedence() {
         use serde_json::json;
-        let local = json!({"gateway": {"mode": "local", "port": 5000, "auth": {"token": "own"}}});
-        let remote = json!({"gateway": {"mode": "remote", "auth": {"token": "own"},
+        let local = json!({"gateway": {"mode": "local", "port": 5000, "socket": "s", "auth": {"token": "own"}}});
+        let remote = json!({"gateway": {"mode": "remote", "socket": "s", "auth": {"token": "own"},
             "remote": {"url": "wss://far:1", "token": "far"}}});
         check([None, None], &[], json!({}), "ws://127.0.0.1:18789", None);
         check(

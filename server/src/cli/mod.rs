@@ -3,6 +3,7 @@
 mod agent;
 mod client;
 mod connect;
+mod doctor;
 mod gateway_args;
 pub(crate) mod print;
 mod protocol;
@@ -44,6 +45,8 @@ enum Command {
     Status(client::StatusArgs),
     /// Say something to an agent and print its answer as it comes
     Agent(agent::AgentArgs),
+    /// Look for what is wrong or risky in this host's set-up; exit code 1 when something is wrong
+    Doctor(doctor::DoctorArgs),
     /// Say where the protocol is documented, or write the documents to files
     Protocol {
         #[command(subcommand)]
@@ -93,6 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Health(args) => block_on(client::health(args, &environment)),
         Command::Status(args) => block_on(client::status(args, &environment)),
         Command::Agent(args) => block_on(agent::agent(args, &environment)),
+        Command::Doctor(args) => doctor::doctor(&args, &environment),
         Command::Protocol { command: None } => protocol::explain(),
         Command::Protocol {
             command: Some(ProtocolCommand::Export(args)),

@@ -180,6 +180,7 @@ pub fn prepare(
     let tailscale = Tailscale {
         mode: overrides.tailscale.unwrap_or(gateway.tailscale.mode),
         reset_on_exit: overrides.tailscale_reset_on_exit || gateway.tailscale.reset_on_exit,
+        command: gateway.tailscale.command.clone(),
     };
     let auth = GatewayAuth::resolve(&loaded.config, &loaded.environment, overrides);
     check_auth(&loaded, &auth, bind, tailscale.mode)?;

@@ -1,9 +1,10 @@
 //! The shared secret: token or password (contract 2.7, step 2 of its order of attempts, and odds 2 and 5).
 //!
 //! Pure; the handshake calls [`Auth::check`] and, when that refuses, asks the device store about `auth.token` as a
-//! device token. Step 1 of 2.7 (Tailscale's headers, verified by a whois of its daemon) is not built: a gateway that
-//! allowed it would have to try it before calling [`Auth::check`], and only for non-local connections.
+//! device token. Step 1 of 2.7 is in [`super::tailscale`]; how often may be tried is up to [`super::limiter`].
 
+use openclaw_protocol::rt::SecretString;
+use openclaw_protocol::types::ConnectAuth;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -56,6 +57,17 @@ impl<'a> Credentials<'a> {
             token: token.filter(|text| !text.is_empty()),
             password: password.filter(|text| !text.is_empty()),
         }
+    }
+
+    /// Those of a `connect`.
+    #[must_use]
+    pub fn of(auth: Option<&'a ConnectAuth>) -> Self {
+        auth.map_or_else(Self::default, |auth| {
+            Self::new(
+                auth.token.as_ref().map(SecretString::expose),
+                auth.password.as_ref().map(SecretString::expose),
+            )
+        })
     }
 
     /// `auth.token`

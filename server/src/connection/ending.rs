@@ -46,6 +46,9 @@ impl Ending {
     }
 }
 
+/// Start of the names under which failed handshakes are counted by cause.
+const REFUSED: &str = "refused: ";
+
 /// The name under which a failed handshake is counted.
 fn name_of(cause: &Cause) -> &'static str {
     match cause {
@@ -60,6 +63,7 @@ fn name_of(cause: &Cause) -> &'static str {
         Cause::DeviceRequired => "refused: no device",
         Cause::Identity(_) => "refused: device identity",
         Cause::Unauthorized { .. } => "refused: unauthorized",
+        Cause::TooManyAttempts { .. } => "refused: too many attempts",
         Cause::PairingRequired { .. } => "refused: pairing required",
         Cause::PairingFailed(_) => "refused: pairing failed",
     }
@@ -94,6 +98,14 @@ impl Counters {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Failed handshakes by cause, by name.
+    #[must_use]
+    pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
+        let mut all = self.all();
+        all.retain(|name, _| name.starts_with(REFUSED));
+        all
     }
 
     fn count(&self, name: &'static str) {

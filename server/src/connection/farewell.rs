@@ -8,11 +8,11 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::timeout;
 
 use super::ending::Ending;
 use crate::limits::CLOSE_TIMEOUT;
+use crate::net::ReadSide;
 use crate::ws::{Flush, Outbox};
 
 /// Bytes thrown away at a time.
@@ -28,7 +28,7 @@ pub(super) fn is_said(ending: Ending, outbox: &Outbox) -> bool {
 }
 
 /// Writes what is queued and waits for the peer to close, [`CLOSE_TIMEOUT`] at most.
-pub(super) async fn say(mut read: OwnedReadHalf, outbox: &Outbox) {
+pub(super) async fn say(mut read: ReadSide, outbox: &Outbox) {
     let goodbye = async {
         let flushed = poll_fn(|cx| {
             outbox.register(cx.waker());

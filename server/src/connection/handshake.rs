@@ -9,13 +9,15 @@
 //!       └─ receive(first message) ─► Verdict
 //!                 Accept       hello-ok follows
 //!                 Refuse       its response, if any, then its close
+//!                 NeedWhois    await whois.login(need.address()), then need.answered(login, …) ─► Verdict
 //!                 NeedPairing  await pairing.commit(need.ask()), then need.decided(outcome) ─► Verdict
 //! ```
 //!
-//! Every step consumes the machine, so nothing can be received twice; what a client sends behind its `connect` has to
+//! Checks 1 to 7 are here, 8 and 9 in `introduced`. Every step consumes the machine, so nothing can be received twice; what a client sends behind its `connect` has to
 //! wait in the connection until the verdict (odd 1). Accepting touches no disk unless something has to be granted.
 
 mod client;
+mod introduced;
 mod refusal;
 
 use std::net::IpAddr;
@@ -30,13 +32,17 @@ use openclaw_protocol::tables;
 use openclaw_protocol::types::{self, ConnectParams};
 
 pub use client::{ClientKind, is_control_ui, is_webchat};
+pub use introduced::NeedWhois;
 pub use refusal::{Cause, CloseWith, Refusal, cut_reason};
 
 use super::auth::{Auth, Credentials};
 use super::identity::{Challenge, Claim, VerifiedDevice};
+use super::limiter::Limiter;
 use super::locality::{Locality, PeerFacts, Trust};
+use super::tailscale;
 use crate::config::{self, GatewayAuth};
-use crate::pairing::{Ask, Decision, Devices, Grant, MAX_SCOPES, Outcome, PairingError, Profile};
+use crate::pairing::{Ask, Devices, Grant, MAX_SCOPES, Outcome, PairingError, Profile};
+use introduced::Introduced;
 
 /// What the configuration says about connecting.
 #[derive(Debug, Clone)]
@@ -49,9 +55,11 @@ pub struct Policy {
     pub allow_insecure_auth: bool,
     /// `gateway.controlUi.dangerouslyDisableDeviceAuth`: as above, and a device that it sends is ignored.
     pub disable_device_auth: bool,
-    /// Local devices have to sign the nonce too (odd 53). Off by default: clients that connect before the challenge
-    /// arrives sign without it.
-    pub nonce_everywhere: bool,
+    /// `gateway.auth.strictDevices`: every client has to show a device, whatever else it shows; local devices have to
+    /// sign the nonce too (odd 53). Off by default: clients that connect before the challenge arrives sign without it.
+    pub strict_devices: bool,
+    /// A proven user of the tailnet needs no secret.
+    pub allow_tailscale: bool,
 }
 
 impl Policy {
@@ -68,7 +76,8 @@ impl Policy {
             ),
             allow_insecure_auth: control_ui.allow_insecure_auth,
             disable_device_auth: control_ui.dangerously_disable_device_auth,
-            nonce_everywhere: false,
+            strict_devices: gateway.auth.strict_devices,
+            allow_tailscale: auth.allow_tailscale,
         }
     }
 }
@@ -78,6 +87,8 @@ impl Policy {
 pub struct Handshake {
     policy: Arc<Policy>,
     locality: Locality,
+    /// What a member of the tailnet says. Never that of a foreign page: a browser sends the header for it too.
+    claim: Option<Box<tailscale::Claim>>,
     nonce: String,
 }
 
@@ -88,6 +99,8 @@ pub enum Verdict {
     Accept(Box<Accepted>),
     /// The connection is over.
     Refuse(Box<Refusal>),
+    /// The tailnet has to be asked who this is.
+    NeedWhois(Box<NeedWhois>),
     /// Everything is in order but the pairing, which has to be written first.
     NeedPairing(Box<NeedPairing>),
 }
@@ -124,8 +137,14 @@ impl Handshake {
     /// A connection from `peer`, with a `nonce` that no other connection has.
     #[must_use]
     pub fn new(policy: Arc<Policy>, peer: &PeerFacts, nonce: uuid::Uuid) -> Self {
+        let locality = policy.trust.judge(peer);
+        let may_claim = policy.allow_tailscale && !locality.local && !locality.is_foreign_page;
         Self {
-            locality: policy.trust.judge(peer),
+            claim: may_claim
+                .then(|| tailscale::Claim::of(peer))
+                .flatten()
+                .map(Box::new),
+            locality,
             policy,
             nonce: nonce.to_string(),
         }
@@ -148,31 +167,30 @@ impl Handshake {
         text
     }
 
-    /// Judges the first message.
-    pub fn receive(self, text: &str, now_ms: u64, devices: &impl Devices) -> Verdict {
-        self.judge(text, now_ms, devices)
-            .unwrap_or_else(Verdict::Refuse)
-    }
-
-    fn judge(
+    /// Judges the first message. `limiter` holds the wrong secrets of earlier connections.
+    pub fn receive(
         self,
         text: &str,
         now_ms: u64,
         devices: &impl Devices,
-    ) -> Result<Verdict, Box<Refusal>> {
-        let (id, params) = read_connect(text)?;
-        self.admit(&id, params, now_ms, devices)
-            .map_err(|cause| Box::new(Refusal::answering(&id, cause)))
+        limiter: &Limiter,
+    ) -> Verdict {
+        let judged = read_connect(text).and_then(|(id, params)| {
+            let introduced = self
+                .introduce(&id, params, now_ms)
+                .map_err(|cause| Box::new(Refusal::answering(&id, cause)))?;
+            Ok(introduced.judge(now_ms, devices, limiter))
+        });
+        judged.unwrap_or_else(Verdict::Refuse)
     }
 
-    /// Checks 2 to 9 of 2.3.
-    fn admit(
+    /// Checks 2 to 7 of 2.3.
+    fn introduce(
         self,
         id: &str,
         mut params: Box<ConnectParams>,
         now_ms: u64,
-        devices: &impl Devices,
-    ) -> Result<Verdict, Cause> {
+    ) -> Result<Introduced, Cause> {
         let Some(protocol) = protocol::negotiate(params.min_protocol, params.max_protocol) else {
             return Err(Cause::ProtocolMismatch);
         };
@@ -188,17 +206,15 @@ impl Handshake {
             .map(String::from)
             .collect();
         let (device, auth) = (params.device.take(), params.auth.take());
-        let credentials = match &auth {
-            Some(auth) => Credentials::new(
-                auth.token.as_ref().map(rt::SecretString::expose),
-                auth.password.as_ref().map(rt::SecretString::expose),
-            ),
-            None => Credentials::default(),
-        };
+        let credentials = Credentials::of(auth.as_ref());
+        let policy = &self.policy;
         let control_ui = is_control_ui(&params.client);
-        let bypass =
-            control_ui && (self.policy.allow_insecure_auth || self.policy.disable_device_auth);
-        let device = device.filter(|_| !(control_ui && self.policy.disable_device_auth));
+        // What excuses the Control UI from its device excuses nobody where every client has to show one.
+        let bypass = control_ui
+            && !policy.strict_devices
+            && (policy.allow_insecure_auth || policy.disable_device_auth);
+        let device = device.filter(|_| !(bypass && policy.disable_device_auth));
+        let optional = bypass && credentials.any();
         let device = match device {
             Some(device) => {
                 Some(self.verify(&device, &params.client, role, &sent, auth.as_ref(), now_ms)?)
@@ -208,9 +224,9 @@ impl Handshake {
                 let excused = if bypass {
                     credentials.any()
                 } else {
-                    self.policy.auth.offered(&credentials)
+                    self.locality.is_vouched_for || policy.auth.offered(&credentials)
                 };
-                if !excused {
+                if policy.strict_devices || !excused {
                     return Err(Cause::DeviceRequired);
                 }
                 None
@@ -224,14 +240,6 @@ impl Handshake {
         } else {
             sent
         };
-        let by_device_token = self.authenticate(
-            &credentials,
-            device.as_ref(),
-            role,
-            &scopes,
-            &params,
-            devices,
-        )?;
         let accepted = Box::new(Accepted {
             request_id: id.to_owned(),
             protocol,
@@ -242,18 +250,13 @@ impl Handshake {
             locality: self.locality,
             params: *params,
         });
-        let Some(ask) = accepted.ask(bypass && credentials.any(), by_device_token) else {
-            return Ok(Verdict::Accept(accepted));
-        };
-        match devices.decide(&ask) {
-            Decision::Granted(grant) => Ok(accepted.with(Some(grant))),
-            Decision::Unpaired => Ok(accepted.with(None)),
-            Decision::Waiting { request_id } => Err(Cause::PairingRequired { request_id }),
-            Decision::Undecided => Ok(Verdict::NeedPairing(Box::new(NeedPairing {
-                ask,
-                accepted,
-            }))),
-        }
+        Ok(Introduced {
+            policy: self.policy,
+            auth,
+            optional,
+            claim: self.claim,
+            accepted,
+        })
     }
 
     /// Checks 7a to 7f.
@@ -282,33 +285,11 @@ impl Handshake {
         };
         let challenge = Challenge {
             nonce: &self.nonce,
-            nonce_required: self.policy.nonce_everywhere || !self.locality.local,
+            nonce_required: self.policy.strict_devices || !self.locality.local,
             now_ms,
             max_skew_ms: limits::SIGNATURE_SKEW_MS,
         };
         claim.verify(&challenge).map_err(Cause::Identity)
-    }
-
-    /// Check 8; whether it was the device's own token that opened.
-    fn authenticate(
-        &self,
-        credentials: &Credentials<'_>,
-        device: Option<&VerifiedDevice>,
-        role: Role,
-        scopes: &[String],
-        params: &ConnectParams,
-        devices: &impl Devices,
-    ) -> Result<bool, Cause> {
-        let Err(error) = self.policy.auth.check(credentials) else {
-            return Ok(false);
-        };
-        match (device, credentials.token()) {
-            (Some(device), Some(token)) if devices.accepts(device, role, scopes, token) => Ok(true),
-            _ => Err(Cause::Unauthorized {
-                error,
-                client: ClientKind::of(&params.client),
-            }),
-        }
     }
 }
 

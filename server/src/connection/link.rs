@@ -1,7 +1,6 @@
 //! The state of one connection and everything it does but reading: the handshake, requests, writing, time limits.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,11 +17,12 @@ use super::Shared;
 use super::caller::{Caller, CallerInfo};
 use super::deadlines::Deadline;
 use super::ending::Ending;
-use super::handshake::{Accepted, Handshake, Refusal, Verdict};
+use super::handshake::{Accepted, Cause, Handshake, Refusal, Verdict};
 use super::requests::Requests;
 use crate::http::HandshakePlace;
 use crate::hub::Membership;
 use crate::limits::{MAX_FRAMES_PER_WAKE, MAX_SECOND_STAGES, STALL_TIMEOUT};
+use crate::net::Ends;
 use crate::ws::{Flush, Outbox};
 
 /// One connection.
@@ -55,7 +55,7 @@ pub(super) struct Stranger {
     /// The verdict, when the store has to be asked for it. Until then nothing further is read (odd 1).
     deciding: Option<BoxFuture<'static, Verdict>>,
     deadline: Deadline,
-    peer: SocketAddr,
+    ends: Ends,
     _place: HandshakePlace,
 }
 
@@ -66,18 +66,18 @@ struct Stall {
 }
 
 impl Stranger {
-    /// A connection from `peer` that has to be accepted before `deadline`.
+    /// A connection that has to be accepted before `deadline`.
     pub(super) fn new(
         handshake: Handshake,
         deadline: Deadline,
         place: HandshakePlace,
-        peer: SocketAddr,
+        ends: Ends,
     ) -> Self {
         Self {
             handshake: Some(handshake),
             deciding: None,
             deadline,
-            peer,
+            ends,
             _place: place,
         }
     }
@@ -210,7 +210,12 @@ impl Link {
         if let Some(deciding) = &mut stranger.deciding
             && let Poll::Ready(verdict) = deciding.as_mut().poll(cx)
         {
-            return self.settle(verdict);
+            stranger.deciding = None;
+            return match self.settle(verdict) {
+                // One wait may lead to another, which nobody has polled yet.
+                None => self.poll_handshake(cx),
+                ending => ending,
+            };
         }
         if stranger.deadline.poll(cx).is_ready() {
             return Some(self.refuse(&Refusal::timed_out()));
@@ -253,7 +258,8 @@ impl Link {
             Phase::Stranger(stranger) => {
                 let handshake = stranger.handshake.take()?;
                 let now_ms = self.shared.clock.now_ms();
-                let verdict = handshake.receive(text, now_ms, &self.shared.pairing);
+                let (devices, limiter) = (&self.shared.pairing, &self.shared.limiter);
+                let verdict = handshake.receive(text, now_ms, devices, limiter);
                 self.settle(verdict)
             }
             Phase::Open(_) => self.handle_request(text),
@@ -268,16 +274,31 @@ impl Link {
                 None
             }
             Verdict::Refuse(refusal) => Some(self.refuse(&refusal)),
-            Verdict::NeedPairing(need) => {
-                let pairing = self.shared.pairing.clone();
-                if let Phase::Stranger(stranger) = &mut self.phase {
-                    stranger.deciding = Some(Box::pin(async move {
-                        let outcome = pairing.commit(need.ask().clone()).await;
-                        need.decided(outcome)
-                    }));
-                }
+            Verdict::NeedWhois(need) => {
+                let shared = Arc::clone(&self.shared);
+                self.decide_by(async move {
+                    let owner = shared.whois.login(need.address()).await;
+                    let now_ms = shared.clock.now_ms();
+                    let (devices, limiter) = (&shared.pairing, &shared.limiter);
+                    need.answered(owner.as_deref(), now_ms, devices, limiter)
+                });
                 None
             }
+            Verdict::NeedPairing(need) => {
+                let pairing = self.shared.pairing.clone();
+                self.decide_by(async move {
+                    let outcome = pairing.commit(need.ask().clone()).await;
+                    need.decided(outcome)
+                });
+                None
+            }
+        }
+    }
+
+    /// The verdict takes a while; nothing is read until then.
+    fn decide_by(&mut self, deciding: impl Future<Output = Verdict> + Send + 'static) {
+        if let Phase::Stranger(stranger) = &mut self.phase {
+            stranger.deciding = Some(Box::pin(deciding));
         }
     }
 
@@ -314,7 +335,14 @@ impl Link {
 
     fn refuse(&mut self, refusal: &Refusal) -> Ending {
         if let Phase::Stranger(stranger) = &self.phase {
-            tracing::info!(peer = %stranger.peer, cause = %refusal.cause, "connection refused");
+            let (peer, cause) = (stranger.ends, &refusal.cause);
+            match cause {
+                // Each wrong secret before was noted; what follows could fill the disk. It is counted.
+                Cause::TooManyAttempts { .. } => {
+                    tracing::debug!(%peer, %cause, "connection refused");
+                }
+                _ => tracing::info!(%peer, %cause, "connection refused"),
+            }
         }
         self.shared.counters.refused(&refusal.cause);
         if let Some(response) = &refusal.response {

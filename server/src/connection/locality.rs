@@ -5,10 +5,16 @@
 //! doubt counts as "not local". Pure; `connection` calls [`Trust::judge`] once per connection with what the upgrade
 //! request showed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, ORIGIN};
+
+use super::limiter::Guesser;
+use crate::net::{Ends, Network};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What the socket and the headers of the upgrade request say about the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +35,13 @@ pub struct PeerFacts {
     pub forwarded_host: Option<String>,
     /// `Forwarded` (RFC 7239). Its content is never read, its presence makes a connection non-local.
     pub forwarded: bool,
+    /// `X-Forwarded-Proto` is there.
+    pub forwarded_proto: bool,
+    /// `Tailscale-User-Login`.
+    pub tailscale_login: Option<String>,
+    /// It came through the Unix socket: the system says that the peer is this user or root. Both addresses are
+    /// loopback ones then.
+    pub by_socket: bool,
 }
 
 impl PeerFacts {
@@ -44,21 +57,40 @@ impl PeerFacts {
             real_ip: None,
             forwarded_host: None,
             forwarded: false,
+            forwarded_proto: false,
+            tailscale_login: None,
+            by_socket: false,
+        }
+    }
+
+    /// Facts of a connection through the Unix socket without headers.
+    #[must_use]
+    pub fn by_socket() -> Self {
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self {
+            by_socket: true,
+            ..Self::direct(here, here)
         }
     }
 
     /// Facts of an upgrade request.
     #[must_use]
-    pub fn of_request(peer: SocketAddr, local: SocketAddr, headers: &HeaderMap) -> Self {
+    pub fn of_request(ends: Ends, headers: &HeaderMap) -> Self {
         let text = |name: &HeaderName| joined(headers, name);
+        let base = match ends {
+            Ends::Tcp { peer, local } => Self::direct(peer.ip(), local.ip()),
+            Ends::Unix => Self::by_socket(),
+        };
         Self {
             host: text(&hyper::header::HOST),
             origin: text(&ORIGIN),
-            forwarded_for: text(&HeaderName::from_static("x-forwarded-for")),
-            real_ip: text(&HeaderName::from_static("x-real-ip")),
+            forwarded_for: text(&X_FORWARDED_FOR),
+            real_ip: text(&X_REAL_IP),
             forwarded_host: text(&HeaderName::from_static("x-forwarded-host")),
             forwarded: headers.contains_key(hyper::header::FORWARDED),
-            ..Self::direct(peer.ip(), local.ip())
+            forwarded_proto: headers.contains_key("x-forwarded-proto"),
+            tailscale_login: text(&HeaderName::from_static("tailscale-user-login")),
+            ..base
         }
     }
 
@@ -98,6 +130,12 @@ pub struct Locality {
     /// Address that may be shown to others (presence, pairing requests): only of non-local clients, never a loopback
     /// address, and never one that an untrusted peer claimed.
     pub reported_ip: Option<IpAddr>,
+    /// The system vouches for the user behind it (the Unix socket): no secret is needed.
+    pub is_vouched_for: bool,
+    /// A page behind it was served by somebody else. What a browser adds by itself proves nothing then.
+    pub is_foreign_page: bool,
+    /// Against whom wrong secrets are counted; `None` for a native client of this host.
+    pub guesser: Option<Guesser>,
 }
 
 impl Trust {
@@ -124,7 +162,19 @@ impl Trust {
     #[must_use]
     pub fn judge(&self, facts: &PeerFacts) -> Locality {
         let peer = facts.peer.to_canonical();
-        let trusted = self.proxies.contains(&peer);
+        let is_foreign_page = !self.page_is_ours(facts);
+        let is_plain = !facts.proxied() && !facts.forwarded_proto && facts.origin.is_none();
+        if facts.by_socket && is_plain {
+            return Locality {
+                local: true,
+                reported_ip: None,
+                is_vouched_for: true,
+                is_foreign_page: false,
+                guesser: None,
+            };
+        }
+        // Behind the Unix socket is a proxy, and with that anybody.
+        let trusted = !facts.by_socket && self.proxies.contains(&peer);
         let believed = trusted || !facts.proxied();
         let chain = if trusted {
             Chain::of(facts)
@@ -133,16 +183,88 @@ impl Trust {
         };
         let from_here = peer.is_loopback() || self.own_tailnet_address(peer, facts.local);
         let local = believed
+            && !facts.by_socket
             && !facts.forwarded
             && from_here
             && chain.all_loopback
             && host_names_us(facts.host.as_deref(), peer)
-            && self.page_is_ours(facts);
+            && !is_foreign_page;
         let reported_ip = (!local && believed)
             .then(|| chain.client.unwrap_or(Some(peer)))
             .flatten()
             .filter(|address| !address.is_loopback());
-        Locality { local, reported_ip }
+        let is_native_here = peer.is_loopback()
+            && believed
+            && !facts.forwarded
+            && chain.all_loopback
+            && facts.origin.is_none();
+        let guesser = (!is_native_here).then(|| Guesser {
+            network: Network::of(self.hop(
+                peer,
+                facts.forwarded_for.as_deref(),
+                facts.real_ip.as_deref(),
+            )),
+            is_foreign_page,
+        });
+        Locality {
+            local,
+            reported_ip,
+            is_vouched_for: false,
+            is_foreign_page,
+            guesser,
+        }
+    }
+
+    /// The network in which connections from `peer` are counted before anything is known of their headers; `None` for
+    /// this host and for trusted proxies, behind which many clients share an address.
+    #[must_use]
+    pub fn network(&self, peer: IpAddr) -> Option<Network> {
+        let peer = peer.to_canonical();
+        (!peer.is_loopback() && !self.proxies.contains(&peer)).then(|| Network::of(peer))
+    }
+
+    /// The network of a client behind a trusted proxy; `None` when `peer` is no such proxy, or the client is on this
+    /// host.
+    #[must_use]
+    pub fn network_behind_proxy(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Network> {
+        let peer = peer.to_canonical();
+        if !self.proxies.contains(&peer) {
+            return None;
+        }
+        let text = |name: &HeaderName| joined(headers, name);
+        let hop = self.hop(
+            peer,
+            text(&X_FORWARDED_FOR).as_deref(),
+            text(&X_REAL_IP).as_deref(),
+        );
+        (hop != peer)
+            .then_some(hop)
+            .and_then(|hop| self.network(hop))
+    }
+
+    /// The address that the last trusted proxy was talked to from: what a client cannot choose. Proxies append to
+    /// `X-Forwarded-For`, so what counts is its last entry that is no trusted proxy itself, unlike for
+    /// [`Locality::reported_ip`], which is for people.
+    fn hop(&self, peer: IpAddr, forwarded_for: Option<&str>, real_ip: Option<&str>) -> IpAddr {
+        if !self.proxies.contains(&peer) {
+            return peer;
+        }
+        let mut hop = peer;
+        let list = forwarded_for.or(real_ip).unwrap_or_default();
+        for entry in list
+            .rsplit(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+        {
+            let Some(address) = bare_address(entry) else {
+                break;
+            };
+            hop = address;
+            if !self.proxies.contains(&hop) {
+                break;
+            }
+        }
+        hop
     }
 
     /// Odd 4. The range is checked too: on other addresses the same host may be a container's neighbour or a NAT.
@@ -204,6 +326,12 @@ impl Chain {
                 && address.is_some_and(|address| address.is_loopback()),
         })
     }
+}
+
+/// The first address of an `X-Forwarded-For`: the client, if the proxy is to be believed.
+#[must_use]
+pub fn first_forwarded(list: &str) -> Option<IpAddr> {
+    bare_address(list.split(',').next()?)
 }
 
 /// An address out of `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]` or `[::1]:5`.

@@ -13,10 +13,12 @@ mod farewell;
 pub mod handshake;
 mod hello;
 pub mod identity;
+pub mod limiter;
 mod link;
 pub mod locality;
 mod reader;
 mod requests;
+pub mod tailscale;
 
 use std::sync::Arc;
 
@@ -37,8 +39,10 @@ use crate::hub::Hub;
 use crate::pairing::Pairing;
 use crate::ws::{Outbox, Socket};
 use handshake::{Handshake, Policy};
+use limiter::Limiter;
 use link::{Link, Stranger};
 use locality::PeerFacts;
+use tailscale::Whois;
 
 /// Answers requests. The gateway's methods do; tests have their own.
 pub trait Service: Send + Sync + 'static {
@@ -74,6 +78,10 @@ pub struct Shared {
     pub started: Instant,
     /// Why connections ended.
     pub counters: Counters,
+    /// Wrong secrets.
+    pub limiter: Limiter,
+    /// Members of the tailnet.
+    pub whois: Whois,
 }
 
 /// Serves a connection until it is over. `place` is given back then.
@@ -90,9 +98,9 @@ pub fn serve(
         response,
         early,
         headers,
-        peer,
-        local,
+        ends,
         handshake: handshake_place,
+        behind_proxy,
     } = upgraded;
     let (mut read, write) = stream.into_split();
     let outbox = Arc::new(Outbox::new(
@@ -101,12 +109,12 @@ pub fn serve(
     ));
     outbox.precede(&response);
     let membership = shared.hub.enter(Arc::clone(&outbox));
-    let facts = PeerFacts::of_request(peer, local, &headers);
+    let facts = PeerFacts::of_request(ends, &headers);
     let handshake = Handshake::new(Arc::clone(&shared.policy), &facts, uuid::Uuid::new_v4());
     outbox.send(handshake.challenge(shared.clock.now_ms()));
     // At once: clients wait for it, but not for long.
     outbox.flush();
-    let stranger = Stranger::new(handshake, shared.handshakes.begin(), handshake_place, peer);
+    let stranger = Stranger::new(handshake, shared.handshakes.begin(), handshake_place, ends);
     let mut link = Link::new(shared, Arc::clone(&outbox), membership, stranger);
     async move {
         let ending = reader::run(&mut link, &mut read, early).await;
@@ -115,7 +123,7 @@ pub fn serve(
             // Boxed: few connections are in this state, and its buffer would be part of each of them.
             Box::pin(farewell::say(read, &outbox)).await;
         }
-        drop((membership, place));
+        drop((membership, place, behind_proxy));
     }
 }
 

@@ -12,10 +12,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use openclaw_websocket::{Incoming, MessageReader, Prefixed, ReadError, encode};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 
 use super::ending::Ending;
 use super::link::Link;
+use crate::net::ReadSide;
 
 /// What polling the reader led to.
 enum Step {
@@ -28,7 +28,7 @@ enum Step {
 }
 
 /// Serves a connection until it is over. `early` is what the peer had sent before.
-pub(super) async fn run(link: &mut Link, socket: &mut OwnedReadHalf, mut early: Bytes) -> Ending {
+pub(super) async fn run(link: &mut Link, socket: &mut ReadSide, mut early: Bytes) -> Ending {
     loop {
         if early.is_empty()
             && let Err(ending) = poll_fn(|cx| poll_readable(link, socket, cx)).await
@@ -44,12 +44,12 @@ pub(super) async fn run(link: &mut Link, socket: &mut OwnedReadHalf, mut early: 
 /// Waits until there is something to read and it may be read.
 fn poll_readable(
     link: &mut Link,
-    socket: &OwnedReadHalf,
+    socket: &ReadSide,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Ending>> {
     ready!(poll_may_read(link, cx))?;
     // An error shows when reading.
-    if socket.as_ref().poll_read_ready(cx).is_ready() {
+    if socket.poll_read_ready(cx).is_ready() {
         return Poll::Ready(Ok(()));
     }
     link.end_turn();
@@ -69,7 +69,7 @@ fn poll_may_read(link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<(), Endin
 }
 
 /// Reads messages until there are none, or the connection is over.
-async fn read(link: &mut Link, socket: &mut OwnedReadHalf, early: Bytes) -> Option<Ending> {
+async fn read(link: &mut Link, socket: &mut ReadSide, early: Bytes) -> Option<Ending> {
     let fed = AtomicU64::new(0);
     let stream = Metered {
         stream: Prefixed::new(early, socket),

@@ -30,6 +30,7 @@ use crate::connection::auth::Auth;
 use crate::connection::locality::Trust;
 use crate::http::Admission;
 use crate::hub::EventSink;
+use crate::net::Ends;
 use crate::pairing::TokenKey;
 use crate::store::Store;
 
@@ -100,6 +101,8 @@ impl Bench {
             calls: AtomicUsize::new(0),
             waiters: Arc::new(Semaphore::new(0)),
         });
+        let handle = tokio::runtime::Handle::current();
+        let whois = Whois::new("/nonexistent".into(), handle, Arc::clone(&clock));
         let shared = Shared {
             hub: Arc::new(Hub::new(Arc::clone(&clock), PresenceEntry::new(NOW))),
             service: Arc::clone(&service) as Arc<dyn Service>,
@@ -108,7 +111,8 @@ impl Bench {
                 trust: Trust::default(),
                 allow_insecure_auth: false,
                 disable_device_auth: false,
-                nonce_everywhere: false,
+                strict_devices: false,
+                allow_tailscale: false,
             }),
             pairing: Pairing::load(store, key, Arc::clone(&clock)).unwrap(),
             hello: HelloTemplate::new(&Facts::default()),
@@ -118,6 +122,8 @@ impl Bench {
             ))),
             started: Instant::now(),
             counters: Counters::default(),
+            limiter: Limiter::default(),
+            whois,
         };
         Self {
             shared: Arc::new(shared),
@@ -146,7 +152,7 @@ impl Bench {
         let task = tokio::spawn(serve(
             Arc::clone(&self.shared),
             self.upgraded(server, peer, early),
-            self.admission.enter().unwrap(),
+            self.admission.enter(None).unwrap(),
         ));
         let (read, write) = stream.into_split();
         Client {
@@ -160,14 +166,18 @@ impl Bench {
     fn upgraded(&self, stream: TcpStream, peer: SocketAddr, early: Vec<u8>) -> Upgraded {
         let mut headers = hyper::HeaderMap::new();
         headers.insert("host", "127.0.0.1:18789".parse().unwrap());
-        Upgraded {
+        let ends = Ends::Tcp {
+            peer,
             local: stream.local_addr().unwrap(),
-            stream,
+        };
+        Upgraded {
+            stream: stream.into(),
             response: Vec::new(),
             early: early.into(),
             headers,
-            peer,
-            handshake: self.admission.begin_handshake(peer.ip()).unwrap(),
+            ends,
+            handshake: self.admission.begin_handshake(None).unwrap(),
+            behind_proxy: None,
         }
     }
 

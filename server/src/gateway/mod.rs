@@ -6,6 +6,8 @@
 mod force;
 mod host;
 mod listen;
+mod refusals;
+mod socket;
 mod start;
 mod work;
 
@@ -20,20 +22,23 @@ use openclaw_protocol::protocol::{limits, texts};
 use openclaw_protocol::rt::{Answer, BoxFuture, NonEmptyString};
 use openclaw_protocol::server::{HandshakeOnly, dispatch};
 use openclaw_protocol::types::{ShutdownEvent, TickEvent};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{GatewayArgs, print};
 use crate::clock::Clock;
 use crate::connection::{self, Caller, Service, Shared};
 use crate::health::Health;
-use crate::http::{self, Site};
+use crate::http::{self, Place, Site, TurnedAway};
 use crate::hub::{EventSink, Hub};
 use crate::methods::Methods;
+use crate::net::{Ends, Stream};
 use crate::pairing::Pairing;
 use crate::paths::Environment;
 use crate::store::Store;
+use socket::LocalSocket;
 
+pub(crate) use socket::path as socket_path;
 pub use start::StartFailure;
 use work::Work;
 
@@ -79,6 +84,7 @@ struct Gateway {
     pairing: Pairing,
     store: Store,
     clock: Arc<dyn Clock>,
+    socket: Option<LocalSocket>,
     /// Held until everything is written.
     _lock: Option<crate::lock::InstanceLock>,
 }
@@ -94,6 +100,19 @@ impl Gateway {
                 Arc::clone(&self.shared),
             ));
         }
+        if let Some(socket) = &self.socket {
+            let (listener, own_uid) = (socket.listener(), socket.owner());
+            tasks.spawn(accept_local(
+                listener,
+                own_uid,
+                Arc::clone(&self.site),
+                Arc::clone(&self.shared),
+            ));
+        }
+        tasks.spawn(refusals::report(
+            Arc::clone(&self.site.admission),
+            Arc::clone(&self.shared),
+        ));
         let hub = Arc::clone(&self.hub);
         tasks.spawn(async move { hub.run_flusher().await });
         let hub = Arc::clone(&self.hub);
@@ -120,6 +139,7 @@ impl Gateway {
             );
         }
         tasks.abort_all();
+        refusals::sum_up(&self.site.admission, &self.shared);
         if let Err(error) = self.pairing.flush().await {
             tracing::warn!(%error, "what devices said about themselves could not be written");
         }
@@ -154,8 +174,8 @@ async fn accept(listener: TcpListener, site: Arc<Site>, shared: Arc<Shared>) {
                 continue;
             }
         };
-        let Some(place) = site.admission.enter() else {
-            tokio::spawn(http::turn_away(stream));
+        let Ok(place) = site.admission.enter(site.trust.network(peer.ip())) else {
+            tokio::spawn(http::turn_away(stream.into()));
             continue;
         };
         let local = match own.map_or_else(|| stream.local_addr(), Ok) {
@@ -166,14 +186,50 @@ async fn accept(listener: TcpListener, site: Arc<Site>, shared: Arc<Shared>) {
             }
         };
         listen::send_at_once(&stream);
-        let (site, shared) = (Arc::clone(&site), Arc::clone(&shared));
-        tokio::spawn(async move {
-            if let Some(upgraded) = http::serve(stream, peer, local, site).await {
-                // A task of its own: this one is as large as the HTTP machinery and would stay so.
-                tokio::spawn(connection::serve(shared, upgraded, place));
-            }
-        });
+        let ends = Ends::Tcp { peer, local };
+        serve_one(stream.into(), ends, place, &site, &shared);
     }
+}
+
+/// Accepts at the Unix socket, whose clients the system vouches for.
+async fn accept_local(
+    listener: Arc<UnixListener>,
+    own_uid: u32,
+    site: Arc<Site>,
+    shared: Arc<Shared>,
+) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection at the Unix socket");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let is_own = stream
+            .peer_cred()
+            .is_ok_and(|peer| socket::may_connect(peer.uid(), own_uid));
+        if !is_own {
+            // The file's mode keeps others out already; whoever got past it is not served.
+            site.admission.turn_away(TurnedAway::OtherUser);
+            continue;
+        }
+        match site.admission.enter(None) {
+            Ok(place) => serve_one(Stream::Unix(stream), Ends::Unix, place, &site, &shared),
+            Err(_) => drop(tokio::spawn(http::turn_away(Stream::Unix(stream)))),
+        }
+    }
+}
+
+fn serve_one(stream: Stream, ends: Ends, place: Place, site: &Arc<Site>, shared: &Arc<Shared>) {
+    let (site, shared) = (Arc::clone(site), Arc::clone(shared));
+    tokio::spawn(async move {
+        if let Some(upgraded) = http::serve(stream, ends, site).await {
+            // A task of its own: this one is as large as the HTTP machinery and would stay so.
+            tokio::spawn(connection::serve(shared, upgraded, place));
+        }
+    });
 }
 
 /// Tells everybody every `tickIntervalMs` that the gateway lives.

@@ -2,6 +2,7 @@
 //! gateway or a mistake in the configuration is found before anything is touched.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +16,18 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::listen::{self, ListenError};
+use super::socket::{self, LocalSocket};
 use super::{Gateway, force, host};
 use crate::agent::{Models, Parts, Runs};
 use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, StartError, Startup, TOKEN_BYTES};
 use crate::connection::handshake::Policy;
+use crate::connection::limiter::Limiter;
+use crate::connection::tailscale::{self, Whois};
 use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shared};
 use crate::health::Health;
-use crate::http::{Admission, Site};
+use crate::http::{Admission, Caps, Site};
 use crate::hub::{EventSink, Hub, SystemEvents};
 use crate::lock::{InstanceLock, LockError, Owner};
 use crate::methods::{Methods, UNFINISHED};
@@ -109,6 +113,7 @@ pub(super) async fn start(
         &addresses,
     )
     .await?;
+    let socket = listen_locally(&config, &environment, &paths, lock.is_some());
     raise_descriptor_limit();
 
     let in_store = |cause| StartFailure::Store {
@@ -150,6 +155,13 @@ pub(super) async fn start(
         Arc::clone(&events),
         Arc::clone(&clock),
     ));
+    let policy = Arc::new(Policy::new(&config.gateway, &startup.auth, &addresses));
+    let program = whois_program(&startup, &environment);
+    let whois = Whois::new(program, work.clone(), Arc::clone(&clock));
+    let caps = Caps {
+        total: config.gateway.connections.max.get().into(),
+        per_network: config.gateway.connections.max_per_address.get().into(),
+    };
     let methods = Methods {
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
@@ -171,7 +183,7 @@ pub(super) async fn start(
     let shared = Shared {
         hub: Arc::clone(&hub),
         service: Arc::new(methods) as Arc<dyn Service>,
-        policy: Arc::new(Policy::new(&config.gateway, &startup.auth, &addresses)),
+        policy: Arc::clone(&policy),
         pairing: pairing.clone(),
         hello: HelloTemplate::new(&facts),
         clock: Arc::clone(&clock),
@@ -180,17 +192,23 @@ pub(super) async fn start(
         ))),
         started,
         counters: Counters::default(),
+        limiter: Limiter::default(),
+        whois,
     };
-    announce(&listeners, &startup, &paths);
+    announce(&listeners, socket.as_ref(), &startup, &paths);
     Ok(Gateway {
         listeners,
-        site: Arc::new(Site::new(Arc::new(Admission::default()))),
+        site: Arc::new(Site::new(
+            Arc::new(Admission::new(caps)),
+            policy.trust.clone(),
+        )),
         shared: Arc::new(shared),
         hub,
         health,
         pairing,
         store,
         clock,
+        socket,
         _lock: lock,
     })
 }
@@ -245,11 +263,17 @@ fn report(startup: &Startup) {
 }
 
 /// What a person wants to know after a start.
-fn announce(listeners: &[TcpListener], startup: &Startup, paths: &Paths) {
+fn announce(
+    listeners: &[TcpListener],
+    socket: Option<&LocalSocket>,
+    startup: &Startup,
+    paths: &Paths,
+) {
     let addresses: Vec<String> = listeners
         .iter()
         .filter_map(|listener| listener.local_addr().ok())
         .map(|address| format!("ws://{address}"))
+        .chain(socket.map(|socket| socket.path().display().to_string()))
         .collect();
     if startup.first_start {
         print::line(&format!(
@@ -267,6 +291,27 @@ fn announce(listeners: &[TcpListener], startup: &Startup, paths: &Paths) {
         "Talk to it from another terminal: openclaw health, openclaw agent --message \"hello\"",
     );
     tracing::info!(state = %paths.state_dir.display(), "ready");
+}
+
+/// The Unix socket, if one is configured. Trouble with it does not keep the gateway from its port.
+fn listen_locally(
+    config: &Config,
+    environment: &Environment,
+    paths: &Paths,
+    is_only_gateway: bool,
+) -> Option<LocalSocket> {
+    let configured = config.gateway.socket.as_deref()?;
+    let path = socket::path(configured, environment, paths);
+    LocalSocket::listen(&path, is_only_gateway)
+        .inspect_err(|error| tracing::error!(%error, "gateway.socket is not served"))
+        .ok()
+}
+
+/// The program that is asked who a member of the tailnet is.
+fn whois_program(startup: &Startup, environment: &Environment) -> PathBuf {
+    let given = environment.own("TAILSCALE_COMMAND").map(|(_, value)| value);
+    let configured = startup.tailscale.command.as_deref();
+    environment.expand(given.or(configured).unwrap_or(tailscale::PROGRAM))
 }
 
 fn session_defaults(config: &Config, rules: &KeyRules) -> Option<SessionDefaults> {

@@ -11,7 +11,6 @@ mod upgrade;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,13 +22,14 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub use admission::{Admission, HandshakePlace, Place};
+pub use admission::{Admission, Caps, HandshakePlace, NetworkPlace, Place, TurnedAway};
 
+use crate::connection::locality::Trust;
 use crate::documents::{Document, Unpacked};
 use crate::limits;
+use crate::net::{Ends, Stream};
 use answer::Response;
 use held::Held;
 
@@ -38,6 +38,8 @@ use held::Held;
 pub struct Site {
     /// Places for connections.
     pub admission: Arc<Admission>,
+    /// Which proxies speak for others.
+    pub trust: Trust,
     unpacked: Unpacked,
     is_ready: AtomicBool,
     is_stopping: AtomicBool,
@@ -46,9 +48,10 @@ pub struct Site {
 impl Site {
     /// A site that is not ready yet.
     #[must_use]
-    pub fn new(admission: Arc<Admission>) -> Self {
+    pub fn new(admission: Arc<Admission>, trust: Trust) -> Self {
         Self {
             admission,
+            trust,
             unpacked: Unpacked::default(),
             is_ready: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
@@ -78,39 +81,35 @@ impl Site {
 #[derive(Debug)]
 pub struct Upgraded {
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// The response that switches protocols, not sent yet: it goes in front of the first frame.
     pub response: Vec<u8>,
     /// What the client sent behind its upgrade request.
     pub early: Bytes,
     /// The headers of the upgrade request.
     pub headers: HeaderMap,
-    /// The other end.
-    pub peer: SocketAddr,
-    /// This end.
-    pub local: SocketAddr,
+    /// Both ends.
+    pub ends: Ends,
     /// The place among those who are not accepted yet.
     pub handshake: HandshakePlace,
+    /// The place in the client's network, when a trusted proxy stands between.
+    pub behind_proxy: Option<NetworkPlace>,
 }
 
 /// What an upgrade request leaves behind for when its response is out.
 struct Ticket {
     headers: HeaderMap,
     handshake: HandshakePlace,
+    behind_proxy: Option<NetworkPlace>,
 }
 
-/// Serves one socket until it closes (`None`) or upgrades. `local` is its own end.
-pub async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    local: SocketAddr,
-    site: Arc<Site>,
-) -> Option<Upgraded> {
+/// Serves one socket until it closes (`None`) or upgrades.
+pub async fn serve(stream: Stream, ends: Ends, site: Arc<Site>) -> Option<Upgraded> {
     let ticket: Arc<Mutex<Option<Ticket>>> = Arc::default();
     let (issue, issued) = (Arc::clone(&ticket), Arc::clone(&ticket));
     let stream = Held::new(stream, move || is_issued(&issued));
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let response = respond(&site, &mut request, peer, &issue);
+        let response = respond(&site, &mut request, ends, &issue);
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let mut connection = http1::Builder::new()
@@ -135,11 +134,11 @@ pub async fn serve(
     match served {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::debug!(%peer, %error, "HTTP connection ended");
+            tracing::debug!(peer = %ends, %error, "HTTP connection ended");
             return None;
         }
         Err(_) => {
-            tracing::debug!(%peer, "HTTP client does not take its answer");
+            tracing::debug!(peer = %ends, "HTTP client does not take its answer");
             return None;
         }
     }
@@ -155,9 +154,9 @@ pub async fn serve(
         response,
         early: parts.read_buf,
         headers: ticket.headers,
-        peer,
-        local,
+        ends,
         handshake: ticket.handshake,
+        behind_proxy: ticket.behind_proxy,
     })
 }
 
@@ -170,7 +169,7 @@ fn is_issued(ticket: &Mutex<Option<Ticket>>) -> bool {
 fn respond(
     site: &Site,
     request: &mut Request<Incoming>,
-    peer: SocketAddr,
+    ends: Ends,
     issue: &Mutex<Option<Ticket>>,
 ) -> Response {
     if !upgrade::is_asked_for(request) {
@@ -191,21 +190,44 @@ fn respond(
         Ok(response) => response,
         Err(refusal) => return *refusal,
     };
-    let Some(handshake) = site.admission.begin_handshake(peer.ip()) else {
-        return answer::refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many connections are being opened",
-        );
+    let places = match take_places(site, ends, request.headers()) {
+        Ok(places) => places,
+        Err(why) => {
+            tracing::debug!(peer = %ends, why = why.name(), "no place");
+            return answer::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many connections are being opened",
+            );
+        }
     };
+    let (behind_proxy, handshake) = places;
     *issue.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ticket {
         headers: std::mem::take(request.headers_mut()),
         handshake,
+        behind_proxy,
     });
     response
 }
 
+/// The places of a WebSocket: in its network, if a trusted proxy stands before it, and among the handshakes.
+fn take_places(
+    site: &Site,
+    ends: Ends,
+    headers: &HeaderMap,
+) -> Result<(Option<NetworkPlace>, HandshakePlace), TurnedAway> {
+    let Some(peer) = ends.peer() else {
+        return Ok((None, site.admission.begin_handshake(None)?));
+    };
+    let proxied = site.trust.network_behind_proxy(peer, headers);
+    let network = proxied.or_else(|| site.trust.network(peer));
+    let behind_proxy = proxied
+        .map(|network| site.admission.enter_network(network))
+        .transpose()?;
+    Ok((behind_proxy, site.admission.begin_handshake(network)?))
+}
+
 /// Tells a client that there is no room, without reading its request.
-pub async fn turn_away(mut stream: TcpStream) {
+pub async fn turn_away(mut stream: Stream) {
     const TEXT: &[u8] =
         b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     // It may be gone already.

@@ -1,5 +1,5 @@
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -11,12 +11,13 @@ async fn connect(site: &Arc<Site>) -> (TcpStream, tokio::task::JoinHandle<Option
         .unwrap();
     let (stream, peer) = listener.accept().await.unwrap();
     let local = stream.local_addr().unwrap();
-    let server = tokio::spawn(serve(stream, peer, local, Arc::clone(site)));
+    let ends = Ends::Tcp { peer, local };
+    let server = tokio::spawn(serve(stream.into(), ends, Arc::clone(site)));
     (client, server)
 }
 
 fn site() -> Arc<Site> {
-    let site = Site::new(Arc::default());
+    let site = Site::new(Arc::default(), Trust::default());
     site.set_ready();
     Arc::new(site)
 }
@@ -44,7 +45,7 @@ const UPGRADE: &str = "Host: localhost\r\nConnection: keep-alive, Upgrade\r\nUpg
 #[tokio::test]
 async fn plain_requests() {
     let ready = site();
-    let starting = Arc::new(Site::new(Arc::default()));
+    let starting = Arc::new(Site::new(Arc::default(), Trust::default()));
     let stopping = site();
     stopping.set_stopping();
     for (site, request, status, body) in [
@@ -200,8 +201,8 @@ async fn bad_upgrades_are_refused() {
 #[tokio::test]
 async fn a_full_lobby_turns_upgrades_away() {
     let site = site();
-    let local = "127.0.0.1".parse().unwrap();
-    let mut held: Vec<_> = std::iter::from_fn(|| site.admission.begin_handshake(local)).collect();
+    let mut held: Vec<_> =
+        std::iter::from_fn(|| site.admission.begin_handshake(None).ok()).collect();
     assert_eq!(held.len(), limits::MAX_HANDSHAKES);
     let request = format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n");
     let (response, _) = exchange(&site, &request).await;
@@ -210,11 +211,11 @@ async fn a_full_lobby_turns_upgrades_away() {
     let (response, upgraded) = exchange(&site, &request).await;
     assert!(response.starts_with("HTTP/1.1 101 "), "{response}");
     assert!(
-        site.admission.begin_handshake(local).is_none(),
+        site.admission.begin_handshake(None).is_err(),
         "the upgrade holds the last place"
     );
     drop(upgraded);
-    assert!(site.admission.begin_handshake(local).is_some());
+    assert!(site.admission.begin_handshake(None).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,4 +239,59 @@ async fn idle_clients_are_let_go_between_requests() {
     let mut rest = String::new();
     client.read_to_string(&mut rest).await.unwrap();
     assert!(rest.starts_with("HTTP/1.1 200 "), "{rest}");
+}
+
+#[tokio::test]
+async fn clients_behind_a_proxy_are_counted_each_for_its_own_network() {
+    let caps = Caps {
+        total: 100,
+        per_network: 2,
+    };
+    let admission = Arc::new(Admission::new(caps));
+    let trust = Trust::new(&["127.0.0.1".into()], &[], &[]);
+    let site = Site::new(Arc::clone(&admission), trust);
+    site.set_ready();
+    let site = Arc::new(site);
+    let mut held = Vec::new();
+    for (client, status) in [
+        ("192.0.2.1", "101"),
+        ("10.9.9.9, 192.0.2.1", "101"),
+        ("192.0.2.1", "503"),
+        ("10.9.9.8, 192.0.2.1", "503"),
+        ("192.0.2.2", "101"),
+        ("127.0.0.1", "101"),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\n{UPGRADE}X-Forwarded-For: {client}\r\n\r\n");
+        let (response, upgraded) = exchange(&site, &request).await;
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{client}: {response}"
+        );
+        held.extend(upgraded);
+    }
+    let name = TurnedAway::NetworkFull.name();
+    assert_eq!(admission.turned_away().get(name), Some(&2));
+    held.clear();
+    let request = format!("GET / HTTP/1.1\r\n{UPGRADE}X-Forwarded-For: 192.0.2.1\r\n\r\n");
+    let (response, _) = exchange(&site, &request).await;
+    assert!(
+        response.starts_with("HTTP/1.1 101 "),
+        "places come back: {response}"
+    );
+}
+
+#[tokio::test]
+async fn counters_are_not_for_strangers() {
+    let site = site();
+    site.admission.turn_away(TurnedAway::Full);
+    for path in [
+        "/healthz",
+        "/healthz?verbose=1",
+        "/readyz?counters",
+        "/metrics",
+    ] {
+        let text = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let (response, _) = exchange(&site, &text).await;
+        assert!(!response.contains("turned away"), "{path}: {response}");
+    }
 }

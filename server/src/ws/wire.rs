@@ -3,8 +3,7 @@
 use std::io::{ErrorKind, IoSlice, Result};
 use std::task::{Context, Poll};
 
-use rustix::net::Shutdown;
-use tokio::net::tcp::OwnedWriteHalf;
+use crate::net::WriteSide;
 
 /// Takes bytes without waiting, from any thread.
 pub trait Wire: Send + Sync + 'static {
@@ -21,17 +20,17 @@ pub trait Wire: Send + Sync + 'static {
     fn end(&self);
 }
 
-/// The write side of a TCP socket.
-pub struct Socket(Option<OwnedWriteHalf>);
+/// The write side of a socket.
+pub struct Socket(Option<WriteSide>);
 
 impl Socket {
     /// Takes the write side.
     #[must_use]
-    pub fn new(half: OwnedWriteHalf) -> Self {
+    pub fn new(half: WriteSide) -> Self {
         Self(Some(half))
     }
 
-    fn half(&self) -> Result<&OwnedWriteHalf> {
+    fn half(&self) -> Result<&WriteSide> {
         self.0
             .as_ref()
             .ok_or_else(|| ErrorKind::NotConnected.into())
@@ -49,20 +48,16 @@ impl Drop for Socket {
 
 impl Wire for Socket {
     fn try_write(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
-        match slices {
-            [one] => self.half()?.try_write(one),
-            many => self.half()?.try_write_vectored(many),
-        }
+        self.half()?.try_write(slices)
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.half()?.as_ref().poll_write_ready(cx)
+        self.half()?.poll_write_ready(cx)
     }
 
     fn end(&self) {
         if let Ok(half) = self.half() {
-            // The peer may have closed first.
-            let _ = rustix::net::shutdown(half.as_ref(), Shutdown::Write);
+            half.end();
         }
     }
 }

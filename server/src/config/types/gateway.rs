@@ -9,6 +9,8 @@ use openclaw_schema_runtime::SecretString;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::limits::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK};
+
 /// `gateway`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
@@ -33,6 +35,11 @@ pub struct Gateway {
     pub remote: Remote,
     /// TLS of the listener.
     pub tls: Tls,
+    /// Path of a Unix socket that the gateway serves beside its port: `~` is the home directory, a relative path is
+    /// below the state directory. Programs of this user need no token there.
+    pub socket: Option<String>,
+    /// How many may be connected.
+    pub connections: Connections,
 }
 
 /// A word that is none of the allowed ones.
@@ -170,16 +177,47 @@ pub struct Auth {
     pub password: Option<SecretString>,
     /// Whether a verified Tailscale identity is enough.
     pub allow_tailscale: Option<bool>,
+    /// Whether every client has to show a device key and sign the challenge, and every device that is not local has to
+    /// be approved, whatever secret it knows. Clients without a device key stay outside then.
+    pub strict_devices: bool,
+}
+
+/// `gateway.connections`: bounds on sockets, whatever they speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Connections {
+    /// All of them together.
+    pub max: NonZeroU16,
+    /// Those of one address beyond this host; IPv6 addresses count by their first 64 bits. Clients of a trusted proxy
+    /// count by their own addresses.
+    pub max_per_address: NonZeroU16,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        const fn or_one(limit: usize) -> NonZeroU16 {
+            match NonZeroU16::new(limit as u16) {
+                Some(limit) => limit,
+                None => NonZeroU16::MIN,
+            }
+        }
+        Self {
+            max: or_one(MAX_CONNECTIONS),
+            max_per_address: or_one(MAX_CONNECTIONS_PER_NETWORK),
+        }
+    }
 }
 
 /// `gateway.tailscale`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Tailscale {
     /// Exposure.
     pub mode: TailscaleMode,
     /// Whether the exposure ends with the gateway.
     pub reset_on_exit: bool,
+    /// The program that knows the tailnet; `tailscale` when absent.
+    pub command: Option<String>,
 }
 
 /// `gateway.controlUi` (contract 10.3).
@@ -267,6 +305,19 @@ mod tests {
         assert_eq!(
             "none".parse::<AuthMode>().unwrap_err().to_string(),
             r#""none" is not one of token, password"#
+        );
+    }
+
+    #[test]
+    fn bounds_on_connections_are_the_named_ones() {
+        let Connections {
+            max,
+            max_per_address,
+        } = Connections::default();
+        assert_eq!(usize::from(max.get()), MAX_CONNECTIONS);
+        assert_eq!(
+            usize::from(max_per_address.get()),
+            MAX_CONNECTIONS_PER_NETWORK
         );
     }
 

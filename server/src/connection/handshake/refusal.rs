@@ -85,6 +85,12 @@ pub enum Cause {
         /// Whom to give a hint.
         client: ClientKind,
     },
+    /// 8, not even looked at: too many wrong secrets came from there.
+    #[error("too many wrong secrets, {wait_ms} ms to wait")]
+    TooManyAttempts {
+        /// Until the next one is looked at.
+        wait_ms: u64,
+    },
     /// 9
     #[error("pairing request {request_id} waits for an operator")]
     PairingRequired {
@@ -118,6 +124,7 @@ impl Cause {
             Self::DeviceRequired => errors::DEVICE_IDENTITY_REQUIRED.error(),
             Self::Identity(error) => identity_error(*error),
             Self::Unauthorized { error, client } => unauthorized(*error, *client),
+            Self::TooManyAttempts { wait_ms } => too_many_attempts(*wait_ms),
             Self::PairingRequired { request_id } => {
                 let details =
                     PairingRequiredDetails::new(NonEmptyString::or(request_id.as_str(), "unknown"));
@@ -209,6 +216,14 @@ fn unauthorized(error: AuthError, client: ClientKind) -> ErrorShape {
         (AuthMode::Password, ClientKind::Other) => texts::PASSWORD_HINT_OTHER,
     };
     known.with(&[("hint", hint)])
+}
+
+fn too_many_attempts(wait_ms: u64) -> ErrorShape {
+    let seconds = wait_ms.div_ceil(1000).to_string();
+    let mut error = errors::TOO_MANY_ATTEMPTS.with(&[("seconds", &seconds)]);
+    error.retryable = Some(true);
+    error.retry_after_ms = Some(wait_ms);
+    error
 }
 
 fn with_details(mut error: ErrorShape, details: &impl serde::Serialize) -> ErrorShape {

@@ -1,6 +1,7 @@
 //! Every row of contract 2.3, the recordings, and what goes beyond them.
 
 mod accepted;
+mod doors;
 mod recordings;
 mod refused;
 mod secrets;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::AuthMode;
 use crate::connection::identity::hex;
+use crate::pairing::Decision;
 
 const NOW: u64 = 1_769_900_000_000;
 const NONCE: &str = "11111111-2222-4333-8444-555555555555";
@@ -29,6 +31,7 @@ struct Gate {
     policy: Policy,
     peer: PeerFacts,
     devices: Fake,
+    limiter: Arc<Limiter>,
 }
 
 impl Gate {
@@ -40,7 +43,8 @@ impl Gate {
                 trust: Trust::default(),
                 allow_insecure_auth: false,
                 disable_device_auth: false,
-                nonce_everywhere: false,
+                strict_devices: false,
+                allow_tailscale: false,
             },
             peer: PeerFacts {
                 host: Some("127.0.0.1:18789".into()),
@@ -50,6 +54,7 @@ impl Gate {
                 decision: Decision::Granted(grant()),
                 asked: RefCell::default(),
             },
+            limiter: Arc::default(),
         }
     }
 
@@ -77,7 +82,7 @@ impl Gate {
     fn receive(&self, text: &str) -> Verdict {
         let policy = Arc::new(self.policy.clone());
         let handshake = Handshake::new(policy, &self.peer, NONCE.parse().unwrap());
-        handshake.receive(text, NOW, &self.devices)
+        handshake.receive(text, NOW, &self.devices, &self.limiter)
     }
 
     fn accept(&self, frame: &Value) -> Box<Accepted> {
@@ -288,7 +293,7 @@ fn policies_come_from_the_configuration() {
         allow_tailscale: false,
     };
     let policy = Policy::new(&gateway, &secrets, &[loopback()]);
-    assert!(policy.allow_insecure_auth && !policy.disable_device_auth && !policy.nonce_everywhere);
+    assert!(policy.allow_insecure_auth && !policy.disable_device_auth && !policy.strict_devices);
     let expected = Trust::new(
         &["10.0.0.1".into()],
         &[loopback()],

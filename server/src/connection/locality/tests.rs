@@ -290,22 +290,26 @@ fn facts_of_a_request() {
         ("x-forwarded-for", "192.0.2.2"),
         ("x-real-ip", "192.0.2.3"),
         ("x-forwarded-host", "gw.example"),
+        ("x-forwarded-proto", "https"),
+        ("tailscale-user-login", "alice@example.com"),
     ] {
         headers.append(name, value.parse().unwrap());
     }
-    let addresses = ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse::<SocketAddr>().unwrap());
+    let ends = Ends::Tcp {
+        peer: "127.0.0.1:1".parse().unwrap(),
+        local: "127.0.0.1:2".parse().unwrap(),
+    };
     let expected = PeerFacts {
         host: some("localhost:1"),
         origin: some("http://localhost:1"),
         forwarded_for: some("192.0.2.1, 192.0.2.2"),
         real_ip: some("192.0.2.3"),
         forwarded_host: some("gw.example"),
+        forwarded_proto: true,
+        tailscale_login: some("alice@example.com"),
         ..facts()
     };
-    assert_eq!(
-        PeerFacts::of_request(addresses[0], addresses[1], &headers),
-        expected
-    );
+    assert_eq!(PeerFacts::of_request(ends, &headers), expected);
 
     headers.append("host", "localhost:1".parse().unwrap());
     headers.insert("forwarded", "for=192.0.2.1".parse().unwrap());
@@ -313,8 +317,216 @@ fn facts_of_a_request() {
         "x-real-ip",
         hyper::header::HeaderValue::from_bytes(&[0xff]).unwrap(),
     );
-    let twice = PeerFacts::of_request(addresses[0], addresses[1], &headers);
+    let twice = PeerFacts::of_request(ends, &headers);
     assert_eq!(twice.host.as_deref(), Some("localhost:1, localhost:1"));
     assert_eq!(twice.real_ip.as_deref(), Some("\u{fffd}"));
     assert!(twice.forwarded);
+}
+
+#[test]
+fn through_the_socket() {
+    let trust = Trust::new(&["127.0.0.1".into()], &[], &[]);
+    let check = |name: &str, facts: PeerFacts, vouched: bool| {
+        let verdict = trust.judge(&facts);
+        assert_eq!(
+            (
+                verdict.is_vouched_for,
+                verdict.local,
+                verdict.guesser.is_none(),
+                verdict.reported_ip
+            ),
+            (vouched, vouched, vouched, None),
+            "{name}"
+        );
+    };
+    let socket = PeerFacts::by_socket;
+    check("a process", socket(), true);
+    check(
+        "any host",
+        PeerFacts {
+            host: some("gateway.example"),
+            ..socket()
+        },
+        true,
+    );
+    check(
+        "a page",
+        PeerFacts {
+            origin: some("http://localhost"),
+            host: some("localhost"),
+            ..socket()
+        },
+        false,
+    );
+    check(
+        "a proxy",
+        PeerFacts {
+            forwarded_for: some("192.0.2.7"),
+            ..socket()
+        },
+        false,
+    );
+    check(
+        "a proxy of this host's clients",
+        PeerFacts {
+            forwarded_for: some("127.0.0.1"),
+            ..socket()
+        },
+        false,
+    );
+    check(
+        "another proxy",
+        PeerFacts {
+            forwarded: true,
+            ..socket()
+        },
+        false,
+    );
+}
+
+#[test]
+fn guessers() {
+    let trust = Trust::new(
+        &["127.0.0.1".into(), "10.0.0.1".into()],
+        &[],
+        &["https://ui.example".into()],
+    );
+    let nobody = Trust::default();
+    let check = |name: &str, trust: &Trust, facts: PeerFacts, expected: Option<(&str, bool)>| {
+        let expected = expected.map(|(address, is_foreign_page)| Guesser {
+            network: Network::of(ip(address)),
+            is_foreign_page,
+        });
+        assert_eq!(trust.judge(&facts).guesser, expected, "{name}");
+    };
+    let from = |peer: &str| PeerFacts {
+        peer: ip(peer),
+        ..facts()
+    };
+    let page = |origin: &str| PeerFacts {
+        origin: some(origin),
+        ..facts()
+    };
+    let forwarded = |peer: &str, list: &str| PeerFacts {
+        forwarded_for: some(list),
+        ..from(peer)
+    };
+    check("native", &nobody, facts(), None);
+    check(
+        "native, another name",
+        &nobody,
+        PeerFacts {
+            host: some("gateway.example"),
+            ..facts()
+        },
+        None,
+    );
+    check(
+        "remote",
+        &nobody,
+        from("192.0.2.7"),
+        Some(("192.0.2.7", false)),
+    );
+    check(
+        "own page",
+        &nobody,
+        page("http://127.0.0.1:18789"),
+        Some(("127.0.0.1", false)),
+    );
+    check(
+        "configured page",
+        &trust,
+        page("https://ui.example"),
+        Some(("127.0.0.1", false)),
+    );
+    check(
+        "foreign page",
+        &nobody,
+        page("https://evil.example"),
+        Some(("127.0.0.1", true)),
+    );
+    check(
+        "unknown proxy",
+        &nobody,
+        forwarded("127.0.0.1", "192.0.2.7"),
+        Some(("127.0.0.1", false)),
+    );
+    check(
+        "unknown proxy elsewhere",
+        &trust,
+        forwarded("10.0.0.9", "192.0.2.7"),
+        Some(("10.0.0.9", false)),
+    );
+    check(
+        "proxy",
+        &trust,
+        forwarded("10.0.0.1", "192.0.2.7"),
+        Some(("192.0.2.7", false)),
+    );
+    check(
+        "made-up first entry",
+        &trust,
+        forwarded("10.0.0.1", "1.1.1.1, 192.0.2.7"),
+        Some(("192.0.2.7", false)),
+    );
+    check(
+        "two proxies",
+        &trust,
+        forwarded("127.0.0.1", "192.0.2.7, 10.0.0.1"),
+        Some(("192.0.2.7", false)),
+    );
+    check(
+        "no address",
+        &trust,
+        forwarded("10.0.0.1", "192.0.2.7, unknown"),
+        Some(("10.0.0.1", false)),
+    );
+    check(
+        "proxy for this host",
+        &trust,
+        forwarded("127.0.0.1", "127.0.0.1"),
+        None,
+    );
+    check(
+        "proxy for itself",
+        &trust,
+        from("10.0.0.1"),
+        Some(("10.0.0.1", false)),
+    );
+    let real = PeerFacts {
+        real_ip: some("192.0.2.7"),
+        ..from("10.0.0.1")
+    };
+    check("X-Real-IP", &trust, real, Some(("192.0.2.7", false)));
+}
+
+#[test]
+fn networks_in_which_connections_are_counted() {
+    let trust = Trust::new(&["10.0.0.1".into()], &[], &[]);
+    for (peer, counted) in [
+        ("127.0.0.1", None),
+        ("::ffff:127.0.0.2", None),
+        ("::1", None),
+        ("10.0.0.1", None),
+        ("10.0.0.2", Some("10.0.0.2")),
+        ("2001:db8::7", Some("2001:db8::8")),
+    ] {
+        let counted = counted.map(|address| Network::of(ip(address)));
+        assert_eq!(trust.network(ip(peer)), counted, "{peer}");
+    }
+    for (peer, list, counted) in [
+        ("10.0.0.1", "192.0.2.7", Some("192.0.2.7")),
+        ("10.0.0.1", "127.0.0.1", None),
+        ("10.0.0.1", "", None),
+        ("10.0.0.2", "192.0.2.7", None),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(X_FORWARDED_FOR, list.parse().unwrap());
+        let counted = counted.map(|address| Network::of(ip(address)));
+        assert_eq!(
+            trust.network_behind_proxy(ip(peer), &headers),
+            counted,
+            "{peer} {list}"
+        );
+    }
 }

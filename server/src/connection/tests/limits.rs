@@ -267,7 +267,7 @@ async fn an_idle_connection_is_small() {
     let task = serve(
         Arc::clone(&bench.shared),
         upgraded,
-        bench.admission.enter().unwrap(),
+        bench.admission.enter(None).unwrap(),
     );
     let size = size_of_val(&task);
     // Each connection keeps this as long as it lives; the goal is 10 KiB with all it owns.

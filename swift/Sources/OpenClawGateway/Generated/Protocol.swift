@@ -203,6 +203,10 @@ public enum GatewayProtocol {
         /// Password mode without a password on our side.
         public static let passwordNotConfigured = KnownError(code: .invalidRequest, text: "unauthorized: gateway password not configured on gateway (set gateway.auth.password)")
 
+        /// Wrong secrets came from this address too often; the one sent now was not looked at. retryAfterMs
+        /// says when it will be.
+        public static let tooManyAttempts = KnownError(code: .unavailable, text: "unauthorized: too many failed attempts (try again in {seconds} s)")
+
         /// system-event with a blank or missing text.
         public static let systemEventTextRequired = KnownError(code: .invalidRequest, text: "text required")
 
@@ -585,6 +589,14 @@ public enum GatewayProtocol {
         /// Largest distance between a device's signedAt and our clock; phones are minutes off at times. Unit:
         /// ms.
         public static let signatureSkewMs = 600000
+        /// Time for the tailnet's daemon to say who has an address. Unit: ms.
+        public static let whoisMs = 5000
+        /// How long its answer is kept; an operator's browser opens several connections in that time. Unit:
+        /// ms.
+        public static let whoisTtlMs = 60000
+        /// How long it is kept that there was none, so that a broken daemon is not asked for every
+        /// connection. Unit: ms.
+        public static let whoisFailureTtlMs = 5000
         /// Life of a pending pairing request: long enough to walk to another screen. Unit: ms.
         public static let pairingTtlMs = 300000
         /// How long a presence entry outlives its connection or last beacon. Unit: ms.

@@ -356,7 +356,7 @@ fn rows() {
         ),
         (
             "strict without nonce",
-            &Gate::local().with(|policy| policy.nonce_everywhere = true),
+            &Gate::local().with(|policy| policy.strict_devices = true),
             connect(|params| sign(params, None)),
             Seen::invalid("device nonce required"),
         ),
