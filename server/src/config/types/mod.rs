@@ -17,7 +17,7 @@ pub use agents::{
     ThinkingLevel, VerboseLevel,
 };
 pub use gateway::{
-    Auth, AuthMode, Bind, Connections, ControlUi, Gateway, GatewayMode, Remote, Tailscale,
+    Auth, AuthMode, Bind, Connections, ControlUi, Gateway, GatewayMode, Nodes, Remote, Tailscale,
     TailscaleMode, Tls, UnknownName,
 };
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider};
