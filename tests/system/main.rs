@@ -8,6 +8,7 @@ mod doors;
 mod first_minutes;
 mod methods;
 mod mistakes;
+mod nodes;
 mod protocol;
 mod readme;
 mod restarts;

@@ -12,6 +12,7 @@ use openclaw_protocol::types::{HealthParams, HealthSummary, IgnoredParams, Statu
 use serde_json::value::RawValue;
 
 use super::connect::{ConnectArgs, ConnectFailure, connect};
+use super::nodes::NoSuchNode;
 use super::print;
 use crate::paths::Environment;
 
@@ -71,6 +72,15 @@ pub(super) enum Failure {
     /// The params are no JSON.
     #[error("--params is not JSON: {0}. Write for example --params '{{\"limit\":5}}'")]
     Params(serde_json::Error),
+    /// Which node is meant cannot be told.
+    #[error(transparent)]
+    Node(#[from] NoSuchNode),
+    /// The command is empty.
+    #[error("--command is empty: name a command, as --command system.which")]
+    EmptyCommand,
+    /// The name is empty.
+    #[error("--name is empty: give the node a name")]
+    EmptyName,
     /// The message is empty.
     #[error("--message is empty: say something to the agent")]
     EmptyMessage,

@@ -5,6 +5,7 @@ mod client;
 mod connect;
 mod doctor;
 mod gateway_args;
+mod nodes;
 pub(crate) mod print;
 mod protocol;
 
@@ -47,6 +48,11 @@ enum Command {
     Agent(agent::AgentArgs),
     /// Look for what is wrong or risky in this host's set-up; exit code 1 when something is wrong
     Doctor(doctor::DoctorArgs),
+    /// Show nodes, or run commands on them
+    Nodes {
+        #[command(subcommand)]
+        command: nodes::NodesCommand,
+    },
     /// Say where the protocol is documented, or write the documents to files
     Protocol {
         #[command(subcommand)]
@@ -97,6 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => block_on(client::status(args, &environment)),
         Command::Agent(args) => block_on(agent::agent(args, &environment)),
         Command::Doctor(args) => doctor::doctor(&args, &environment),
+        Command::Nodes { command } => block_on(nodes::nodes(command, &environment)),
         Command::Protocol { command: None } => protocol::explain(),
         Command::Protocol {
             command: Some(ProtocolCommand::Export(args)),

@@ -1,3 +1,5 @@
+mod lines;
+
 use openclaw_protocol::protocol::Role;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{

@@ -237,3 +237,49 @@ async fn presence_follows_connections() {
     client.ended().await;
     assert_eq!(present(), ["disconnect"]);
 }
+
+#[tokio::test]
+async fn a_node_is_greeted_after_hello_and_asked_on_the_newest_connection() {
+    let bench = Bench::new();
+    let hub = Arc::clone(&bench.shared.hub);
+    tokio::spawn(async move { hub.run_flusher().await });
+    let mut connect = connect();
+    connect["params"]["role"] = json!("node");
+    connect["params"]["commands"] = json!([" system.run ", "made.up"]);
+    let mut first = bench.open().await;
+    first.send(&connect).await;
+    assert_eq!(first.next().await["ok"], true);
+    assert_eq!(first.next().await["event"], "presence");
+    let greeting = first.next().await;
+    assert_eq!(greeting["payload"]["triggers"], json!(["greets test"]));
+    assert!(greeting.get("seq").is_none());
+    let node = bench.shared.nodes.get("test").unwrap();
+    assert_eq!(node.commands, [NonEmptyString::or("system.run", "-")]);
+    let mut second = bench.open().await;
+    second.send(&connect).await;
+    assert_eq!(second.next().await["ok"], true);
+    first.ended().await;
+    let node = bench.shared.nodes.get("test").unwrap();
+    let (nodes, asked) = (bench.shared.nodes.clone(), node.conn_id.clone());
+    let ask = tokio::spawn(async move {
+        let ask = nodes::Invocation::new("test", "system.run");
+        nodes.invoke(ask).await
+    });
+    let request = loop {
+        let frame = second.next().await;
+        if frame["event"] == "node.invoke.request" {
+            break frame;
+        }
+    };
+    let id = request["payload"]["id"].as_str().unwrap();
+    let reply = nodes::InvokeReply {
+        ok: true,
+        payload: Some(json!(1)),
+        payload_json: None,
+        error: None,
+    };
+    assert!(bench.shared.nodes.answer(&asked, id, reply));
+    assert_eq!(ask.await.unwrap().unwrap().payload, Some(json!(1)));
+    second.ended().await;
+    assert!(bench.shared.nodes.get("test").is_none());
+}
