@@ -23,12 +23,7 @@ impl Nodes {
     /// Asks a node which of `wanted` it has, and keeps the answer for as long as it is connected. A node that does not
     /// answer is not worth more than a line in the log.
     pub async fn probe(&self, node: &Node, wanted: &BTreeSet<String>) {
-        let wanted: BTreeSet<&str> = wanted
-            .iter()
-            .map(String::as_str)
-            .filter(|bin| is_plain(bin))
-            .take(MAX_PROBED)
-            .collect();
+        let wanted = asked_for(wanted);
         if wanted.is_empty() || !Self::wants_probe(node) {
             return;
         }
@@ -49,6 +44,15 @@ impl Nodes {
             }
         }
     }
+}
+
+/// Those of the programs that a node is asked for.
+fn asked_for(wanted: &BTreeSet<String>) -> BTreeSet<&str> {
+    let plain = wanted
+        .iter()
+        .map(String::as_str)
+        .filter(|bin| is_plain(bin));
+    plain.take(MAX_PROBED).collect()
 }
 
 /// Nothing that a shell would see more in than a name: the names come from files of skills.
@@ -110,6 +114,15 @@ mod tests {
         ] {
             let found: Vec<String> = found(payload.as_ref(), &wanted).into_iter().collect();
             assert_eq!(found, expected, "{payload:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_asked_for_so_many_programs() {
+        for (count, expected) in [(MAX_PROBED, MAX_PROBED), (MAX_PROBED + 1, MAX_PROBED)] {
+            let names = (0..count).map(|n| format!("bin{n}"));
+            let wanted: BTreeSet<String> = names.chain(["not plain".to_owned()]).collect();
+            assert_eq!(asked_for(&wanted).len(), expected, "{count}");
         }
     }
 

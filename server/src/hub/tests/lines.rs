@@ -30,7 +30,8 @@ fn words() -> Event {
 fn an_event_for_one_has_no_number_and_makes_no_gap() {
     let fixture = fixture();
     let (one, other) = (fixture.connect_as(&node("n")), fixture.connect("o"));
-    (one.take(), other.take());
+    one.take();
+    other.take();
     let line = one.membership.line();
     fixture.hub.emit(tick(1));
     assert!(line.send(&words()));
@@ -46,7 +47,8 @@ fn a_subscriber_gets_copies_of_its_conversation() {
         fixture.connect_as(&node("n")),
         fixture.connect_as(&node("o")),
     );
-    (one.take(), other.take());
+    one.take();
+    other.take();
     let line = one.membership.line();
     assert!(line.subscribe("main"));
     for event in [
