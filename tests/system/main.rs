@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // everything here is a test
 
+mod devices;
 mod doctor;
 mod doors;
 mod first_minutes;
@@ -10,4 +11,5 @@ mod methods;
 mod mistakes;
 mod protocol;
 mod readme;
+mod remote;
 mod restarts;

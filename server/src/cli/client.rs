@@ -71,6 +71,11 @@ pub(super) enum Failure {
     /// The params are no JSON.
     #[error("--params is not JSON: {0}. Write for example --params '{{\"limit\":5}}'")]
     Params(serde_json::Error),
+    /// Several devices begin with these characters.
+    #[error(
+        "several devices have an id that begins with {0}: give more of it (openclaw devices list --json)"
+    )]
+    ManyDevices(String),
     /// The message is empty.
     #[error("--message is empty: say something to the agent")]
     EmptyMessage,

@@ -3,6 +3,7 @@
 mod agent;
 mod client;
 mod connect;
+mod devices;
 mod doctor;
 mod gateway_args;
 pub(crate) mod print;
@@ -47,6 +48,16 @@ enum Command {
     Agent(agent::AgentArgs),
     /// Look for what is wrong or risky in this host's set-up; exit code 1 when something is wrong
     Doctor(doctor::DoctorArgs),
+    /// Decide which devices may connect, and with which tokens
+    Devices {
+        #[command(subcommand)]
+        command: devices::DevicesCommand,
+    },
+    /// Decide about everything that waits to be let in: devices, and nodes of the older pairing
+    Pairing {
+        #[command(subcommand)]
+        command: devices::PairingCommand,
+    },
     /// Say where the protocol is documented, or write the documents to files
     Protocol {
         #[command(subcommand)]
@@ -97,6 +108,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => block_on(client::status(args, &environment)),
         Command::Agent(args) => block_on(agent::agent(args, &environment)),
         Command::Doctor(args) => doctor::doctor(&args, &environment),
+        Command::Devices { command } => block_on(devices::devices(command, &environment)),
+        Command::Pairing { command } => block_on(devices::pairing(command, &environment)),
         Command::Protocol { command: None } => protocol::explain(),
         Command::Protocol {
             command: Some(ProtocolCommand::Export(args)),

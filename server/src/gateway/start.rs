@@ -28,9 +28,10 @@ use crate::connection::tailscale::{self, Whois};
 use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shared};
 use crate::health::Health;
 use crate::http::{Admission, Caps, Site};
-use crate::hub::{EventSink, Hub, SystemEvents};
+use crate::hub::{Admitted, EventSink, Hub, SystemEvents};
 use crate::lock::{InstanceLock, LockError, Owner};
 use crate::methods::{Methods, UNFINISHED};
+use crate::pairing::nodes::NodePairing;
 use crate::pairing::{Pairing, TokenKey, TokenKeyError};
 use crate::paths::{Environment, Paths};
 use crate::sessions::{KeyRules, Sessions};
@@ -122,7 +123,6 @@ pub(super) async fn start(
     };
     let store = Store::open(&paths.store_dir()).map_err(in_store)?;
     let key = TokenKey::load_or_create(&paths.state_dir)?;
-    let pairing = Pairing::load(store.clone(), key, Arc::clone(&clock)).map_err(in_store)?;
     let rules = KeyRules::of(&config);
     let defaults = session_defaults(&config, &rules);
     let sessions = Sessions::open(store.clone(), paths.clone(), rules).map_err(in_store)?;
@@ -134,6 +134,18 @@ pub(super) async fn start(
     let name = host::name();
     let own = host::own_presence(&name, &addresses, &version, clock.now_ms());
     let hub = Arc::new(Hub::new(Arc::clone(&clock), own));
+    let pairing = Pairing::load(
+        store.clone(),
+        key,
+        Arc::clone(&clock),
+        Arc::clone(&hub) as Arc<dyn Admitted>,
+    )
+    .map_err(in_store)?;
+    let node_pairing = NodePairing::new(
+        store.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&hub) as Arc<dyn EventSink>,
+    );
     let events = Arc::new(SystemEvents::default());
     let runs = Runs::open(Parts {
         sessions: sessions.clone(),
@@ -166,6 +178,8 @@ pub(super) async fn start(
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
         runs,
+        pairing: pairing.clone(),
+        node_pairing,
         sessions,
         events,
         clock: Arc::clone(&clock),

@@ -3,7 +3,9 @@
 
 mod agent;
 mod chat;
+mod device;
 mod health;
+mod node_pair;
 mod sessions;
 mod system;
 mod unfinished;
@@ -18,6 +20,8 @@ use crate::agent::Runs;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::hub::{Hub, SystemEvents};
+use crate::pairing::Pairing;
+use crate::pairing::nodes::NodePairing;
 use crate::sessions::Sessions;
 
 pub use unfinished::UNFINISHED;
@@ -30,6 +34,10 @@ pub struct Methods {
     pub health: Arc<Health>,
     /// Runs of agents.
     pub runs: Runs,
+    /// Devices that may connect.
+    pub pairing: Pairing,
+    /// Nodes that are paired by token.
+    pub node_pairing: NodePairing,
     /// Conversations.
     pub sessions: Sessions,
     /// Texts that wait for a conversation's next run.
