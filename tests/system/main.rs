@@ -7,6 +7,7 @@ mod devices;
 mod doctor;
 mod doors;
 mod first_minutes;
+mod kills;
 mod methods;
 mod mistakes;
 mod protocol;

@@ -29,7 +29,7 @@ fn me() -> ConnectClient {
 }
 
 /// An operator on this host without a device, who may do everything.
-pub fn operator(port: u16, token: &str) -> ClientConfig {
+pub(crate) fn operator(port: u16, token: &str) -> ClientConfig {
     let mut config = ClientConfig::new(&format!("ws://127.0.0.1:{port}"), me()).expect("a URL");
     config.token = Some(SecretString::new(token));
     config.reconnect = Reconnect::Never;
@@ -37,7 +37,7 @@ pub fn operator(port: u16, token: &str) -> ClientConfig {
 }
 
 /// Device number `n` from elsewhere, with whatever token.
-pub fn device(port: u16, n: u8, scopes: &[Scope], token: &str) -> ClientConfig {
+pub(crate) fn device(port: u16, n: u8, scopes: &[Scope], token: &str) -> ClientConfig {
     let url = format!("ws://gateway.example:{port}");
     let mut config = ClientConfig::new(&url, me()).expect("a URL");
     config.dial = Arc::new(Here(port));
