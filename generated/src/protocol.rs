@@ -215,6 +215,11 @@ pub mod close {
         code: 1008,
         reason: "slow consumer",
     };
+    /// The token of this device and role was revoked or replaced by an operator; every connection that the device has in that role ends. It may connect again.
+    pub const DEVICE_TOKEN_REVOKED: Close = Close {
+        code: 1008,
+        reason: "device token revoked",
+    };
     /// limits.badFramesMax messages that are no frames, in spite of the errors or silence they got.
     pub const TOO_MANY_BAD_FRAMES: Close = Close {
         code: 1008,

@@ -77,6 +77,11 @@ export declare const CLOSES: {
    * dropped.
    */
   readonly slowConsumer: { readonly code: 1008; readonly reason: "slow consumer" };
+  /**
+   * The token of this device and role was revoked or replaced by an operator; every connection that the
+   * device has in that role ends. It may connect again.
+   */
+  readonly deviceTokenRevoked: { readonly code: 1008; readonly reason: "device token revoked" };
   /** limits.badFramesMax messages that are no frames, in spite of the errors or silence they got. */
   readonly tooManyBadFrames: { readonly code: 1008; readonly reason: "too many invalid frames" };
   /** A node's device has connected again: the older connection is the one that nobody reads any more. */

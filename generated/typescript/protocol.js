@@ -34,6 +34,7 @@ export const CLOSES = {
   handshakeRefused: { code: 1008, reason: "" },
   invalidRequestFrame: { code: 1008, reason: "invalid request frame" },
   slowConsumer: { code: 1008, reason: "slow consumer" },
+  deviceTokenRevoked: { code: 1008, reason: "device token revoked" },
   tooManyBadFrames: { code: 1008, reason: "too many invalid frames" },
   replaced: { code: 1008, reason: "replaced by a newer connection of this device" },
   tooBig: { code: 1009, reason: "" },

@@ -3,12 +3,15 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // everything here is a test
 
+mod devices;
 mod doctor;
 mod doors;
 mod first_minutes;
+mod kills;
 mod methods;
 mod mistakes;
 mod nodes;
 mod protocol;
 mod readme;
+mod remote;
 mod restarts;

@@ -81,6 +81,11 @@ pub(super) enum Failure {
     /// The name is empty.
     #[error("--name is empty: give the node a name")]
     EmptyName,
+    /// Several devices begin with these characters.
+    #[error(
+        "several devices have an id that begins with {0}: give more of it (openclaw devices list --json)"
+    )]
+    ManyDevices(String),
     /// The message is empty.
     #[error("--message is empty: say something to the agent")]
     EmptyMessage,

@@ -3,6 +3,7 @@
 mod agent;
 mod client;
 mod connect;
+mod devices;
 mod doctor;
 mod gateway_args;
 mod nodes;
@@ -52,6 +53,16 @@ enum Command {
     Nodes {
         #[command(subcommand)]
         command: nodes::NodesCommand,
+    },
+    /// Decide which devices may connect, and with which tokens
+    Devices {
+        #[command(subcommand)]
+        command: devices::DevicesCommand,
+    },
+    /// Decide about everything that waits to be let in: devices, and nodes of the older pairing
+    Pairing {
+        #[command(subcommand)]
+        command: devices::PairingCommand,
     },
     /// Say where the protocol is documented, or write the documents to files
     Protocol {
@@ -104,6 +115,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Agent(args) => block_on(agent::agent(args, &environment)),
         Command::Doctor(args) => doctor::doctor(&args, &environment),
         Command::Nodes { command } => block_on(nodes::nodes(command, &environment)),
+        Command::Devices { command } => block_on(devices::devices(command, &environment)),
+        Command::Pairing { command } => block_on(devices::pairing(command, &environment)),
         Command::Protocol { command: None } => protocol::explain(),
         Command::Protocol {
             command: Some(ProtocolCommand::Export(args)),

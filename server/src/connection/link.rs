@@ -273,6 +273,10 @@ impl Link {
     }
 
     fn settle(&mut self, verdict: Verdict) -> Option<Ending> {
+        if self.outbox.is_over() {
+            // Dismissed while the store was being asked; nothing can be said any more.
+            return Some(Ending::ClosedByHub);
+        }
         match verdict {
             Verdict::Accept(accepted) => {
                 self.open(*accepted);
@@ -290,6 +294,8 @@ impl Link {
                 None
             }
             Verdict::NeedPairing(need) => {
+                let ask = need.ask();
+                self.membership.claim(ask.device.id(), ask.role);
                 let pairing = self.shared.pairing.clone();
                 self.decide_by(async move {
                     let outcome = pairing.commit(need.ask().clone()).await;
@@ -370,6 +376,10 @@ impl Link {
         let Phase::Open(caller) = &self.phase else {
             return None;
         };
+        if self.outbox.is_over() {
+            // Dismissed in this very turn: what was read before is not carried out any more.
+            return Some(Ending::ClosedByHub);
+        }
         let version = caller.protocol;
         let is_newest = version == protocol::VERSION;
         let denial = Cell::new(None);

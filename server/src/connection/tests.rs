@@ -30,7 +30,7 @@ use crate::config::AuthMode;
 use crate::connection::auth::Auth;
 use crate::connection::locality::Trust;
 use crate::http::Admission;
-use crate::hub::EventSink;
+use crate::hub::{Admitted, EventSink};
 use crate::net::Ends;
 use crate::nodes::{self, NodeLine};
 use crate::pairing::TokenKey;
@@ -110,8 +110,10 @@ impl Bench {
         });
         let handle = tokio::runtime::Handle::current();
         let whois = Whois::new("/nonexistent".into(), handle, Arc::clone(&clock));
+        let hub = Arc::new(Hub::new(Arc::clone(&clock), PresenceEntry::new(NOW)));
+        let admitted = Arc::clone(&hub) as Arc<dyn Admitted>;
         let shared = Shared {
-            hub: Arc::new(Hub::new(Arc::clone(&clock), PresenceEntry::new(NOW))),
+            hub,
             service: Arc::clone(&service) as Arc<dyn Service>,
             policy: Arc::new(Policy {
                 auth: Auth::new(AuthMode::Token, Some("tok")),
@@ -121,7 +123,7 @@ impl Bench {
                 strict_devices: false,
                 allow_tailscale: false,
             }),
-            pairing: Pairing::load(store, key, Arc::clone(&clock)).unwrap(),
+            pairing: Pairing::load(store, key, Arc::clone(&clock), admitted).unwrap(),
             nodes: Nodes::new(nodes::Policy::default(), Arc::clone(&clock)),
             hello: HelloTemplate::new(&Facts::default()),
             clock,

@@ -28,10 +28,11 @@ use crate::connection::tailscale::{self, Whois};
 use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shared};
 use crate::health::Health;
 use crate::http::{Admission, Caps, Site};
-use crate::hub::{EventSink, Hub, SystemEvents};
+use crate::hub::{Admitted, EventSink, Hub, SystemEvents};
 use crate::lock::{InstanceLock, LockError, Owner};
 use crate::methods::{Methods, UNFINISHED};
 use crate::nodes::{self, Nodes};
+use crate::pairing::nodes::NodePairing;
 use crate::pairing::{Pairing, TokenKey, TokenKeyError};
 use crate::paths::{Environment, Paths};
 use crate::sessions::{KeyRules, Sessions};
@@ -125,7 +126,6 @@ pub(super) async fn start(
     };
     let store = Store::open(&paths.store_dir()).map_err(in_store)?;
     let key = TokenKey::load_or_create(&paths.state_dir)?;
-    let pairing = Pairing::load(store.clone(), key, Arc::clone(&clock)).map_err(in_store)?;
     let rules = KeyRules::of(&config);
     let defaults = session_defaults(&config, &rules);
     let sessions = Sessions::open(store.clone(), paths.clone(), rules).map_err(in_store)?;
@@ -137,6 +137,18 @@ pub(super) async fn start(
     let name = host::name();
     let own = host::own_presence(&name, &addresses, &version, clock.now_ms());
     let hub = Arc::new(Hub::new(Arc::clone(&clock), own));
+    let pairing = Pairing::load(
+        store.clone(),
+        key,
+        Arc::clone(&clock),
+        Arc::clone(&hub) as Arc<dyn Admitted>,
+    )
+    .map_err(in_store)?;
+    let node_pairing = NodePairing::new(
+        store.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&hub) as Arc<dyn EventSink>,
+    );
     let events = Arc::new(SystemEvents::default());
     let runs = Runs::open(Parts {
         sessions: sessions.clone(),
@@ -173,6 +185,8 @@ pub(super) async fn start(
         health: Arc::clone(&health),
         skills: Skills::new(&runs.parts().workspaces(), &paths.state_dir),
         runs,
+        pairing: pairing.clone(),
+        node_pairing,
         sessions,
         events,
         pairing: pairing.clone(),

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openclaw_protocol::events::{Event, EventKind};
-use openclaw_protocol::protocol::close;
+use openclaw_protocol::protocol::{Role, close};
 use openclaw_protocol::types::{HealthSummary, PresenceEntry, PresenceEvent, StateVersion};
 use tokio::sync::Notify;
 
@@ -38,6 +38,13 @@ use registry::{Key, Registry, Tally};
 pub trait EventSink: Send + Sync + 'static {
     /// Passes an event on. May be called from any thread; does not wait.
     fn emit(&self, event: Event);
+}
+
+/// What pairing does to those who are connected. [`Hub`] does it; tests note it.
+pub trait Admitted: EventSink {
+    /// Ends the connections that a device has in a role, those in their handshake included: what they came in with no
+    /// longer holds. `spare` names one that is left alone.
+    fn dismiss(&self, device_id: &str, role: Role, spare: Option<&str>);
 }
 
 /// The hub of a gateway.
@@ -304,6 +311,23 @@ impl EventSink for Hub {
     }
 }
 
+impl Admitted for Hub {
+    fn dismiss(&self, device_id: &str, role: Role, spare: Option<&str>) {
+        let outboxes: Vec<_> = self
+            .state()
+            .registry
+            .outboxes_of(device_id, role, spare)
+            .cloned()
+            .collect();
+        for outbox in outboxes {
+            outbox.close(
+                close::DEVICE_TOKEN_REVOKED.code,
+                close::DEVICE_TOKEN_REVOKED.reason,
+            );
+        }
+    }
+}
+
 impl State {
     fn broadcast(&mut self, kind: EventKind, frame: &EventFrame) {
         let tally = self.registry.broadcast(kind, frame, &mut self.dirty);
@@ -385,6 +409,12 @@ impl Health {
 }
 
 impl Membership {
+    /// Says as whom the connection wants to be let in, before anything is granted to it: a revocation that comes while
+    /// the grant is being written then ends it too.
+    pub fn claim(&self, device_id: &str, role: Role) {
+        self.hub.state().registry.claim(self.key, device_id, role);
+    }
+
     /// Lets an accepted connection in: enters it into presence, sends `hello` (made of the state at this moment)
     /// before anything else, and then the newcomer's own presence and health events.
     pub fn accept(

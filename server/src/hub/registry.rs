@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use openclaw_protocol::events::EventKind;
 use openclaw_protocol::methods;
+use openclaw_protocol::protocol::Role;
 
 use super::older::{self, Share, share};
 use crate::connection::Caller;
@@ -37,6 +38,8 @@ struct Slot {
 #[derive(Debug)]
 struct Member {
     outbox: Arc<Outbox>,
+    /// The device that it is of, or wants to be let in as.
+    claim: Option<Claim>,
     /// Broadcasts it gets; none before it is accepted.
     audience: Audience,
     /// Broadcasts it gets without members that are newer than its protocol version; none of `audience`.
@@ -46,6 +49,15 @@ struct Member {
     is_accepted: bool,
     /// Version of the presence list that it was sent last.
     presence: u64,
+}
+
+/// Whose a connection is.
+#[derive(Debug)]
+struct Claim {
+    device_id: String,
+    role: Role,
+    /// Its own id; none before it is accepted.
+    conn_id: Option<String>,
 }
 
 impl Member {
@@ -115,6 +127,7 @@ impl Registry {
             generation: self.generation,
             member: Some(Member {
                 outbox,
+                claim: None,
                 audience: 0,
                 reduced: 0,
                 protocol: 0,
@@ -128,11 +141,27 @@ impl Registry {
         }
     }
 
+    /// Notes as whom a connection wants to be let in.
+    pub(super) fn claim(&mut self, key: Key, device_id: &str, role: Role) {
+        if let Some(member) = self.member(key) {
+            member.claim = Some(Claim {
+                device_id: device_id.to_owned(),
+                role,
+                conn_id: None,
+            });
+        }
+    }
+
     /// Opens broadcasts to a member. `presence` is the version of the list it knows already.
     pub(super) fn accept(&mut self, key: Key, caller: &Caller, presence: u64) {
         let (audience, reduced) = audience_of(caller);
         self.reduced |= reduced;
         if let Some(member) = self.member(key) {
+            member.claim = caller.device_id.clone().map(|device_id| Claim {
+                device_id,
+                role: caller.role,
+                conn_id: Some(caller.conn_id.clone()),
+            });
             member.audience = audience;
             member.reduced = reduced;
             member.protocol = caller.protocol;
@@ -144,6 +173,7 @@ impl Registry {
     /// Ends broadcasts to a member, which keeps its slot.
     pub(super) fn retire(&mut self, key: Key) {
         if let Some(member) = self.member(key) {
+            member.claim = None;
             member.audience = 0;
             member.reduced = 0;
             member.is_accepted = false;
@@ -277,6 +307,23 @@ impl Registry {
     /// The outboxes of all connections, accepted or not.
     pub(super) fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
         self.all().map(|member| &member.outbox)
+    }
+
+    /// The outboxes of a device's connections in a role, those in their handshake included, but not that of `spare`.
+    pub(super) fn outboxes_of(
+        &self,
+        device_id: &str,
+        role: Role,
+        spare: Option<&str>,
+    ) -> impl Iterator<Item = &Arc<Outbox>> {
+        let is_meant = move |claim: &Claim| {
+            claim.device_id == device_id
+                && claim.role == role
+                && (spare.is_none() || claim.conn_id.as_deref() != spare)
+        };
+        self.all()
+            .filter(move |member| member.claim.as_ref().is_some_and(is_meant))
+            .map(|member| &member.outbox)
     }
 
     fn all(&self) -> impl Iterator<Item = &Member> {

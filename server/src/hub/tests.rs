@@ -464,3 +464,36 @@ fn events_newer_than_the_negotiated_version_are_not_sent() {
     assert_eq!(newest.take().len(), 2);
     assert!(older.take().is_empty());
 }
+
+#[test]
+fn connections_of_a_device_and_role_are_dismissed() {
+    let fixture = fixture();
+    let of = |conn: &str, device: Option<&str>, role: Role| {
+        fixture.connect_as(&Caller::of_test(conn, |info| {
+            info.device_id = device.map(str::to_owned);
+            info.role = role;
+        }))
+    };
+    let own = of("own", Some("d"), Role::Operator);
+    let meant = of("meant", Some("d"), Role::Operator);
+    let others = [
+        of("node", Some("d"), Role::Node),
+        of("other", Some("e"), Role::Operator),
+        of("none", None, Role::Operator),
+    ];
+    // Still in its handshake, as one of each.
+    let coming = fixture.enter();
+    coming.membership.claim("d", Role::Operator);
+    let stranger = fixture.enter();
+    stranger.membership.claim("d", Role::Node);
+    let mut gone = of("gone", Some("d"), Role::Operator);
+    gone.membership.retire();
+
+    fixture.hub.dismiss("d", Role::Operator, Some("own"));
+    let is_over = |client: &Client| client.outbox.is_over();
+    assert!(is_over(&meant) && is_over(&coming));
+    assert!(!is_over(&own) && !is_over(&stranger) && !is_over(&gone));
+    assert!(!others.iter().any(is_over));
+    fixture.hub.dismiss("d", Role::Operator, None);
+    assert!(is_over(&own) && !others.iter().any(is_over));
+}

@@ -3,8 +3,10 @@
 
 mod agent;
 mod chat;
+mod device;
 mod health;
 mod node;
+mod node_pair;
 mod sessions;
 mod skills;
 mod system;
@@ -23,6 +25,7 @@ use crate::health::Health;
 use crate::hub::{Hub, SystemEvents};
 use crate::nodes::Nodes;
 use crate::pairing::Pairing;
+use crate::pairing::nodes::NodePairing;
 use crate::sessions::Sessions;
 use crate::skills::Skills;
 use crate::voicewake::VoiceWake;
@@ -37,6 +40,10 @@ pub struct Methods {
     pub health: Arc<Health>,
     /// Runs of agents.
     pub runs: Runs,
+    /// Devices that may connect.
+    pub pairing: Pairing,
+    /// Nodes that are paired by token.
+    pub node_pairing: NodePairing,
     /// Conversations.
     pub sessions: Sessions,
     /// Texts that wait for a conversation's next run.

@@ -7,9 +7,9 @@
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
-    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, DeviceMethods,
-    ExecMethods, LogsMethods, MessagingMethods, NodePairMethods, SessionChangesMethods, TtsMethods,
-    UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
+    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, ExecMethods,
+    LogsMethods, MessagingMethods, SessionChangesMethods, TtsMethods, UpdateMethods, UsageMethods,
+    VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
 use openclaw_protocol::unfinished;
@@ -61,17 +61,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::SessionsCompact,
     Method::SetHeartbeats,
     Method::Wake,
-    Method::NodePairRequest,
-    Method::NodePairList,
-    Method::NodePairApprove,
-    Method::NodePairReject,
-    Method::NodePairVerify,
-    Method::NodeRename,
-    Method::DevicePairList,
-    Method::DevicePairApprove,
-    Method::DevicePairReject,
-    Method::DeviceTokenRotate,
-    Method::DeviceTokenRevoke,
     Method::CronList,
     Method::CronStatus,
     Method::CronAdd,
@@ -138,12 +127,6 @@ impl SessionChangesMethods<Caller> for Methods {
     unfinished!(Caller: sessions_patch, sessions_reset, sessions_delete, sessions_compact);
 }
 
-impl NodePairMethods<Caller> for Methods {
-    unfinished!(Caller: node_pair_request, node_pair_list, node_pair_approve, node_pair_reject, node_pair_verify, node_rename);
-}
-
-impl DeviceMethods<Caller> for Methods {
-    unfinished!(Caller: device_pair_list, device_pair_approve, device_pair_reject, device_token_rotate, device_token_revoke);
 }
 
 impl CronMethods<Caller> for Methods {

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use openclaw_protocol::protocol::Role;
 use openclaw_protocol::rt::SecretString;
+use openclaw_protocol::types::PairDecision;
 
 use super::record::{Device, PendingPairing, Profile};
 use super::rules::{self, Ask, Step, Terms};
@@ -39,13 +40,15 @@ pub struct Grant {
     pub issued_at_ms: u64,
 }
 
-/// A request that was settled, for the event `device.pair.resolved`.
+/// A request that was settled, as the event `device.pair.resolved` says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     /// The request, or a fresh id where a device was paired without one.
     pub request_id: String,
     /// Whose it was.
     pub device_id: String,
+    /// How it was decided.
+    pub decision: PairDecision,
     /// When, ms.
     pub ts: u64,
 }

@@ -4,7 +4,10 @@
 //! `record` is what is stored, `rules` what is allowed, `book` all of it in memory, `token` how tokens are made.
 //! [`Pairing`] joins them with the store. The handshake asks it through [`Devices`], which touches no disk, and, when
 //! something has to be granted or asked for, the connection awaits [`Pairing::commit`]. `device.*` methods are thin over
-//! the rest.
+//! the rest, and `wire` turns records into what clients see. `nodes` is the older pairing of nodes, which admits nobody.
+//!
+//! What is decided is told here and not by who asked for it: events go out, and the connections of a token that died are
+//! closed, also when the operator who wanted it is gone by then.
 //!
 //! Who may write: changes of one device happen one after another under its lock, decided on what the previous one left
 //! behind; so two connects of the same new device get one approval and the same token. They run to their end even when
@@ -12,10 +15,12 @@
 
 mod behind;
 mod book;
+pub mod nodes;
 mod record;
 mod rules;
 mod service;
 mod token;
+mod wire;
 
 use std::time::Duration;
 
@@ -26,7 +31,7 @@ pub use record::{
     Device, DeviceToken, MAX_PROFILE_CHARS, MAX_SCOPE_BYTES, MAX_SCOPES, PendingPairing, Profile,
 };
 pub use rules::Ask;
-pub use service::Pairing;
+pub use service::{Actor, Pairing};
 pub use token::{Salt, TokenKey, TokenKeyError};
 
 use crate::connection::identity::VerifiedDevice;
@@ -73,7 +78,7 @@ pub enum Outcome {
     Granted {
         /// The way in.
         grant: Grant,
-        /// Requests that were thereby settled, for `device.pair.resolved`. Never empty after a silent approval.
+        /// Requests that were thereby settled; operators were told. Never empty after a silent approval.
         resolved: Vec<Resolved>,
     },
     /// Not paired, but [`Ask::optional`].
@@ -82,7 +87,7 @@ pub enum Outcome {
     Waiting {
         /// The request that waits.
         request_id: String,
-        /// The request, when it is new, for `device.pair.requested`.
+        /// The request, when it is new; operators were told of it then.
         requested: Option<Box<PendingPairing>>,
     },
 }
@@ -99,6 +104,9 @@ pub enum PairingError {
     /// No such open request.
     #[error("no such open request")]
     UnknownRequest,
+    /// Whoever wants a token made may not hand out this scope.
+    #[error("the caller does not have the scope {0}")]
+    NotYours(String),
     /// No such device, or not in this role, or the scopes go beyond what it was granted.
     #[error("no such device, or the role or scopes are not granted to it")]
     UnknownDevice,

@@ -4,7 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use openclaw_protocol::events::Event;
 use openclaw_protocol::protocol::Role;
+use openclaw_protocol::types::PairDecision;
 use tokio::sync::Notify;
 
 use super::book::{Book, Change, Fresh};
@@ -15,11 +17,29 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::connection::identity::VerifiedDevice;
+use crate::hub::Admitted;
 use crate::store::{Store, StoreError, Table};
 
 /// Locks that devices share by hash: as many devices can be changed at once. More would only add idle memory, since
 /// the writer thread takes one change at a time anyway.
 const LOCKS: usize = 64;
+
+/// On whose behalf a token is changed. The default may do everything and has no connection.
+#[derive(Debug, Clone, Default)]
+pub struct Actor {
+    /// The scopes that it may hand out; `None`: all of them.
+    pub scopes: Option<Vec<String>>,
+    /// Its connection, which is not closed: it has an answer to get first.
+    pub conn_id: Option<String>,
+}
+
+impl Actor {
+    /// The first of `scopes` that is not its own to give.
+    fn lacks<'s>(&self, scopes: &'s [String]) -> Option<&'s String> {
+        let held = self.scopes.as_ref()?;
+        scopes.iter().find(|scope| !held.contains(scope))
+    }
+}
 
 /// The paired devices of this gateway. Clones share them.
 #[derive(Clone)]
@@ -32,6 +52,7 @@ pub(super) struct Inner {
     pub(super) store: Store,
     key: TokenKey,
     clock: Arc<dyn Clock>,
+    admitted: Arc<dyn Admitted>,
     locks: Vec<tokio::sync::Mutex<()>>,
     hasher: RandomState,
     /// Something is to be written behind.
@@ -40,11 +61,16 @@ pub(super) struct Inner {
 
 impl Pairing {
     /// Reads all devices and requests. Damaged records are skipped (and counted by the store): their devices have to
-    /// pair again.
+    /// pair again. `admitted` is told of every request and decision, and ends connections whose token died.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn load(store: Store, key: TokenKey, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub fn load(
+        store: Store,
+        key: TokenKey,
+        clock: Arc<dyn Clock>,
+        admitted: Arc<dyn Admitted>,
+    ) -> Result<Self, StoreError> {
         let (mut devices, mut pending) = (Vec::new(), Vec::new());
         store.read(|reader| {
             reader.scan(Table::Devices, b"", |_, device: Device| {
@@ -62,6 +88,7 @@ impl Pairing {
                 store,
                 key,
                 clock,
+                admitted,
                 locks: std::iter::repeat_with(tokio::sync::Mutex::default)
                     .take(LOCKS)
                     .collect(),
@@ -107,6 +134,9 @@ impl Pairing {
             let change = inner.store(change).await?;
             if let Some(requested) = change.pending.clone() {
                 inner.book().apply(change);
+                inner
+                    .admitted
+                    .emit(Event::DevicePairRequested((&requested).into()));
                 return Ok(Outcome::Waiting {
                     request_id: fresh.request_id,
                     requested: Some(Box::new(requested)),
@@ -117,6 +147,7 @@ impl Pairing {
                 _ => Vec::new(),
             };
             inner.book().apply(change);
+            inner.tell(&resolved);
             inner.granted(&ask, resolved, now_ms)
         })
         .await
@@ -162,7 +193,9 @@ impl Pairing {
             };
             let change = inner.store(change).await?;
             let resolved = resolved(&change, &device_id, None, now_ms);
-            inner.apply_device(change).map(|device| (device, resolved))
+            let device = inner.apply_device(change)?;
+            inner.tell(&resolved);
+            Ok((device, resolved))
         })
         .await
     }
@@ -185,25 +218,30 @@ impl Pairing {
             };
             let change = inner.store(change).await?;
             inner.book().apply(change);
-            Ok(Resolved {
+            let resolved = Resolved {
                 request_id,
                 device_id,
+                decision: PairDecision::Rejected,
                 ts,
-            })
+            };
+            inner.tell(std::slice::from_ref(&resolved));
+            Ok(resolved)
         })
         .await
     }
 
     /// Gives a device a new token for a role it was granted, with `scopes` of its own or, without any given, those of
-    /// the old token. The old token dies (contract 3.3, odd 7).
+    /// the old token. The old token dies, and so do the device's connections in that role (contract 3.3, odds 7 and 8).
     ///
     /// # Errors
-    /// [`PairingError::UnknownDevice`], or trouble with the store.
+    /// [`PairingError::UnknownDevice`]; [`PairingError::NotYours`] for scopes that the actor may not give, whether they
+    /// were asked for or inherited, since the new token is shown to it; or trouble with the store.
     pub async fn rotate(
         &self,
         device_id: &str,
         role: Role,
         scopes: Option<Vec<String>>,
+        actor: Actor,
     ) -> Result<Grant, PairingError> {
         let device_id = device_id.to_owned();
         self.run(|inner| async move {
@@ -214,8 +252,13 @@ impl Pairing {
                 .book()
                 .device(&device_id)
                 .and_then(|device| rules::rotate(device, role, scopes.as_deref(), salt, now_ms));
+            let made = rotated.as_ref().and_then(|device| device.token(role));
+            if let Some(scope) = made.and_then(|token| actor.lacks(&token.scopes)) {
+                return Err(PairingError::NotYours(scope.clone()));
+            }
             let device = inner.replace(rotated).await?;
             let token = device.token(role).ok_or(PairingError::UnknownDevice)?;
+            inner.dismiss(&device_id, role, &actor);
             Ok(Grant {
                 token: inner.key.token(&device_id, role, token.salt),
                 role,
@@ -226,12 +269,17 @@ impl Pairing {
         .await
     }
 
-    /// Revokes the token of a device and role; returns when it was revoked, ms. With the shared secret the device can
-    /// still come in, and then gets a new token (odd 8).
+    /// Revokes the token of a device and role and ends its connections in that role; returns when the token was
+    /// revoked, ms. With the shared secret the device can still come in, and then gets a new token (odd 8).
     ///
     /// # Errors
     /// [`PairingError::UnknownDevice`], or trouble with the store.
-    pub async fn revoke(&self, device_id: &str, role: Role) -> Result<u64, PairingError> {
+    pub async fn revoke(
+        &self,
+        device_id: &str,
+        role: Role,
+        actor: Actor,
+    ) -> Result<u64, PairingError> {
         let device_id = device_id.to_owned();
         self.run(|inner| async move {
             let _turn = inner.turn(&device_id).await;
@@ -242,6 +290,7 @@ impl Pairing {
                 .and_then(|device| rules::revoke(device, role, now_ms));
             let device = inner.replace(revoked).await?;
             let token = device.token(role).ok_or(PairingError::UnknownDevice)?;
+            inner.dismiss(&device_id, role, &actor);
             Ok(token.revoked_at_ms.unwrap_or(now_ms))
         })
         .await
@@ -338,6 +387,20 @@ impl Inner {
         device.ok_or(PairingError::UnknownDevice)
     }
 
+    /// Tells operators how requests were decided.
+    fn tell(&self, resolved: &[Resolved]) {
+        for resolved in resolved {
+            self.admitted
+                .emit(Event::DevicePairResolved(resolved.into()));
+        }
+    }
+
+    /// After the change is in the book: who comes from now on is judged by it, who is here goes.
+    fn dismiss(&self, device_id: &str, role: Role, actor: &Actor) {
+        self.admitted
+            .dismiss(device_id, role, actor.conn_id.as_deref());
+    }
+
     fn granted(
         &self,
         ask: &Ask,
@@ -394,6 +457,7 @@ fn resolved(change: &Change, device_id: &str, or: Option<String>, ts: u64) -> Ve
         .map(|request_id| Resolved {
             request_id,
             device_id: device_id.to_owned(),
+            decision: PairDecision::Approved,
             ts,
         })
         .collect()

@@ -5,12 +5,14 @@ mod bounds;
 mod flows;
 mod laws;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use openclaw_protocol::events::Event;
 use openclaw_protocol::rt::SecretString;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::hub::{Admitted, EventSink};
 use crate::store::{Store, Table};
 
 const START: u64 = 1_769_900_000_000;
@@ -20,20 +22,52 @@ struct Bench {
     pairing: Pairing,
     store: Store,
     clock: Arc<ManualClock>,
+    told: Arc<Told>,
     dir: tempfile::TempDir,
+}
+
+/// Notes what operators are told, and whose connections are ended.
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl EventSink for Told {
+    fn emit(&self, event: Event) {
+        let text = match event {
+            Event::DevicePairRequested(request) => format!("requested {}", request.request_id),
+            Event::DevicePairResolved(resolved) => {
+                format!("{} {}", resolved.decision, resolved.request_id)
+            }
+            other => panic!("{other:?}"),
+        };
+        self.0.lock().unwrap().push(text);
+    }
+}
+
+impl Admitted for Told {
+    fn dismiss(&self, device_id: &str, role: Role, spare: Option<&str>) {
+        let text = format!("dismissed {device_id} {role} but {spare:?}");
+        self.0.lock().unwrap().push(text);
+    }
 }
 
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(START));
-        let (store, pairing) = open(&dir, &clock);
+        let told = Arc::default();
+        let (store, pairing) = open(&dir, &clock, &told);
         Self {
             pairing,
             store,
             clock,
+            told,
             dir,
         }
+    }
+
+    /// What was told since the last call.
+    fn told(&self) -> Vec<String> {
+        std::mem::take(&mut self.told.0.lock().unwrap())
     }
 
     /// Everything closed and opened again.
@@ -42,15 +76,17 @@ impl Bench {
             pairing,
             store,
             clock,
+            told,
             dir,
         } = self;
         store.close();
         drop((pairing, store));
-        let (store, pairing) = open(&dir, &clock);
+        let (store, pairing) = open(&dir, &clock, &told);
         Self {
             pairing,
             store,
             clock,
+            told,
             dir,
         }
     }
@@ -100,10 +136,11 @@ impl Bench {
     }
 }
 
-fn open(dir: &tempfile::TempDir, clock: &Arc<ManualClock>) -> (Store, Pairing) {
+fn open(dir: &tempfile::TempDir, clock: &Arc<ManualClock>, told: &Arc<Told>) -> (Store, Pairing) {
     let store = Store::open(&dir.path().join("store")).unwrap();
     let key = TokenKey::load_or_create(dir.path()).unwrap();
-    let pairing = Pairing::load(store.clone(), key, Arc::<ManualClock>::clone(clock)).unwrap();
+    let clock = Arc::<ManualClock>::clone(clock);
+    let pairing = Pairing::load(store.clone(), key, clock, Arc::<Told>::clone(told)).unwrap();
     (store, pairing)
 }
 

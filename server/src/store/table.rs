@@ -19,6 +19,10 @@ pub enum Table {
     Devices,
     /// Pairing requests that wait for a decision.
     PendingPairings,
+    /// Nodes of the older pairing by token.
+    PairedNodes,
+    /// Requests of the older pairing of nodes.
+    PendingNodes,
     /// Session entries by canonical session key.
     Sessions,
     /// Transcript lines by session and position.
@@ -31,10 +35,12 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
+        Self::PairedNodes,
+        Self::PendingNodes,
         Self::Sessions,
         Self::Transcripts,
         Self::Idempotency,
@@ -48,6 +54,8 @@ impl Table {
             Self::Meta => "meta",
             Self::Devices => "devices",
             Self::PendingPairings => "pending-pairings",
+            Self::PairedNodes => "paired-nodes",
+            Self::PendingNodes => "pending-nodes",
             Self::Sessions => "sessions",
             Self::Transcripts => "transcripts",
             Self::Idempotency => "idempotency",

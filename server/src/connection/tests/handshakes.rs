@@ -1,12 +1,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use openclaw_protocol::protocol::limits;
+use openclaw_protocol::protocol::{Role, limits};
 use openclaw_websocket::OpCode;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::connection::identity::hex;
+use crate::pairing::Actor;
 
 /// A connect of a device that the gateway has never seen, signed without the nonce (contract 2.5, v1).
 fn connect_of_device(seed: u8) -> Value {
@@ -282,4 +283,57 @@ async fn a_node_is_greeted_after_hello_and_asked_on_the_newest_connection() {
     assert_eq!(ask.await.unwrap().unwrap().payload, Some(json!(1)));
     second.ended().await;
     assert!(bench.shared.nodes.get("test").is_none());
+}
+
+#[tokio::test]
+async fn a_revocation_ends_connections_also_while_they_are_made() {
+    let bench = Bench::new();
+    let mut client = bench.open().await;
+    client.send(&connect_of_device(1)).await;
+    let hello = client.next().await;
+    assert!(hello["payload"]["auth"]["deviceToken"].is_string());
+    let (_, paired) = bench.shared.pairing.list();
+    let id = paired[0].device_id.clone();
+    let revoke = || {
+        bench
+            .shared
+            .pairing
+            .revoke(&id, Role::Operator, Actor::default())
+    };
+    revoke().await.unwrap();
+    // What is sent now is not carried out, though the socket is still open.
+    let calls = bench.service.calls.load(Ordering::Relaxed);
+    client.send(&request("1", "status", json!({}))).await;
+    let end = loop {
+        let frame = client.next().await;
+        if frame.is_string() {
+            break frame;
+        }
+    };
+    assert_eq!(end, "close 1008 device token revoked");
+    client.ended().await;
+    assert_eq!(bench.service.calls.load(Ordering::Relaxed), calls);
+    assert_eq!(bench.count("closed by the hub"), 1);
+
+    // The device comes again and needs a token made, which takes the disk. Dismissed again and again meanwhile, it is
+    // either not let in or thrown out.
+    let mut client = bench.open().await;
+    client.send(&connect_of_device(1)).await;
+    let (hub, device_id) = (Arc::clone(&bench.shared.hub), id.clone());
+    let dismisser = tokio::spawn(async move {
+        loop {
+            hub.dismiss(&device_id, Role::Operator, None);
+            tokio::task::yield_now().await;
+        }
+    });
+    let end = loop {
+        let frame = client.next().await;
+        if frame.is_string() {
+            break frame;
+        }
+    };
+    dismisser.abort();
+    assert_eq!(end, "close 1008 device token revoked");
+    client.ended().await;
+    assert_eq!(bench.shared.hub.stats().accepted, 0);
 }

@@ -31,7 +31,7 @@ async fn profiles_and_times_are_written_behind() {
     // A grant changed between touch and flush stays changed.
     bench
         .pairing
-        .revoke(ask.device.id(), Role::Operator)
+        .revoke(ask.device.id(), Role::Operator, Actor::default())
         .await
         .unwrap();
     let commits = bench.store.stats().commits;

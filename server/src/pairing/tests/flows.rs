@@ -29,6 +29,7 @@ async fn a_local_device_is_paired_silently_and_keeps_its_token() {
             request_id,
             device_id,
             ts,
+            ..
         },
     ] = &resolved[..]
     else {
@@ -220,7 +221,7 @@ async fn revoked_and_rotated_tokens() {
     assert_eq!(
         bench
             .pairing
-            .revoke(ask.device.id(), Role::Operator)
+            .revoke(ask.device.id(), Role::Operator, Actor::default())
             .await
             .unwrap(),
         START + 5
@@ -236,7 +237,7 @@ async fn revoked_and_rotated_tokens() {
     bench.clock.advance(5);
     let third = bench
         .pairing
-        .rotate(ask.device.id(), Role::Operator, None)
+        .rotate(ask.device.id(), Role::Operator, None, Actor::default())
         .await
         .unwrap();
     assert_eq!(
@@ -252,7 +253,10 @@ async fn revoked_and_rotated_tokens() {
         (id, Role::Node, None),
         (id, Role::Operator, Some(texts(&["b"]))),
     ] {
-        let refused = bench.pairing.rotate(device, role, scopes).await;
+        let refused = bench
+            .pairing
+            .rotate(device, role, scopes, Actor::default())
+            .await;
         assert!(
             matches!(refused, Err(PairingError::UnknownDevice)),
             "{refused:?}"
@@ -260,7 +264,7 @@ async fn revoked_and_rotated_tokens() {
     }
     for (device, role) in [("unknown", Role::Operator), (id, Role::Node)] {
         assert!(matches!(
-            bench.pairing.revoke(device, role).await,
+            bench.pairing.revoke(device, role, Actor::default()).await,
             Err(PairingError::UnknownDevice)
         ));
     }
@@ -431,7 +435,7 @@ async fn nothing_is_granted_that_is_not_on_disk() {
     }
     let refused = bench
         .pairing
-        .revoke(paired.device.id(), Role::Operator)
+        .revoke(paired.device.id(), Role::Operator, Actor::default())
         .await;
     assert!(matches!(refused, Err(PairingError::Store(_))));
     // What was granted before still works.
@@ -446,4 +450,103 @@ async fn nothing_is_granted_that_is_not_on_disk() {
         bench.pairing.flush().await.is_err(),
         "what could not be written stays marked"
     );
+}
+
+#[tokio::test]
+async fn operators_are_told_of_every_request_and_how_it_ended() {
+    let bench = Bench::new();
+    let (asked, _) = bench.wait(&remote(1, &["a"])).await;
+    bench.wait(&remote(1, &["a"])).await;
+    assert_eq!(bench.told(), [format!("requested {asked}")], "once");
+    bench.pairing.approve(&asked).await.unwrap();
+    assert_eq!(bench.told(), [format!("approved {asked}")]);
+    let (more, _) = bench.wait(&remote(1, &["b"])).await;
+    bench.pairing.reject(&more).await.unwrap();
+    assert_eq!(
+        bench.told(),
+        [format!("requested {more}"), format!("rejected {more}")]
+    );
+    assert!(bench.pairing.approve(&more).await.is_err());
+    assert!(bench.pairing.reject(&more).await.is_err());
+    assert!(bench.told().is_empty(), "what is refused is not told");
+
+    // Silent approvals are told too, with what they settle, and also when the client has left meanwhile.
+    let (left, _) = bench.wait(&remote(2, &["a"])).await;
+    assert!(
+        bench
+            .pairing
+            .commit(local(2, &["a"]))
+            .now_or_never()
+            .is_none()
+    );
+    // Waits for the device's turn, and so for the change that nobody waits for.
+    let id = remote(2, &[]).device;
+    let refused = bench.pairing.rotate(
+        id.id(),
+        Role::Node,
+        Some(texts(&["never"])),
+        Actor::default(),
+    );
+    assert!(refused.await.is_err());
+    assert_eq!(
+        bench.told(),
+        [format!("requested {left}"), format!("approved {left}")]
+    );
+}
+
+#[tokio::test]
+async fn connections_end_with_the_token_that_opened_them() {
+    let bench = Bench::new();
+    let ask = local(1, &["a"]);
+    bench.grant(&ask).await;
+    bench.told();
+    let id = ask.device.id();
+    let by = |scopes: Option<&[&str]>| Actor {
+        scopes: scopes.map(texts),
+        conn_id: Some("own".into()),
+    };
+    bench
+        .pairing
+        .rotate(id, Role::Operator, None, Actor::default())
+        .await
+        .unwrap();
+    bench
+        .pairing
+        .revoke(id, Role::Operator, by(Some(&[])))
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.told(),
+        [
+            format!("dismissed {id} operator but None"),
+            format!("dismissed {id} operator but Some(\"own\")"),
+        ]
+    );
+    // A token is shown to who has it made, so nobody gets scopes in that way that they have not (odd 7).
+    for (scopes, held, given) in [
+        (None, Some(&["b"][..]), false),
+        (Some(texts(&["a"])), Some(&["b"][..]), false),
+        (Some(vec![]), Some(&["b"][..]), true),
+        (Some(texts(&["a"])), Some(&["b", "a"][..]), true),
+        (None, None, true),
+    ] {
+        let rotated = bench
+            .pairing
+            .rotate(id, Role::Operator, scopes.clone(), by(held))
+            .await;
+        match rotated {
+            Ok(_) => assert!(given, "{scopes:?} {held:?}"),
+            Err(PairingError::NotYours(scope)) => assert!(!given && scope == "a"),
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(bench.told().len(), usize::from(given));
+    }
+    assert!(
+        bench
+            .pairing
+            .revoke(id, Role::Node, Actor::default())
+            .await
+            .is_err()
+    );
+    assert!(bench.told().is_empty());
 }

@@ -167,6 +167,7 @@ async fn connects(bench: &Bench, model: &mut Model, all: &[Connect]) {
                 remote(device, &[]).device.id(),
                 Role::Node,
                 Some(texts(&["never"])),
+                Actor::default(),
             )
             .await;
         assert!(refused.is_err());
@@ -297,7 +298,10 @@ async fn play(moves: Vec<Move>) {
             Move::Rotate(device, role, scopes) => {
                 let id = remote(device, &[]).device;
                 let allowed = model.granted(device, role, scopes.as_deref().unwrap_or_default());
-                let rotated = bench.pairing.rotate(id.id(), role, scopes).await;
+                let rotated = bench
+                    .pairing
+                    .rotate(id.id(), role, scopes, Actor::default())
+                    .await;
                 assert_eq!(rotated.is_ok(), allowed);
                 if let Ok(grant) = rotated {
                     model.token(device, &grant);
@@ -305,7 +309,12 @@ async fn play(moves: Vec<Move>) {
             }
             Move::Revoke(device, role) => {
                 let id = remote(device, &[]).device;
-                if bench.pairing.revoke(id.id(), role).await.is_ok() {
+                if bench
+                    .pairing
+                    .revoke(id.id(), role, Actor::default())
+                    .await
+                    .is_ok()
+                {
                     model.revoked.insert((device, role));
                 }
             }

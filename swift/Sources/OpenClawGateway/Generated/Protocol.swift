@@ -107,6 +107,10 @@ public enum GatewayProtocol {
         /// be dropped.
         public static let slowConsumer = Close(code: 1008, reason: "slow consumer")
 
+        /// The token of this device and role was revoked or replaced by an operator; every connection that
+        /// the device has in that role ends. It may connect again.
+        public static let deviceTokenRevoked = Close(code: 1008, reason: "device token revoked")
+
         /// limits.badFramesMax messages that are no frames, in spite of the errors or silence they got.
         public static let tooManyBadFrames = Close(code: 1008, reason: "too many invalid frames")
 
