@@ -220,6 +220,11 @@ pub mod close {
         code: 1008,
         reason: "too many invalid frames",
     };
+    /// A node's device has connected again: the older connection is the one that nobody reads any more.
+    pub const REPLACED: Close = Close {
+        code: 1008,
+        reason: "replaced by a newer connection of this device",
+    };
     /// A message exceeds limits.preAuthPayload before hello-ok or limits.maxPayload after it.
     pub const TOO_BIG: Close = Close { code: 1009, reason: "" };
     /// The gateway stops or restarts; one code for both, clients reconnect either way.
@@ -1088,6 +1093,11 @@ pub mod errors {
         code: ErrorCode::Unavailable,
         text: "Error: node disconnected ({command})",
     };
+    /// The node, or all nodes together, have as many commands waiting as the gateway keeps track of. Details: NodeErrorDetails.
+    pub const NODE_BUSY: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "too many commands wait for nodes; try again when some have ended",
+    };
     /// node.invoke.result in the name of another node.
     pub const NODE_ID_MISMATCH: KnownError = KnownError {
         code: ErrorCode::InvalidRequest,
@@ -1236,10 +1246,40 @@ pub mod texts {
     pub const NODE_EVENT_EXEC_FINISHED: &str = "exec.finished";
     /// `exec.denied`
     pub const NODE_EVENT_EXEC_DENIED: &str = "exec.denied";
+    /// `canvas.present`
+    pub const NODE_COMMAND_CANVAS_PRESENT: &str = "canvas.present";
+    /// `canvas.hide`
+    pub const NODE_COMMAND_CANVAS_HIDE: &str = "canvas.hide";
+    /// `canvas.navigate`
+    pub const NODE_COMMAND_CANVAS_NAVIGATE: &str = "canvas.navigate";
+    /// `canvas.eval`
+    pub const NODE_COMMAND_CANVAS_EVAL: &str = "canvas.eval";
+    /// `canvas.snapshot`
+    pub const NODE_COMMAND_CANVAS_SNAPSHOT: &str = "canvas.snapshot";
+    /// `canvas.a2ui.push`
+    pub const NODE_COMMAND_CANVAS_A2UI_PUSH: &str = "canvas.a2ui.push";
+    /// `canvas.a2ui.pushJSONL`
+    pub const NODE_COMMAND_CANVAS_A2UI_PUSH_JSONL: &str = "canvas.a2ui.pushJSONL";
+    /// `canvas.a2ui.reset`
+    pub const NODE_COMMAND_CANVAS_A2UI_RESET: &str = "canvas.a2ui.reset";
+    /// `camera.list`
+    pub const NODE_COMMAND_CAMERA_LIST: &str = "camera.list";
+    /// `camera.snap`
+    pub const NODE_COMMAND_CAMERA_SNAP: &str = "camera.snap";
+    /// `camera.clip`
+    pub const NODE_COMMAND_CAMERA_CLIP: &str = "camera.clip";
+    /// `screen.record`
+    pub const NODE_COMMAND_SCREEN_RECORD: &str = "screen.record";
+    /// `location.get`
+    pub const NODE_COMMAND_LOCATION_GET: &str = "location.get";
+    /// `sms.send`
+    pub const NODE_COMMAND_SMS_SEND: &str = "sms.send";
     /// `system.run`
     pub const NODE_COMMAND_RUN: &str = "system.run";
     /// `system.which`
     pub const NODE_COMMAND_WHICH: &str = "system.which";
+    /// `system.notify`
+    pub const NODE_COMMAND_NOTIFY: &str = "system.notify";
     /// `system.execApprovals.get`
     pub const NODE_COMMAND_EXEC_APPROVALS_GET: &str = "system.execApprovals.get";
     /// `system.execApprovals.set`
@@ -1252,6 +1292,12 @@ pub mod texts {
     pub const NODE_CODE_TIMEOUT: &str = "TIMEOUT";
     /// `UNAVAILABLE`
     pub const NODE_CODE_UNAVAILABLE: &str = "UNAVAILABLE";
+    /// `node-`
+    pub const NODE_SESSION_PREFIX: &str = "node-";
+    /// `voice-`
+    pub const VOICE_RUN_PREFIX: &str = "voice-";
+    /// `low`
+    pub const VOICE_THINKING: &str = "low";
     /// `openclaw`
     pub const VOICE_WAKE_DEFAULT_FIRST: &str = "openclaw";
     /// `claude`

@@ -79,6 +79,8 @@ export declare const CLOSES: {
   readonly slowConsumer: { readonly code: 1008; readonly reason: "slow consumer" };
   /** limits.badFramesMax messages that are no frames, in spite of the errors or silence they got. */
   readonly tooManyBadFrames: { readonly code: 1008; readonly reason: "too many invalid frames" };
+  /** A node's device has connected again: the older connection is the one that nobody reads any more. */
+  readonly replaced: { readonly code: 1008; readonly reason: "replaced by a newer connection of this device" };
   /** A message exceeds limits.preAuthPayload before hello-ok or limits.maxPayload after it. */
   readonly tooBig: { readonly code: 1009; readonly reason: "" };
   /** The gateway stops or restarts; one code for both, clients reconnect either way. */
@@ -625,6 +627,11 @@ export declare const ERRORS: {
   readonly nodeInvokeFailed: { readonly code: "UNAVAILABLE"; readonly text: "node invoke failed" };
   /** The node left before it answered. No details. */
   readonly nodeDisconnected: { readonly code: "UNAVAILABLE"; readonly text: "Error: node disconnected ({command})" };
+  /**
+   * The node, or all nodes together, have as many commands waiting as the gateway keeps track of. Details:
+   * NodeErrorDetails.
+   */
+  readonly nodeBusy: { readonly code: "UNAVAILABLE"; readonly text: "too many commands wait for nodes; try again when some have ended" };
   /** node.invoke.result in the name of another node. */
   readonly nodeIdMismatch: { readonly code: "INVALID_REQUEST"; readonly text: "nodeId mismatch" };
   /** exec.approvals.set without baseHash. */
@@ -693,14 +700,32 @@ export declare const TEXTS: {
   readonly nodeEventExecStarted: "exec.started";
   readonly nodeEventExecFinished: "exec.finished";
   readonly nodeEventExecDenied: "exec.denied";
+  readonly nodeCommandCanvasPresent: "canvas.present";
+  readonly nodeCommandCanvasHide: "canvas.hide";
+  readonly nodeCommandCanvasNavigate: "canvas.navigate";
+  readonly nodeCommandCanvasEval: "canvas.eval";
+  readonly nodeCommandCanvasSnapshot: "canvas.snapshot";
+  readonly nodeCommandCanvasA2uiPush: "canvas.a2ui.push";
+  readonly nodeCommandCanvasA2uiPushJsonl: "canvas.a2ui.pushJSONL";
+  readonly nodeCommandCanvasA2uiReset: "canvas.a2ui.reset";
+  readonly nodeCommandCameraList: "camera.list";
+  readonly nodeCommandCameraSnap: "camera.snap";
+  readonly nodeCommandCameraClip: "camera.clip";
+  readonly nodeCommandScreenRecord: "screen.record";
+  readonly nodeCommandLocationGet: "location.get";
+  readonly nodeCommandSmsSend: "sms.send";
   readonly nodeCommandRun: "system.run";
   readonly nodeCommandWhich: "system.which";
+  readonly nodeCommandNotify: "system.notify";
   readonly nodeCommandExecApprovalsGet: "system.execApprovals.get";
   readonly nodeCommandExecApprovalsSet: "system.execApprovals.set";
   readonly nodeCommandBrowserProxy: "browser.proxy";
   readonly nodeCodeNotConnected: "NOT_CONNECTED";
   readonly nodeCodeTimeout: "TIMEOUT";
   readonly nodeCodeUnavailable: "UNAVAILABLE";
+  readonly nodeSessionPrefix: "node-";
+  readonly voiceRunPrefix: "voice-";
+  readonly voiceThinking: "low";
   readonly voiceWakeDefaultFirst: "openclaw";
   readonly voiceWakeDefaultSecond: "claude";
   readonly voiceWakeDefaultThird: "computer";

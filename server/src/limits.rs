@@ -65,3 +65,10 @@ pub const MAX_EVENT_QUEUES: usize = 256;
 
 /// Longest system event text that is kept, in bytes; it goes into a prompt.
 pub const MAX_EVENT_TEXT: usize = 4 * 1024;
+
+/// Conversations whose events one connection may have copied to it. A phone shows one at a time; a wall of screens a few
+/// dozen.
+pub const MAX_SUBSCRIPTIONS: usize = 64;
+
+/// Longest key that can be subscribed to, in bytes; those of conversations are shorter.
+pub const MAX_SUBSCRIPTION_BYTES: usize = 1024;

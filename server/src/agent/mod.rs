@@ -27,7 +27,7 @@ mod words;
 pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;
-pub use words::Thinking;
+pub use words::{Thinking, is_known_channel};
 
 #[cfg(test)]
 mod tests;

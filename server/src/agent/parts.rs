@@ -1,5 +1,6 @@
 //! What runs need of the rest of the gateway, and what its configuration says about them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,16 @@ impl Parts {
             None if is_default => self.paths.default_workspace(),
             None => self.paths.state_dir.join(format!("workspace-{id}")),
         }
+    }
+
+    /// The directories that the configured agents work in, and that of the default one.
+    #[must_use]
+    pub fn workspaces(&self) -> Vec<PathBuf> {
+        let listed = self.config.agents.list.iter();
+        let ids = listed.map(|agent| normalise_agent_id(&agent.id));
+        let default = self.sessions.rules().default_agent.clone();
+        let all: BTreeSet<String> = ids.chain([default]).collect();
+        all.iter().map(|id| self.workspace(id)).collect()
     }
 
     /// Longest run when the request does not say.

@@ -75,7 +75,8 @@ const CHANNELS: [&str; 8] = [
 const LAST_CHANNEL: &str = "last";
 
 /// Whether `channel` (or `replyChannel`) of an `agent` call names something this gateway knows. Blank means absent.
-pub(super) fn is_known_channel(name: &str) -> bool {
+#[must_use]
+pub fn is_known_channel(name: &str) -> bool {
     let name = name.trim().to_lowercase();
     name.is_empty() || name == LAST_CHANNEL || CHANNELS.contains(&name.as_str())
 }

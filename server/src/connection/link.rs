@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use openclaw_protocol::call::{self, Problem};
 use openclaw_protocol::methods;
-use openclaw_protocol::protocol::{self, Close, ErrorCode, close, errors, limits, texts};
+use openclaw_protocol::protocol::{self, Close, ErrorCode, Role, close, errors, limits, texts};
 use openclaw_protocol::rt::{self, BoxFuture, NonEmptyString, Violation};
 use openclaw_protocol::types::{ErrorShape, InvalidParamsDetails, InvalidParamsIssue};
 use openclaw_websocket::{Incoming, ReadError};
@@ -23,6 +23,7 @@ use super::requests::Requests;
 use crate::http::HandshakePlace;
 use crate::hub::Membership;
 use crate::limits::{MAX_FRAMES_PER_WAKE, MAX_SECOND_STAGES, STALL_TIMEOUT};
+use crate::nodes::{NodePlace, Offer};
 use crate::ws::{Flush, Outbox};
 
 /// One connection.
@@ -30,6 +31,8 @@ pub(super) struct Link {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     membership: Membership,
+    /// Its place among the nodes, if it is one.
+    node: Option<NodePlace>,
     phase: Phase,
     requests: Requests,
     /// Messages after hello-ok that were no requests.
@@ -94,6 +97,7 @@ impl Link {
             shared,
             outbox,
             membership,
+            node: None,
             phase: Phase::Stranger(Box::new(stranger)),
             requests: Requests::default(),
             bad_frames: 0,
@@ -184,6 +188,7 @@ impl Link {
     /// The connection is over: it takes part in nothing any more, requests under way are dropped. What is left is its
     /// place in the hub.
     pub(super) fn finish(mut self, ending: Ending) -> Membership {
+        drop(self.node.take());
         self.membership.retire();
         self.shared.counters.ended(ending);
         let dropped = self.outbox.dropped();
@@ -281,7 +286,8 @@ impl Link {
         }
     }
 
-    fn open(&mut self, accepted: Accepted) {
+    fn open(&mut self, mut accepted: Accepted) {
+        let offer = Offer::take(&mut accepted.params);
         let caller = Caller::new(CallerInfo {
             conn_id: uuid::Uuid::new_v4().to_string(),
             protocol: accepted.protocol,
@@ -309,6 +315,12 @@ impl Link {
             let (id, grant) = (&accepted.request_id, accepted.grant.as_ref());
             shared.hello.frame(&caller, id, &snapshot, uptime_ms, grant)
         });
+        if caller.role == Role::Node {
+            let line = self.membership.line();
+            let place = shared.nodes.connect(&caller, offer, line.clone());
+            shared.service.greet(&place, &line);
+            self.node = Some(place);
+        }
         self.phase = Phase::Open(caller);
     }
 
@@ -446,6 +458,7 @@ impl Link {
             shared,
             outbox,
             membership,
+            node: None,
             phase: Phase::Open(caller),
             requests: Requests::default(),
             bad_frames: 0,

@@ -33,7 +33,8 @@ pub use hello::{Facts, HelloTemplate};
 
 use crate::clock::Clock;
 use crate::http::{Place, Upgraded};
-use crate::hub::Hub;
+use crate::hub::{Hub, Line};
+use crate::nodes::{NodePlace, Nodes};
 use crate::pairing::Pairing;
 use crate::ws::{Outbox, Socket};
 use handshake::{Handshake, Policy};
@@ -52,6 +53,9 @@ pub trait Service: Send + Sync + 'static {
         id: String,
         call: Call,
     ) -> Result<BoxFuture<'static, Answer>, HandshakeOnly>;
+
+    /// A node has its place, and hello-ok is queued for it: what it is told or asked now comes after that (odd 3).
+    fn greet(&self, node: &NodePlace, line: &Line);
 }
 
 /// What all connections share.
@@ -64,6 +68,8 @@ pub struct Shared {
     pub policy: Arc<Policy>,
     /// Devices that may connect.
     pub pairing: Pairing,
+    /// Connections that offer commands.
+    pub nodes: Nodes,
     /// The answer to an accepted connect.
     pub hello: HelloTemplate,
     /// The wall clock.

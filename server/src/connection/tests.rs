@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use openclaw_protocol::call::Call;
+use openclaw_protocol::events::Event;
 use openclaw_protocol::methods::Method;
-use openclaw_protocol::rt::ok_frame;
-use openclaw_protocol::types::PresenceEntry;
+use openclaw_protocol::rt::{NonEmptyString, ok_frame};
+use openclaw_protocol::types::{PresenceEntry, VoiceWakeTriggers};
 use openclaw_websocket::{Incoming, MessageReader, encode};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -30,6 +31,7 @@ use crate::connection::auth::Auth;
 use crate::connection::locality::Trust;
 use crate::http::Admission;
 use crate::hub::EventSink;
+use crate::nodes::{self, NodeLine};
 use crate::pairing::TokenKey;
 use crate::store::Store;
 
@@ -39,7 +41,7 @@ const MASK: [u8; 4] = [1, 2, 3, 4];
 const LARGE: usize = 100_000;
 
 /// Behaves by method: `health` answers at once, `status` with much, `agent.wait` when allowed, `agent` twice, and
-/// `system-presence` panics.
+/// `system-presence` panics. Nodes are greeted by their id.
 struct Fake {
     calls: AtomicUsize,
     waiters: Arc<Semaphore>,
@@ -80,6 +82,11 @@ impl Service for Fake {
             _ => Box::pin(async move { Answer::One(answer("well")) }),
         })
     }
+
+    fn greet(&self, node: &NodePlace, line: &Line) {
+        let word = NonEmptyString::or(format!("greets {}", node.node().node_id), "-");
+        line.send(&Event::VoicewakeChanged(VoiceWakeTriggers::new(vec![word])));
+    }
 }
 
 /// A gateway without the rest of it.
@@ -111,6 +118,7 @@ impl Bench {
                 nonce_everywhere: false,
             }),
             pairing: Pairing::load(store, key, Arc::clone(&clock)).unwrap(),
+            nodes: Nodes::new(nodes::Policy::default(), Arc::clone(&clock)),
             hello: HelloTemplate::new(&Facts::default()),
             clock,
             handshakes: Arc::new(Deadlines::new(Duration::from_millis(

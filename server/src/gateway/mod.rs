@@ -27,8 +27,9 @@ use crate::clock::Clock;
 use crate::connection::{self, Caller, Service, Shared};
 use crate::health::Health;
 use crate::http::{self, Site};
-use crate::hub::{EventSink, Hub};
+use crate::hub::{EventSink, Hub, Line};
 use crate::methods::Methods;
+use crate::nodes::NodePlace;
 use crate::pairing::Pairing;
 use crate::paths::Environment;
 use crate::store::Store;
@@ -144,6 +145,11 @@ impl Service for Methods {
         call: Call,
     ) -> Result<BoxFuture<'static, Answer>, HandshakeOnly> {
         dispatch(self, caller, id, call)
+    }
+
+    fn greet(&self, node: &NodePlace, line: &Line) {
+        self.voicewake.greet(line);
+        self.look_for_programs(node.node());
     }
 }
 

@@ -26,10 +26,13 @@ use crate::http::{Admission, Site};
 use crate::hub::{EventSink, Hub, SystemEvents};
 use crate::lock::{InstanceLock, LockError, Owner};
 use crate::methods::{Methods, UNFINISHED};
+use crate::nodes::{self, Nodes};
 use crate::pairing::{Pairing, TokenKey, TokenKeyError};
 use crate::paths::{Environment, Paths};
 use crate::sessions::{KeyRules, Sessions};
+use crate::skills::Skills;
 use crate::store::{Store, StoreError};
+use crate::voicewake::VoiceWake;
 
 /// Directory of a development gateway, in the home directory.
 const DEV_STATE_DIR: &str = ".openclaw-dev";
@@ -149,12 +152,19 @@ pub(super) async fn start(
         Arc::clone(&events),
         Arc::clone(&clock),
     ));
+    let nodes = Nodes::new(nodes_policy(&config), Arc::clone(&clock));
+    let sink = Arc::clone(&hub) as Arc<dyn EventSink>;
+    let voicewake = VoiceWake::load(store.clone(), Arc::clone(&clock), sink).map_err(in_store)?;
     let methods = Methods {
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
+        skills: Skills::new(&runs.parts().workspaces(), &paths.state_dir),
         runs,
         sessions,
         events,
+        pairing: pairing.clone(),
+        nodes: nodes.clone(),
+        voicewake,
         clock: Arc::clone(&clock),
         work,
     };
@@ -172,6 +182,7 @@ pub(super) async fn start(
         service: Arc::new(methods) as Arc<dyn Service>,
         policy: Arc::new(Policy::new(&config.gateway, &startup.auth, &addresses)),
         pairing: pairing.clone(),
+        nodes,
         hello: HelloTemplate::new(&facts),
         clock: Arc::clone(&clock),
         handshakes: Arc::new(Deadlines::new(Duration::from_millis(
@@ -276,6 +287,11 @@ fn session_defaults(config: &Config, rules: &KeyRules) -> Option<SessionDefaults
     );
     defaults.scope = config.session.scope.as_str().parse().ok();
     Some(defaults)
+}
+
+fn nodes_policy(config: &Config) -> nodes::Policy {
+    let nodes = &config.gateway.nodes;
+    nodes::Policy::new(&nodes.allow_commands, &nodes.deny_commands)
 }
 
 /// Each client costs a descriptor, and many systems start with room for a thousand.

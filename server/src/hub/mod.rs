@@ -6,7 +6,9 @@
 //! connection's own task when it ends its turn.
 
 mod beacon;
+mod copies;
 mod events;
+mod line;
 mod older;
 mod presence;
 mod registry;
@@ -22,12 +24,14 @@ use tokio::sync::Notify;
 
 pub use beacon::Beacon;
 pub use events::SystemEvents;
+pub use line::Line;
 pub use presence::{Presence, PresenceKey, is_tracked};
 
 use crate::clock::Clock;
 use crate::connection::Caller;
 use crate::limits;
 use crate::ws::{EventFrame, Outbox};
+use copies::Copies;
 use registry::{Key, Registry, Tally};
 
 /// Takes events from the domain modules. [`Hub`] sends them to everybody who may see them; tests collect them.
@@ -50,6 +54,7 @@ pub struct Hub {
 
 struct State {
     registry: Registry,
+    copies: Copies,
     presence: Presence,
     version: StateVersion,
     /// Presence version that everybody was told of.
@@ -108,6 +113,7 @@ impl Hub {
             clock,
             state: Mutex::new(State {
                 registry: Registry::default(),
+                copies: Copies::default(),
                 presence: Presence::new(own),
                 version: StateVersion::new(1, 1),
                 announced: 1,
@@ -147,6 +153,7 @@ impl Hub {
             state.health = Some(health.clone());
             let frame = health.frame(&state.version);
             state.broadcast(EventKind::Health, &frame);
+            state.copy_to_all(EventKind::Health, &health.bare());
         });
     }
 
@@ -278,12 +285,21 @@ impl EventSink for Hub {
         // Serialised before the lock is taken: that is the long part.
         let frame = EventFrame::new(event.frame_start(), event.droppable());
         self.update(|state| {
-            let frame = if kind.spec().state_version {
-                frame.with_state_version(state.version.presence, state.version.health)
+            if kind.spec().state_version {
+                let version = &state.version;
+                let frame = frame
+                    .clone()
+                    .with_state_version(version.presence, version.health);
+                state.broadcast(kind, &frame);
             } else {
-                frame
-            };
-            state.broadcast(kind, &frame);
+                state.broadcast(kind, &frame);
+            }
+            match &event {
+                Event::Agent(agent) => state.copy(kind, agent.session_key.as_deref(), &frame),
+                Event::Chat(chat) => state.copy(kind, Some(&chat.session_key), &frame),
+                Event::Tick(_) => state.copy_to_all(kind, &frame),
+                _ => {}
+            }
         });
     }
 }
@@ -292,6 +308,21 @@ impl State {
     fn broadcast(&mut self, kind: EventKind, frame: &EventFrame) {
         let tally = self.registry.broadcast(kind, frame, &mut self.dirty);
         self.tally += tally;
+    }
+
+    /// Sends an event of a conversation to those who subscribed to it, after the broadcast and without a number: what
+    /// the apps of the original read (contract 8.5, odd 21).
+    fn copy(&mut self, kind: EventKind, session_key: Option<&str>, frame: &EventFrame) {
+        for key in session_key.map_or(&[][..], |key| self.copies.of(key)) {
+            self.registry.direct(*key, kind, frame, &mut self.dirty);
+        }
+    }
+
+    /// As [`Self::copy`] for what concerns every conversation.
+    fn copy_to_all(&mut self, kind: EventKind, frame: &EventFrame) {
+        for key in self.copies.members() {
+            self.registry.direct(key, kind, frame, &mut self.dirty);
+        }
     }
 
     /// Sends the presence list to everybody who does not know this version. Returns how many bytes that comes to.
@@ -332,8 +363,13 @@ impl Health {
     }
 
     fn frame(&self, version: &StateVersion) -> EventFrame {
-        EventFrame::new(self.start.clone(), self.droppable)
+        self.bare()
             .with_state_version(version.presence, version.health)
+    }
+
+    /// For one connection alone.
+    fn bare(&self) -> EventFrame {
+        EventFrame::new(self.start.clone(), self.droppable)
     }
 
     /// The summary alone.
@@ -396,6 +432,7 @@ impl Membership {
         let now_ms = self.hub.clock.now_ms();
         let mut state = self.hub.state();
         state.registry.retire(self.key);
+        state.copies.leave(self.key);
         let has_left = self
             .presence
             .take()

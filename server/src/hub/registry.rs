@@ -6,7 +6,7 @@ use std::sync::Arc;
 use openclaw_protocol::events::EventKind;
 use openclaw_protocol::methods;
 
-use super::older::{Share, share};
+use super::older::{self, Share, share};
 use crate::connection::Caller;
 use crate::ws::{Delivery, EventFrame, Outbox};
 
@@ -65,7 +65,7 @@ impl Member {
 }
 
 /// Names a member, also when its slot has been given to another one since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     slot: usize,
     generation: u64,
@@ -73,6 +73,14 @@ pub(super) struct Key {
 
 #[cfg(test)]
 impl Key {
+    /// A key of no registry.
+    pub(super) fn of_test(slot: usize) -> Self {
+        Self {
+            slot,
+            generation: 1,
+        }
+    }
+
     pub(super) fn slot_for_test(self) -> usize {
         self.slot
     }
@@ -231,6 +239,39 @@ impl Registry {
             }
         }
         tally
+    }
+
+    /// Appends an event for one accepted member alone, without a number. False when it was not appended: the member is
+    /// gone, has an older protocol version without this event, or reads too slowly.
+    pub(super) fn direct(
+        &mut self,
+        key: Key,
+        kind: EventKind,
+        frame: &EventFrame,
+        dirty: &mut Vec<Arc<Outbox>>,
+    ) -> bool {
+        let member = self.member(key).filter(|member| member.is_accepted);
+        let Some(member) = member else {
+            return false;
+        };
+        let Some(frame) = older::frame_at(kind, member.protocol, frame) else {
+            return false;
+        };
+        let is_queued = member.outbox.notice(&frame) == Delivery::Queued;
+        if member.outbox.mark_dirty() {
+            dirty.push(Arc::clone(&member.outbox));
+        }
+        is_queued
+    }
+
+    /// Is this member there, and accepted?
+    pub(super) fn is_accepted(&mut self, key: Key) -> bool {
+        self.member(key).is_some_and(|member| member.is_accepted)
+    }
+
+    /// The outbox of a member.
+    pub(super) fn outbox(&mut self, key: Key) -> Option<Arc<Outbox>> {
+        self.member(key).map(|member| Arc::clone(&member.outbox))
     }
 
     /// The outboxes of all connections, accepted or not.

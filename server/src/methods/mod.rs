@@ -4,9 +4,12 @@
 mod agent;
 mod chat;
 mod health;
+mod node;
 mod sessions;
+mod skills;
 mod system;
 mod unfinished;
+mod voice;
 
 use std::sync::Arc;
 
@@ -18,7 +21,11 @@ use crate::agent::Runs;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::hub::{Hub, SystemEvents};
+use crate::nodes::Nodes;
+use crate::pairing::Pairing;
 use crate::sessions::Sessions;
+use crate::skills::Skills;
+use crate::voicewake::VoiceWake;
 
 pub use unfinished::UNFINISHED;
 
@@ -34,6 +41,14 @@ pub struct Methods {
     pub sessions: Sessions,
     /// Texts that wait for a conversation's next run.
     pub events: Arc<SystemEvents>,
+    /// Devices that may connect.
+    pub pairing: Pairing,
+    /// Connections that offer commands.
+    pub nodes: Nodes,
+    /// The words that wake a listening device.
+    pub voicewake: VoiceWake,
+    /// What agents know how to do.
+    pub skills: Skills,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Runtime for what would hold up the sockets.

@@ -8,9 +8,8 @@ use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
     BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, DeviceMethods,
-    ExecMethods, LogsMethods, MessagingMethods, NodeMethods, NodePairMethods,
-    SessionChangesMethods, SkillsMethods, TtsMethods, UpdateMethods, UsageMethods, VoiceMethods,
-    VoicecallMethods, WizardMethods,
+    ExecMethods, LogsMethods, MessagingMethods, NodePairMethods, SessionChangesMethods, TtsMethods,
+    UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
 use openclaw_protocol::unfinished;
@@ -48,13 +47,9 @@ pub const UNFINISHED: &[Method] = &[
     Method::WizardNext,
     Method::WizardCancel,
     Method::WizardStatus,
-    Method::TalkMode,
-    Method::VoicewakeGet,
-    Method::VoicewakeSet,
     Method::ModelsList,
     Method::AgentsList,
     Method::SkillsStatus,
-    Method::SkillsBins,
     Method::SkillsInstall,
     Method::SkillsUpdate,
     Method::UpdateRun,
@@ -77,11 +72,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::DevicePairReject,
     Method::DeviceTokenRotate,
     Method::DeviceTokenRevoke,
-    Method::NodeList,
-    Method::NodeDescribe,
-    Method::NodeInvoke,
-    Method::NodeInvokeResult,
-    Method::NodeEvent,
     Method::CronList,
     Method::CronStatus,
     Method::CronAdd,
@@ -136,16 +126,8 @@ impl WizardMethods<Caller> for Methods {
     unfinished!(Caller: wizard_start, wizard_next, wizard_cancel, wizard_status);
 }
 
-impl VoiceMethods<Caller> for Methods {
-    unfinished!(Caller: talk_mode, voicewake_get, voicewake_set);
-}
-
 impl CatalogMethods<Caller> for Methods {
     unfinished!(Caller: models_list, agents_list);
-}
-
-impl SkillsMethods<Caller> for Methods {
-    unfinished!(Caller: skills_status, skills_bins, skills_install, skills_update);
 }
 
 impl UpdateMethods<Caller> for Methods {
@@ -162,10 +144,6 @@ impl NodePairMethods<Caller> for Methods {
 
 impl DeviceMethods<Caller> for Methods {
     unfinished!(Caller: device_pair_list, device_pair_approve, device_pair_reject, device_token_rotate, device_token_revoke);
-}
-
-impl NodeMethods<Caller> for Methods {
-    unfinished!(Caller: node_list, node_describe, node_invoke, node_invoke_result, node_event);
 }
 
 impl CronMethods<Caller> for Methods {

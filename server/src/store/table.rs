@@ -25,17 +25,20 @@ pub enum Table {
     Transcripts,
     /// Outcomes of requests by idempotency key.
     Idempotency,
+    /// The words that wake a listening device: one record.
+    VoiceWake,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
         Self::Sessions,
         Self::Transcripts,
         Self::Idempotency,
+        Self::VoiceWake,
     ];
 
     /// Name of the LMDB database; part of the format, never change one.
@@ -48,6 +51,7 @@ impl Table {
             Self::Sessions => "sessions",
             Self::Transcripts => "transcripts",
             Self::Idempotency => "idempotency",
+            Self::VoiceWake => "voice-wake",
         }
     }
 }

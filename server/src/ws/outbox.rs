@@ -197,13 +197,26 @@ impl Outbox {
     /// An event that does not fit counts as too much only behind other frames: a reader who owes nothing gets a
     /// frame of any size.
     pub fn event(&self, frame: &EventFrame) -> Delivery {
+        self.offer(frame, true)
+    }
+
+    /// Queues an event for this connection alone: without a number, within the same budget.
+    pub fn notice(&self, frame: &EventFrame) -> Delivery {
+        self.offer(frame, false)
+    }
+
+    fn offer(&self, frame: &EventFrame, is_numbered: bool) -> Delivery {
         let mut state = self.lock();
         if self.is_over() {
             return Delivery::Over;
         }
-        state.seq += 1;
         let mut number = [0; SEQ_SPACE];
-        let number = seq_member(&mut number, state.seq);
+        let number: &[u8] = if is_numbered {
+            state.seq += 1;
+            seq_member(&mut number, state.seq)
+        } else {
+            &[]
+        };
         let len = frame.size() + number.len();
         let (head, head_len) = encode::text_head(len);
         let head = &head[..head_len];

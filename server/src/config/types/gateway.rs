@@ -33,6 +33,8 @@ pub struct Gateway {
     pub remote: Remote,
     /// TLS of the listener.
     pub tls: Tls,
+    /// What nodes may be asked for.
+    pub nodes: Nodes,
 }
 
 /// A word that is none of the allowed ones.
@@ -224,6 +226,16 @@ pub struct Remote {
     pub password: Option<SecretString>,
     /// SHA-256 of its certificate, hex.
     pub tls_fingerprint: Option<String>,
+}
+
+/// `gateway.nodes` (contract 8.2).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Nodes {
+    /// Commands that every node may be asked for, beside those of its platform. Exact names.
+    pub allow_commands: Vec<String>,
+    /// Commands that no node may be asked for, whatever else is said. Exact names.
+    pub deny_commands: Vec<String>,
 }
 
 /// `gateway.tls` (contract 11.5).

@@ -17,8 +17,8 @@ pub use agents::{
     ThinkingLevel, VerboseLevel,
 };
 pub use gateway::{
-    Auth, AuthMode, Bind, ControlUi, Gateway, GatewayMode, Remote, Tailscale, TailscaleMode, Tls,
-    UnknownName,
+    Auth, AuthMode, Bind, ControlUi, Gateway, GatewayMode, Nodes, Remote, Tailscale, TailscaleMode,
+    Tls, UnknownName,
 };
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider};
 

@@ -110,6 +110,9 @@ public enum GatewayProtocol {
         /// limits.badFramesMax messages that are no frames, in spite of the errors or silence they got.
         public static let tooManyBadFrames = Close(code: 1008, reason: "too many invalid frames")
 
+        /// A node's device has connected again: the older connection is the one that nobody reads any more.
+        public static let replaced = Close(code: 1008, reason: "replaced by a newer connection of this device")
+
         /// A message exceeds limits.preAuthPayload before hello-ok or limits.maxPayload after it.
         public static let tooBig = Close(code: 1009, reason: "")
 
@@ -502,6 +505,10 @@ public enum GatewayProtocol {
 
         /// The node left before it answered. No details.
         public static let nodeDisconnected = KnownError(code: .unavailable, text: "Error: node disconnected ({command})")
+
+        /// The node, or all nodes together, have as many commands waiting as the gateway keeps track of.
+        /// Details: NodeErrorDetails.
+        public static let nodeBusy = KnownError(code: .unavailable, text: "too many commands wait for nodes; try again when some have ended")
 
         /// node.invoke.result in the name of another node.
         public static let nodeIdMismatch = KnownError(code: .invalidRequest, text: "nodeId mismatch")
