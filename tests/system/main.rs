@@ -6,6 +6,7 @@
 mod first_minutes;
 mod methods;
 mod mistakes;
+mod node_host;
 mod protocol;
 mod readme;
 mod restarts;

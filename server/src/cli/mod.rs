@@ -1,9 +1,11 @@
 //! The `openclaw` command. [`run`] is all that `main` calls.
 
 mod agent;
+mod approvals;
 mod client;
 mod connect;
 mod gateway_args;
+mod node;
 pub(crate) mod print;
 mod protocol;
 
@@ -44,11 +46,27 @@ enum Command {
     Status(client::StatusArgs),
     /// Say something to an agent and print its answer as it comes
     Agent(agent::AgentArgs),
+    /// Say which programs may run, and answer questions about commands
+    Approvals {
+        #[command(subcommand)]
+        command: approvals::ApprovalsCommand,
+    },
+    /// Lend this machine to a gateway
+    Node {
+        #[command(subcommand)]
+        command: NodeCommand,
+    },
     /// Say where the protocol is documented, or write the documents to files
     Protocol {
         #[command(subcommand)]
         command: Option<ProtocolCommand>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Run commands of this machine for a gateway, in the foreground
+    Run(node::NodeRunArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,6 +111,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Health(args) => block_on(client::health(args, &environment)),
         Command::Status(args) => block_on(client::status(args, &environment)),
         Command::Agent(args) => block_on(agent::agent(args, &environment)),
+        Command::Approvals { command } => block_on(approvals::run(command, &environment)),
+        Command::Node {
+            command: NodeCommand::Run(args),
+        } => block_on(node::run(args, &environment)),
         Command::Protocol { command: None } => protocol::explain(),
         Command::Protocol {
             command: Some(ProtocolCommand::Export(args)),

@@ -16,11 +16,13 @@ use tracing_subscriber::EnvFilter;
 use super::listen::{self, ListenError};
 use super::{Gateway, force, host};
 use crate::agent::{Models, Parts, Runs};
+use crate::approvals::Approvals;
 use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, StartError, Startup, TOKEN_BYTES};
 use crate::connection::handshake::Policy;
 use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shared};
+use crate::exec_rules::RulesFile;
 use crate::health::Health;
 use crate::http::{Admission, Site};
 use crate::hub::{EventSink, Hub, SystemEvents};
@@ -155,12 +157,20 @@ pub(super) async fn start(
     let nodes = Nodes::new(nodes_policy(&config), Arc::clone(&clock));
     let sink = Arc::clone(&hub) as Arc<dyn EventSink>;
     let voicewake = VoiceWake::load(store.clone(), Arc::clone(&clock), sink).map_err(in_store)?;
+    let approvals = Approvals::load(
+        store.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&hub) as Arc<dyn EventSink>,
+    )
+    .map_err(in_store)?;
     let methods = Methods {
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
         skills: Skills::new(&runs.parts().workspaces(), &paths.state_dir),
         runs,
         sessions,
+        approvals,
+        exec_rules: RulesFile::of_home(&environment.home),
         events,
         pairing: pairing.clone(),
         nodes: nodes.clone(),
