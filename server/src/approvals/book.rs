@@ -62,7 +62,7 @@ pub(super) enum Standing {
         is_deciding: bool,
     },
     /// This is the answer.
-    Answer(Question),
+    Answer(Box<Question>),
     /// The question is gone.
     Gone,
 }
@@ -183,7 +183,7 @@ impl Book {
         match self.entries.get(id) {
             None => Standing::Gone,
             Some(entry) if entry.stage == Stage::Decided => {
-                Standing::Answer(entry.question.clone())
+                Standing::Answer(Box::new(entry.question.clone()))
             }
             Some(entry) => Standing::Wait {
                 changed: Arc::clone(&entry.changed),
