@@ -1683,6 +1683,62 @@ pub static ALL: &[Examples] = &[
         ],
     },
     Examples {
+        definition: "SystemRunParams",
+        node: &crate::tables::SYSTEM_RUN_PARAMS,
+        valid: &[
+            "{\"command\":[\"/bin/sh\",\"-c\",\"echo hi\"],\"cwd\":\"/\",\"timeoutMs\":5000}",
+            "{\"command\":\"ls\"}",
+        ],
+        invalid: &[],
+    },
+    Examples {
+        definition: "SystemRunEnv",
+        node: &crate::tables::SYSTEM_RUN_ENV,
+        valid: &["{\"LANG\":\"C\"}", "{}"],
+        invalid: &[("a number", "{\"N\":1}", "at /N: must be string")],
+    },
+    Examples {
+        definition: "SystemRunResult",
+        node: &crate::tables::SYSTEM_RUN_RESULT,
+        valid: &[
+            "{\"exitCode\":0,\"timedOut\":false,\"success\":true,\"stdout\":\"hi\\n\",\"stderr\":\"\",\"error\":null}",
+        ],
+        invalid: &[
+            (
+                "killed is null, not absent",
+                "{\"timedOut\":true,\"success\":false,\"stdout\":\"\",\"stderr\":\"\",\"error\":null}",
+                "must have required property 'exitCode'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "SystemWhichParams",
+        node: &crate::tables::SYSTEM_WHICH_PARAMS,
+        valid: &["{\"bins\":[\"sh\"]}", "{}"],
+        invalid: &[],
+    },
+    Examples {
+        definition: "SystemWhichResult",
+        node: &crate::tables::SYSTEM_WHICH_RESULT,
+        valid: &["{\"bins\":{\"sh\":\"/usr/bin/sh\"}}"],
+        invalid: &[("names alone", "{\"bins\":[\"sh\"]}", "at /bins: must be object")],
+    },
+    Examples {
+        definition: "SystemWhichBins",
+        node: &crate::tables::SYSTEM_WHICH_BINS,
+        valid: &["{\"sh\":\"/usr/bin/sh\"}", "{}"],
+        invalid: &[("not found is absent", "{\"sh\":null}", "at /sh: must be string")],
+    },
+    Examples {
+        definition: "SystemNotifyParams",
+        node: &crate::tables::SYSTEM_NOTIFY_PARAMS,
+        valid: &[
+            "{\"title\":\"Build\",\"body\":\"done\"}",
+            "{\"body\":\"done\",\"priority\":\"passive\"}",
+        ],
+        invalid: &[],
+    },
+    Examples {
         definition: "WizardStartParams",
         node: &crate::tables::WIZARD_START_PARAMS,
         valid: &["{}", "{\"mode\":\"local\",\"workspace\":\"/home/user/ws\"}"],

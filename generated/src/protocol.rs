@@ -1154,6 +1154,11 @@ pub mod errors {
         code: ErrorCode::InvalidRequest,
         text: "unknown approval id",
     };
+    /// exec.approval.request while as many wait as are kept. An addition: the original has no limit.
+    pub const EXEC_APPROVAL_FULL: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "too many questions wait for a decision",
+    };
     /// talk.mode from a chat page while no phone or tablet is connected.
     pub const TALK_NEEDS_MOBILE_NODE: KnownError = KnownError {
         code: ErrorCode::Unavailable,
@@ -1302,6 +1307,32 @@ pub mod texts {
     pub const NODE_COMMAND_EXEC_APPROVALS_SET: &str = "system.execApprovals.set";
     /// `browser.proxy`
     pub const NODE_COMMAND_BROWSER_PROXY: &str = "browser.proxy";
+    /// `command not supported`
+    pub const NODE_COMMAND_UNSUPPORTED: &str = "command not supported";
+    /// `system`
+    pub const NODE_CAP_SYSTEM: &str = "system";
+    /// `node`
+    pub const NODE_EXEC_HOST: &str = "node";
+    /// `node`
+    pub const NODE_EXEC_SESSION: &str = "node";
+    /// `command required`
+    pub const NODE_RUN_COMMAND_REQUIRED: &str = "command required";
+    /// `SYSTEM_RUN_DISABLED: security=deny`
+    pub const NODE_RUN_DISABLED: &str = "SYSTEM_RUN_DISABLED: security=deny";
+    /// `SYSTEM_RUN_DENIED: approval required`
+    pub const NODE_RUN_APPROVAL_REQUIRED: &str = "SYSTEM_RUN_DENIED: approval required";
+    /// `SYSTEM_RUN_DENIED: allowlist miss`
+    pub const NODE_RUN_ALLOWLIST_MISS: &str = "SYSTEM_RUN_DENIED: allowlist miss";
+    /// `PERMISSION_MISSING: screenRecording`
+    pub const NODE_RUN_SCREEN_RECORDING: &str = "PERMISSION_MISSING: screenRecording";
+    /// `security=deny`
+    pub const NODE_REASON_DISABLED: &str = "security=deny";
+    /// `approval-required`
+    pub const NODE_REASON_APPROVAL: &str = "approval-required";
+    /// `allowlist-miss`
+    pub const NODE_REASON_ALLOWLIST: &str = "allowlist-miss";
+    /// `permission:screenRecording`
+    pub const NODE_REASON_SCREEN_RECORDING: &str = "permission:screenRecording";
     /// `NOT_CONNECTED`
     pub const NODE_CODE_NOT_CONNECTED: &str = "NOT_CONNECTED";
     /// `TIMEOUT`

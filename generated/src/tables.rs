@@ -4022,6 +4022,94 @@ pub static EXEC_APPROVAL_RESOLVED_EVENT: Node = Node::Obj(
         extra: Extra::Closed,
     },
 );
+/// Constraints of [`SystemRunParams`](crate::types).
+pub static SYSTEM_RUN_PARAMS: Node = Node::Any;
+/// Constraints of [`SystemRunEnv`](crate::types).
+pub static SYSTEM_RUN_ENV: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        newer: &[],
+        extra: Extra::Each(&Node::Str { min: 0, max: u32::MAX }),
+    },
+);
+/// Constraints of [`SystemRunResult`](crate::types).
+pub static SYSTEM_RUN_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "exitCode",
+                node: &Node::Nullable(
+                    &Node::Int {
+                        min: -2147483648,
+                        max: 4294967295,
+                    },
+                ),
+                required: 1,
+            },
+            Prop {
+                name: "timedOut",
+                node: &Node::Bool,
+                required: 2,
+            },
+            Prop {
+                name: "success",
+                node: &Node::Bool,
+                required: 4,
+            },
+            Prop {
+                name: "stdout",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 8,
+            },
+            Prop {
+                name: "stderr",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 16,
+            },
+            Prop {
+                name: "error",
+                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                required: 32,
+            },
+        ],
+        required: &["exitCode", "timedOut", "success", "stdout", "stderr", "error"],
+        mask: 63,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SystemWhichParams`](crate::types).
+pub static SYSTEM_WHICH_PARAMS: Node = Node::Any;
+/// Constraints of [`SystemWhichResult`](crate::types).
+pub static SYSTEM_WHICH_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "bins",
+                node: &SYSTEM_WHICH_BINS,
+                required: 1,
+            },
+        ],
+        required: &["bins"],
+        mask: 1,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`SystemWhichBins`](crate::types).
+pub static SYSTEM_WHICH_BINS: Node = Node::Obj(
+    &Obj {
+        props: &[],
+        required: &[],
+        mask: 0,
+        newer: &[],
+        extra: Extra::Each(&Node::Str { min: 0, max: u32::MAX }),
+    },
+);
+/// Constraints of [`SystemNotifyParams`](crate::types).
+pub static SYSTEM_NOTIFY_PARAMS: Node = Node::Any;
 /// Constraints of [`WizardStartParams`](crate::types).
 pub static WIZARD_START_PARAMS: Node = Node::Obj(
     &Obj {

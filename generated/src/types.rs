@@ -5247,7 +5247,7 @@ impl ExecApprovalRequest {
 /// The command, and all that may help a person to decide. null and absence mean the same: not known.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct ExecApprovalRequestParams {
-    /// Names the question; the gateway chooses when absent. One that still waits is refused with execApprovalPending.
+    /// Names the question; the gateway chooses when absent. One that somebody still waits for is refused with execApprovalPending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<crate::rt::NonEmptyString>,
     /// The command, as a line.
@@ -11541,6 +11541,251 @@ impl<'de> ::serde::Deserialize<'de> for SystemEventParams {
             scopes: members.take("scopes"),
             tags: members.take("tags"),
         })
+    }
+}
+/// What the node command system.notify takes. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SystemNotifyParams {
+    /// Headline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<::std::string::String>,
+    /// Text; one of both must not be blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<::std::string::String>,
+    /// passive, active or timeSensitive; active when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<::std::string::String>,
+}
+impl<'de> ::serde::Deserialize<'de> for SystemNotifyParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            title: members.take("title"),
+            body: members.take("body"),
+            priority: members.take("priority"),
+        })
+    }
+}
+/// Variables by name.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[serde(transparent)]
+#[derive(Default)]
+pub struct SystemRunEnv(
+    pub ::std::collections::BTreeMap<::std::string::String, ::std::string::String>,
+);
+impl SystemRunEnv {
+    /// What is in it.
+    pub fn new(
+        members: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::string::String,
+        >,
+    ) -> Self {
+        Self(members)
+    }
+}
+impl ::std::ops::Deref for SystemRunEnv {
+    type Target = ::std::collections::BTreeMap<
+        ::std::string::String,
+        ::std::string::String,
+    >;
+    fn deref(
+        &self,
+    ) -> &::std::collections::BTreeMap<::std::string::String, ::std::string::String> {
+        &self.0
+    }
+}
+impl ::std::convert::From<SystemRunEnv>
+for ::std::collections::BTreeMap<::std::string::String, ::std::string::String> {
+    fn from(value: SystemRunEnv) -> Self {
+        value.0
+    }
+}
+impl ::std::convert::From<
+    ::std::collections::BTreeMap<::std::string::String, ::std::string::String>,
+> for SystemRunEnv {
+    fn from(
+        value: ::std::collections::BTreeMap<::std::string::String, ::std::string::String>,
+    ) -> Self {
+        Self(value)
+    }
+}
+/// What the node command system.run takes. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SystemRunParams {
+    /// The program and its arguments; without effect when empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<::std::vec::Vec<::std::string::String>>,
+    /// The same as a line, for people. Has to say what command does: the line of it, or the script that a shell in it runs.
+    #[serde(rename = "rawCommand", default, skip_serializing_if = "Option::is_none")]
+    pub raw_command: Option<::std::string::String>,
+    /// Directory in which it runs; the node's own when absent or blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<::std::string::String>,
+    /// Variables beside those of the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<SystemRunEnv>,
+    /// Time that it may take; the node's limit when absent.
+    #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The agent whose rules hold; main when absent.
+    #[serde(rename = "agentId", default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<::std::string::String>,
+    /// Conversation that is told.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Names the run; the node chooses when absent.
+    #[serde(rename = "runId", default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<::std::string::String>,
+    /// Whether a person has said yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<bool>,
+    /// What that person said: allow-once or allow-always; others count as absent.
+    #[serde(
+        rename = "approvalDecision",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub approval_decision: Option<::std::string::String>,
+    /// Whether it only makes sense where the screen may be recorded.
+    #[serde(
+        rename = "needsScreenRecording",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub needs_screen_recording: Option<bool>,
+}
+impl<'de> ::serde::Deserialize<'de> for SystemRunParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self {
+            command: members.take("command"),
+            raw_command: members.take("rawCommand"),
+            cwd: members.take("cwd"),
+            env: members.take("env"),
+            timeout_ms: members.take("timeoutMs"),
+            agent_id: members.take("agentId"),
+            session_key: members.take("sessionKey"),
+            run_id: members.take("runId"),
+            approved: members.take("approved"),
+            approval_decision: members.take("approvalDecision"),
+            needs_screen_recording: members.take("needsScreenRecording"),
+        })
+    }
+}
+/// What came of system.run.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SystemRunResult {
+    /// Its exit code; null when it was killed or did not begin.
+    #[serde(rename = "exitCode")]
+    pub exit_code: Option<i64>,
+    /// Whether it was ended by the clock.
+    #[serde(rename = "timedOut")]
+    pub timed_out: bool,
+    /// Whether it ended by itself with 0.
+    pub success: bool,
+    /// What it printed, cut when too long.
+    pub stdout: ::std::string::String,
+    /// What it complained of, cut when too long.
+    pub stderr: ::std::string::String,
+    /// Why it did not begin; null when it did.
+    pub error: Option<::std::string::String>,
+}
+impl SystemRunResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        exit_code: Option<i64>,
+        timed_out: bool,
+        success: bool,
+        stdout: ::std::string::String,
+        stderr: ::std::string::String,
+        error: Option<::std::string::String>,
+    ) -> Self {
+        Self {
+            exit_code,
+            timed_out,
+            success,
+            stdout,
+            stderr,
+            error,
+        }
+    }
+}
+/// Paths by name.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+#[serde(transparent)]
+#[derive(Default)]
+pub struct SystemWhichBins(
+    pub ::std::collections::BTreeMap<::std::string::String, ::std::string::String>,
+);
+impl SystemWhichBins {
+    /// What is in it.
+    pub fn new(
+        members: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::string::String,
+        >,
+    ) -> Self {
+        Self(members)
+    }
+}
+impl ::std::ops::Deref for SystemWhichBins {
+    type Target = ::std::collections::BTreeMap<
+        ::std::string::String,
+        ::std::string::String,
+    >;
+    fn deref(
+        &self,
+    ) -> &::std::collections::BTreeMap<::std::string::String, ::std::string::String> {
+        &self.0
+    }
+}
+impl ::std::convert::From<SystemWhichBins>
+for ::std::collections::BTreeMap<::std::string::String, ::std::string::String> {
+    fn from(value: SystemWhichBins) -> Self {
+        value.0
+    }
+}
+impl ::std::convert::From<
+    ::std::collections::BTreeMap<::std::string::String, ::std::string::String>,
+> for SystemWhichBins {
+    fn from(
+        value: ::std::collections::BTreeMap<::std::string::String, ::std::string::String>,
+    ) -> Self {
+        Self(value)
+    }
+}
+/// What the node command system.which takes. Members of a wrong type count as absent.
+#[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct SystemWhichParams {
+    /// Names of programs; without effect when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bins: Option<::std::vec::Vec<::std::string::String>>,
+}
+impl<'de> ::serde::Deserialize<'de> for SystemWhichParams {
+    fn deserialize<D: ::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let mut members = crate::rt::lenient::Members::deserialize(deserializer)?;
+        Ok(Self { bins: members.take("bins") })
+    }
+}
+/// Which of the programs there are.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct SystemWhichResult {
+    /// Paths of those that were found, by name.
+    pub bins: SystemWhichBins,
+}
+impl SystemWhichResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(bins: SystemWhichBins) -> Self {
+        Self { bins }
     }
 }
 /// On or off.

@@ -393,8 +393,10 @@ export interface Methods {
   /**
    * Asks people whether a command may run; answered when one decides or the time is over.
    *
-   * The connection stays free for other requests. A caller that leaves does not withdraw the question. Nobody
-   * is told when the time is over but the caller: clients drop the question at expiresAtMs.
+   * The connection stays free for other requests. A caller that leaves does not withdraw the question, and
+   * neither does a restart of the gateway: who asks again with the same id and the same question while nobody
+   * waits for it gets its decision, or waits on. Nobody is told when the time is over but the caller: clients
+   * drop the question at expiresAtMs. execApprovalFull when too many wait.
    *
    * For role `operator`, needs `operator.approvals`, may cause the events `exec.approval.requested`.
    */

@@ -667,6 +667,8 @@ export declare const ERRORS: {
   readonly execApprovalDecision: { readonly code: "INVALID_REQUEST"; readonly text: "invalid decision" };
   /** exec.approval.resolve: no such question, or it was decided or its time is over. */
   readonly execApprovalUnknown: { readonly code: "INVALID_REQUEST"; readonly text: "unknown approval id" };
+  /** exec.approval.request while as many wait as are kept. An addition: the original has no limit. */
+  readonly execApprovalFull: { readonly code: "UNAVAILABLE"; readonly text: "too many questions wait for a decision" };
   /** talk.mode from a chat page while no phone or tablet is connected. */
   readonly talkNeedsMobileNode: { readonly code: "UNAVAILABLE"; readonly text: "talk disabled: no connected iOS/Android nodes" };
   /** voicewake.set without a list. */
@@ -739,6 +741,19 @@ export declare const TEXTS: {
   readonly nodeCommandExecApprovalsGet: "system.execApprovals.get";
   readonly nodeCommandExecApprovalsSet: "system.execApprovals.set";
   readonly nodeCommandBrowserProxy: "browser.proxy";
+  readonly nodeCommandUnsupported: "command not supported";
+  readonly nodeCapSystem: "system";
+  readonly nodeExecHost: "node";
+  readonly nodeExecSession: "node";
+  readonly nodeRunCommandRequired: "command required";
+  readonly nodeRunDisabled: "SYSTEM_RUN_DISABLED: security=deny";
+  readonly nodeRunApprovalRequired: "SYSTEM_RUN_DENIED: approval required";
+  readonly nodeRunAllowlistMiss: "SYSTEM_RUN_DENIED: allowlist miss";
+  readonly nodeRunScreenRecording: "PERMISSION_MISSING: screenRecording";
+  readonly nodeReasonDisabled: "security=deny";
+  readonly nodeReasonApproval: "approval-required";
+  readonly nodeReasonAllowlist: "allowlist-miss";
+  readonly nodeReasonScreenRecording: "permission:screenRecording";
   readonly nodeCodeNotConnected: "NOT_CONNECTED";
   readonly nodeCodeTimeout: "TIMEOUT";
   readonly nodeCodeUnavailable: "UNAVAILABLE";

@@ -5,11 +5,13 @@
 //! The way of an event: a domain module gives it to `hub`, which puts it into every outbox that may see it.
 
 pub mod agent;
+pub mod approvals;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;
 mod documents;
+pub mod exec_rules;
 pub mod gateway;
 pub mod health;
 pub mod http;
@@ -18,6 +20,7 @@ pub mod limits;
 pub mod lock;
 pub mod methods;
 pub mod net;
+pub mod node_host;
 pub mod nodes;
 pub mod pairing;
 pub mod paths;

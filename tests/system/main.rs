@@ -10,6 +10,7 @@ mod first_minutes;
 mod kills;
 mod methods;
 mod mistakes;
+mod node_host;
 mod nodes;
 mod protocol;
 mod readme;

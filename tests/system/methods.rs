@@ -1,6 +1,7 @@
 //! What the gateway can do and what it says of the rest: `docs/status.md`, hello-ok and the answers agree.
 
 use std::path::Path;
+use std::time::Duration;
 
 use openclaw_client::{CallError, Client, ClientConfig};
 use openclaw_gateway::methods::UNFINISHED;
@@ -67,6 +68,8 @@ async fn methods_that_are_not_there_say_so_and_no_others_do() {
     let who = ConnectClient::new(ClientId::Test, text("1"), text("linux"), ClientMode::Test);
     let mut config = ClientConfig::new(&gateway.url(), who).expect("a URL");
     config.token = Some(SecretString::new("tok"));
+    // A method that waits for people is there, though it does not answer.
+    config.call_timeout = Duration::from_secs(5);
     let client = Client::connect(config).await.expect("connected");
 
     let advertised: Vec<String> = client

@@ -134,7 +134,7 @@ export type ExecApprovalsNodeResult = Json;
 /** The command, and all that may help a person to decide. null and absence mean the same: not known. */
 export type ExecApprovalRequestParams = {
   /**
-   * Names the question; the gateway chooses when absent. One that still waits is refused with
+   * Names the question; the gateway chooses when absent. One that somebody still waits for is refused with
    * execApprovalPending.
    */
   id?: NonEmptyString;
@@ -227,3 +227,100 @@ export type ExecApprovalResolvedEvent = {
   /** When. */
   ts: TimestampMs;
 };
+
+/**
+ * What the node command system.run takes. Members of a wrong type count as absent.
+ *
+ * Nothing here is checked: members of another type count as absent.
+ */
+export type SystemRunParams =
+  | {
+    /** The program and its arguments; without effect when empty. */
+    command?: string[];
+    /**
+     * The same as a line, for people. Has to say what command does: the line of it, or the script that a
+     * shell in it runs.
+     */
+    rawCommand?: string;
+    /** Directory in which it runs; the node's own when absent or blank. */
+    cwd?: string;
+    /** Variables beside those of the node. */
+    env?: SystemRunEnv;
+    /** Time that it may take; the node's limit when absent. An integer, at least 0. */
+    timeoutMs?: number;
+    /** The agent whose rules hold; main when absent. */
+    agentId?: string;
+    /** Conversation that is told. */
+    sessionKey?: string;
+    /** Names the run; the node chooses when absent. */
+    runId?: string;
+    /** Whether a person has said yes. */
+    approved?: boolean;
+    /** What that person said: allow-once or allow-always; others count as absent. */
+    approvalDecision?: string;
+    /** Whether it only makes sense where the screen may be recorded. */
+    needsScreenRecording?: boolean;
+    /** Members that the schema does not name. */
+    [member: string]: Json | undefined;
+  }
+  | Json;
+
+/** Variables by name. */
+export type SystemRunEnv = { [member: string]: string };
+
+/** What came of system.run. */
+export type SystemRunResult = {
+  /** Its exit code; null when it was killed or did not begin. An integer, -2147483648 to 4294967295. */
+  exitCode: number | null;
+  /** Whether it was ended by the clock. */
+  timedOut: boolean;
+  /** Whether it ended by itself with 0. */
+  success: boolean;
+  /** What it printed, cut when too long. */
+  stdout: string;
+  /** What it complained of, cut when too long. */
+  stderr: string;
+  /** Why it did not begin; null when it did. */
+  error: string | null;
+};
+
+/**
+ * What the node command system.which takes. Members of a wrong type count as absent.
+ *
+ * Nothing here is checked: members of another type count as absent.
+ */
+export type SystemWhichParams =
+  | {
+    /** Names of programs; without effect when absent. */
+    bins?: string[];
+    /** Members that the schema does not name. */
+    [member: string]: Json | undefined;
+  }
+  | Json;
+
+/** Which of the programs there are. */
+export type SystemWhichResult = {
+  /** Paths of those that were found, by name. */
+  bins: SystemWhichBins;
+};
+
+/** Paths by name. */
+export type SystemWhichBins = { [member: string]: string };
+
+/**
+ * What the node command system.notify takes. Members of a wrong type count as absent.
+ *
+ * Nothing here is checked: members of another type count as absent.
+ */
+export type SystemNotifyParams =
+  | {
+    /** Headline. */
+    title?: string;
+    /** Text; one of both must not be blank. */
+    body?: string;
+    /** passive, active or timeSensitive; active when absent. */
+    priority?: string;
+    /** Members that the schema does not name. */
+    [member: string]: Json | undefined;
+  }
+  | Json;

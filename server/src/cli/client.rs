@@ -92,6 +92,12 @@ pub(super) enum Failure {
     /// The run ended with an error.
     #[error("{0}")]
     Run(String),
+    /// A command about approvals.
+    #[error(transparent)]
+    Approvals(#[from] super::approvals::ApprovalsFailure),
+    /// The node host.
+    #[error(transparent)]
+    Node(#[from] super::node::NodeFailure),
 }
 
 /// Runs a command to its end and turns what went wrong into words and an exit code.

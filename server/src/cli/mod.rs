@@ -1,11 +1,13 @@
 //! The `openclaw` command. [`run`] is all that `main` calls.
 
 mod agent;
+mod approvals;
 mod client;
 mod connect;
 mod devices;
 mod doctor;
 mod gateway_args;
+mod node;
 mod nodes;
 pub(crate) mod print;
 mod protocol;
@@ -64,11 +66,27 @@ enum Command {
         #[command(subcommand)]
         command: devices::PairingCommand,
     },
+    /// Say which programs may run, and answer questions about commands
+    Approvals {
+        #[command(subcommand)]
+        command: approvals::ApprovalsCommand,
+    },
+    /// Lend this machine to a gateway
+    Node {
+        #[command(subcommand)]
+        command: NodeCommand,
+    },
     /// Say where the protocol is documented, or write the documents to files
     Protocol {
         #[command(subcommand)]
         command: Option<ProtocolCommand>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Run commands of this machine for a gateway, in the foreground
+    Run(node::NodeRunArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,6 +135,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Nodes { command } => block_on(nodes::nodes(command, &environment)),
         Command::Devices { command } => block_on(devices::devices(command, &environment)),
         Command::Pairing { command } => block_on(devices::pairing(command, &environment)),
+        Command::Approvals { command } => block_on(approvals::run(command, &environment)),
+        Command::Node {
+            command: NodeCommand::Run(args),
+        } => block_on(node::run(args, &environment)),
         Command::Protocol { command: None } => protocol::explain(),
         Command::Protocol {
             command: Some(ProtocolCommand::Export(args)),

@@ -347,6 +347,8 @@ impl Link {
             let place = shared.nodes.connect(&caller, offer, line.clone());
             shared.service.greet(&place, &line);
             self.node = Some(place);
+        } else {
+            shared.service.welcome(&caller, &self.membership.line());
         }
         self.phase = Phase::Open(caller);
     }

@@ -60,6 +60,9 @@ pub trait Service: Send + Sync + 'static {
 
     /// A node has its place, and hello-ok is queued for it: what it is told or asked now comes after that (odd 3).
     fn greet(&self, node: &NodePlace, line: &Line);
+
+    /// An operator is in, and hello-ok is queued for it: what it has missed and should know comes after that.
+    fn welcome(&self, _caller: &Caller, _line: &Line) {}
 }
 
 /// What all connections share.

@@ -165,6 +165,10 @@ impl Service for Methods {
         self.voicewake.greet(line);
         self.look_for_programs(node.node());
     }
+
+    fn welcome(&self, caller: &Caller, line: &Line) {
+        self.show_questions(caller, line);
+    }
 }
 
 async fn accept(listener: TcpListener, site: Arc<Site>, shared: Arc<Shared>) {

@@ -1,7 +1,7 @@
 //! From flags to a gateway that listens: configuration, lock, port, store, parts, in this order, so that a second
 //! gateway or a mistake in the configuration is found before anything is touched.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::listen::{self, ListenError};
 use super::socket::{self, LocalSocket};
 use super::{Gateway, force, host};
 use crate::agent::{Models, Parts, Runs};
+use crate::approvals::Approvals;
 use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, StartError, Startup, TOKEN_BYTES};
@@ -26,6 +27,7 @@ use crate::connection::handshake::Policy;
 use crate::connection::limiter::Limiter;
 use crate::connection::tailscale::{self, Whois};
 use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shared};
+use crate::exec_rules::RulesFile;
 use crate::health::Health;
 use crate::http::{Admission, Caps, Site};
 use crate::hub::{Admitted, EventSink, Hub, SystemEvents};
@@ -180,6 +182,12 @@ pub(super) async fn start(
     let nodes = Nodes::new(nodes_policy(&config), Arc::clone(&clock));
     let sink = Arc::clone(&hub) as Arc<dyn EventSink>;
     let voicewake = VoiceWake::load(store.clone(), Arc::clone(&clock), sink).map_err(in_store)?;
+    let approvals = Approvals::load(
+        store.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&hub) as Arc<dyn EventSink>,
+    )
+    .map_err(in_store)?;
     let methods = Methods {
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
@@ -188,6 +196,8 @@ pub(super) async fn start(
         pairing: pairing.clone(),
         node_pairing,
         sessions,
+        approvals,
+        exec_rules: RulesFile::of_home(&environment.home),
         events,
         pairing: pairing.clone(),
         nodes: nodes.clone(),
@@ -270,6 +280,8 @@ fn log_to_stdout(args: &GatewayArgs, config: &Config, environment: &Environment)
         .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
+        // A log file has no use for colours.
+        .with_ansi(io::stdout().is_terminal() && environment.get("NO_COLOR").is_none())
         .with_writer(io::stdout);
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     // A second gateway in one process (a test) keeps the first one's log.

@@ -4,6 +4,7 @@
 mod agent;
 mod chat;
 mod device;
+mod exec;
 mod health;
 mod node;
 mod node_pair;
@@ -20,7 +21,9 @@ use openclaw_protocol::types::ErrorShape;
 use tokio::runtime::Handle;
 
 use crate::agent::Runs;
+use crate::approvals::Approvals;
 use crate::clock::Clock;
+use crate::exec_rules::RulesFile;
 use crate::health::Health;
 use crate::hub::{Hub, SystemEvents};
 use crate::nodes::Nodes;
@@ -46,6 +49,10 @@ pub struct Methods {
     pub node_pairing: NodePairing,
     /// Conversations.
     pub sessions: Sessions,
+    /// Questions about commands.
+    pub approvals: Approvals,
+    /// Which programs may run on this machine.
+    pub exec_rules: RulesFile,
     /// Texts that wait for a conversation's next run.
     pub events: Arc<SystemEvents>,
     /// Devices that may connect.

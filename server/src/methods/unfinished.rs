@@ -7,8 +7,8 @@
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
-    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, ExecMethods,
-    LogsMethods, MessagingMethods, SessionChangesMethods, TtsMethods, UpdateMethods, UsageMethods,
+    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, LogsMethods,
+    MessagingMethods, SessionChangesMethods, TtsMethods, UpdateMethods, UsageMethods,
     VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
@@ -37,12 +37,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::ConfigSet,
     Method::ConfigPatch,
     Method::ConfigApply,
-    Method::ExecApprovalsGet,
-    Method::ExecApprovalsSet,
-    Method::ExecApprovalsNodeGet,
-    Method::ExecApprovalsNodeSet,
-    Method::ExecApprovalRequest,
-    Method::ExecApprovalResolve,
     Method::WizardStart,
     Method::WizardNext,
     Method::WizardCancel,
@@ -105,10 +99,6 @@ impl TtsMethods<Caller> for Methods {
 
 impl ConfigMethods<Caller> for Methods {
     unfinished!(Caller: config_get, config_schema, config_set, config_patch, config_apply);
-}
-
-impl ExecMethods<Caller> for Methods {
-    unfinished!(Caller: exec_approvals_get, exec_approvals_set, exec_approvals_node_get, exec_approvals_node_set, exec_approval_request, exec_approval_resolve);
 }
 
 impl WizardMethods<Caller> for Methods {

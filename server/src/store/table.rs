@@ -31,11 +31,13 @@ pub enum Table {
     Idempotency,
     /// The words that wake a listening device: one record.
     VoiceWake,
+    /// Questions about commands, by digest of their id.
+    ExecApprovals,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
@@ -45,6 +47,7 @@ impl Table {
         Self::Transcripts,
         Self::Idempotency,
         Self::VoiceWake,
+        Self::ExecApprovals,
     ];
 
     /// Name of the LMDB database; part of the format, never change one.
@@ -60,6 +63,7 @@ impl Table {
             Self::Transcripts => "transcripts",
             Self::Idempotency => "idempotency",
             Self::VoiceWake => "voice-wake",
+            Self::ExecApprovals => "exec-approvals",
         }
     }
 }

@@ -570,6 +570,33 @@ accept<T.ExecApprovalResolvedEvent>({ id: "ap-1", decision: "allow-once", resolv
 // @ts-expect-error: over time is no decision
 accept<T.ExecApprovalResolvedEvent>({ id: "ap-1", decision: null, ts: 1 });
 
+accept<T.SystemRunParams>({ command: ["/bin/sh", "-c", "echo hi"], cwd: "/", timeoutMs: 5000 });
+accept<T.SystemRunParams>({ command: "ls" });
+
+accept<T.SystemRunEnv>({ LANG: "C" });
+accept<T.SystemRunEnv>({});
+// @ts-expect-error: a number
+accept<T.SystemRunEnv>({ N: 1 });
+
+accept<T.SystemRunResult>({ exitCode: 0, timedOut: false, success: true, stdout: "hi\n", stderr: "", error: null });
+// @ts-expect-error: killed is null, not absent
+accept<T.SystemRunResult>({ timedOut: true, success: false, stdout: "", stderr: "", error: null });
+
+accept<T.SystemWhichParams>({ bins: ["sh"] });
+accept<T.SystemWhichParams>({});
+
+accept<T.SystemWhichResult>({ bins: { sh: "/usr/bin/sh" } });
+// @ts-expect-error: names alone
+accept<T.SystemWhichResult>({ bins: ["sh"] });
+
+accept<T.SystemWhichBins>({ sh: "/usr/bin/sh" });
+accept<T.SystemWhichBins>({});
+// @ts-expect-error: not found is absent
+accept<T.SystemWhichBins>({ sh: null });
+
+accept<T.SystemNotifyParams>({ title: "Build", body: "done" });
+accept<T.SystemNotifyParams>({ body: "done", priority: "passive" });
+
 accept<T.WizardStartParams>({});
 accept<T.WizardStartParams>({ mode: "local", workspace: "/home/user/ws" });
 // @ts-expect-error: unknown mode, unknown member

@@ -542,6 +542,9 @@ public enum GatewayProtocol {
         /// exec.approval.resolve: no such question, or it was decided or its time is over.
         public static let execApprovalUnknown = KnownError(code: .invalidRequest, text: "unknown approval id")
 
+        /// exec.approval.request while as many wait as are kept. An addition: the original has no limit.
+        public static let execApprovalFull = KnownError(code: .unavailable, text: "too many questions wait for a decision")
+
         /// talk.mode from a chat page while no phone or tablet is connected.
         public static let talkNeedsMobileNode = KnownError(code: .unavailable, text: "talk disabled: no connected iOS/Android nodes")
 

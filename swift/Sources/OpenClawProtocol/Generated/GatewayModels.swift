@@ -3046,7 +3046,7 @@ public struct ExecApprovalsSnapshot: Codable, Sendable {
 
 /// The command, and all that may help a person to decide. null and absence mean the same: not known.
 public struct ExecApprovalRequestParams: Codable, Sendable {
-    /// Names the question; the gateway chooses when absent. One that still waits is refused with
+    /// Names the question; the gateway chooses when absent. One that somebody still waits for is refused with
     /// execApprovalPending.
     public let id: String?
     /// The command, as a line.
@@ -3269,6 +3269,73 @@ public struct ExecApprovalResolvedEvent: Codable, Sendable {
         case resolvedby = "resolvedBy"
         case ts
     }
+}
+
+/// Variables by name.
+public struct SystemRunEnv: Codable, Sendable {
+    public init() {}
+}
+
+/// What came of system.run.
+public struct SystemRunResult: Codable, Sendable {
+    /// Its exit code; null when it was killed or did not begin.
+    public let exitcode: AnyCodable
+    /// Whether it was ended by the clock.
+    public let timedout: Bool
+    /// Whether it ended by itself with 0.
+    public let success: Bool
+    /// What it printed, cut when too long.
+    public let stdout: String
+    /// What it complained of, cut when too long.
+    public let stderr: String
+    /// Why it did not begin; null when it did.
+    public let error: AnyCodable
+
+    public init(
+        exitcode: AnyCodable,
+        timedout: Bool,
+        success: Bool,
+        stdout: String,
+        stderr: String,
+        error: AnyCodable
+    ) {
+        self.exitcode = exitcode
+        self.timedout = timedout
+        self.success = success
+        self.stdout = stdout
+        self.stderr = stderr
+        self.error = error
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case exitcode = "exitCode"
+        case timedout = "timedOut"
+        case success
+        case stdout
+        case stderr
+        case error
+    }
+}
+
+/// Which of the programs there are.
+public struct SystemWhichResult: Codable, Sendable {
+    /// Paths of those that were found, by name.
+    public let bins: SystemWhichBins
+
+    public init(
+        bins: SystemWhichBins
+    ) {
+        self.bins = bins
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case bins
+    }
+}
+
+/// Paths by name.
+public struct SystemWhichBins: Codable, Sendable {
+    public init() {}
 }
 
 /// What is known beforehand.

@@ -4,7 +4,7 @@ import OpenClawGateway
 
 extension ExampleChecks {
     /// Number of examples.
-    static let count = 538
+    static let count = 550
 
     /// Checks every example.
     mutating func all() {
@@ -17,6 +17,7 @@ extension ExampleChecks {
         part6()
         part7()
         part8()
+        part9()
     }
 
     private mutating func part0() {
@@ -213,6 +214,18 @@ extension ExampleChecks {
         roundTrip(Gateway.ExecApprovalRequest.self, "ExecApprovalRequest", #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#, #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#)
         roundTrip(Gateway.ExecApprovalResolveParams.self, "ExecApprovalResolveParams", #"{"id":"ap-1","decision":"allow-once"}"#, #"{"id":"ap-1","decision":"allow-once"}"#)
         roundTrip(Gateway.ExecApprovalResolvedEvent.self, "ExecApprovalResolvedEvent", #"{"id":"ap-1","decision":"allow-once","resolvedBy":"Approver","ts":1769900000000}"#, #"{"id":"ap-1","decision":"allow-once","resolvedBy":"Approver","ts":1769900000000}"#)
+        roundTrip(Gateway.SystemRunParams.self, "SystemRunParams", #"{"command":["/bin/sh","-c","echo hi"],"cwd":"/","timeoutMs":5000}"#, #"{"command":["/bin/sh","-c","echo hi"],"cwd":"/","timeoutMs":5000}"#)
+        roundTrip(Gateway.SystemRunParams.self, "SystemRunParams", #"{"command":"ls"}"#, #"{}"#)
+        roundTrip(Gateway.SystemRunEnv.self, "SystemRunEnv", #"{"LANG":"C"}"#, #"{"LANG":"C"}"#)
+        roundTrip(Gateway.SystemRunEnv.self, "SystemRunEnv", #"{}"#, #"{}"#)
+        roundTrip(Gateway.SystemRunResult.self, "SystemRunResult", #"{"exitCode":0,"timedOut":false,"success":true,"stdout":"hi\n","stderr":"","error":null}"#, #"{"exitCode":0,"timedOut":false,"success":true,"stdout":"hi\n","stderr":"","error":null}"#)
+        roundTrip(Gateway.SystemWhichParams.self, "SystemWhichParams", #"{"bins":["sh"]}"#, #"{"bins":["sh"]}"#)
+        roundTrip(Gateway.SystemWhichParams.self, "SystemWhichParams", #"{}"#, #"{}"#)
+        roundTrip(Gateway.SystemWhichResult.self, "SystemWhichResult", #"{"bins":{"sh":"/usr/bin/sh"}}"#, #"{"bins":{"sh":"/usr/bin/sh"}}"#)
+        roundTrip(Gateway.SystemWhichBins.self, "SystemWhichBins", #"{"sh":"/usr/bin/sh"}"#, #"{"sh":"/usr/bin/sh"}"#)
+        roundTrip(Gateway.SystemWhichBins.self, "SystemWhichBins", #"{}"#, #"{}"#)
+        roundTrip(Gateway.SystemNotifyParams.self, "SystemNotifyParams", #"{"title":"Build","body":"done"}"#, #"{"title":"Build","body":"done"}"#)
+        roundTrip(Gateway.SystemNotifyParams.self, "SystemNotifyParams", #"{"body":"done","priority":"passive"}"#, #"{"body":"done","priority":"passive"}"#)
         roundTrip(Gateway.WizardStartParams.self, "WizardStartParams", #"{}"#, #"{}"#)
         roundTrip(Gateway.WizardStartParams.self, "WizardStartParams", #"{"mode":"local","workspace":"/home/user/ws"}"#, #"{"mode":"local","workspace":"/home/user/ws"}"#)
         roundTrip(Gateway.WizardMode.self, "WizardMode", #""local""#, #""local""#)
@@ -257,6 +270,9 @@ extension ExampleChecks {
         roundTrip(Gateway.SkillsStatusResult.self, "SkillsStatusResult", #"{"workspaceDir":"/w","managedSkillsDir":"/s","skills":[]}"#, #"{"workspaceDir":"/w","managedSkillsDir":"/s","skills":[]}"#)
         roundTrip(Gateway.SkillStatus.self, "SkillStatus", #"{"name":"memo","description":"Notes.","source":"openclaw-bundled","filePath":"/s/memo/SKILL.md","baseDir":"/s/memo","skillKey":"memo","emoji":"📝","always":false,"disabled":false,"blockedByAllowlist":false,"eligible":false,"requirements":{"bins":["memo"],"anyBins":[],"env":[],"config":[],"os":["darwin"]},"missing":{"bins":["memo"],"anyBins":[],"env":[],"config":[],"os":[]},"configChecks":[],"install":[{"id":"brew","kind":"brew","label":"Install memo (brew)","bins":["memo"]}]}"#, #"{"name":"memo","description":"Notes.","source":"openclaw-bundled","filePath":"/s/memo/SKILL.md","baseDir":"/s/memo","skillKey":"memo","emoji":"📝","always":false,"disabled":false,"blockedByAllowlist":false,"eligible":false,"requirements":{"bins":["memo"],"anyBins":[],"env":[],"config":[],"os":["darwin"]},"missing":{"bins":["memo"],"anyBins":[],"env":[],"config":[],"os":[]},"configChecks":[],"install":[{"id":"brew","kind":"brew","label":"Install memo (brew)","bins":["memo"]}]}"#)
         roundTrip(Gateway.SkillRequirements.self, "SkillRequirements", #"{"bins":["op"],"anyBins":[],"env":[],"config":["channels.slack"],"os":["darwin","linux"]}"#, #"{"bins":["op"],"anyBins":[],"env":[],"config":["channels.slack"],"os":["darwin","linux"]}"#)
+    }
+
+    private mutating func part4() {
         roundTrip(Gateway.SkillConfigCheck.self, "SkillConfigCheck", #"{"path":"channels.slack","satisfied":false}"#, #"{"path":"channels.slack","satisfied":false}"#)
         roundTrip(Gateway.SkillConfigCheck.self, "SkillConfigCheck", #"{"path":"plugins.entries.voice-call.enabled","value":true,"satisfied":true}"#, #"{"path":"plugins.entries.voice-call.enabled","value":true,"satisfied":true}"#)
         roundTrip(Gateway.SkillInstallOption.self, "SkillInstallOption", #"{"id":"brew","kind":"brew","label":"Install memo (brew)","bins":["memo"]}"#, #"{"id":"brew","kind":"brew","label":"Install memo (brew)","bins":["memo"]}"#)
@@ -269,9 +285,6 @@ extension ExampleChecks {
         roundTrip(Gateway.SkillsInstallResult.self, "SkillsInstallResult", #"{"ok":false,"message":"Skill not found: nosuch","stdout":"","stderr":"","code":null}"#, #"{"ok":false,"message":"Skill not found: nosuch","stdout":"","stderr":"","code":null}"#)
         roundTrip(Gateway.SkillsUpdateParams.self, "SkillsUpdateParams", #"{"skillKey":"weather","enabled":true,"apiKey":"k","env":{"A":"1","B":""}}"#, #"{"skillKey":"weather","enabled":true,"apiKey":"k","env":{"A":"1","B":""}}"#)
         roundTrip(Gateway.SkillsUpdateResult.self, "SkillsUpdateResult", #"{"ok":true,"skillKey":"weather","config":{"enabled":true,"apiKey":"k","env":{"A":"1"}}}"#, #"{"ok":true,"skillKey":"weather","config":{"enabled":true,"apiKey":"k","env":{"A":"1"}}}"#)
-    }
-
-    private mutating func part4() {
         roundTrip(Gateway.SkillConfig.self, "SkillConfig", #"{}"#, #"{}"#)
         roundTrip(Gateway.SkillConfig.self, "SkillConfig", #"{"enabled":false,"env":{"A":"1"},"config":{"units":"metric"}}"#, #"{"enabled":false,"env":{"A":"1"},"config":{"units":"metric"}}"#)
         roundTrip(Gateway.UpdateRunParams.self, "UpdateRunParams", #"{}"#, #"{}"#)
@@ -320,6 +333,9 @@ extension ExampleChecks {
         roundTrip(Gateway.SessionsDeleteParams.self, "SessionsDeleteParams", #"{"key":"agent:main:old","deleteTranscript":false}"#, #"{"key":"agent:main:old","deleteTranscript":false}"#)
         roundTrip(Gateway.SessionsDeleteResult.self, "SessionsDeleteResult", #"{"ok":true,"key":"agent:main:old","deleted":true,"archived":["/s/s-1.jsonl.deleted.2026-01-31T10-00-00.000Z"]}"#, #"{"ok":true,"key":"agent:main:old","deleted":true,"archived":["/s/s-1.jsonl.deleted.2026-01-31T10-00-00.000Z"]}"#)
         roundTrip(Gateway.SessionsDeleteResult.self, "SessionsDeleteResult", #"{"ok":true,"key":"agent:main:none","deleted":false,"archived":[]}"#, #"{"ok":true,"key":"agent:main:none","deleted":false,"archived":[]}"#)
+    }
+
+    private mutating func part5() {
         roundTrip(Gateway.SessionsCompactParams.self, "SessionsCompactParams", #"{"key":"main"}"#, #"{"key":"main"}"#)
         roundTrip(Gateway.SessionsCompactParams.self, "SessionsCompactParams", #"{"key":"main","maxLines":3}"#, #"{"key":"main","maxLines":3}"#)
         roundTrip(Gateway.SessionsCompactResult.self, "SessionsCompactResult", #"{"ok":true,"key":"agent:main:main","compacted":true,"archived":"/s/s-1.jsonl.bak.2026-01-31T10-00-00.000Z","kept":3}"#, #"{"ok":true,"key":"agent:main:main","compacted":true,"archived":"/s/s-1.jsonl.bak.2026-01-31T10-00-00.000Z","kept":3}"#)
@@ -332,9 +348,6 @@ extension ExampleChecks {
         roundTrip(Gateway.WakeParams.self, "WakeParams", #"{"mode":"now","text":"The build is done."}"#, #"{"mode":"now","text":"The build is done."}"#)
         roundTrip(Gateway.WakeParams.self, "WakeParams", #"{"mode":"next-heartbeat","text":" "}"#, #"{"mode":"next-heartbeat","text":" "}"#)
         roundTrip(Gateway.WakeMode.self, "WakeMode", #""now""#, #""now""#)
-    }
-
-    private mutating func part5() {
         roundTrip(Gateway.WakeResult.self, "WakeResult", #"{"ok":true}"#, #"{"ok":true}"#)
         roundTrip(Gateway.WakeResult.self, "WakeResult", #"{"ok":false}"#, #"{"ok":false}"#)
         roundTrip(Gateway.SystemEventParams.self, "SystemEventParams", #"{"text":"plain words"}"#, #"{"text":"plain words"}"#)
@@ -383,6 +396,9 @@ extension ExampleChecks {
         roundTrip(Gateway.DeviceTokenRotateParams.self, "DeviceTokenRotateParams", #"{"deviceId":"d-1","role":"operator","scopes":["operator.read"]}"#, #"{"deviceId":"d-1","role":"operator","scopes":["operator.read"]}"#)
         roundTrip(Gateway.DeviceTokenRotateResult.self, "DeviceTokenRotateResult", #"{"deviceId":"d-1","role":"operator","token":"059be96934724cb5a6518a2e90f75265","scopes":["operator.read"],"rotatedAtMs":1769900000000}"#, #"{"deviceId":"d-1","role":"operator","token":"059be96934724cb5a6518a2e90f75265","scopes":["operator.read"],"rotatedAtMs":1769900000000}"#)
         roundTrip(Gateway.DeviceTokenRevokeParams.self, "DeviceTokenRevokeParams", #"{"deviceId":"d-1","role":"operator"}"#, #"{"deviceId":"d-1","role":"operator"}"#)
+    }
+
+    private mutating func part6() {
         roundTrip(Gateway.DeviceTokenRevokeResult.self, "DeviceTokenRevokeResult", #"{"deviceId":"d-1","role":"operator","revokedAtMs":1769900000000}"#, #"{"deviceId":"d-1","role":"operator","revokedAtMs":1769900000000}"#)
         roundTrip(Gateway.NodeListParams.self, "NodeListParams", #"{}"#, #"{}"#)
         roundTrip(Gateway.NodeListResult.self, "NodeListResult", #"{"ts":1769900000000,"nodes":[]}"#, #"{"ts":1769900000000,"nodes":[]}"#)
@@ -395,9 +411,6 @@ extension ExampleChecks {
         roundTrip(Gateway.NodeInvokeResult.self, "NodeInvokeResult", #"{"ok":true,"nodeId":"d-1","command":"system.which","payload":{"bins":["ls"]},"payloadJSON":"{\"bins\":[\"ls\"]}"}"#, #"{"ok":true,"nodeId":"d-1","command":"system.which","payload":{"bins":["ls"]},"payloadJSON":"{\"bins\":[\"ls\"]}"}"#)
         roundTrip(Gateway.NodeInvokeResult.self, "NodeInvokeResult", #"{"ok":true,"nodeId":"d-1","command":"system.notify","payloadJSON":null}"#, #"{"ok":true,"nodeId":"d-1","command":"system.notify","payloadJSON":null}"#)
         roundTrip(Gateway.NodeInvokeRequestEvent.self, "NodeInvokeRequestEvent", #"{"id":"bbc78106-f021-464b-9ae8-12ee9a2fa749","nodeId":"d-1","command":"system.which","paramsJSON":"{\"bins\":[\"ls\"]}","timeoutMs":15000,"idempotencyKey":"inv-1"}"#, #"{"id":"bbc78106-f021-464b-9ae8-12ee9a2fa749","nodeId":"d-1","command":"system.which","paramsJSON":"{\"bins\":[\"ls\"]}","timeoutMs":15000,"idempotencyKey":"inv-1"}"#)
-    }
-
-    private mutating func part6() {
         roundTrip(Gateway.NodeInvokeRequestEvent.self, "NodeInvokeRequestEvent", #"{"id":"i-2","nodeId":"d-1","command":"system.notify","paramsJSON":null}"#, #"{"id":"i-2","nodeId":"d-1","command":"system.notify","paramsJSON":null}"#)
         roundTrip(Gateway.NodeInvokeResultParams.self, "NodeInvokeResultParams", #"{"id":"i-1","nodeId":"d-1","ok":true,"payloadJSON":"{\"bins\":[\"ls\"]}"}"#, #"{"id":"i-1","nodeId":"d-1","ok":true,"payloadJSON":"{\"bins\":[\"ls\"]}"}"#)
         roundTrip(Gateway.NodeInvokeResultParams.self, "NodeInvokeResultParams", #"{"id":"i-1","nodeId":"d-1","ok":true,"payload":[1,2],"payloadJSON":null,"error":null}"#, #"{"id":"i-1","nodeId":"d-1","ok":true,"payload":[1,2]}"#)
@@ -446,6 +459,9 @@ extension ExampleChecks {
         roundTrip(Gateway.CronListResult.self, "CronListResult", #"{"jobs":[]}"#, #"{"jobs":[]}"#)
         roundTrip(Gateway.CronStatusParams.self, "CronStatusParams", #"{}"#, #"{}"#)
         roundTrip(Gateway.CronStatusResult.self, "CronStatusResult", #"{"enabled":true,"storePath":"/s","jobs":0,"nextWakeAtMs":null}"#, #"{"enabled":true,"storePath":"/s","jobs":0,"nextWakeAtMs":null}"#)
+    }
+
+    private mutating func part7() {
         roundTrip(JSONValue.self, "CronAddRequest", #"{"name":"Nightly","enabled":true,"schedule":{"kind":"cron","expr":"0 3 * * *","tz":"UTC"},"sessionTarget":"main","wakeMode":"next-heartbeat","payload":{"kind":"systemEvent","text":"time to tidy up"}}"#, #"{"name":"Nightly","enabled":true,"schedule":{"kind":"cron","expr":"0 3 * * *","tz":"UTC"},"sessionTarget":"main","wakeMode":"next-heartbeat","payload":{"kind":"systemEvent","text":"time to tidy up"}}"#)
         roundTrip(JSONValue.self, "CronAddRequest", #"{"name":"Once","enabled":"true","schedule":{"at":"2030-01-01T00:00:00Z"},"payload":{"kind":"systemEvent","text":"happy new year"}}"#, #"{"name":"Once","enabled":"true","schedule":{"at":"2030-01-01T00:00:00Z"},"payload":{"kind":"systemEvent","text":"happy new year"}}"#)
         roundTrip(JSONValue.self, "CronAddRequest", #"{"job":{"name":"Hourly","schedule":{"everyMs":3600000},"payload":{"kind":"agentTurn","message":"look around","provider":"telegram","to":"123"}}}"#, #"{"job":{"name":"Hourly","schedule":{"everyMs":3600000},"payload":{"kind":"agentTurn","message":"look around","provider":"telegram","to":"123"}}}"#)
@@ -458,9 +474,6 @@ extension ExampleChecks {
         roundTrip(Gateway.CronRemoveParams.self, "CronRemoveParams", #"{"id":"j-1"}"#, #"{"id":"j-1"}"#)
         roundTrip(Gateway.CronRemoveParams.self, "CronRemoveParams", #"{"jobId":"j-1"}"#, #"{"jobId":"j-1"}"#)
         roundTrip(Gateway.CronRemoveResult.self, "CronRemoveResult", #"{"ok":true,"removed":false}"#, #"{"ok":true,"removed":false}"#)
-    }
-
-    private mutating func part7() {
         roundTrip(Gateway.CronRunParams.self, "CronRunParams", #"{"id":"j-1","mode":"force"}"#, #"{"id":"j-1","mode":"force"}"#)
         roundTrip(Gateway.CronRunParams.self, "CronRunParams", #"{"jobId":"j-1"}"#, #"{"jobId":"j-1"}"#)
         roundTrip(Gateway.CronRunMode.self, "CronRunMode", #""due""#, #""due""#)
@@ -509,6 +522,9 @@ extension ExampleChecks {
         roundTrip(Gateway.AgentEventData.self, "AgentEventData", #"{"text":"echo: hel","delta":"hel"}"#, #"{"text":"echo: hel","delta":"hel"}"#)
         roundTrip(Gateway.AgentEventData.self, "AgentEventData", #"{"phase":"result","name":"read","toolCallId":"call_1","meta":"input.txt","isError":false,"result":{"content":[]},"elapsed":3}"#, #"{"phase":"result","name":"read","toolCallId":"call_1","meta":"input.txt","isError":false,"result":{"content":[]},"elapsed":3}"#)
         roundTrip(Gateway.BrowserRequestParams.self, "BrowserRequestParams", #"{"method":"get","path":"/"}"#, #"{"method":"get","path":"/"}"#)
+    }
+
+    private mutating func part8() {
         roundTrip(Gateway.BrowserRequestParams.self, "BrowserRequestParams", #"{"method":"POST","path":"/tabs/open","query":{"profile":"openclaw"},"body":{"url":"https://example.org"},"timeoutMs":5000.5}"#, #"{"method":"POST","path":"/tabs/open","query":{"profile":"openclaw"},"body":{"url":"https://example.org"},"timeoutMs":5000.5}"#)
         roundTrip(Gateway.BrowserRequestParams.self, "BrowserRequestParams", #"{}"#, #"{}"#)
         roundTrip(JSONValue.self, "BrowserRequestResult", #"{"profiles":[]}"#, #"{"profiles":[]}"#)
@@ -521,9 +537,6 @@ extension ExampleChecks {
         roundTrip(Gateway.ChatMessage.self, "ChatMessage", #"{"role":"assistant","content":[{"type":"toolCall","id":"call_1","name":"read","arguments":{"path":"input.txt"}}],"api":"openai-completions","provider":"mock","model":"echo-1","usage":{"input":10,"output":5,"cacheRead":0,"cacheWrite":0,"totalTokens":15,"cost":{"input":0,"output":0.001,"cacheRead":0,"cacheWrite":0,"total":0.001}},"stopReason":"toolUse","timestamp":1769900000000}"#, #"{"role":"assistant","content":[{"type":"toolCall","id":"call_1","name":"read","arguments":{"path":"input.txt"}}],"api":"openai-completions","provider":"mock","model":"echo-1","usage":{"input":10,"output":5,"cacheRead":0,"cacheWrite":0,"totalTokens":15,"cost":{"input":0,"output":0.001,"cacheRead":0,"cacheWrite":0,"total":0.001}},"stopReason":"toolUse","timestamp":1769900000000}"#)
         roundTrip(Gateway.ChatMessage.self, "ChatMessage", #"{"role":"toolResult","toolCallId":"call_1","toolName":"read","content":[{"type":"text","text":"line"}],"isError":false,"timestamp":1769900000000}"#, #"{"role":"toolResult","toolCallId":"call_1","toolName":"read","content":[{"type":"text","text":"line"}],"isError":false,"timestamp":1769900000000}"#)
         roundTrip(Gateway.ChatPart.self, "ChatPart", #"{"type":"text","text":"hello"}"#, #"{"type":"text","text":"hello"}"#)
-    }
-
-    private mutating func part8() {
         roundTrip(Gateway.ChatPart.self, "ChatPart", #"{"type":"thinking","thinking":"hm","thinkingSignature":"s"}"#, #"{"type":"thinking","thinking":"hm","thinkingSignature":"s"}"#)
         roundTrip(Gateway.ChatUsage.self, "ChatUsage", #"{"input":0,"output":0,"totalTokens":0}"#, #"{"input":0,"output":0,"totalTokens":0}"#)
         roundTrip(Gateway.ChatCost.self, "ChatCost", #"{"input":0.005,"output":0.001,"cacheRead":0,"cacheWrite":0,"total":0.006}"#, #"{"input":0.005,"output":0.001,"cacheRead":0,"cacheWrite":0,"total":0.006}"#)
@@ -572,6 +585,9 @@ extension ExampleChecks {
         event("shutdown", #"{"type":"event","event":"shutdown","payload":{"reason":"gateway restarting","restartExpectedMs":1500},"seq":1}"#, #"{"type":"event","event":"shutdown","payload":{"reason":"gateway restarting","restartExpectedMs":1500},"seq":1}"#)
         event("node.pair.requested", #"{"type":"event","event":"node.pair.requested","payload":{"requestId":"b1bb2553-f536-4235-9e76-b3b9d419468a","nodeId":"n-1","displayName":"Phone","platform":"ios","caps":["canvas"],"commands":["canvas.present"],"isRepair":false,"ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"node.pair.requested","payload":{"requestId":"b1bb2553-f536-4235-9e76-b3b9d419468a","nodeId":"n-1","displayName":"Phone","platform":"ios","caps":["canvas"],"commands":["canvas.present"],"isRepair":false,"ts":1769900000000},"seq":1}"#)
         event("node.pair.resolved", #"{"type":"event","event":"node.pair.resolved","payload":{"requestId":"r-1","nodeId":"n-1","decision":"rejected","ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"node.pair.resolved","payload":{"requestId":"r-1","nodeId":"n-1","decision":"rejected","ts":1769900000000},"seq":1}"#)
+    }
+
+    private mutating func part9() {
         event("device.pair.requested", #"{"type":"event","event":"device.pair.requested","payload":{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"device.pair.requested","payload":{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000},"seq":1}"#)
         event("device.pair.resolved", #"{"type":"event","event":"device.pair.resolved","payload":{"requestId":"r-1","deviceId":"d-1","decision":"approved","ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"device.pair.resolved","payload":{"requestId":"r-1","deviceId":"d-1","decision":"approved","ts":1769900000000},"seq":1}"#)
         event("node.invoke.request", #"{"type":"event","event":"node.invoke.request","payload":{"id":"bbc78106-f021-464b-9ae8-12ee9a2fa749","nodeId":"d-1","command":"system.which","paramsJSON":"{\"bins\":[\"ls\"]}","timeoutMs":15000,"idempotencyKey":"inv-1"},"seq":1}"#, #"{"type":"event","event":"node.invoke.request","payload":{"id":"bbc78106-f021-464b-9ae8-12ee9a2fa749","nodeId":"d-1","command":"system.which","paramsJSON":"{\"bins\":[\"ls\"]}","timeoutMs":15000,"idempotencyKey":"inv-1"},"seq":1}"#)

@@ -4,7 +4,7 @@ import OpenClawProtocol
 
 extension ExampleChecks {
     /// Number of examples.
-    static let count = 354
+    static let count = 360
 
     /// Checks every example.
     mutating func all() {
@@ -133,16 +133,22 @@ extension ExampleChecks {
         roundTrip(ExecApprovalRequest.self, "ExecApprovalRequest", #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#, #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#)
         roundTrip(ExecApprovalResolveParams.self, "ExecApprovalResolveParams", #"{"id":"ap-1","decision":"allow-once"}"#, #"{"id":"ap-1","decision":"allow-once"}"#)
         roundTrip(ExecApprovalResolvedEvent.self, "ExecApprovalResolvedEvent", #"{"id":"ap-1","decision":"allow-once","resolvedBy":"Approver","ts":1769900000000}"#, #"{"id":"ap-1","decision":"allow-once","resolvedBy":"Approver","ts":1769900000000}"#)
+        roundTrip(SystemRunEnv.self, "SystemRunEnv", #"{"LANG":"C"}"#, #"{}"#)
+        roundTrip(SystemRunEnv.self, "SystemRunEnv", #"{}"#, #"{}"#)
+        roundTrip(SystemRunResult.self, "SystemRunResult", #"{"exitCode":0,"timedOut":false,"success":true,"stdout":"hi\n","stderr":"","error":null}"#, #"{"exitCode":0,"timedOut":false,"success":true,"stdout":"hi\n","stderr":"","error":null}"#)
+        roundTrip(SystemWhichResult.self, "SystemWhichResult", #"{"bins":{"sh":"/usr/bin/sh"}}"#, #"{"bins":{}}"#)
+        roundTrip(SystemWhichBins.self, "SystemWhichBins", #"{"sh":"/usr/bin/sh"}"#, #"{}"#)
+        roundTrip(SystemWhichBins.self, "SystemWhichBins", #"{}"#, #"{}"#)
         roundTrip(WizardStartParams.self, "WizardStartParams", #"{}"#, #"{}"#)
+    }
+
+    private mutating func part2() {
         roundTrip(WizardStartParams.self, "WizardStartParams", #"{"mode":"local","workspace":"/home/user/ws"}"#, #"{"mode":"local","workspace":"/home/user/ws"}"#)
         roundTrip(WizardNextParams.self, "WizardNextParams", #"{"sessionId":"w-1"}"#, #"{"sessionId":"w-1"}"#)
         roundTrip(WizardNextParams.self, "WizardNextParams", #"{"sessionId":"w-1","answer":{"stepId":"s-1","value":true}}"#, #"{"sessionId":"w-1","answer":{"stepId":"s-1","value":true}}"#)
         roundTrip(WizardAnswer.self, "WizardAnswer", #"{"stepId":"s-1"}"#, #"{"stepId":"s-1"}"#)
         roundTrip(WizardAnswer.self, "WizardAnswer", #"{"stepId":"s-2","value":["telegram"]}"#, #"{"stepId":"s-2","value":["telegram"]}"#)
         roundTrip(WizardCancelParams.self, "WizardCancelParams", #"{"sessionId":"w-1"}"#, #"{"sessionId":"w-1"}"#)
-    }
-
-    private mutating func part2() {
         roundTrip(WizardStatusParams.self, "WizardStatusParams", #"{"sessionId":"w-1"}"#, #"{"sessionId":"w-1"}"#)
         roundTrip(WizardStep.self, "WizardStep", #"{"id":"s-1","type":"note","title":"Security","message":"Read this.","executor":"client"}"#, #"{"id":"s-1","type":"note","title":"Security","message":"Read this.","executor":"client"}"#)
         roundTrip(WizardStep.self, "WizardStep", #"{"id":"s-2","type":"select","message":"How?","options":[{"value":"quickstart","label":"QuickStart","hint":"Details later."},{"value":"advanced","label":"Manual"}],"initialValue":"quickstart","executor":"client"}"#, #"{"id":"s-2","type":"select","message":"How?","options":[{"value":"quickstart","label":"QuickStart","hint":"Details later."},{"value":"advanced","label":"Manual"}],"initialValue":"quickstart","executor":"client"}"#)
@@ -197,15 +203,15 @@ extension ExampleChecks {
         roundTrip(SessionsListResult.self, "SessionsListResult", #"{"ts":1769900000000,"path":"(multiple)","count":1,"defaults":{"modelProvider":"mock","model":"echo-1","contextTokens":128000},"sessions":[{"key":"agent:main:main","kind":"direct","updatedAt":1769899999000,"sessionId":"s-1","totalTokens":0}]}"#, #"{"ts":1769900000000,"path":"(multiple)","count":1,"defaults":{"modelProvider":"mock","model":"echo-1","contextTokens":128000},"sessions":[{"key":"agent:main:main","kind":"direct","updatedAt":1769899999000,"sessionId":"s-1","totalTokens":0}]}"#)
         roundTrip(SessionsPreviewParams.self, "SessionsPreviewParams", #"{"keys":["main","nope"],"limit":4,"maxChars":20}"#, #"{"keys":["main","nope"],"limit":4,"maxChars":20}"#)
         roundTrip(SessionsPreviewParams.self, "SessionsPreviewParams", #"{"keys":[" "]}"#, #"{"keys":[" "]}"#)
+    }
+
+    private mutating func part3() {
         roundTrip(SessionsPreviewResult.self, "SessionsPreviewResult", #"{"ts":1769900000000,"previews":[{"key":"main","status":"missing","items":[]}]}"#, #"{"ts":1769900000000,"previews":[{"key":"main","status":"missing","items":[]}]}"#)
         roundTrip(SessionsPreviewEntry.self, "SessionsPreviewEntry", #"{"key":"main","status":"ok","items":[{"role":"user","text":"hello"},{"role":"tool","text":"call read, exec +1"}]}"#, #"{"key":"main","status":"ok","items":[{"role":"user","text":"hello"},{"role":"tool","text":"call read, exec +1"}]}"#)
         roundTrip(SessionPreviewItem.self, "SessionPreviewItem", #"{"role":"assistant","text":"Rain both days..."}"#, #"{"role":"assistant","text":"Rain both days..."}"#)
         roundTrip(SessionsResolveParams.self, "SessionsResolveParams", #"{"key":"main"}"#, #"{"key":"main"}"#)
         roundTrip(SessionsResolveParams.self, "SessionsResolveParams", #"{"label":"Work","agentId":"main","includeGlobal":true}"#, #"{"label":"Work","agentId":"main","includeGlobal":true}"#)
         roundTrip(SessionsResolveParams.self, "SessionsResolveParams", #"{}"#, #"{}"#)
-    }
-
-    private mutating func part3() {
         roundTrip(SessionsResolveResult.self, "SessionsResolveResult", #"{"ok":true,"key":"agent:main:main"}"#, #"{"ok":true,"key":"agent:main:main"}"#)
         roundTrip(SessionsDefaults.self, "SessionsDefaults", #"{"modelProvider":"mock","model":"echo-1","contextTokens":128000}"#, #"{"modelProvider":"mock","model":"echo-1","contextTokens":128000}"#)
         roundTrip(SessionRow.self, "SessionRow", #"{"key":"agent:main:telegram:group:-1001","kind":"group","displayName":"telegram:g-team-chat","channel":"telegram","subject":"Team chat","chatType":"group","origin":{"label":"Team chat","provider":"telegram","surface":"telegram","chatType":"group","threadId":7},"updatedAt":1769899999000,"sessionId":"s-2","sendPolicy":"allow","totalTokens":0,"deliveryContext":{"channel":"telegram","to":"-1001"},"lastChannel":"telegram","lastTo":"-1001"}"#, #"{"key":"agent:main:telegram:group:-1001","kind":"group","displayName":"telegram:g-team-chat","channel":"telegram","subject":"Team chat","chatType":"group","origin":{"label":"Team chat","provider":"telegram","surface":"telegram","chatType":"group","threadId":7},"updatedAt":1769899999000,"sessionId":"s-2","sendPolicy":"allow","totalTokens":0,"deliveryContext":{"channel":"telegram","to":"-1001"},"lastChannel":"telegram","lastTo":"-1001"}"#)
@@ -260,15 +266,15 @@ extension ExampleChecks {
         roundTrip(DevicePairListResult.self, "DevicePairListResult", #"{"pending":[],"paired":[]}"#, #"{"pending":[],"paired":[]}"#)
         roundTrip(DevicePairListResult.self, "DevicePairListResult", #"{"pending":[{"requestId":"r-1","deviceId":"d-1","publicKey":"k-1","role":"operator","roles":["operator"],"scopes":["operator.read"],"silent":false,"isRepair":false,"ts":1769900000000}],"paired":[{"deviceId":"d-2","publicKey":"k-2","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900000000}]}]}"#, #"{"pending":[{"requestId":"r-1","deviceId":"d-1","publicKey":"k-1","role":"operator","roles":["operator"],"scopes":["operator.read"],"silent":false,"isRepair":false,"ts":1769900000000}],"paired":[{"deviceId":"d-2","publicKey":"k-2","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900000000}]}]}"#)
         roundTrip(DevicePairRequestedEvent.self, "DevicePairRequestedEvent", #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000}"#, #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000}"#)
+    }
+
+    private mutating func part4() {
         roundTrip(DevicePaired.self, "DevicePaired", #"{"deviceId":"d-1","publicKey":"k-1","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"node","role":"node","roles":["operator","node"],"scopes":["operator.read"],"createdAtMs":1769900000000,"approvedAtMs":1769900100000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900100000},{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"lastUsedAtMs":1769900200000}]}"#, #"{"deviceId":"d-1","publicKey":"k-1","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"node","role":"node","roles":["operator","node"],"scopes":["operator.read"],"createdAtMs":1769900000000,"approvedAtMs":1769900100000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900100000},{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"lastUsedAtMs":1769900200000}]}"#)
         roundTrip(DeviceTokenInfo.self, "DeviceTokenInfo", #"{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"rotatedAtMs":1769900100000,"revokedAtMs":1769900200000}"#, #"{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"rotatedAtMs":1769900100000,"revokedAtMs":1769900200000}"#)
         roundTrip(DevicePairApproveParams.self, "DevicePairApproveParams", #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f"}"#, #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f"}"#)
         roundTrip(DevicePairApproveResult.self, "DevicePairApproveResult", #"{"requestId":"r-1","device":{"deviceId":"d-1","publicKey":"k-1","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000}}"#, #"{"requestId":"r-1","device":{"deviceId":"d-1","publicKey":"k-1","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000}}"#)
         roundTrip(DevicePairRejectParams.self, "DevicePairRejectParams", #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f"}"#, #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f"}"#)
         roundTrip(DevicePairRejectResult.self, "DevicePairRejectResult", #"{"requestId":"r-1","deviceId":"d-1"}"#, #"{"requestId":"r-1","deviceId":"d-1"}"#)
-    }
-
-    private mutating func part4() {
         roundTrip(DevicePairResolvedEvent.self, "DevicePairResolvedEvent", #"{"requestId":"r-1","deviceId":"d-1","decision":"approved","ts":1769900000000}"#, #"{"requestId":"r-1","deviceId":"d-1","decision":"approved","ts":1769900000000}"#)
         roundTrip(DeviceTokenRotateParams.self, "DeviceTokenRotateParams", #"{"deviceId":"d-1","role":"node"}"#, #"{"deviceId":"d-1","role":"node"}"#)
         roundTrip(DeviceTokenRotateParams.self, "DeviceTokenRotateParams", #"{"deviceId":"d-1","role":"operator","scopes":["operator.read"]}"#, #"{"deviceId":"d-1","role":"operator","scopes":["operator.read"]}"#)
@@ -323,15 +329,15 @@ extension ExampleChecks {
         roundTrip(CronRunParams.self, "CronRunParams", #"{"jobId":"j-1"}"#, #"{"jobId":"j-1"}"#)
         roundTrip(CronRunResult.self, "CronRunResult", #"{"ok":true,"ran":true}"#, #"{"ok":true,"ran":true}"#)
         roundTrip(CronRunResult.self, "CronRunResult", #"{"ok":true,"ran":false,"reason":"not-due"}"#, #"{"ok":true,"ran":false,"reason":"not-due"}"#)
+    }
+
+    private mutating func part5() {
         roundTrip(CronRunsParams.self, "CronRunsParams", #"{"id":"j-1"}"#, #"{"id":"j-1"}"#)
         roundTrip(CronRunsParams.self, "CronRunsParams", #"{"jobId":"j-1","limit":5000}"#, #"{"jobId":"j-1","limit":5000}"#)
         roundTrip(CronRunsResult.self, "CronRunsResult", #"{"entries":[]}"#, #"{"entries":[]}"#)
         roundTrip(CronRunLogEntry.self, "CronRunLogEntry", #"{"ts":1769900000001,"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":1}"#, #"{"ts":1769900000001,"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":1}"#)
         roundTrip(CronEvent.self, "CronEvent", #"{"jobId":"j-1","action":"added","nextRunAtMs":1769986400000}"#, #"{"jobId":"j-1","action":"added","nextRunAtMs":1769986400000}"#)
         roundTrip(CronEvent.self, "CronEvent", #"{"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":0}"#, #"{"jobId":"j-1","action":"finished","status":"ok","summary":"time to tidy up","runAtMs":1769900000000,"durationMs":0}"#)
-    }
-
-    private mutating func part5() {
         roundTrip(SendParams.self, "SendParams", #"{"to":"+15550001111","message":"hello","idempotencyKey":"s-1"}"#, #"{"to":"+15550001111","message":"hello","idempotencyKey":"s-1"}"#)
         roundTrip(SendParams.self, "SendParams", #"{"to":"123","message":"look","mediaUrls":["https://example.org/a.png"],"gifPlayback":false,"channel":"telegram","accountId":"default","sessionKey":"main","idempotencyKey":"s-2"}"#, #"{"to":"123","message":"look","mediaUrls":["https://example.org/a.png"],"gifPlayback":false,"channel":"telegram","accountId":"default","sessionKey":"main","idempotencyKey":"s-2"}"#)
         roundTrip(SendResult.self, "SendResult", #"{"runId":"s-1","messageId":"42","channel":"telegram","chatId":"123"}"#, #"{"runId":"s-1","messageId":"42","channel":"telegram","chatId":"123"}"#)

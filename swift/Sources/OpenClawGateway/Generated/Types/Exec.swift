@@ -272,8 +272,8 @@ extension Gateway {
 extension Gateway {
     /// The command, and all that may help a person to decide. null and absence mean the same: not known.
     public struct ExecApprovalRequestParams: Codable, Sendable, Hashable {
-        /// Names the question; the gateway chooses when absent. One that still waits is refused with
-        /// execApprovalPending.
+        /// Names the question; the gateway chooses when absent. One that somebody still waits for is refused
+        /// with execApprovalPending.
         public var id: String?
         /// The command, as a line.
         public var command: String
@@ -549,6 +549,268 @@ extension Gateway {
             self.decision = decision
             self.resolvedBy = resolvedBy
             self.ts = ts
+        }
+    }
+}
+
+extension Gateway {
+    /// What the node command system.run takes. Members of a wrong type count as absent.
+    ///
+    /// Nothing here is checked: members of another type read as absent.
+    public struct SystemRunParams: Codable, Sendable, Hashable {
+        /// The program and its arguments; without effect when empty.
+        public var command: [String]?
+        /// The same as a line, for people. Has to say what command does: the line of it, or the script that a
+        /// shell in it runs.
+        public var rawCommand: String?
+        /// Directory in which it runs; the node's own when absent or blank.
+        public var cwd: String?
+        /// Variables beside those of the node.
+        public var env: Gateway.SystemRunEnv?
+        /// Time that it may take; the node's limit when absent.
+        public var timeoutMs: Int?
+        /// The agent whose rules hold; main when absent.
+        public var agentId: String?
+        /// Conversation that is told.
+        public var sessionKey: String?
+        /// Names the run; the node chooses when absent.
+        public var runId: String?
+        /// Whether a person has said yes.
+        public var approved: Bool?
+        /// What that person said: allow-once or allow-always; others count as absent.
+        public var approvalDecision: String?
+        /// Whether it only makes sense where the screen may be recorded.
+        public var needsScreenRecording: Bool?
+
+        public init(
+            command: [String]? = nil,
+            rawCommand: String? = nil,
+            cwd: String? = nil,
+            env: Gateway.SystemRunEnv? = nil,
+            timeoutMs: Int? = nil,
+            agentId: String? = nil,
+            sessionKey: String? = nil,
+            runId: String? = nil,
+            approved: Bool? = nil,
+            approvalDecision: String? = nil,
+            needsScreenRecording: Bool? = nil
+        ) {
+            self.command = command
+            self.rawCommand = rawCommand
+            self.cwd = cwd
+            self.env = env
+            self.timeoutMs = timeoutMs
+            self.agentId = agentId
+            self.sessionKey = sessionKey
+            self.runId = runId
+            self.approved = approved
+            self.approvalDecision = approvalDecision
+            self.needsScreenRecording = needsScreenRecording
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case command
+            case rawCommand
+            case cwd
+            case env
+            case timeoutMs
+            case agentId
+            case sessionKey
+            case runId
+            case approved
+            case approvalDecision
+            case needsScreenRecording
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let container = try? decoder.container(keyedBy: CodingKeys.self)
+            self.command = try? container?.decodeIfPresent([String].self, forKey: .command)
+            self.rawCommand = try? container?.decodeIfPresent(String.self, forKey: .rawCommand)
+            self.cwd = try? container?.decodeIfPresent(String.self, forKey: .cwd)
+            self.env = try? container?.decodeIfPresent(Gateway.SystemRunEnv.self, forKey: .env)
+            self.timeoutMs = try? container?.decodeIfPresent(Int.self, forKey: .timeoutMs)
+            self.agentId = try? container?.decodeIfPresent(String.self, forKey: .agentId)
+            self.sessionKey = try? container?.decodeIfPresent(String.self, forKey: .sessionKey)
+            self.runId = try? container?.decodeIfPresent(String.self, forKey: .runId)
+            self.approved = try? container?.decodeIfPresent(Bool.self, forKey: .approved)
+            self.approvalDecision = try? container?.decodeIfPresent(String.self, forKey: .approvalDecision)
+            self.needsScreenRecording = try? container?.decodeIfPresent(Bool.self, forKey: .needsScreenRecording)
+        }
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encodeIfPresent(self.command, forKey: .command)
+            try container.encodeIfPresent(self.rawCommand, forKey: .rawCommand)
+            try container.encodeIfPresent(self.cwd, forKey: .cwd)
+            try container.encodeIfPresent(self.env, forKey: .env)
+            try container.encodeIfPresent(self.timeoutMs, forKey: .timeoutMs)
+            try container.encodeIfPresent(self.agentId, forKey: .agentId)
+            try container.encodeIfPresent(self.sessionKey, forKey: .sessionKey)
+            try container.encodeIfPresent(self.runId, forKey: .runId)
+            try container.encodeIfPresent(self.approved, forKey: .approved)
+            try container.encodeIfPresent(self.approvalDecision, forKey: .approvalDecision)
+            try container.encodeIfPresent(self.needsScreenRecording, forKey: .needsScreenRecording)
+        }
+    }
+}
+
+extension Gateway {
+    /// Variables by name.
+    public typealias SystemRunEnv = [String: String]
+}
+
+extension Gateway {
+    /// What came of system.run.
+    public struct SystemRunResult: Codable, Sendable, Hashable {
+        /// Its exit code; null when it was killed or did not begin.
+        public var exitCode: Int?
+        /// Whether it was ended by the clock.
+        public var timedOut: Bool
+        /// Whether it ended by itself with 0.
+        public var success: Bool
+        /// What it printed, cut when too long.
+        public var stdout: String
+        /// What it complained of, cut when too long.
+        public var stderr: String
+        /// Why it did not begin; null when it did.
+        public var error: String?
+
+        public init(
+            exitCode: Int?,
+            timedOut: Bool,
+            success: Bool,
+            stdout: String,
+            stderr: String,
+            error: String?
+        ) {
+            self.exitCode = exitCode
+            self.timedOut = timedOut
+            self.success = success
+            self.stdout = stdout
+            self.stderr = stderr
+            self.error = error
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case exitCode
+            case timedOut
+            case success
+            case stdout
+            case stderr
+            case error
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            self.exitCode = try container.decodeIfPresent(Int.self, forKey: .exitCode)
+            self.timedOut = try container.decode(Bool.self, forKey: .timedOut)
+            self.success = try container.decode(Bool.self, forKey: .success)
+            self.stdout = try container.decode(String.self, forKey: .stdout)
+            self.stderr = try container.decode(String.self, forKey: .stderr)
+            self.error = try container.decodeIfPresent(String.self, forKey: .error)
+        }
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(self.exitCode, forKey: .exitCode)
+            try container.encode(self.timedOut, forKey: .timedOut)
+            try container.encode(self.success, forKey: .success)
+            try container.encode(self.stdout, forKey: .stdout)
+            try container.encode(self.stderr, forKey: .stderr)
+            try container.encode(self.error, forKey: .error)
+        }
+    }
+}
+
+extension Gateway {
+    /// What the node command system.which takes. Members of a wrong type count as absent.
+    ///
+    /// Nothing here is checked: members of another type read as absent.
+    public struct SystemWhichParams: Codable, Sendable, Hashable {
+        /// Names of programs; without effect when absent.
+        public var bins: [String]?
+
+        public init(
+            bins: [String]? = nil
+        ) {
+            self.bins = bins
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case bins
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let container = try? decoder.container(keyedBy: CodingKeys.self)
+            self.bins = try? container?.decodeIfPresent([String].self, forKey: .bins)
+        }
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encodeIfPresent(self.bins, forKey: .bins)
+        }
+    }
+}
+
+extension Gateway {
+    /// Which of the programs there are.
+    public struct SystemWhichResult: Codable, Sendable, Hashable {
+        /// Paths of those that were found, by name.
+        public var bins: Gateway.SystemWhichBins
+
+        public init(
+            bins: Gateway.SystemWhichBins
+        ) {
+            self.bins = bins
+        }
+    }
+}
+
+extension Gateway {
+    /// Paths by name.
+    public typealias SystemWhichBins = [String: String]
+}
+
+extension Gateway {
+    /// What the node command system.notify takes. Members of a wrong type count as absent.
+    ///
+    /// Nothing here is checked: members of another type read as absent.
+    public struct SystemNotifyParams: Codable, Sendable, Hashable {
+        /// Headline.
+        public var title: String?
+        /// Text; one of both must not be blank.
+        public var body: String?
+        /// passive, active or timeSensitive; active when absent.
+        public var priority: String?
+
+        public init(
+            title: String? = nil,
+            body: String? = nil,
+            priority: String? = nil
+        ) {
+            self.title = title
+            self.body = body
+            self.priority = priority
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case title
+            case body
+            case priority
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let container = try? decoder.container(keyedBy: CodingKeys.self)
+            self.title = try? container?.decodeIfPresent(String.self, forKey: .title)
+            self.body = try? container?.decodeIfPresent(String.self, forKey: .body)
+            self.priority = try? container?.decodeIfPresent(String.self, forKey: .priority)
+        }
+
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encodeIfPresent(self.title, forKey: .title)
+            try container.encodeIfPresent(self.body, forKey: .body)
+            try container.encodeIfPresent(self.priority, forKey: .priority)
         }
     }
 }

@@ -1,0 +1,26 @@
+//! Which programs may run on this machine: `~/.openclaw/exec-approvals.json` (contract 9.5), and what follows from it for
+//! one command.
+//!
+//! `file` keeps the file, `policy` says what holds for an agent, `line` takes a command apart, `program` finds its
+//! programs and matches them against the allowlist. The gateway's `exec.approvals.*` and the node host use it, possibly
+//! both on one machine: every change is made under a lock of the operating system. Nothing here knows a socket or the
+//! store.
+
+mod file;
+mod line;
+mod policy;
+mod program;
+
+pub use file::{RulesError, RulesFile, SetRefusal};
+pub use line::{MAX_SCRIPT_BYTES, command_line, script_of, simple_commands};
+pub use policy::{Ask, Fallbacks, Policy, Security, Verdict};
+pub use program::{Program, find_program, matches};
+
+/// Agent whose rules hold when none is named, and into which those of the earlier name are merged.
+pub const DEFAULT_AGENT: &str = "main";
+
+/// Earlier name of [`DEFAULT_AGENT`] in the file.
+const LEGACY_AGENT: &str = "default";
+
+/// Name of the rules that hold for all agents.
+const ALL_AGENTS: &str = "*";
