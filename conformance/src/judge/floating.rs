@@ -13,6 +13,23 @@ const TICK_MS: u64 = 30_000;
 /// A health event comes at least every 60 s (contract 7.3).
 const HEALTH_MS: u64 = 60_000;
 
+impl HeardConn {
+    /// How long the connection was open after hello-ok, ms. Shorter than recorded where the recorded programs took long
+    /// to start: a replay does not wait for those.
+    fn life(&self) -> u64 {
+        let hello = self.frames.iter().find(|f| is_hello(&f.frame));
+        let last = self.frames.last().map_or(0, |f| f.at).max(self.acted_at);
+        let end = self.close.as_ref().map_or(last, |(at, _)| *at);
+        hello.map_or(0, |hello| end.saturating_sub(hello.at))
+    }
+}
+
+fn is_hello(frame: &Value) -> bool {
+    frame
+        .pointer("/payload/type")
+        .is_some_and(|t| t == "hello-ok")
+}
+
 impl Judge<'_> {
     /// Judges the floating events of all connections. `binder` holds what the other frames bound.
     pub(super) fn floating(
@@ -50,7 +67,7 @@ impl Judge<'_> {
                     find(None, Some(i), problem);
                 }
             }
-            let lasted = recorded_life(session, &conn, reached);
+            let lasted = recorded_life(session, &conn, reached).min(heard.life());
             let recorded = |name| {
                 events(session, Some(&conn), name)
                     .filter(|(i, _)| *i < reached)
@@ -180,10 +197,7 @@ fn presence_entries(session: &Session) -> Vec<Value> {
 /// Recorded time from hello-ok to the end of a connection.
 fn recorded_life(session: &Session, conn: &str, reached: usize) -> u64 {
     let hello = session.steps.iter().find_map(|s| match &s.action {
-        Action::Receive { conn: c, frame } if c == conn => frame
-            .pointer("/payload/type")
-            .is_some_and(|t| t == "hello-ok")
-            .then_some(s.t),
+        Action::Receive { conn: c, frame } if c == conn => is_hello(frame).then_some(s.t),
         _ => None,
     });
     let end = session.steps[..reached]

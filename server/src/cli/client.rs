@@ -97,7 +97,7 @@ pub(super) enum Failure {
     Approvals(#[from] super::approvals::ApprovalsFailure),
     /// The node host.
     #[error(transparent)]
-    Node(#[from] super::node::NodeFailure),
+    NodeHost(#[from] super::node::NodeFailure),
 }
 
 /// Runs a command to its end and turns what went wrong into words and an exit code.

@@ -199,7 +199,6 @@ pub(super) async fn start(
         approvals,
         exec_rules: RulesFile::of_home(&environment.home),
         events,
-        pairing: pairing.clone(),
         nodes: nodes.clone(),
         voicewake,
         clock: Arc::clone(&clock),

@@ -55,8 +55,6 @@ pub struct Methods {
     pub exec_rules: RulesFile,
     /// Texts that wait for a conversation's next run.
     pub events: Arc<SystemEvents>,
-    /// Devices that may connect.
-    pub pairing: Pairing,
     /// Connections that offer commands.
     pub nodes: Nodes,
     /// The words that wake a listening device.

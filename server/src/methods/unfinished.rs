@@ -117,8 +117,6 @@ impl SessionChangesMethods<Caller> for Methods {
     unfinished!(Caller: sessions_patch, sessions_reset, sessions_delete, sessions_compact);
 }
 
-}
-
 impl CronMethods<Caller> for Methods {
     unfinished!(Caller: cron_list, cron_status, cron_add, cron_update, cron_remove, cron_run, cron_runs);
 }
