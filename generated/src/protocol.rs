@@ -964,6 +964,11 @@ pub mod errors {
         code: ErrorCode::InvalidRequest,
         text: "spawnedBy cannot be changed once set",
     };
+    /// sessions.patch: a blank parent.
+    pub const SESSION_SPAWNED_BY_EMPTY: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "invalid spawnedBy: empty",
+    };
     /// sessions.patch: null for a known parent.
     pub const SESSION_SPAWNED_BY_CLEAR: KnownError = KnownError {
         code: ErrorCode::InvalidRequest,
@@ -1245,6 +1250,8 @@ pub mod texts {
     pub const DEFAULT_CHANNEL: &str = "whatsapp";
     /// `off|minimal|low|medium|high`
     pub const THINKING_LEVELS: &str = "off|minimal|low|medium|high";
+    /// `off|on`
+    pub const THINKING_LEVELS_ON_OFF: &str = "off|on";
     /// `off|minimal|low|medium|high|xhigh`
     pub const THINKING_LEVELS_XHIGH: &str = "off|minimal|low|medium|high|xhigh";
     /// `...`

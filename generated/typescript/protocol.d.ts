@@ -582,6 +582,8 @@ export declare const ERRORS: {
   readonly sessionSpawnedByKey: { readonly code: "INVALID_REQUEST"; readonly text: "spawnedBy is only supported for subagent:* sessions" };
   /** sessions.patch: another parent is known already. */
   readonly sessionSpawnedByChange: { readonly code: "INVALID_REQUEST"; readonly text: "spawnedBy cannot be changed once set" };
+  /** sessions.patch: a blank parent. */
+  readonly sessionSpawnedByEmpty: { readonly code: "INVALID_REQUEST"; readonly text: "invalid spawnedBy: empty" };
   /** sessions.patch: null for a known parent. */
   readonly sessionSpawnedByClear: { readonly code: "INVALID_REQUEST"; readonly text: "spawnedBy cannot be cleared once set" };
   /** sessions.delete: the default agent's main conversation stays. */
@@ -710,6 +712,7 @@ export declare const TEXTS: {
   readonly injectedStopReason: "injected";
   readonly defaultChannel: "whatsapp";
   readonly thinkingLevels: "off|minimal|low|medium|high";
+  readonly thinkingLevelsOnOff: "off|on";
   readonly thinkingLevelsXhigh: "off|minimal|low|medium|high|xhigh";
   readonly previewCut: "...";
   readonly cronPostPrefix: "Cron";

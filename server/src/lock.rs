@@ -119,6 +119,30 @@ impl InstanceLock {
         Ok(lock)
     }
 
+    /// As [`Self::acquire`], without waiting: for commands that work while no gateway does.
+    ///
+    /// # Errors
+    /// [`LockError::Held`], [`LockError::File`].
+    pub fn try_acquire(path: &Path, owner: &Owner) -> Result<Self, LockError> {
+        let failed = |cause| LockError::File {
+            path: path.to_path_buf(),
+            cause,
+        };
+        let file = open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held {
+                    pid: read_owner(path).map(|owner| owner.pid),
+                });
+            }
+        }
+        let lock = Self { file };
+        lock.describe(owner).map_err(failed)?;
+        Ok(lock)
+    }
+
     fn describe(&self, owner: &Owner) -> io::Result<()> {
         self.file.set_len(0)?;
         (&self.file).write_all(&serde_json::to_vec(owner)?)
@@ -244,6 +268,18 @@ mod tests {
         std::fs::write(&path, serde_json::to_vec(&owner(7)).unwrap()).unwrap();
         let _lock = InstanceLock::acquire(&path, &owner(8)).await.unwrap();
         assert_eq!(read_owner(&path), Some(owner(8)));
+    }
+
+    #[tokio::test]
+    async fn a_try_does_not_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gateway.lock");
+        let first = InstanceLock::try_acquire(&path, &owner(1)).unwrap();
+        let error = InstanceLock::try_acquire(&path, &owner(2)).unwrap_err();
+        assert!(matches!(error, LockError::Held { pid: Some(1) }), "{error}");
+        drop(first);
+        let _second = InstanceLock::try_acquire(&path, &owner(2)).unwrap();
+        assert_eq!(read_owner(&path), Some(owner(2)));
     }
 
     #[tokio::test]

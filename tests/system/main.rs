@@ -16,3 +16,4 @@ mod protocol;
 mod readme;
 mod remote;
 mod restarts;
+mod sessions;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::protocol::limits;
+use openclaw_protocol::types::ChatMessage;
 use tokio::time::Instant;
 
 use super::outcome::AbortReason;
@@ -94,6 +95,13 @@ impl Voice {
                 text: (!text.is_empty()).then_some(&text),
             },
         );
+    }
+
+    /// A command was answered, without a run of a model: the one event of it.
+    pub(super) fn answer(&mut self, message: &ChatMessage) {
+        if self.stage != Stage::Over {
+            self.close(self.seq + 1, &ChatNews::Injected { message });
+        }
     }
 
     /// The run has failed, before or after its start. Runs without a session fail in silence: no client could tell

@@ -12,6 +12,7 @@ use openclaw_protocol::types::{
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::commands::{self, Errand, Meaning};
 use super::outcome::{AbortReason, End, Space};
 use super::requests::unreadable;
 use super::run::Job;
@@ -23,8 +24,8 @@ use crate::sessions::{Entry, SessionKey, envelope};
 const WEBCHAT: &str = "webchat";
 
 impl Runs {
-    /// `chat.send`: says something in a conversation, or stops it if the message is a stop word. `sender` is the
-    /// client's name for people.
+    /// `chat.send`: says something in a conversation, or stops it if the message is a stop word. A slash command is
+    /// answered without the model. `sender` is the client's name for people.
     ///
     /// # Errors
     /// The refusals of contract 6.7 in their order; the stored failure for a repeated key; `UNAVAILABLE` when there is
@@ -111,6 +112,21 @@ impl Runs {
         sender: Option<&str>,
     ) -> Ask {
         let id = params.idempotency_key;
+        let meaning = commands::parse(&params.message)
+            // A picture is for the model.
+            .filter(|meaning| images.is_empty() || matches!(meaning, Meaning::Turn(_)));
+        // Slash commands take their level from their own words.
+        let mut thinking = params
+            .thinking
+            .filter(|word| !word.trim().is_empty() && !params.message.starts_with('/'));
+        let (text, errand) = match meaning {
+            None => (params.message, Errand::Turn),
+            Some(Meaning::Command(command)) => (params.message, Errand::Command(command)),
+            Some(Meaning::Turn(turn)) => {
+                thinking = turn.thinking.map(|level| level.as_str().to_owned());
+                (turn.text, Errand::of_turn(turn.anew))
+            }
+        };
         let timeout = self.parts().default_timeout();
         let asked = params
             .timeout_ms
@@ -119,15 +135,13 @@ impl Runs {
         let sender = sender.map(str::to_owned);
         let job = Job {
             // The line ties the words to their run; whatever shows them takes it off.
-            text: format!("{}\n{}", params.message, envelope::message_id_line(&id)),
+            text: format!("{text}\n{}", envelope::message_id_line(&id)),
             images,
-            // Slash commands take their level from their own words.
-            thinking: params
-                .thinking
-                .filter(|word| !word.trim().is_empty() && !params.message.starts_with('/')),
+            thinking,
             timeout,
             expires: Instant::now().checked_add(lifetime(asked)),
             extra_system: None,
+            errand,
         };
         let on_entry = Box::new(move |entry: &mut Entry| spoken(entry, sender.as_deref()));
         Ask {

@@ -13,11 +13,11 @@ use super::models::{Choice, Models};
 use super::requests::unreadable;
 use super::words::Thinking;
 use crate::clock::Clock;
-use crate::config::{Agent, Config};
+use crate::config::{Agent, Config, VerboseLevel};
 use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
 use crate::sessions::key::normalise_agent_id;
-use crate::sessions::{Entry, SessionKey, Sessions};
+use crate::sessions::{Entry, SessionKey, Sessions, levels};
 
 /// What runs need of the rest of the gateway.
 pub struct Parts {
@@ -91,6 +91,17 @@ impl Parts {
             } else {
                 Thinking::Off
             })
+    }
+
+    /// How much of tool use a session shows: its own level, else the configured one, else nothing. `full` is more than
+    /// `on`, not less (odd 40).
+    pub(super) fn verbose_level(&self, entry: Option<&Entry>) -> &'static str {
+        let of_session = entry.and_then(|entry| entry.verbose_level.as_deref());
+        let configured = self.config.agents.defaults.verbose_default;
+        of_session
+            .and_then(levels::verbose)
+            .or_else(|| configured.map(VerboseLevel::as_str))
+            .unwrap_or(VerboseLevel::Off.as_str())
     }
 
     /// The model of a new session, as listings show it.
@@ -189,8 +200,7 @@ mod tests {
     #[tokio::test]
     async fn levels_and_times() {
         let dir = tempfile::tempdir().unwrap();
-        let defaults =
-            json!({"agents": {"defaults": {"thinkingDefault": "medium", "timeoutSeconds": 5}}});
+        let defaults = json!({"agents": {"defaults": {"thinkingDefault": "medium", "verboseDefault": "on", "timeoutSeconds": 5}}});
         let parts = parts(dir.path(), defaults, Handle::current());
         let choice = parts.models.choose("main", None);
         let entry = |level: &str| Entry {
@@ -205,6 +215,17 @@ mod tests {
         assert_eq!(
             parts.thinking_level(&choice, Some(&entry("wild"))),
             Thinking::Medium
+        );
+        let verbose = |level: &str| {
+            let entry = Entry {
+                verbose_level: Some(level.into()),
+                ..Entry::default()
+            };
+            parts.verbose_level(Some(&entry))
+        };
+        assert_eq!(
+            (verbose("full"), verbose("wild"), parts.verbose_level(None)),
+            ("full", "on", "on")
         );
         assert_eq!(parts.default_timeout(), Duration::from_secs(5));
         let defaults =

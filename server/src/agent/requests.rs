@@ -10,6 +10,7 @@ use openclaw_protocol::types::{
     ErrorShape,
 };
 
+use super::commands::{self, Errand, Meaning};
 use super::outcome::{End, Ended, Reply, Space};
 use super::run::Job;
 use super::runs::{Admission, Ask, Refusal, Runs};
@@ -83,15 +84,32 @@ impl Runs {
         if let Some(target) = &target {
             self.parts().check_send_policy(&target.session)?;
         }
+        let meaning = commands::parse(&params.message).filter(|meaning| {
+            // Without a conversation there is nothing to command, and a picture is for the model.
+            target.is_some() && (images.is_empty() || matches!(meaning, Meaning::Turn(_)))
+        });
+        let mut thinking = given(params.thinking);
+        let (text, errand) = match meaning {
+            None => (params.message.to_string(), Errand::Turn),
+            Some(Meaning::Command(command)) => {
+                (params.message.to_string(), Errand::Command(command))
+            }
+            Some(Meaning::Turn(turn)) => {
+                let level = turn.thinking.map(|level| level.as_str().to_owned());
+                thinking = level.or(thinking);
+                (turn.text, Errand::of_turn(turn.anew))
+            }
+        };
         let job = Job {
-            text: params.message.to_string(),
+            text,
             images,
-            thinking: given(params.thinking),
+            thinking,
             timeout: params
                 .timeout
                 .map_or_else(|| self.parts().default_timeout(), Duration::from_secs),
             expires: None,
             extra_system: given(params.extra_system_prompt),
+            errand,
         };
         let changes = EntryChanges {
             label: params.label.map(String::from),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::attachments::Image;
 use super::bus::Voice;
+use super::commands::Errand;
 use super::outcome::{AbortReason, Ended, Reply, RunKey, Space};
 use crate::sessions::SessionKey;
 
@@ -24,6 +25,8 @@ pub(super) struct Job {
     pub(super) expires: Option<Instant>,
     /// Instructions for this turn only.
     pub(super) extra_system: Option<String>,
+    /// A turn of the model, or a command.
+    pub(super) errand: Errand,
 }
 
 /// Where a run is in its life.

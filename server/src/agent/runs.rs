@@ -13,6 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bus::Voice;
+use super::commands::Errand;
 use super::identity::Remembered;
 use super::lanes::{LaneFull, Lanes, Place};
 use super::models::Models;
@@ -67,7 +68,7 @@ pub(super) struct Ask {
 /// A run that has its place and is not on disk yet.
 struct Entered {
     run: Arc<Run>,
-    /// None for a run without a session.
+    /// None for a run without a session, and for a command that does not wait.
     place: Option<Place>,
 }
 
@@ -212,7 +213,12 @@ impl Runs {
             return Err(Refusal::TooMany);
         }
         let session = ask.session.as_ref();
+        let waits = match &ask.job.errand {
+            Errand::Turn | Errand::TurnAnew => true,
+            Errand::Command(command) => command.waits(),
+        };
         let place = session
+            .filter(|_| waits)
             .map(|(session, _)| self.inner.lanes.take(session.canonical()))
             .transpose()?;
         table.accepted += 1;
@@ -293,6 +299,18 @@ impl Runs {
                 Record::accepted(space, now).put(changes.writer(), &key)
             })
             .await
+    }
+
+    /// The next place in the lane of a session; none if too many wait there.
+    pub(super) fn place(&self, session: &SessionKey) -> Option<Place> {
+        self.inner.lanes.take(session.canonical()).ok()
+    }
+
+    /// The runs that are under way or waiting, in the order of acceptance.
+    pub(super) fn active_runs(&self) -> Vec<Arc<Run>> {
+        let mut runs: Vec<Arc<Run>> = self.table().active.values().cloned().collect();
+        runs.sort_by_key(|run| run.number);
+        runs
     }
 
     /// Waits for the turn of a run in its lane, and for a slot to work in.

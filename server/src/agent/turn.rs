@@ -7,6 +7,7 @@ use futures_util::{FutureExt, StreamExt};
 use openclaw_protocol::protocol::errors;
 
 use super::backend::{BackendError, Chunk, ModelRequest, StopReason, Usage};
+use super::commands::{Errand, UsageLines};
 use super::lanes::Place;
 use super::messages::{self, Ended as MessageEnd};
 use super::models::Choice;
@@ -74,11 +75,16 @@ struct Turn {
     started_at: u64,
     text: String,
     usage: Usage,
+    /// Whether what it used is shown under the reply.
+    usage_lines: UsageLines,
 }
 
 impl Runs {
     /// Carries a run from acceptance to its end. Whatever happens, the run ends.
     pub(super) async fn drive(self, run: Arc<Run>, job: Job, mut place: Option<Place>) {
+        if let Errand::Command(command) = job.errand {
+            return self.obey(run, command, place).await;
+        }
         let mut turn = None;
         let work =
             AssertUnwindSafe(self.work(&run, &job, place.as_mut(), &mut turn)).catch_unwind();
@@ -190,10 +196,15 @@ impl Runs {
         let now = self.clock().now_ms();
         let message = messages::user(&job.text, &job.images, now);
         let key = session.clone();
+        let anew = job.errand == Errand::TurnAnew;
         let (entry, index) = self
             .sessions()
             .write(move |changes| {
-                let entry = entry_or_new(changes, &key, now)?;
+                let entry = if anew {
+                    changes.begin_anew(&key, now)?
+                } else {
+                    entry_or_new(changes, &key, now)?
+                };
                 let index = changes.append(&entry.session_id, &message)?;
                 Ok((entry, index))
             })
@@ -204,6 +215,7 @@ impl Runs {
         let started_at = self.clock().now_ms();
         run.voice().start(started_at);
         Ok(Turn {
+            usage_lines: UsageLines::of(&entry),
             session_id: entry.session_id,
             index,
             thinking: choice.reasoning.then_some(thinking),
@@ -243,6 +255,7 @@ impl Runs {
             let stopped = turn.take(burst);
             run.voice().text(&turn.text);
             if let Some(reason) = stopped? {
+                run.voice().text(&turn.shown());
                 return Ok(reason);
             }
         }
@@ -336,9 +349,15 @@ impl Turn {
         Ok(stopped)
     }
 
+    /// The whole reply as people see it.
+    fn shown(&self) -> String {
+        self.usage_lines
+            .under(&self.text, &self.usage, &self.choice)
+    }
+
     fn reply(&self, ended_at: u64) -> Reply {
         Reply {
-            text: self.text.trim().to_owned(),
+            text: self.shown(),
             session_id: self.session_id.clone(),
             provider: self.choice.provider.clone(),
             model: self.choice.model.clone(),

@@ -7,7 +7,7 @@ use openclaw_protocol::server::Failure;
 use openclaw_protocol::types::{
     AgentEvent, AgentEventData, AgentEventPhase, AgentFailure, AgentFinal, AgentRunMeta,
     AgentRunModel, AgentRunPayload, AgentRunResult, AgentRunUsage, AgentStream, AgentWaitResult,
-    AgentWaitStatus, ChatEvent, ChatMessage, ChatPart, ChatSendFailure, ChatState,
+    AgentWaitStatus, ChatEvent, ChatMessage, ChatPart, ChatSendFailure, ChatState, ChatUsage,
 };
 
 use super::outcome::{AbortReason, End, Ended, Reply};
@@ -43,6 +43,8 @@ pub(super) enum ChatNews<'a> {
     Delta { text: &'a str },
     /// The whole reply; none if there were no words.
     Final { text: Option<&'a str> },
+    /// A message that no model wrote, whole.
+    Injected { message: &'a ChatMessage },
     /// There is none.
     Error { message: &'a str },
     /// It was called off.
@@ -96,7 +98,7 @@ pub(super) fn chat_event(
 ) -> Event {
     let state = match news {
         ChatNews::Delta { .. } => ChatState::Delta,
-        ChatNews::Final { .. } => ChatState::Final,
+        ChatNews::Final { .. } | ChatNews::Injected { .. } => ChatState::Final,
         ChatNews::Error { .. } => ChatState::Error,
         ChatNews::Aborted { .. } => ChatState::Aborted,
     };
@@ -104,10 +106,31 @@ pub(super) fn chat_event(
     match *news {
         ChatNews::Delta { text } => event.message = Some(said(text, ts)),
         ChatNews::Final { text } => event.message = text.map(|text| said(text, ts)),
+        ChatNews::Injected { message } => event.message = Some(message.clone()),
         ChatNews::Error { message } => event.error_message = Some(message.to_owned()),
         ChatNews::Aborted { reason } => event.stop_reason = Some(reason.as_str().to_owned()),
     }
     Event::Chat(event)
+}
+
+/// The event that shows an injected message.
+pub(super) fn injected_event(
+    run_id: &NonEmptyString,
+    session_key: &NonEmptyString,
+    seq: u64,
+    message: &ChatMessage,
+) -> Event {
+    let news = ChatNews::Injected { message };
+    chat_event(run_id, session_key, seq, 0, &news)
+}
+
+/// A message in the agent's name that no model wrote.
+pub(super) fn injected(text: &str, ts: u64) -> ChatMessage {
+    ChatMessage {
+        stop_reason: Some(texts::INJECTED_STOP_REASON.to_owned()),
+        usage: Some(ChatUsage::new(0, 0, 0)),
+        ..said(text, ts)
+    }
 }
 
 fn said(text: &str, ts: u64) -> ChatMessage {

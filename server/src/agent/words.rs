@@ -1,4 +1,6 @@
-//! Words with a meaning of their own: stop words, thinking levels, channel names (contract 6.6, 6.7; methods.md 5).
+//! Words with a meaning of their own: stop words and channel names (contract 6.6, 6.7; methods.md 5).
+
+pub use crate::sessions::levels::Thinking;
 
 /// A whole message that means "stop what you are doing" (contract 6.7).
 const STOP_WORDS: [&str; 7] = ["/stop", "stop", "esc", "abort", "wait", "exit", "interrupt"];
@@ -7,57 +9,6 @@ const STOP_WORDS: [&str; 7] = ["/stop", "stop", "esc", "abort", "wait", "exit", 
 pub(super) fn is_stop(message: &str) -> bool {
     let message = message.trim().to_lowercase();
     STOP_WORDS.contains(&message.as_str())
-}
-
-/// How long a model thinks before it answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Thinking {
-    /// Not at all.
-    Off,
-    /// The least that a reasoning model can.
-    Minimal,
-    /// A little.
-    Low,
-    /// Some.
-    Medium,
-    /// Much.
-    High,
-    /// As much as it can; few models know it.
-    XHigh,
-}
-
-impl Thinking {
-    /// The level that a word means, in any case; `None` for a word that is no level.
-    pub fn parse(word: &str) -> Option<Self> {
-        Some(match word.trim().to_lowercase().as_str() {
-            "off" => Self::Off,
-            "minimal" | "min" => Self::Minimal,
-            "low" | "on" | "enable" | "enabled" | "thinkhard" | "think-hard" | "think_hard" => {
-                Self::Low
-            }
-            "medium" | "mid" | "med" | "thinkharder" | "think-harder" | "harder" => Self::Medium,
-            "high" | "ultra" | "ultrathink" | "thinkhardest" | "highest" | "max" => Self::High,
-            "xhigh" => Self::XHigh,
-            _ => return None,
-        })
-    }
-
-    /// The word that is stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Minimal => "minimal",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::XHigh => "xhigh",
-        }
-    }
-
-    /// Refusal of a word that is no level.
-    pub fn refusal(word: &str) -> String {
-        format!("Error: invalid thinking level \"{word}\" (use off|minimal|low|medium|high|xhigh)")
-    }
 }
 
 /// Channels that a request may name although none is connected: clients send their default with every call.
@@ -102,37 +53,6 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_stop(message), stops, "{message:?}");
-        }
-    }
-
-    #[test]
-    fn thinking_words() {
-        for (word, level) in [
-            ("off", Some("off")),
-            (" High ", Some("high")),
-            ("ultrathink", Some("high")),
-            ("think_hard", Some("low")),
-            ("harder", Some("medium")),
-            ("min", Some("minimal")),
-            ("xhigh", Some("xhigh")),
-            ("", None),
-            ("very", None),
-        ] {
-            assert_eq!(
-                Thinking::parse(word).map(Thinking::as_str),
-                level,
-                "{word:?}"
-            );
-        }
-        for level in [
-            Thinking::Off,
-            Thinking::Minimal,
-            Thinking::Low,
-            Thinking::Medium,
-            Thinking::High,
-            Thinking::XHigh,
-        ] {
-            assert_eq!(Thinking::parse(level.as_str()), Some(level));
         }
     }
 

@@ -11,6 +11,7 @@ mod node;
 mod nodes;
 pub(crate) mod print;
 mod protocol;
+mod sessions;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -76,6 +77,11 @@ enum Command {
         #[command(subcommand)]
         command: NodeCommand,
     },
+    /// List conversations, or move them in and out as files
+    Sessions {
+        #[command(subcommand)]
+        command: sessions::SessionsCommand,
+    },
     /// Say where the protocol is documented, or write the documents to files
     Protocol {
         #[command(subcommand)]
@@ -139,6 +145,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Node {
             command: NodeCommand::Run(args),
         } => block_on(node::run(args, &environment)),
+        Command::Sessions { command } => sessions::run(command, &environment),
         Command::Protocol { command: None } => protocol::explain(),
         Command::Protocol {
             command: Some(ProtocolCommand::Export(args)),

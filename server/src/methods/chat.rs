@@ -1,18 +1,15 @@
-//! Group `chat`: `chat.send`, `chat.abort`, `chat.history`.
+//! Group `chat`: `chat.send`, `chat.abort`, `chat.history`, `chat.inject`.
 
 use openclaw_protocol::server::{ChatMethods, Failure};
 use openclaw_protocol::types::{
-    ChatAbortParams, ChatAbortResult, ChatHistoryParams, ChatHistoryResult, ChatSendFailure,
-    ChatSendParams, ChatSendResult, ErrorShape,
+    ChatAbortParams, ChatAbortResult, ChatHistoryParams, ChatHistoryResult, ChatInjectParams,
+    ChatInjectResult, ChatSendFailure, ChatSendParams, ChatSendResult, ErrorShape,
 };
-use openclaw_protocol::unfinished;
 
 use super::Methods;
 use crate::connection::Caller;
 
 impl ChatMethods<Caller> for Methods {
-    unfinished!(Caller: chat_inject);
-
     async fn chat_history(
         &self,
         _: &Caller,
@@ -28,6 +25,14 @@ impl ChatMethods<Caller> for Methods {
         params: ChatAbortParams,
     ) -> Result<ChatAbortResult, ErrorShape> {
         self.runs.chat_abort(&params)
+    }
+
+    async fn chat_inject(
+        &self,
+        _: &Caller,
+        params: ChatInjectParams,
+    ) -> Result<ChatInjectResult, ErrorShape> {
+        self.runs.chat_inject(params).await
     }
 
     async fn chat_send(

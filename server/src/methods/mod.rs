@@ -8,6 +8,7 @@ mod exec;
 mod health;
 mod node;
 mod node_pair;
+mod session_changes;
 mod sessions;
 mod skills;
 mod system;

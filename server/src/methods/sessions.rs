@@ -1,15 +1,16 @@
-//! Group `sessions`: `sessions.list`.
+//! Group `sessions`: `sessions.list`, `sessions.preview`, `sessions.resolve`.
 
 use openclaw_protocol::server::SessionsMethods;
-use openclaw_protocol::types::{ErrorShape, SessionsListParams, SessionsListResult};
-use openclaw_protocol::unfinished;
+use openclaw_protocol::types::{
+    ErrorShape, SessionsListParams, SessionsListResult, SessionsPreviewParams,
+    SessionsPreviewResult, SessionsResolveParams, SessionsResolveResult,
+};
 
 use super::{Methods, unreadable};
 use crate::connection::Caller;
+use crate::sessions::ResolveError;
 
 impl SessionsMethods<Caller> for Methods {
-    unfinished!(Caller: sessions_preview, sessions_resolve);
-
     async fn sessions_list(
         &self,
         _: &Caller,
@@ -24,6 +25,30 @@ impl SessionsMethods<Caller> for Methods {
             sessions
                 .list(&params, now, defaults)
                 .map_err(|error| unreadable(&error))
+        })
+        .await
+    }
+
+    async fn sessions_preview(
+        &self,
+        _: &Caller,
+        params: SessionsPreviewParams,
+    ) -> Result<SessionsPreviewResult, ErrorShape> {
+        let (sessions, now) = (self.sessions.clone(), self.clock.now_ms());
+        self.aside(move || Ok(sessions.previews(&params, now)))
+            .await
+    }
+
+    async fn sessions_resolve(
+        &self,
+        _: &Caller,
+        params: SessionsResolveParams,
+    ) -> Result<SessionsResolveResult, ErrorShape> {
+        let sessions = self.sessions.clone();
+        self.aside(move || match sessions.resolve(&params) {
+            Ok(key) => Ok(SessionsResolveResult::new(true, key)),
+            Err(ResolveError::Refused(error)) => Err(error),
+            Err(ResolveError::Store(error)) => Err(unreadable(&error)),
         })
         .await
     }

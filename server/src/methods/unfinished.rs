@@ -8,8 +8,7 @@ use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
     BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, LogsMethods,
-    MessagingMethods, SessionChangesMethods, TtsMethods, UpdateMethods, UsageMethods,
-    VoicecallMethods, WizardMethods,
+    MessagingMethods, TtsMethods, UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
 use openclaw_protocol::unfinished;
@@ -47,12 +46,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::SkillsInstall,
     Method::SkillsUpdate,
     Method::UpdateRun,
-    Method::SessionsPreview,
-    Method::SessionsResolve,
-    Method::SessionsPatch,
-    Method::SessionsReset,
-    Method::SessionsDelete,
-    Method::SessionsCompact,
     Method::SetHeartbeats,
     Method::Wake,
     Method::CronList,
@@ -65,7 +58,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::Send,
     Method::Poll,
     Method::BrowserRequest,
-    Method::ChatInject,
     Method::VoicecallInitiate,
     Method::VoicecallStart,
     Method::VoicecallContinue,
@@ -111,10 +103,6 @@ impl CatalogMethods<Caller> for Methods {
 
 impl UpdateMethods<Caller> for Methods {
     unfinished!(Caller: update_run);
-}
-
-impl SessionChangesMethods<Caller> for Methods {
-    unfinished!(Caller: sessions_patch, sessions_reset, sessions_delete, sessions_compact);
 }
 
 impl CronMethods<Caller> for Methods {

@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -90,6 +91,21 @@ pub struct Entry {
     /// Model chosen for this session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_override: Option<String>,
+    /// Where commands run: `sandbox`, `gateway` or `node`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec_host: Option<String>,
+    /// Which commands may run: `deny`, `allowlist` or `full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec_security: Option<String>,
+    /// When a person is asked first: `off`, `on-miss` or `always`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec_ask: Option<String>,
+    /// Node that runs commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec_node: Option<String>,
+    /// When a group is answered: `mention` or `always`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_activation: Option<String>,
     /// Prompt tokens of the last run, without cached ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
@@ -178,14 +194,50 @@ pub(super) fn store(
     )
 }
 
+/// Removes the entry of a session; whether there was one.
+pub(super) fn remove(writer: &mut Writer<'_>, key: &SessionKey) -> Result<bool, StoreError> {
+    writer.delete(Table::Sessions, &key.stored())
+}
+
+/// What identifies a session, without the rest of its entry: a scan over all sessions reads this several times faster.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Tag {
+    /// Names the transcript.
+    pub(super) session_id: String,
+    /// Last change, ms.
+    pub(super) updated_at: Option<u64>,
+    /// Name given by a user.
+    pub(super) label: Option<String>,
+    /// Key of the session that started this one.
+    pub(super) spawned_by: Option<String>,
+}
+
+/// As [`visit`], with [`Tag`]s.
+pub(super) fn visit_tags(
+    reader: &Reader<'_>,
+    agent: Option<&str>,
+    each: impl FnMut(&str, String, Tag) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    visit_as(reader, agent, each)
+}
+
 /// Visits every entry as (agent id, canonical key, entry); only those of `agent` if one is given.
 pub(super) fn visit(
     reader: &Reader<'_>,
     agent: Option<&str>,
-    mut each: impl FnMut(&str, String, Entry) -> ControlFlow<()>,
+    each: impl FnMut(&str, String, Entry) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    visit_as(reader, agent, each)
+}
+
+fn visit_as<E: DeserializeOwned>(
+    reader: &Reader<'_>,
+    agent: Option<&str>,
+    mut each: impl FnMut(&str, String, E) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     let prefix = agent.map(agent_prefix).unwrap_or_default();
-    reader.scan::<Record<String, Entry>>(Table::Sessions, &prefix, |stored, record| {
+    reader.scan::<Record<String, E>>(Table::Sessions, &prefix, |stored, record| {
         let agent = stored.split(|byte| *byte == 0).next().unwrap_or_default();
         each(&String::from_utf8_lossy(agent), record.key, record.entry)
     })

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use openclaw_protocol::types::{
-    SendPolicy, SessionKind, SessionRow, SessionsDefaults, SessionsListParams, SessionsListResult,
+    DeliveryContext, SendPolicy, SessionKind, SessionRow, SessionsDefaults, SessionsListParams,
+    SessionsListResult,
 };
 use serde_json::Value;
 
@@ -28,29 +29,28 @@ impl Sessions {
         self.read(|reader| {
             let mut found = find(reader, params)?;
             found.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.updated_at.unwrap_or(0)));
-            let mut rows = found
-                .into_iter()
-                .map(|(key, entry)| (row(&key, &entry), entry))
-                .collect::<Vec<_>>();
             if let Some(words) = params
                 .search
                 .as_deref()
                 .map(|words| words.trim().to_lowercase())
                 && !words.is_empty()
             {
-                rows.retain(|(row, _)| mentions(row, &words));
+                found.retain(|(key, entry)| mentions(key, entry, &words));
             }
             if let Some(minutes) = params.active_minutes {
                 let since = now.saturating_sub(minutes.max(1).saturating_mul(MINUTE_MS));
-                rows.retain(|(row, _)| {
-                    row.updated_at.is_some_and(|updated_at| updated_at >= since)
+                found.retain(|(_, entry)| {
+                    entry
+                        .updated_at
+                        .is_some_and(|updated_at| updated_at >= since)
                 });
             }
             if let Some(limit) = params.limit {
-                rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             }
-            let mut sessions = Vec::with_capacity(rows.len());
-            for (mut row, entry) in rows {
+            let mut sessions = Vec::with_capacity(found.len());
+            for (key, entry) in found {
+                let mut row = row(&key, &entry);
                 if params.include_derived_titles == Some(true) {
                     row.derived_title = titles::title(reader, &entry)?;
                 }
@@ -72,7 +72,7 @@ impl Sessions {
 }
 
 /// The entries that pass the filters on what is stored.
-fn find(
+pub(super) fn find(
     reader: &Reader<'_>,
     params: &SessionsListParams,
 ) -> Result<Vec<(String, Entry)>, StoreError> {
@@ -98,9 +98,15 @@ fn find(
     Ok(found)
 }
 
-fn mentions(row: &SessionRow, words: &str) -> bool {
-    let texts = [&row.display_name, &row.label, &row.subject, &row.session_id];
-    let mut texts = texts.into_iter().flatten().chain([&row.key]);
+fn mentions(key: &str, entry: &Entry, words: &str) -> bool {
+    let texts = [
+        Some(key),
+        entry.shown_name(),
+        entry.label.as_deref(),
+        entry.subject.as_deref(),
+        Some(entry.session_id.as_str()),
+    ];
+    let mut texts = texts.into_iter().flatten();
     texts.any(|text| text.to_lowercase().contains(words))
 }
 
@@ -159,12 +165,22 @@ fn row(key: &str, entry: &Entry) -> SessionRow {
         model_provider: entry.model_provider.clone(),
         model: entry.model.clone(),
         context_tokens: entry.context_tokens,
-        delivery_context: shaped(entry.delivery_context.as_ref()),
+        delivery_context: shaped(entry.delivery_context.as_ref()).or_else(|| last_delivery(entry)),
         last_channel: entry.last_channel.clone(),
         last_to: entry.last_to.clone(),
         last_account_id: entry.last_account_id.clone(),
         ..empty
     }
+}
+
+/// Where replies go when the entry only tells where the last message came from, as after a reset.
+fn last_delivery(entry: &Entry) -> Option<DeliveryContext> {
+    Some(DeliveryContext {
+        channel: Some(entry.last_channel.clone()?),
+        to: entry.last_to.clone(),
+        account_id: entry.last_account_id.clone(),
+        ..DeliveryContext::default()
+    })
 }
 
 /// A stored object as the protocol shows it: without members that it does not have, and not at all if it does not fit.

@@ -3,29 +3,43 @@
 //! The store is the truth. In memory there is only [`recent::Recent`]: per agent a count and the newest keys, which health
 //! and status ask for all the time. All changes go through [`Sessions::write`], which keeps the two in step.
 //!
-//! Called by `agent` runs (transcripts, entries) and by the methods `chat.history`, `sessions.list`, `health`, `status`.
+//! Called by `agent` runs (transcripts, entries), by the methods `chat.*`, `sessions.*`, `health`, `status`, and by
+//! `openclaw sessions`, which moves all of them in and out as files ([`files`]).
 
+pub mod archive;
+mod changes;
 mod entry;
 pub mod envelope;
+pub mod files;
 mod history;
 pub mod key;
+pub mod levels;
 mod listing;
 pub mod message;
+mod patch;
+mod preview;
 mod recent;
+mod resolve;
+mod shown;
 mod titles;
 pub mod transcript;
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub use changes::Compacted;
 pub use entry::Entry;
 pub use history::History;
 pub use key::{KeyRules, SessionKey};
+pub(crate) use patch::choose_model;
+pub use patch::{ModelFacts, ModelName, ModelWish, PatchRefusal, stored_usage};
 pub use recent::RecentSession;
+pub use resolve::ResolveError;
 
 use crate::paths::Paths;
 use crate::store::{Reader, Store, StoreError, Writer};
@@ -42,6 +56,8 @@ struct Inner {
     rules: KeyRules,
     paths: Paths,
     recent: Mutex<Recent>,
+    /// Numbers changes in the order in which the writer thread makes them.
+    changes: AtomicU64,
 }
 
 /// How many sessions there are, and the newest of them.
@@ -66,8 +82,8 @@ impl Sessions {
     pub fn open(store: Store, paths: Paths, rules: KeyRules) -> Result<Self, StoreError> {
         let mut recent = Recent::default();
         store.read(|reader| {
-            entry::visit(reader, None, |agent, key, entry| {
-                recent.note(agent, &key, entry.updated_at.unwrap_or(0), true);
+            entry::visit_tags(reader, None, |agent, key, tag| {
+                recent.note(agent, &key, tag.updated_at.unwrap_or(0), true, 0);
                 ControlFlow::Continue(())
             })
         })?;
@@ -76,6 +92,7 @@ impl Sessions {
             rules,
             paths,
             recent: Mutex::new(recent),
+            changes: AtomicU64::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -120,8 +137,8 @@ impl Sessions {
     pub fn find_by_id(&self, session_id: &str) -> Result<Option<SessionKey>, StoreError> {
         let mut found = None;
         self.read(|reader| {
-            entry::visit(reader, None, |_, key, entry| {
-                if entry.session_id != session_id {
+            entry::visit_tags(reader, None, |_, key, tag| {
+                if tag.session_id != session_id {
                     return ControlFlow::Continue(());
                 }
                 found = Some(self.key(&key));
@@ -140,40 +157,68 @@ impl Sessions {
         F: FnOnce(&mut Changes<'_, '_>) -> Result<T, StoreError> + Send + 'static,
         T: Send + 'static,
     {
+        let inner = Arc::clone(&self.inner);
         let written = self.inner.store.write(move |writer| {
+            // Counted on the writer's thread: what is noted below may come in another order.
+            let number = inner.changes.fetch_add(1, Ordering::Relaxed) + 1;
             let mut changes = Changes {
                 writer,
                 touched: Vec::new(),
             };
             let value = change(&mut changes)?;
-            Ok::<_, StoreError>((value, changes.touched))
+            Ok::<_, StoreError>((value, changes.touched, number))
         });
-        let (value, touched) = written.await?;
-        let mut recent = self
-            .inner
+        let (value, touched, number) = written.await?;
+        self.note(touched, number);
+        Ok(value)
+    }
+
+    /// Brings what is in memory up to date with a change that is on disk.
+    fn note(&self, touched: Vec<Touched>, number: u64) {
+        let mut recent = self.recent();
+        for Touched { key, what } in touched {
+            let (agent, canonical) = (key.agent(), key.canonical());
+            match what {
+                Touch::Put { updated_at, is_new } => {
+                    recent.note(agent, canonical, updated_at, is_new, number);
+                }
+                Touch::Removed => recent.forget(agent, canonical, number),
+            }
+            if recent.is_short(agent) {
+                // Under the lock, so that no change comes between what is read and what is noted of it.
+                let read = self.read(|reader| {
+                    entry::visit_tags(reader, Some(agent), |agent, key, tag| {
+                        recent.refill(agent, &key, tag.updated_at.unwrap_or(0));
+                        ControlFlow::Continue(())
+                    })
+                });
+                if let Err(error) = read {
+                    tracing::error!(%error, "the newest sessions could not be read again");
+                }
+            }
+        }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.inner
             .recent
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for Touched {
-            key,
-            updated_at,
-            is_new,
-        } in touched
-        {
-            recent.note(key.agent(), key.canonical(), updated_at, is_new);
-        }
-        Ok(value)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `child` is a session that `parent` has started.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub fn is_child(&self, child: &SessionKey, parent: &SessionKey) -> Result<bool, StoreError> {
+        let entry = self.entry(child)?;
+        Ok(entry.is_some_and(|entry| entry.spawned_by.as_deref() == Some(parent.canonical())))
     }
 
     /// Number and newest sessions of an agent, `limit` of them at most; from memory.
     #[must_use]
     pub fn summary(&self, agent: &str, limit: usize) -> Summary {
-        let recent = self
-            .inner
-            .recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (count, recent) = recent.of(agent, limit);
+        let (count, recent) = self.recent().of(agent, limit);
         Summary {
             path: self.shown_path(agent),
             count,
@@ -184,12 +229,7 @@ impl Sessions {
     /// As [`Sessions::summary`] over all agents.
     #[must_use]
     pub fn summary_of_all(&self, limit: usize) -> Summary {
-        let recent = self
-            .inner
-            .recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (count, recent) = recent.of_all(limit);
+        let (count, recent) = self.recent().of_all(limit);
         Summary {
             path: MULTIPLE.to_owned(),
             count,
@@ -200,10 +240,16 @@ impl Sessions {
     /// Where an agent's sessions are, as clients are shown it: the name of the reference's file.
     #[must_use]
     pub fn shown_path(&self, agent: &str) -> String {
+        self.shown_file(agent, files::INDEX)
+    }
+
+    /// Where a file beside an agent's sessions is, as clients are shown it.
+    #[must_use]
+    pub fn shown_file(&self, agent: &str, name: &str) -> String {
         self.inner
             .paths
             .sessions_dir(agent)
-            .join("sessions.json")
+            .join(name)
             .display()
             .to_string()
     }
@@ -217,8 +263,12 @@ pub struct Changes<'a, 't> {
 
 struct Touched {
     key: SessionKey,
-    updated_at: u64,
-    is_new: bool,
+    what: Touch,
+}
+
+enum Touch {
+    Put { updated_at: u64, is_new: bool },
+    Removed,
 }
 
 impl<'t> Changes<'_, 't> {
@@ -233,9 +283,24 @@ impl<'t> Changes<'_, 't> {
         entry::store(self.writer, key, entry)?;
         self.touched.push(Touched {
             key: key.clone(),
-            updated_at: entry.updated_at.unwrap_or(0),
-            is_new,
+            what: Touch::Put {
+                updated_at: entry.updated_at.unwrap_or(0),
+                is_new,
+            },
         });
+        Ok(())
+    }
+
+    /// Removes the entry of a session.
+    fn remove_entry(&mut self, key: &SessionKey) -> Result<(), StoreError> {
+        let was_there = self.entry(key)?.is_some();
+        entry::remove(self.writer, key)?;
+        if was_there {
+            self.touched.push(Touched {
+                key: key.clone(),
+                what: Touch::Removed,
+            });
+        }
         Ok(())
     }
 

@@ -6,8 +6,8 @@
 
 use std::ops::ControlFlow;
 
+use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::store::{Reader, StoreError, Table, Writer};
@@ -40,7 +40,7 @@ fn index_of(key: &[u8]) -> u64 {
 pub fn append(
     writer: &mut Writer<'_>,
     session_id: &str,
-    message: &Value,
+    message: &(impl Serialize + ?Sized),
 ) -> Result<u64, StoreError> {
     let index = next_index(&writer.reader(), session_id)?;
     writer.put(Table::Transcripts, &record_key(session_id, index), message)?;
@@ -53,6 +53,59 @@ pub fn take_back(writer: &mut Writer<'_>, session_id: &str, index: u64) -> Resul
         writer.delete(Table::Transcripts, &record_key(session_id, index))?;
     }
     Ok(())
+}
+
+/// How many messages there are. One step a message, without reading them.
+pub fn count(reader: &Reader<'_>, session_id: &str) -> Result<u64, StoreError> {
+    reader.count(Table::Transcripts, &prefix(session_id))
+}
+
+/// Whether there is no message.
+pub fn is_empty(reader: &Reader<'_>, session_id: &str) -> Result<bool, StoreError> {
+    Ok(next_index(reader, session_id)? == 0)
+}
+
+/// Copies all messages to another transcript under the same numbers. Damaged ones are left out.
+pub fn copy(writer: &mut Writer<'_>, from: &str, to: &str) -> Result<(), StoreError> {
+    for index in first_index(&writer.reader(), from)?..next_index(&writer.reader(), from)? {
+        match writer.get::<Box<RawValue>>(Table::Transcripts, &record_key(from, index)) {
+            Ok(Some(message)) => {
+                writer.put(Table::Transcripts, &record_key(to, index), &message)?
+            }
+            Ok(None) | Err(StoreError::Damaged { .. }) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+/// Removes all messages but the last `keep`, which stay under their numbers.
+pub fn cut(writer: &mut Writer<'_>, session_id: &str, keep: u64) -> Result<(), StoreError> {
+    let reader = writer.reader();
+    let (first, next) = (
+        first_index(&reader, session_id)?,
+        next_index(&reader, session_id)?,
+    );
+    for index in first..next.saturating_sub(keep) {
+        writer.delete(Table::Transcripts, &record_key(session_id, index))?;
+    }
+    Ok(())
+}
+
+/// Removes all messages.
+pub fn remove(writer: &mut Writer<'_>, session_id: &str) -> Result<(), StoreError> {
+    writer.delete_prefix(Table::Transcripts, &prefix(session_id))?;
+    Ok(())
+}
+
+/// Number of the first message that is there; 0 if there is none.
+fn first_index(reader: &Reader<'_>, session_id: &str) -> Result<u64, StoreError> {
+    let mut first = 0;
+    reader.scan::<IgnoredAny>(Table::Transcripts, &prefix(session_id), |key, _| {
+        first = index_of(key);
+        ControlFlow::Break(())
+    })?;
+    Ok(first)
 }
 
 /// Number that the next message will get.
@@ -101,6 +154,19 @@ pub fn tail<T>(
     Ok(messages)
 }
 
+/// Visits messages from the last one back until `each` breaks.
+pub fn back(
+    reader: &Reader<'_>,
+    session_id: &str,
+    mut each: impl FnMut(&RawValue) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    reader.scan_back(
+        Table::Transcripts,
+        &prefix(session_id),
+        |_, message: Box<RawValue>| each(&message),
+    )
+}
+
 /// Visits messages from the first one on until `each` breaks.
 pub fn head<V: DeserializeOwned>(
     reader: &Reader<'_>,
@@ -116,7 +182,7 @@ pub fn head<V: DeserializeOwned>(
 mod tests {
     use super::*;
     use crate::store::{Store, WriteError};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     async fn write<T: Send + 'static>(
         store: &Store,
@@ -190,6 +256,52 @@ mod tests {
             [r#""bbbb""#],
             "one is always shown"
         );
+    }
+
+    #[tokio::test]
+    async fn a_cut_keeps_the_end_and_its_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let next = write(&store, |writer| {
+            for n in 0..5 {
+                append(writer, "s", &json!(n))?;
+            }
+            copy(writer, "s", "whole")?;
+            cut(writer, "s", 2)?;
+            cut(writer, "s", 3)?;
+            copy(writer, "s", "rest")?;
+            append(writer, "s", &json!(5))
+        })
+        .await;
+        assert_eq!(next, 5, "numbers go on");
+        let counts = store
+            .read(|reader| {
+                Ok((
+                    count(reader, "s")?,
+                    is_empty(reader, "s")?,
+                    is_empty(reader, "t")?,
+                ))
+            })
+            .unwrap();
+        assert_eq!(counts, (3, false, true));
+        assert_eq!(texts(&store, "s", 10, 1000), ["3", "4", "5"]);
+        assert_eq!(texts(&store, "rest", 10, 1000), ["3", "4"]);
+        assert_eq!(texts(&store, "whole", 10, 1000), ["0", "1", "2", "3", "4"]);
+        write(&store, |writer| {
+            remove(writer, "whole")?;
+            cut(writer, "rest", 0)
+        })
+        .await;
+        for gone in ["whole", "rest"] {
+            assert_eq!(texts(&store, gone, 10, 1000), [""; 0]);
+        }
+        let mut seen = 0;
+        let each = |_: &RawValue| {
+            seen += 1;
+            ControlFlow::Break(())
+        };
+        store.read(|reader| back(reader, "s", each)).unwrap();
+        assert_eq!(seen, 1);
     }
 
     #[tokio::test]

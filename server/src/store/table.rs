@@ -27,6 +27,8 @@ pub enum Table {
     Sessions,
     /// Transcript lines by session and position.
     Transcripts,
+    /// Transcripts that were put away, by agent and time.
+    Archives,
     /// Outcomes of requests by idempotency key.
     Idempotency,
     /// The words that wake a listening device: one record.
@@ -37,7 +39,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
@@ -45,6 +47,7 @@ impl Table {
         Self::PendingNodes,
         Self::Sessions,
         Self::Transcripts,
+        Self::Archives,
         Self::Idempotency,
         Self::VoiceWake,
         Self::ExecApprovals,
@@ -61,6 +64,7 @@ impl Table {
             Self::PendingNodes => "pending-nodes",
             Self::Sessions => "sessions",
             Self::Transcripts => "transcripts",
+            Self::Archives => "archives",
             Self::Idempotency => "idempotency",
             Self::VoiceWake => "voice-wake",
             Self::ExecApprovals => "exec-approvals",

@@ -10,6 +10,7 @@ mod machine;
 mod parsers;
 mod process;
 mod rows;
+mod sessions;
 mod stats;
 mod table;
 
@@ -64,6 +65,24 @@ enum Command {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
+    /// Compare a gateway that has many conversations with one that has few
+    Sessions {
+        /// The gateway's executable, an optimised build
+        #[arg(long)]
+        gateway: PathBuf,
+        /// Conversations of the small state
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        few: u32,
+        /// Conversations of the large one
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+        many: u32,
+        /// Messages of each
+        #[arg(long, default_value_t = 200)]
+        messages: u32,
+        /// Starts that each median is of
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+        rounds: u16,
+    },
     /// Be one of the servers that the gateway is compared with
     #[command(hide = true)]
     Serve {
@@ -116,6 +135,23 @@ fn main() -> Result<()> {
             let bench = Bench { gateway, rounds: 1 };
             let time = Duration::from_secs(seconds);
             runtime.block_on(drive::drive(&bench, work, depth, time))
+        }
+        Command::Sessions {
+            gateway,
+            few,
+            many,
+            messages,
+            rounds,
+        } => {
+            machine::cores();
+            let plan = sessions::Plan {
+                gateway: gateway.canonicalize()?,
+                few: few as usize,
+                many: many as usize,
+                messages: messages as usize,
+                rounds: usize::from(rounds),
+            };
+            runtime.block_on(sessions::run(&plan))
         }
         Command::Serve { floor, port } => runtime.block_on(floor::serve(floor, port)),
         Command::Frame {

@@ -2,8 +2,10 @@
 //! clock standing still.
 
 mod calling_off;
+mod commands;
 mod ends;
 mod keys;
+mod quiet;
 mod requests;
 
 use std::collections::BTreeMap;

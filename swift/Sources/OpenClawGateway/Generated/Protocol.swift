@@ -425,6 +425,9 @@ public enum GatewayProtocol {
         /// sessions.patch: another parent is known already.
         public static let sessionSpawnedByChange = KnownError(code: .invalidRequest, text: "spawnedBy cannot be changed once set")
 
+        /// sessions.patch: a blank parent.
+        public static let sessionSpawnedByEmpty = KnownError(code: .invalidRequest, text: "invalid spawnedBy: empty")
+
         /// sessions.patch: null for a known parent.
         public static let sessionSpawnedByClear = KnownError(code: .invalidRequest, text: "spawnedBy cannot be cleared once set")
 
