@@ -127,6 +127,7 @@ impl Runs {
                 .filter(|word| !word.trim().is_empty() && !params.message.starts_with('/')),
             timeout,
             expires: Instant::now().checked_add(lifetime(asked)),
+            model: None,
             extra_system: None,
         };
         let on_entry = Box::new(move |entry: &mut Entry| spoken(entry, sender.as_deref()));
@@ -136,6 +137,7 @@ impl Runs {
             session: Some((session, params.session_key)),
             on_entry,
             job,
+            quiet: false,
         }
     }
 }

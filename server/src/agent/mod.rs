@@ -4,12 +4,14 @@
 //! [`turn`] carries it (transcript, model, end), [`bus`] tells the world, [`outcome`] remembers how it ended. A
 //! [`backend`] turns a conversation into a stream of text and knows nothing of all this.
 //!
-//! Called by `methods/agent.rs` and `methods/chat.rs`; built once by the gateway.
+//! Called by `methods/agent.rs` and `methods/chat.rs`, and by `cron` and `heartbeat` for turns that no client asked for
+//! ([`Errand`]); built once by the gateway.
 
 mod attachments;
 pub mod backend;
 mod bus;
 mod chat;
+mod errand;
 mod identity;
 mod lanes;
 mod messages;
@@ -24,6 +26,7 @@ mod turn;
 mod wire;
 mod words;
 
+pub use errand::{Done, Errand, ErrandError};
 pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;

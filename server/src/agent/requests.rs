@@ -91,6 +91,7 @@ impl Runs {
                 .timeout
                 .map_or_else(|| self.parts().default_timeout(), Duration::from_secs),
             expires: None,
+            model: None,
             extra_system: given(params.extra_system_prompt),
         };
         let changes = EntryChanges {
@@ -112,6 +113,7 @@ impl Runs {
             session,
             on_entry,
             job,
+            quiet: false,
         })
     }
 

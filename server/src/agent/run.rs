@@ -22,6 +22,8 @@ pub(super) struct Job {
     pub(super) timeout: Duration,
     /// When a chat run is called off by the clock, waiting included.
     pub(super) expires: Option<Instant>,
+    /// Model of this turn only; the session's when absent.
+    pub(super) model: Option<String>,
     /// Instructions for this turn only.
     pub(super) extra_system: Option<String>,
 }

@@ -62,6 +62,8 @@ pub(super) struct Ask {
     /// What the request changes in the session's entry.
     pub(super) on_entry: Box<dyn FnOnce(&mut Entry) + Send>,
     pub(super) job: Job,
+    /// Whether chat clients are spared its words (a heartbeat).
+    pub(super) quiet: bool,
 }
 
 /// A run that has its place and is not on disk yet.
@@ -163,6 +165,21 @@ impl Runs {
         self.table().active.len()
     }
 
+    /// Whether a run of this session is under way or waiting.
+    pub fn is_busy(&self, session: &SessionKey) -> bool {
+        self.inner.lanes.is_busy(session.canonical())
+    }
+
+    /// Whether there is an agent of this normalised id.
+    pub fn has_agent(&self, id: &str) -> bool {
+        self.parts().is_agent(id)
+    }
+
+    /// The directory that an agent (normalised id) works in.
+    pub fn workspace(&self, agent: &str) -> std::path::PathBuf {
+        self.parts().workspace(agent)
+    }
+
     /// What is known of a key, without beginning anything.
     pub(super) async fn known(&self, space: Space, id: &str) -> Option<Admission> {
         let key = RunKey::new(space, id);
@@ -222,6 +239,7 @@ impl Runs {
         };
         let parts = &self.inner.parts;
         let voice = Voice::new(names, Arc::clone(&parts.events), Arc::clone(&parts.clock));
+        let voice = if ask.quiet { voice.quiet() } else { voice };
         let session = session.map(|(session, _)| session.clone());
         let run = Run::new(
             (key, ask.space, ask.id.to_string()),

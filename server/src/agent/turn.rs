@@ -15,6 +15,7 @@ use super::prompt;
 use super::run::{Closing, Job, Phase, Run};
 use super::runs::Runs;
 use super::words::Thinking;
+use crate::hub::events;
 use crate::sessions::{Changes, Entry, SessionKey};
 use crate::store::StoreError;
 
@@ -188,17 +189,34 @@ impl Runs {
         thinking: Option<Thinking>,
     ) -> Result<Turn, StoreError> {
         let now = self.clock().now_ms();
-        let message = messages::user(&job.text, &job.images, now);
+        let waiting = self.parts().waiting.take(session.canonical());
+        let text = events::before(&waiting, &job.text);
+        let message = messages::user(&text, &job.images, now);
         let key = session.clone();
-        let (entry, index) = self
-            .sessions()
-            .write(move |changes| {
-                let entry = entry_or_new(changes, &key, now)?;
-                let index = changes.append(&entry.session_id, &message)?;
-                Ok((entry, index))
-            })
-            .await?;
-        let choice = self.models().choose(session.agent(), Some(&entry));
+        let written = self.sessions().write(move |changes| {
+            let entry = entry_or_new(changes, &key, now)?;
+            let index = changes.append(&entry.session_id, &message)?;
+            Ok((entry, index))
+        });
+        let (entry, index) = match written.await {
+            Ok(written) => written,
+            Err(error) => {
+                // Nobody has read them.
+                self.parts().waiting.give_back(session.canonical(), waiting);
+                return Err(error);
+            }
+        };
+        let choice = match &job.model {
+            None => self.models().choose(session.agent(), Some(&entry)),
+            Some(model) => {
+                let entry = Entry {
+                    provider_override: None,
+                    model_override: Some(model.clone()),
+                    ..entry.clone()
+                };
+                self.models().choose(session.agent(), Some(&entry))
+            }
+        };
         let thinking =
             thinking.unwrap_or_else(|| self.parts().thinking_level(&choice, Some(&entry)));
         let started_at = self.clock().now_ms();

@@ -3,11 +3,14 @@
 mod agent;
 mod client;
 mod connect;
+mod cron;
+mod cron_args;
 mod doctor;
 mod gateway_args;
 mod nodes;
 pub(crate) mod print;
 mod protocol;
+mod system;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -52,6 +55,16 @@ enum Command {
     Nodes {
         #[command(subcommand)]
         command: nodes::NodesCommand,
+    },
+    /// Jobs that run by the clock
+    Cron {
+        #[command(subcommand)]
+        command: cron::CronCommand,
+    },
+    /// Texts for the agent, heartbeats, who is here
+    System {
+        #[command(subcommand)]
+        command: system::SystemCommand,
     },
     /// Say where the protocol is documented, or write the documents to files
     Protocol {
@@ -104,6 +117,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Agent(args) => block_on(agent::agent(args, &environment)),
         Command::Doctor(args) => doctor::doctor(&args, &environment),
         Command::Nodes { command } => block_on(nodes::nodes(command, &environment)),
+        Command::Cron { command } => block_on(cron::cron(command, &environment)),
+        Command::System { command } => block_on(system::system(command, &environment)),
         Command::Protocol { command: None } => protocol::explain(),
         Command::Protocol {
             command: Some(ProtocolCommand::Export(args)),

@@ -3,6 +3,7 @@
 
 mod agent;
 mod chat;
+mod cron;
 mod health;
 mod node;
 mod sessions;
@@ -19,7 +20,9 @@ use tokio::runtime::Handle;
 
 use crate::agent::Runs;
 use crate::clock::Clock;
+use crate::cron::Cron;
 use crate::health::Health;
+use crate::heartbeat::Heartbeats;
 use crate::hub::{Hub, SystemEvents};
 use crate::nodes::Nodes;
 use crate::pairing::Pairing;
@@ -49,6 +52,10 @@ pub struct Methods {
     pub voicewake: VoiceWake,
     /// What agents know how to do.
     pub skills: Skills,
+    /// Turns of agents that nobody asked for.
+    pub heartbeats: Heartbeats,
+    /// Jobs that run by the clock.
+    pub cron: Cron,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Runtime for what would hold up the sockets.

@@ -7,8 +7,8 @@
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
-    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, DeviceMethods,
-    ExecMethods, LogsMethods, MessagingMethods, NodePairMethods, SessionChangesMethods, TtsMethods,
+    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, DeviceMethods, ExecMethods,
+    LogsMethods, MessagingMethods, NodePairMethods, SessionChangesMethods, TtsMethods,
     UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
@@ -59,8 +59,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::SessionsReset,
     Method::SessionsDelete,
     Method::SessionsCompact,
-    Method::SetHeartbeats,
-    Method::Wake,
     Method::NodePairRequest,
     Method::NodePairList,
     Method::NodePairApprove,
@@ -72,13 +70,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::DevicePairReject,
     Method::DeviceTokenRotate,
     Method::DeviceTokenRevoke,
-    Method::CronList,
-    Method::CronStatus,
-    Method::CronAdd,
-    Method::CronUpdate,
-    Method::CronRemove,
-    Method::CronRun,
-    Method::CronRuns,
     Method::Send,
     Method::Poll,
     Method::BrowserRequest,
@@ -144,10 +135,6 @@ impl NodePairMethods<Caller> for Methods {
 
 impl DeviceMethods<Caller> for Methods {
     unfinished!(Caller: device_pair_list, device_pair_approve, device_pair_reject, device_token_rotate, device_token_revoke);
-}
-
-impl CronMethods<Caller> for Methods {
-    unfinished!(Caller: cron_list, cron_status, cron_add, cron_update, cron_remove, cron_run, cron_runs);
 }
 
 impl MessagingMethods<Caller> for Methods {

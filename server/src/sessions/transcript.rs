@@ -55,6 +55,12 @@ pub fn take_back(writer: &mut Writer<'_>, session_id: &str, index: u64) -> Resul
     Ok(())
 }
 
+/// Removes all messages of a transcript.
+pub fn clear(writer: &mut Writer<'_>, session_id: &str) -> Result<(), StoreError> {
+    writer.delete_prefix(Table::Transcripts, &prefix(session_id))?;
+    Ok(())
+}
+
 /// Number that the next message will get.
 fn next_index(reader: &Reader<'_>, session_id: &str) -> Result<u64, StoreError> {
     let mut next = 0;

@@ -27,11 +27,15 @@ pub enum Table {
     Idempotency,
     /// The words that wake a listening device: one record.
     VoiceWake,
+    /// Jobs by id.
+    CronJobs,
+    /// Ended runs of jobs by job and number.
+    CronRuns,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
@@ -39,6 +43,8 @@ impl Table {
         Self::Transcripts,
         Self::Idempotency,
         Self::VoiceWake,
+        Self::CronJobs,
+        Self::CronRuns,
     ];
 
     /// Name of the LMDB database; part of the format, never change one.
@@ -52,6 +58,8 @@ impl Table {
             Self::Transcripts => "transcripts",
             Self::Idempotency => "idempotency",
             Self::VoiceWake => "voice-wake",
+            Self::CronJobs => "cron-jobs",
+            Self::CronRuns => "cron-runs",
         }
     }
 }
