@@ -12,3 +12,4 @@ mod nodes;
 mod protocol;
 mod readme;
 mod restarts;
+mod schedules;
