@@ -259,9 +259,11 @@ async fn run(args: RunArgs, environment: &Environment) -> Result<(), Failure> {
     };
     let result = client.cron_run(&params).await?;
     let last = if result.ran && !args.json {
-        let mut last = CronRunsParams::default();
-        last.id = Some(args.id.clone());
-        last.limit = Some(1);
+        let last = CronRunsParams {
+            id: Some(args.id.clone()),
+            limit: Some(1),
+            ..CronRunsParams::default()
+        };
         client.cron_runs(&last).await?.entries.pop()
     } else {
         None
@@ -368,7 +370,7 @@ fn length(ms: u64) -> String {
         (60_000, "m"),
         (1000, "s"),
     ] {
-        if ms >= unit && ms % unit == 0 {
+        if ms >= unit && ms.is_multiple_of(unit) {
             return format!("{}{name}", ms / unit);
         }
     }

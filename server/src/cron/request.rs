@@ -133,7 +133,7 @@ mod tests {
                     .as_ref()
                     .map(|id| id.as_str())
                     .map_err(|error| &*error.message),
-                expected.map_err(|text| &*text)
+                expected
             );
         };
         check(json!({"id": "a", "patch": {}}), Ok("a"));

@@ -38,10 +38,9 @@ impl EventSink for Recorder {
         let word = match event {
             Event::Heartbeat(event) => {
                 let mut words = format!("heartbeat {}", event.status.as_str());
-                for more in [event.reason, event.channel, event.to] {
-                    if let Some(more) = more {
-                        words = format!("{words} {more}");
-                    }
+                let more = [event.reason, event.channel, event.to];
+                for more in more.into_iter().flatten() {
+                    words = format!("{words} {more}");
                 }
                 words
             }
