@@ -655,7 +655,7 @@ pub trait GatewayCalls: Transport {
     }
     /// `cron.update`: Changes a job.
     ///
-    /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are those answered. The next run is computed anew; disabling clears it and the running mark.
+    /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are those answered. The next run is computed anew when schedule or enabled change; disabling clears it and the running mark. What the patch says of next and running is ignored: the scheduler alone knows.
     fn cron_update(
         &self,
         params: &types::CronUpdateParams,
@@ -671,7 +671,7 @@ pub trait GatewayCalls: Transport {
     }
     /// `cron.run`: Runs a job now, if it is due or if it is forced, and waits until it is over.
     ///
-    /// Forced, a disabled job runs too. A run of the agent may take minutes.
+    /// Forced, a disabled job runs too, and the schedule stays as it is unless the job is due. A job that is running already counts as not due. A run of the agent may take minutes.
     fn cron_run(
         &self,
         params: &types::CronRunParams,

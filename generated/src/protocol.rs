@@ -1044,6 +1044,16 @@ pub mod errors {
         code: ErrorCode::Unavailable,
         text: "TypeError: CronPattern: {problem}",
     };
+    /// cron.add and cron.update: a name of blanks.
+    pub const CRON_NAME_REQUIRED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: a cron job needs a name",
+    };
+    /// cron.add: no room for another.
+    pub const CRON_TOO_MANY: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: there are {max} cron jobs already; remove some first",
+    };
     /// The same methods: no such time zone.
     pub const CRON_TIME_ZONE: KnownError = KnownError {
         code: ErrorCode::Unavailable,

@@ -763,7 +763,8 @@ export interface Methods {
    * Changes a job.
    *
    * The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are
-   * those answered. The next run is computed anew; disabling clears it and the running mark.
+   * those answered. The next run is computed anew when schedule or enabled change; disabling clears it and
+   * the running mark. What the patch says of next and running is ignored: the scheduler alone knows.
    *
    * For role `operator`, needs `operator.admin`, may cause the events `cron`.
    */
@@ -777,7 +778,8 @@ export interface Methods {
   /**
    * Runs a job now, if it is due or if it is forced, and waits until it is over.
    *
-   * Forced, a disabled job runs too. A run of the agent may take minutes.
+   * Forced, a disabled job runs too, and the schedule stays as it is unless the job is due. A job that is
+   * running already counts as not due. A run of the agent may take minutes.
    *
    * For role `operator`, needs `operator.admin`, may cause the events `cron`, `heartbeat`, `agent`, `chat`.
    */

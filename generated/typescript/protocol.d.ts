@@ -614,6 +614,10 @@ export declare const ERRORS: {
   readonly cronPatternParts: { readonly code: "UNAVAILABLE"; readonly text: "TypeError: CronPattern: invalid configuration format ('{expr}'), exactly five or six space separated parts are required." };
   /** The same methods: any other bad expression. */
   readonly cronPatternInvalid: { readonly code: "UNAVAILABLE"; readonly text: "TypeError: CronPattern: {problem}" };
+  /** cron.add and cron.update: a name of blanks. */
+  readonly cronNameRequired: { readonly code: "UNAVAILABLE"; readonly text: "Error: a cron job needs a name" };
+  /** cron.add: no room for another. */
+  readonly cronTooMany: { readonly code: "UNAVAILABLE"; readonly text: "Error: there are {max} cron jobs already; remove some first" };
   /** The same methods: no such time zone. */
   readonly cronTimeZone: { readonly code: "UNAVAILABLE"; readonly text: "RangeError: Invalid time zone specified: {tz}" };
   /** device.pair.* and node.pair.*: no such request, or it was decided or has expired. */

@@ -266,6 +266,8 @@ export const ERRORS = {
   cronTextRequired: { code: "UNAVAILABLE", text: "Error: cron.update payload.kind=\"systemEvent\" requires text" },
   cronPatternParts: { code: "UNAVAILABLE", text: "TypeError: CronPattern: invalid configuration format ('{expr}'), exactly five or six space separated parts are required." },
   cronPatternInvalid: { code: "UNAVAILABLE", text: "TypeError: CronPattern: {problem}" },
+  cronNameRequired: { code: "UNAVAILABLE", text: "Error: a cron job needs a name" },
+  cronTooMany: { code: "UNAVAILABLE", text: "Error: there are {max} cron jobs already; remove some first" },
   cronTimeZone: { code: "UNAVAILABLE", text: "RangeError: Invalid time zone specified: {tz}" },
   pairingUnknownRequest: { code: "INVALID_REQUEST", text: "unknown requestId" },
   deviceUnknownRole: { code: "INVALID_REQUEST", text: "unknown deviceId/role" },

@@ -191,6 +191,12 @@ impl Paths {
             .join("sessions")
     }
 
+    /// Where jobs are stored, as clients are shown it: the name of the reference's file.
+    #[must_use]
+    pub fn cron_file(&self) -> PathBuf {
+        self.state_dir.join("cron").join("jobs.json")
+    }
+
     /// Workspace of the default agent when none is configured.
     #[must_use]
     pub fn default_workspace(&self) -> PathBuf {

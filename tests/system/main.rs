@@ -16,4 +16,5 @@ mod protocol;
 mod readme;
 mod remote;
 mod restarts;
+mod schedules;
 mod sessions;

@@ -28,6 +28,8 @@ pub(super) struct Voice {
     last_delta: Option<Instant>,
     shown: String,
     stage: Stage,
+    /// Deltas and the final are not for chat clients (contract 6.10).
+    quiet: bool,
 }
 
 /// How far a run is. An abort counts until the run has begun to settle its end; the end is told after that.
@@ -48,6 +50,15 @@ impl Voice {
             last_delta: None,
             shown: String::new(),
             stage: Stage::Open,
+            quiet: false,
+        }
+    }
+
+    /// A voice that spares chat clients what a heartbeat says.
+    pub(super) fn quiet(self) -> Self {
+        Self {
+            quiet: true,
+            ..self
         }
     }
 
@@ -155,6 +166,10 @@ impl Voice {
     }
 
     fn chat(&self, seq: u64, news: &ChatNews<'_>) {
+        let is_words = matches!(news, ChatNews::Delta { .. } | ChatNews::Final { .. });
+        if self.quiet && is_words {
+            return;
+        }
         if let Some(session_key) = &self.names.session_key {
             self.sink.emit(wire::chat_event(
                 &self.names.run_id,

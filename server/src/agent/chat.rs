@@ -12,7 +12,7 @@ use openclaw_protocol::types::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::commands::{self, Errand, Meaning};
+use super::commands::{self, Meaning, Task};
 use super::outcome::{AbortReason, End, Space};
 use super::requests::unreadable;
 use super::run::Job;
@@ -119,12 +119,12 @@ impl Runs {
         let mut thinking = params
             .thinking
             .filter(|word| !word.trim().is_empty() && !params.message.starts_with('/'));
-        let (text, errand) = match meaning {
-            None => (params.message, Errand::Turn),
-            Some(Meaning::Command(command)) => (params.message, Errand::Command(command)),
+        let (text, task) = match meaning {
+            None => (params.message, Task::Turn),
+            Some(Meaning::Command(command)) => (params.message, Task::Command(command)),
             Some(Meaning::Turn(turn)) => {
                 thinking = turn.thinking.map(|level| level.as_str().to_owned());
-                (turn.text, Errand::of_turn(turn.anew))
+                (turn.text, Task::of_turn(turn.anew))
             }
         };
         let timeout = self.parts().default_timeout();
@@ -140,8 +140,9 @@ impl Runs {
             thinking,
             timeout,
             expires: Instant::now().checked_add(lifetime(asked)),
+            model: None,
             extra_system: None,
-            errand,
+            task,
         };
         let on_entry = Box::new(move |entry: &mut Entry| spoken(entry, sender.as_deref()));
         Ask {
@@ -150,6 +151,7 @@ impl Runs {
             session: Some((session, params.session_key)),
             on_entry,
             job,
+            quiet: false,
         }
     }
 }

@@ -81,8 +81,7 @@ impl Lanes {
     }
 
     /// Whether a run of this session is under way or waiting.
-    #[cfg(test)]
-    fn is_busy(&self, key: &str) -> bool {
+    pub(super) fn is_busy(&self, key: &str) -> bool {
         self.lock().contains_key(key)
     }
 

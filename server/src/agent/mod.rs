@@ -4,14 +4,15 @@
 //! [`turn`] carries it (transcript, model, end), or [`commands`] if it is a slash command, [`bus`] tells the world, [`outcome`] remembers how it ended. A
 //! [`backend`] turns a conversation into a stream of text and knows nothing of all this.
 //!
-//! Called by `methods/agent.rs`, `methods/chat.rs` and, for what runs may not meet, `methods/session_changes.rs`; built
-//! once by the gateway.
+//! Called by `methods/agent.rs`, `methods/chat.rs` and, for what runs may not meet, `methods/session_changes.rs`; by
+//! `cron` and `heartbeat` for turns that no client asked for ([`Errand`]). Built once by the gateway.
 
 mod attachments;
 pub mod backend;
 mod bus;
 mod chat;
 mod commands;
+mod errand;
 mod identity;
 mod inject;
 mod lanes;
@@ -29,6 +30,7 @@ mod turn;
 mod wire;
 mod words;
 
+pub use errand::{Done, Errand, ErrandError};
 pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;

@@ -35,6 +35,14 @@ pub struct Choice {
     pub cost: Cost,
 }
 
+impl Choice {
+    /// Whether the built-in echo answers, because no model is configured.
+    #[must_use]
+    pub fn is_echo(&self) -> bool {
+        self.provider == ECHO && self.api == ECHO
+    }
+}
+
 /// What a call cost, in the currency of the provider.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Price {

@@ -14,7 +14,7 @@ use super::requests::unreadable;
 use super::words::Thinking;
 use crate::clock::Clock;
 use crate::config::{Agent, Config, VerboseLevel};
-use crate::hub::EventSink;
+use crate::hub::{EventSink, SystemEvents};
 use crate::paths::{Environment, Paths};
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{Entry, SessionKey, Sessions, levels};
@@ -31,6 +31,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
+    /// Texts that wait for a conversation's next run.
+    pub waiting: Arc<SystemEvents>,
     /// Runtime that carries runs.
     pub work: Handle,
     /// Where files are.
@@ -147,6 +149,7 @@ mod tests {
             config,
             clock: Arc::new(crate::clock::ManualClock::new(0)),
             events: Arc::new(Nobody),
+            waiting: Arc::default(),
             work,
             paths: Paths {
                 state_dir: "/state".into(),

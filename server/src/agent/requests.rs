@@ -10,7 +10,7 @@ use openclaw_protocol::types::{
     ErrorShape,
 };
 
-use super::commands::{self, Errand, Meaning};
+use super::commands::{self, Meaning, Task};
 use super::outcome::{End, Ended, Reply, Space};
 use super::run::Job;
 use super::runs::{Admission, Ask, Refusal, Runs};
@@ -89,15 +89,13 @@ impl Runs {
             target.is_some() && (images.is_empty() || matches!(meaning, Meaning::Turn(_)))
         });
         let mut thinking = given(params.thinking);
-        let (text, errand) = match meaning {
-            None => (params.message.to_string(), Errand::Turn),
-            Some(Meaning::Command(command)) => {
-                (params.message.to_string(), Errand::Command(command))
-            }
+        let (text, task) = match meaning {
+            None => (params.message.to_string(), Task::Turn),
+            Some(Meaning::Command(command)) => (params.message.to_string(), Task::Command(command)),
             Some(Meaning::Turn(turn)) => {
                 let level = turn.thinking.map(|level| level.as_str().to_owned());
                 thinking = level.or(thinking);
-                (turn.text, Errand::of_turn(turn.anew))
+                (turn.text, Task::of_turn(turn.anew))
             }
         };
         let job = Job {
@@ -108,8 +106,9 @@ impl Runs {
                 .timeout
                 .map_or_else(|| self.parts().default_timeout(), Duration::from_secs),
             expires: None,
+            model: None,
             extra_system: given(params.extra_system_prompt),
-            errand,
+            task,
         };
         let changes = EntryChanges {
             label: params.label.map(String::from),
@@ -130,6 +129,7 @@ impl Runs {
             session,
             on_entry,
             job,
+            quiet: false,
         })
     }
 

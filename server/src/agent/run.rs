@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::attachments::Image;
 use super::bus::Voice;
-use super::commands::Errand;
+use super::commands::Task;
 use super::outcome::{AbortReason, Ended, Reply, RunKey, Space};
 use crate::sessions::SessionKey;
 
@@ -23,10 +23,12 @@ pub(super) struct Job {
     pub(super) timeout: Duration,
     /// When a chat run is called off by the clock, waiting included.
     pub(super) expires: Option<Instant>,
+    /// Model of this turn only; the session's when absent.
+    pub(super) model: Option<String>,
     /// Instructions for this turn only.
     pub(super) extra_system: Option<String>,
     /// A turn of the model, or a command.
-    pub(super) errand: Errand,
+    pub(super) task: Task,
 }
 
 /// Where a run is in its life.

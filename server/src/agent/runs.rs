@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bus::Voice;
-use super::commands::Errand;
+use super::commands::Task;
 use super::identity::Remembered;
 use super::lanes::{LaneFull, Lanes, Place};
 use super::models::Models;
@@ -63,6 +63,8 @@ pub(super) struct Ask {
     /// What the request changes in the session's entry.
     pub(super) on_entry: Box<dyn FnOnce(&mut Entry) + Send>,
     pub(super) job: Job,
+    /// Whether chat clients are spared its words (a heartbeat).
+    pub(super) quiet: bool,
 }
 
 /// A run that has its place and is not on disk yet.
@@ -164,6 +166,21 @@ impl Runs {
         self.table().active.len()
     }
 
+    /// Whether a run of this session is under way or waiting.
+    pub fn is_busy(&self, session: &SessionKey) -> bool {
+        self.inner.lanes.is_busy(session.canonical())
+    }
+
+    /// Whether there is an agent of this normalised id.
+    pub fn has_agent(&self, id: &str) -> bool {
+        self.parts().is_agent(id)
+    }
+
+    /// The directory that an agent (normalised id) works in.
+    pub fn workspace(&self, agent: &str) -> std::path::PathBuf {
+        self.parts().workspace(agent)
+    }
+
     /// What is known of a key, without beginning anything.
     pub(super) async fn known(&self, space: Space, id: &str) -> Option<Admission> {
         let key = RunKey::new(space, id);
@@ -213,9 +230,9 @@ impl Runs {
             return Err(Refusal::TooMany);
         }
         let session = ask.session.as_ref();
-        let waits = match &ask.job.errand {
-            Errand::Turn | Errand::TurnAnew => true,
-            Errand::Command(command) => command.waits(),
+        let waits = match &ask.job.task {
+            Task::Turn | Task::TurnAnew => true,
+            Task::Command(command) => command.waits(),
         };
         let place = session
             .filter(|_| waits)
@@ -228,6 +245,7 @@ impl Runs {
         };
         let parts = &self.inner.parts;
         let voice = Voice::new(names, Arc::clone(&parts.events), Arc::clone(&parts.clock));
+        let voice = if ask.quiet { voice.quiet() } else { voice };
         let session = session.map(|(session, _)| session.clone());
         let run = Run::new(
             (key, ask.space, ask.id.to_string()),

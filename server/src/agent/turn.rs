@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt};
 use openclaw_protocol::protocol::errors;
 
 use super::backend::{BackendError, Chunk, ModelRequest, StopReason, Usage};
-use super::commands::{Errand, UsageLines};
+use super::commands::{Task, UsageLines};
 use super::lanes::Place;
 use super::messages::{self, Ended as MessageEnd};
 use super::models::Choice;
@@ -16,6 +16,7 @@ use super::prompt;
 use super::run::{Closing, Job, Phase, Run};
 use super::runs::Runs;
 use super::words::Thinking;
+use crate::hub::events;
 use crate::sessions::{Changes, Entry, SessionKey};
 use crate::store::StoreError;
 
@@ -82,7 +83,7 @@ struct Turn {
 impl Runs {
     /// Carries a run from acceptance to its end. Whatever happens, the run ends.
     pub(super) async fn drive(self, run: Arc<Run>, job: Job, mut place: Option<Place>) {
-        if let Errand::Command(command) = job.errand {
+        if let Task::Command(command) = job.task {
             return self.obey(run, command, place).await;
         }
         let mut turn = None;
@@ -194,22 +195,39 @@ impl Runs {
         thinking: Option<Thinking>,
     ) -> Result<Turn, StoreError> {
         let now = self.clock().now_ms();
-        let message = messages::user(&job.text, &job.images, now);
+        let waiting = self.parts().waiting.take(session.canonical());
+        let text = events::before(&waiting, &job.text);
+        let message = messages::user(&text, &job.images, now);
         let key = session.clone();
-        let anew = job.errand == Errand::TurnAnew;
-        let (entry, index) = self
-            .sessions()
-            .write(move |changes| {
-                let entry = if anew {
-                    changes.begin_anew(&key, now)?
-                } else {
-                    entry_or_new(changes, &key, now)?
+        let anew = job.task == Task::TurnAnew;
+        let written = self.sessions().write(move |changes| {
+            let entry = if anew {
+                changes.begin_anew(&key, now)?
+            } else {
+                entry_or_new(changes, &key, now)?
+            };
+            let index = changes.append(&entry.session_id, &message)?;
+            Ok((entry, index))
+        });
+        let (entry, index) = match written.await {
+            Ok(written) => written,
+            Err(error) => {
+                // Nobody has read them.
+                self.parts().waiting.give_back(session.canonical(), waiting);
+                return Err(error);
+            }
+        };
+        let choice = match &job.model {
+            None => self.models().choose(session.agent(), Some(&entry)),
+            Some(model) => {
+                let entry = Entry {
+                    provider_override: None,
+                    model_override: Some(model.clone()),
+                    ..entry.clone()
                 };
-                let index = changes.append(&entry.session_id, &message)?;
-                Ok((entry, index))
-            })
-            .await?;
-        let choice = self.models().choose(session.agent(), Some(&entry));
+                self.models().choose(session.agent(), Some(&entry))
+            }
+        };
         let thinking =
             thinking.unwrap_or_else(|| self.parts().thinking_level(&choice, Some(&entry)));
         let started_at = self.clock().now_ms();

@@ -89,6 +89,9 @@ pub(super) enum Failure {
     /// The message is empty.
     #[error("--message is empty: say something to the agent")]
     EmptyMessage,
+    /// The flags make no sense together, or name nothing.
+    #[error("{0}")]
+    Flags(String),
     /// The run ended with an error.
     #[error("{0}")]
     Run(String),
@@ -98,6 +101,13 @@ pub(super) enum Failure {
     /// The node host.
     #[error(transparent)]
     NodeHost(#[from] super::node::NodeFailure),
+}
+
+impl Failure {
+    /// As [`Failure::Flags`].
+    pub(super) fn flags(text: &str) -> Self {
+        Self::Flags(text.to_owned())
+    }
 }
 
 /// Runs a command to its end and turns what went wrong into words and an exit code.

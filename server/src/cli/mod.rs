@@ -4,6 +4,8 @@ mod agent;
 mod approvals;
 mod client;
 mod connect;
+mod cron;
+mod cron_args;
 mod devices;
 mod doctor;
 mod gateway_args;
@@ -12,6 +14,7 @@ mod nodes;
 pub(crate) mod print;
 mod protocol;
 mod sessions;
+mod system;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -82,6 +85,16 @@ enum Command {
         #[command(subcommand)]
         command: sessions::SessionsCommand,
     },
+    /// Jobs that run by the clock
+    Cron {
+        #[command(subcommand)]
+        command: cron::CronCommand,
+    },
+    /// Texts for the agent, heartbeats, who is here
+    System {
+        #[command(subcommand)]
+        command: system::SystemCommand,
+    },
     /// Say where the protocol is documented, or write the documents to files
     Protocol {
         #[command(subcommand)]
@@ -146,6 +159,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             command: NodeCommand::Run(args),
         } => block_on(node::run(args, &environment)),
         Command::Sessions { command } => sessions::run(command, &environment),
+        Command::Cron { command } => block_on(cron::cron(command, &environment)),
+        Command::System { command } => block_on(system::system(command, &environment)),
         Command::Protocol { command: None } => protocol::explain(),
         Command::Protocol {
             command: Some(ProtocolCommand::Export(args)),

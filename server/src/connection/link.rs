@@ -512,7 +512,7 @@ impl Link {
 const NOT_JSON: &str = "";
 
 /// Adds the violations as data.
-fn with_issues(mut error: ErrorShape, violations: Vec<Violation>) -> ErrorShape {
+pub(crate) fn with_issues(mut error: ErrorShape, violations: Vec<Violation>) -> ErrorShape {
     let issue = |violation: Violation| {
         let keyword = NonEmptyString::or(violation.keyword, "schema");
         InvalidParamsIssue::new(

@@ -23,12 +23,15 @@ use openclaw_protocol::rt::{Answer, BoxFuture, NonEmptyString};
 use openclaw_protocol::server::{HandshakeOnly, dispatch};
 use openclaw_protocol::types::{ShutdownEvent, TickEvent};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{GatewayArgs, print};
 use crate::clock::Clock;
 use crate::connection::{self, Caller, Service, Shared};
+use crate::cron::Cron;
 use crate::health::Health;
+use crate::heartbeat::Heartbeats;
 use crate::http::{self, Place, Site, TurnedAway};
 use crate::hub::{EventSink, Hub, Line};
 use crate::methods::Methods;
@@ -83,6 +86,10 @@ struct Gateway {
     hub: Arc<Hub>,
     health: Arc<Health>,
     pairing: Pairing,
+    heartbeats: Heartbeats,
+    cron: Cron,
+    /// Carries runs; the schedulers are with them.
+    work: Handle,
     store: Store,
     clock: Arc<dyn Clock>,
     socket: Option<LocalSocket>,
@@ -122,6 +129,10 @@ impl Gateway {
         tasks.spawn(async move { self.health.run().await });
         let pairing = self.pairing.clone();
         tasks.spawn(async move { pairing.write_behind().await });
+        let heartbeats = self.heartbeats.clone();
+        tasks.spawn_on(async move { heartbeats.run().await }, &self.work);
+        let cron = self.cron.clone();
+        tasks.spawn_on(async move { cron.run_by_clock().await }, &self.work);
         self.site.set_ready();
 
         signals.stop().await;

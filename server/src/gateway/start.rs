@@ -27,8 +27,10 @@ use crate::connection::handshake::Policy;
 use crate::connection::limiter::Limiter;
 use crate::connection::tailscale::{self, Whois};
 use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shared};
+use crate::cron::{self, Cron, Jobs};
 use crate::exec_rules::RulesFile;
 use crate::health::Health;
+use crate::heartbeat::{self, Heartbeats, NoChannels};
 use crate::http::{Admission, Caps, Site};
 use crate::hub::{Admitted, EventSink, Hub, SystemEvents};
 use crate::lock::{InstanceLock, LockError, Owner};
@@ -151,13 +153,14 @@ pub(super) async fn start(
         Arc::clone(&clock),
         Arc::clone(&hub) as Arc<dyn EventSink>,
     );
-    let events = Arc::new(SystemEvents::default());
+    let events = Arc::new(SystemEvents::new(Arc::clone(&clock)));
     let runs = Runs::open(Parts {
         sessions: sessions.clone(),
         models: Models::new(Arc::clone(&config)),
         config: Arc::clone(&config),
         clock: Arc::clone(&clock),
         events: Arc::clone(&hub) as Arc<dyn EventSink>,
+        waiting: Arc::clone(&events),
         work: work.clone(),
         paths: paths.clone(),
         environment: (*startup.loaded.environment).clone(),
@@ -188,7 +191,38 @@ pub(super) async fn start(
         Arc::clone(&hub) as Arc<dyn EventSink>,
     )
     .map_err(in_store)?;
+    let heartbeats = Heartbeats::new(
+        heartbeat::Parts {
+            runs: runs.clone(),
+            waiting: Arc::clone(&events),
+            events: Arc::clone(&hub) as Arc<dyn EventSink>,
+            clock: Arc::clone(&clock),
+            outlet: Arc::new(NoChannels),
+        },
+        heartbeat::all(&config, &sessions.rules().default_agent),
+    );
+    let shown = match config.cron.store.as_deref() {
+        Some(configured) => environment.expand(configured),
+        None => paths.cron_file(),
+    };
+    let cron = Cron::open(cron::Parts {
+        store: store.clone(),
+        clock: Arc::clone(&clock),
+        events: Arc::clone(&hub) as Arc<dyn EventSink>,
+        worker: Arc::new(Jobs {
+            runs: runs.clone(),
+            events: Arc::clone(&events),
+            heartbeats: heartbeats.clone(),
+        }),
+        work: work.clone(),
+        enabled: config.cron.enabled && !environment.is_on("SKIP_CRON"),
+        store_path: shown.display().to_string(),
+    })
+    .await
+    .map_err(in_store)?;
     let methods = Methods {
+        heartbeats: heartbeats.clone(),
+        cron: cron.clone(),
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
         skills: Skills::new(&runs.parts().workspaces(), &paths.state_dir),
@@ -202,7 +236,7 @@ pub(super) async fn start(
         nodes: nodes.clone(),
         voicewake,
         clock: Arc::clone(&clock),
-        work,
+        work: work.clone(),
     };
     let facts = Facts {
         version,
@@ -240,6 +274,9 @@ pub(super) async fn start(
         hub,
         health,
         pairing,
+        heartbeats,
+        cron,
+        work,
         store,
         clock,
         socket,

@@ -13,24 +13,17 @@ use std::time::Duration;
 
 use openclaw_protocol::protocol::limits;
 use openclaw_protocol::types::{
-    HealthAgent, HealthSessionRow, HealthSessions, HealthSummary, HeartbeatSummary, StatusSummary,
+    HealthAgent, HealthSessionRow, HealthSessions, HealthSummary, StatusSummary,
 };
 
 use crate::agent::Runs;
 use crate::clock::Clock;
-use crate::config::{Agent, Config, Heartbeat};
+use crate::config::{Agent, Config};
+use crate::heartbeat::{self, Settings};
 use crate::hub::{Hub, SystemEvents};
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{Sessions, Summary};
 use crate::store::StoreError;
-
-/// What an agent is told on a heartbeat unless configured otherwise.
-const HEARTBEAT_PROMPT: &str = "Read HEARTBEAT.md if it exists and follow it. Do not repeat what earlier turns settled. \
-     If nothing needs attention, answer HEARTBEAT_OK.";
-/// Where a heartbeat's answer goes unless configured otherwise: to the last channel used.
-const HEARTBEAT_TARGET: &str = "last";
-/// Interval shown for an agent without heartbeats.
-const HEARTBEAT_OFF: &str = "disabled";
 
 /// Makes summaries and tells the hub of them.
 pub struct Health {
@@ -40,6 +33,8 @@ pub struct Health {
     hub: Arc<Hub>,
     events: Arc<SystemEvents>,
     clock: Arc<dyn Clock>,
+    /// Heartbeats of the agents, in the order of [`Health::agents`].
+    beats: Vec<Settings>,
     /// What everybody was told last, without its times.
     published: Mutex<Option<HealthSummary>>,
 }
@@ -55,7 +50,9 @@ impl Health {
         events: Arc<SystemEvents>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let beats = heartbeat::all(&config, &sessions.rules().default_agent);
         Self {
+            beats,
             config,
             sessions,
             runs,
@@ -111,11 +108,12 @@ impl Health {
         let agents: Vec<HealthAgent> = self
             .agents()
             .into_iter()
-            .map(|(id, agent)| {
+            .zip(&self.beats)
+            .map(|((id, agent), beat)| {
                 let mut shown = HealthAgent::new(
                     id.clone(),
                     id == default_id,
-                    self.heartbeat(agent),
+                    beat.summary(),
                     self.of_agent(&id, started),
                 );
                 shown.name = agent.and_then(|agent| agent.name.clone());
@@ -132,11 +130,19 @@ impl Health {
             BTreeMap::new(),
             Vec::new(),
             BTreeMap::new(),
-            HEARTBEAT_SECONDS,
+            self.heartbeat_seconds(),
             default_id,
             agents,
             sessions,
         )
+    }
+
+    /// Interval of the default agent's heartbeats; 0 when it has none.
+    fn heartbeat_seconds(&self) -> u64 {
+        let default_id = &self.sessions.rules().default_agent;
+        let own = self.beats.iter().find(|beat| beat.agent == *default_id);
+        own.and_then(|beat| beat.interval)
+            .map_or(0, |every| every.as_secs())
     }
 
     fn of_agent(&self, id: &str, now_ms: u64) -> HealthSessions {
@@ -169,37 +175,7 @@ impl Health {
     fn default_id(&self) -> String {
         self.sessions.rules().default_agent.clone()
     }
-
-    /// What is configured. No interval is shown in ms, since nothing beats yet: clients would wait for it.
-    fn heartbeat(&self, agent: Option<&Agent>) -> HeartbeatSummary {
-        let own = agent.and_then(|agent| agent.heartbeat.as_ref());
-        let Heartbeat {
-            every,
-            model,
-            target,
-            prompt,
-            ack_max_chars,
-            ..
-        } = own.unwrap_or(&self.config.agents.defaults.heartbeat);
-        let mut summary = HeartbeatSummary::new(
-            every.is_some(),
-            every.clone().unwrap_or_else(|| HEARTBEAT_OFF.to_owned()),
-            None,
-            prompt
-                .clone()
-                .unwrap_or_else(|| HEARTBEAT_PROMPT.to_owned()),
-            target
-                .clone()
-                .unwrap_or_else(|| HEARTBEAT_TARGET.to_owned()),
-            *ack_max_chars,
-        );
-        summary.model.clone_from(model);
-        summary
-    }
 }
-
-/// Heartbeats are off until the part that runs them exists.
-const HEARTBEAT_SECONDS: u64 = 0;
 
 /// Takes out what differs between two looks at the same state.
 fn forget_times(summary: &mut HealthSummary) {

@@ -35,7 +35,7 @@ pub(super) fn status(health: &Health) -> Result<StatusSummary, StoreError> {
     let mut paths = Vec::new();
     let mut by_agent = Vec::new();
     let mut beats = Vec::new();
-    for (id, agent) in health.agents() {
+    for ((id, _), beat) in health.agents().into_iter().zip(&health.beats) {
         let summary = health.sessions.summary(&id, 0);
         paths.push(summary.path.clone());
         by_agent.push(StatusAgentSessions::new(
@@ -44,7 +44,7 @@ pub(super) fn status(health: &Health) -> Result<StatusSummary, StoreError> {
             summary.count,
             list(Some(&id))?,
         ));
-        let beat = health.heartbeat(agent);
+        let beat = beat.summary();
         beats.push(StatusHeartbeatAgent::new(
             id.to_owned(),
             beat.enabled,

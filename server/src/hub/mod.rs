@@ -7,7 +7,7 @@
 
 mod beacon;
 mod copies;
-mod events;
+pub(crate) mod events;
 mod line;
 mod older;
 mod presence;
@@ -23,7 +23,7 @@ use openclaw_protocol::types::{HealthSummary, PresenceEntry, PresenceEvent, Stat
 use tokio::sync::Notify;
 
 pub use beacon::Beacon;
-pub use events::SystemEvents;
+pub use events::{SystemEvents, Waiting};
 pub use line::Line;
 pub use presence::{Presence, PresenceKey, is_tracked};
 

@@ -3,6 +3,7 @@
 
 mod agent;
 mod chat;
+mod cron;
 mod device;
 mod exec;
 mod health;
@@ -24,8 +25,10 @@ use tokio::runtime::Handle;
 use crate::agent::Runs;
 use crate::approvals::Approvals;
 use crate::clock::Clock;
+use crate::cron::Cron;
 use crate::exec_rules::RulesFile;
 use crate::health::Health;
+use crate::heartbeat::Heartbeats;
 use crate::hub::{Hub, SystemEvents};
 use crate::nodes::Nodes;
 use crate::pairing::Pairing;
@@ -62,6 +65,10 @@ pub struct Methods {
     pub voicewake: VoiceWake,
     /// What agents know how to do.
     pub skills: Skills,
+    /// Turns of agents that nobody asked for.
+    pub heartbeats: Heartbeats,
+    /// Jobs that run by the clock.
+    pub cron: Cron,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Runtime for what would hold up the sockets.

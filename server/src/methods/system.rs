@@ -1,26 +1,52 @@
-//! Group `system`: presence, system events, the last heartbeat.
+//! Group `system`: presence, system events, heartbeats.
 
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::SystemMethods;
 use openclaw_protocol::types::{
-    ErrorShape, HeartbeatEvent, IgnoredParams, OkResult, PresenceList, SystemEventParams,
+    ErrorShape, HeartbeatEvent, IgnoredParams, OkResult, PresenceList, SetHeartbeatsParams,
+    SetHeartbeatsResult, SystemEventParams, WakeMode, WakeParams, WakeResult,
 };
-use openclaw_protocol::unfinished;
 
 use super::Methods;
 use crate::connection::Caller;
 use crate::hub::Beacon;
 
-impl SystemMethods<Caller> for Methods {
-    unfinished!(Caller: set_heartbeats, wake);
+/// Reason of a heartbeat that `wake` asked for.
+const WAKE_REASON: &str = "wake";
 
-    /// `null` until the first heartbeat, and there is none before the part that sends them exists.
+impl SystemMethods<Caller> for Methods {
+    /// `null` until the first heartbeat since the start.
     async fn last_heartbeat(
         &self,
         _: &Caller,
         _: IgnoredParams,
     ) -> Result<Option<HeartbeatEvent>, ErrorShape> {
-        Ok(None)
+        Ok(self.heartbeats.last())
+    }
+
+    async fn set_heartbeats(
+        &self,
+        _: &Caller,
+        params: SetHeartbeatsParams,
+    ) -> Result<SetHeartbeatsResult, ErrorShape> {
+        let enabled = params.enabled;
+        let enabled = enabled.ok_or_else(|| errors::HEARTBEATS_ENABLED_REQUIRED.error())?;
+        self.heartbeats.set_enabled(enabled);
+        Ok(SetHeartbeatsResult::new(true, enabled))
+    }
+
+    async fn wake(&self, _: &Caller, params: WakeParams) -> Result<WakeResult, ErrorShape> {
+        let text = params.text.trim();
+        if text.is_empty() {
+            return Ok(WakeResult::new(false));
+        }
+        let rules = self.sessions.rules();
+        let agent = &rules.default_agent;
+        self.events.push(rules.main(agent).canonical(), text);
+        if params.mode == WakeMode::Now {
+            self.heartbeats.request(agent, WAKE_REASON);
+        }
+        Ok(WakeResult::new(true))
     }
 
     async fn system_presence(

@@ -7,8 +7,8 @@
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
-    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, LogsMethods,
-    MessagingMethods, TtsMethods, UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
+    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, LogsMethods, MessagingMethods,
+    TtsMethods, UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
 use openclaw_protocol::unfinished;
@@ -46,15 +46,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::SkillsInstall,
     Method::SkillsUpdate,
     Method::UpdateRun,
-    Method::SetHeartbeats,
-    Method::Wake,
-    Method::CronList,
-    Method::CronStatus,
-    Method::CronAdd,
-    Method::CronUpdate,
-    Method::CronRemove,
-    Method::CronRun,
-    Method::CronRuns,
     Method::Send,
     Method::Poll,
     Method::BrowserRequest,
@@ -103,10 +94,6 @@ impl CatalogMethods<Caller> for Methods {
 
 impl UpdateMethods<Caller> for Methods {
     unfinished!(Caller: update_run);
-}
-
-impl CronMethods<Caller> for Methods {
-    unfinished!(Caller: cron_list, cron_status, cron_add, cron_update, cron_remove, cron_run, cron_runs);
 }
 
 impl MessagingMethods<Caller> for Methods {

@@ -314,6 +314,11 @@ impl<'t> Changes<'_, 't> {
         transcript::take_back(self.writer, session_id, index)
     }
 
+    /// Removes all messages of a transcript.
+    pub fn clear(&mut self, session_id: &str) -> Result<(), StoreError> {
+        transcript::remove(self.writer, session_id)
+    }
+
     /// The writer, for records that belong to the same change.
     pub fn writer(&mut self) -> &mut Writer<'t> {
         self.writer

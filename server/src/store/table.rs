@@ -35,11 +35,15 @@ pub enum Table {
     VoiceWake,
     /// Questions about commands, by digest of their id.
     ExecApprovals,
+    /// Jobs by id.
+    CronJobs,
+    /// Ended runs of jobs by job and number.
+    CronRuns,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
@@ -51,6 +55,8 @@ impl Table {
         Self::Idempotency,
         Self::VoiceWake,
         Self::ExecApprovals,
+        Self::CronJobs,
+        Self::CronRuns,
     ];
 
     /// Name of the LMDB database; part of the format, never change one.
@@ -68,6 +74,8 @@ impl Table {
             Self::Idempotency => "idempotency",
             Self::VoiceWake => "voice-wake",
             Self::ExecApprovals => "exec-approvals",
+            Self::CronJobs => "cron-jobs",
+            Self::CronRuns => "cron-runs",
         }
     }
 }

@@ -64,7 +64,7 @@ impl Command {
 
 /// What a job is to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Errand {
+pub(super) enum Task {
     /// A turn of the model.
     #[default]
     Turn,
@@ -74,7 +74,7 @@ pub(super) enum Errand {
     Command(Command),
 }
 
-impl Errand {
+impl Task {
     /// A turn, in a conversation that begins anew or not.
     pub(super) fn of_turn(anew: bool) -> Self {
         if anew { Self::TurnAnew } else { Self::Turn }

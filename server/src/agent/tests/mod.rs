@@ -87,6 +87,7 @@ impl World {
             config,
             clock: clock.clone(),
             events: events.clone(),
+            waiting: Arc::default(),
             work: tokio::runtime::Handle::current(),
             paths: Paths {
                 state_dir: dir.path().to_owned(),

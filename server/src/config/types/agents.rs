@@ -8,8 +8,6 @@ use serde::Deserialize;
 
 /// Runs of all agents at a time when nothing is configured.
 const DEFAULT_MAX_CONCURRENT: NonZeroU64 = NonZeroU64::new(4).unwrap();
-/// Length of a heartbeat answer that still counts as "nothing to report", when nothing is configured.
-const DEFAULT_ACK_MAX_CHARS: u64 = 300;
 
 /// `agents`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -175,7 +173,7 @@ pub struct ModelAlias {
 }
 
 /// `heartbeat` of an agent: regular unprompted turns.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Heartbeat {
     /// Interval as a duration text (`30m`); zero turns it off.
@@ -191,21 +189,21 @@ pub struct Heartbeat {
     /// What the agent is told.
     pub prompt: Option<String>,
     /// Longest answer that still counts as nothing to report, in characters.
-    pub ack_max_chars: u64,
+    pub ack_max_chars: Option<u64>,
+    /// Hours of the day in which they run; all day when absent.
+    pub active_hours: Option<ActiveHours>,
 }
 
-impl Default for Heartbeat {
-    fn default() -> Self {
-        Self {
-            every: None,
-            model: None,
-            session: None,
-            target: None,
-            to: None,
-            prompt: None,
-            ack_max_chars: DEFAULT_ACK_MAX_CHARS,
-        }
-    }
+/// `heartbeat.activeHours`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ActiveHours {
+    /// First minute, as `08:00`.
+    pub start: String,
+    /// First minute after them, as `22:00` or `24:00`; before the start it is one of the next day.
+    pub end: String,
+    /// Time zone: an IANA name, `local` for the machine's, `user` (or absent) for `agents.defaults.userTimezone`.
+    pub timezone: Option<String>,
 }
 
 /// How much a model reasons.

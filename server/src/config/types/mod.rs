@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use agents::{
-    Agent, AgentDefaults, Agents, DEFAULT_AGENT_ID, Heartbeat, Identity, ModelAlias, ModelChoice,
-    ThinkingLevel, VerboseLevel,
+    ActiveHours, Agent, AgentDefaults, Agents, DEFAULT_AGENT_ID, Heartbeat, Identity, ModelAlias,
+    ModelChoice, ThinkingLevel, VerboseLevel,
 };
 pub use gateway::{
     Auth, AuthMode, Bind, Connections, ControlUi, Gateway, GatewayMode, Nodes, Remote, Tailscale,
@@ -40,6 +40,27 @@ pub struct Config {
     pub logging: Logging,
     /// Pages that agents show on canvases.
     pub canvas_host: CanvasHost,
+    /// Jobs that run by the clock.
+    pub cron: Cron,
+}
+
+/// `cron`: jobs that run by the clock.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Cron {
+    /// Whether the clock runs jobs; by hand they run in any case.
+    pub enabled: bool,
+    /// Path that clients are told as the place of the jobs.
+    pub store: Option<String>,
+}
+
+impl Default for Cron {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            store: None,
+        }
+    }
 }
 
 /// `session`: how conversations map to sessions.

@@ -82,11 +82,13 @@ impl Methods {
         }
     }
 
-    /// Keeps a text for the conversation's next turn.
+    /// Keeps a text for the conversation's next turn, and lets its agent have one soon.
     fn note(&self, node: &str, note: Option<Note>) {
         if let Some(Note { session_key, text }) = note {
             let key = given(session_key).unwrap_or_else(|| own_session(node));
-            self.events.push(self.sessions.key(&key).canonical(), &text);
+            let session = self.sessions.key(&key);
+            self.events.push(session.canonical(), &text);
+            self.heartbeats.request(session.agent(), EXEC_REASON);
         }
     }
 }
@@ -166,6 +168,9 @@ fn denied(node: &str, told: NodeExecDenied) -> Note {
         text,
     }
 }
+
+/// Reason of a heartbeat that a program on a node brought about.
+const EXEC_REASON: &str = "exec-event";
 
 /// Key that stands for the default agent's main conversation.
 const MAIN_SESSION: &str = "main";

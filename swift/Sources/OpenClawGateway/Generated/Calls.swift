@@ -644,7 +644,8 @@ extension GatewayTransport {
     /// `cron.update`: Changes a job.
     ///
     /// The patch is put into one form, then the request is checked as CronUpdateParams, whose violations are
-    /// those answered. The next run is computed anew; disabling clears it and the running mark.
+    /// those answered. The next run is computed anew when schedule or enabled change; disabling clears it and
+    /// the running mark. What the patch says of next and running is ignored: the scheduler alone knows.
     ///
     /// Needs `operator.admin`.
     public func cronUpdate(_ params: Gateway.CronUpdateParams) async throws -> Gateway.CronJob {
@@ -660,7 +661,8 @@ extension GatewayTransport {
 
     /// `cron.run`: Runs a job now, if it is due or if it is forced, and waits until it is over.
     ///
-    /// Forced, a disabled job runs too. A run of the agent may take minutes.
+    /// Forced, a disabled job runs too, and the schedule stays as it is unless the job is due. A job that is
+    /// running already counts as not due. A run of the agent may take minutes.
     ///
     /// Needs `operator.admin`.
     public func cronRun(_ params: Gateway.CronRunParams = .init()) async throws -> Gateway.CronRunResult {

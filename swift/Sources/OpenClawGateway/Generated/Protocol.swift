@@ -473,6 +473,12 @@ public enum GatewayProtocol {
         /// The same methods: any other bad expression.
         public static let cronPatternInvalid = KnownError(code: .unavailable, text: "TypeError: CronPattern: {problem}")
 
+        /// cron.add and cron.update: a name of blanks.
+        public static let cronNameRequired = KnownError(code: .unavailable, text: "Error: a cron job needs a name")
+
+        /// cron.add: no room for another.
+        public static let cronTooMany = KnownError(code: .unavailable, text: "Error: there are {max} cron jobs already; remove some first")
+
         /// The same methods: no such time zone.
         public static let cronTimeZone = KnownError(code: .unavailable, text: "RangeError: Invalid time zone specified: {tz}")
 

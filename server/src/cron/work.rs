@@ -1,0 +1,255 @@
+//! What a run of a job does: it notes a text for the main conversation, or runs the agent in a conversation of the job's
+//! own and tells the main one what came of it.
+
+use std::time::Duration;
+
+use openclaw_protocol::protocol::{limits, texts};
+use openclaw_protocol::rt::BoxFuture;
+use openclaw_protocol::types::{CronJob, CronPayload, CronPostMode, CronRunStatus, WakeMode};
+use std::sync::Arc;
+
+use crate::agent::{Errand, Runs};
+use crate::heartbeat::{Beat, Heartbeats, Verdict, verdict};
+use crate::hub::SystemEvents;
+use crate::sessions::key::normalise_agent_id;
+
+/// Cut of what the run log says of a reply, in characters: enough to know what it was about.
+pub(super) const SUMMARY_CHARS: usize = 2_000;
+
+/// The channel that needs no delivery: replies are read in the conversation itself.
+const WEBCHAT: &str = "webchat";
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Well, badly, or not done.
+    pub status: CronRunStatus,
+    /// What went wrong, or why it was not done.
+    pub error: Option<String>,
+    /// What it said or noted, in short.
+    pub summary: Option<String>,
+}
+
+impl Outcome {
+    /// One that went well.
+    #[must_use]
+    pub fn ok(summary: Option<String>) -> Self {
+        Self {
+            status: CronRunStatus::Ok,
+            error: None,
+            summary,
+        }
+    }
+
+    /// One that failed.
+    #[must_use]
+    pub fn error(text: impl Into<String>) -> Self {
+        Self {
+            status: CronRunStatus::Error,
+            error: Some(text.into()),
+            summary: None,
+        }
+    }
+
+    /// One that was not done.
+    #[must_use]
+    pub fn skipped(why: impl Into<String>) -> Self {
+        Self {
+            status: CronRunStatus::Skipped,
+            ..Self::error(why)
+        }
+    }
+
+    fn saying(self, summary: String) -> Self {
+        Self {
+            summary: Some(summary),
+            ..self
+        }
+    }
+}
+
+/// Runs jobs. [`Jobs`] is the gateway's; tests have another.
+pub trait Worker: Send + Sync + 'static {
+    /// Does what the job is for, from beginning to end.
+    fn work(&self, job: CronJob) -> BoxFuture<'static, Outcome>;
+}
+
+/// The gateway's worker.
+#[derive(Clone)]
+pub struct Jobs {
+    /// Runs of agents.
+    pub runs: Runs,
+    /// Texts that wait for a conversation's next run.
+    pub events: Arc<SystemEvents>,
+    /// What wakes agents.
+    pub heartbeats: Heartbeats,
+}
+
+impl Worker for Jobs {
+    fn work(&self, job: CronJob) -> BoxFuture<'static, Outcome> {
+        let jobs = self.clone();
+        Box::pin(async move { jobs.run(&job).await })
+    }
+}
+
+impl Jobs {
+    async fn run(&self, job: &CronJob) -> Outcome {
+        let rules = self.runs.parts().sessions.rules();
+        let agent = match &job.agent_id {
+            Some(id) => normalise_agent_id(id),
+            None => rules.default_agent.clone(),
+        };
+        if !self.runs.has_agent(&agent) {
+            return Outcome::error(format!("no agent \"{agent}\" is configured"));
+        }
+        match &job.payload {
+            CronPayload::SystemEvent { text } => self.note(job, &agent, text).await,
+            CronPayload::AgentTurn { .. } => {
+                let (outcome, reply) = self.turn(job, &agent).await;
+                self.tell_main(job, &agent, &outcome, reply.as_deref());
+                outcome
+            }
+        }
+    }
+
+    /// A text for the main conversation; if it is urgent, its agent is woken and waited for.
+    async fn note(&self, job: &CronJob, agent: &str, text: &str) -> Outcome {
+        let text = text.trim();
+        if text.is_empty() {
+            return Outcome::skipped("the text is blank");
+        }
+        self.push_to_main(agent, text);
+        let noted = text.to_owned();
+        if job.wake_mode != WakeMode::Now {
+            return Outcome::ok(Some(noted));
+        }
+        let retry = Duration::from_millis(limits::CRON_WAKE_RETRY_MS);
+        let tries = limits::CRON_WAKE_WAIT_MS / limits::CRON_WAKE_RETRY_MS;
+        let reason = format!("{}{}", texts::CRON_SESSION_PREFIX, job.id.as_str());
+        for _ in 0..tries {
+            match self.heartbeats.beat(agent, &reason).await {
+                Beat::Ran => return Outcome::ok(Some(noted)),
+                Beat::Busy => tokio::time::sleep(retry).await,
+                Beat::Skipped(why) => return Outcome::skipped(why).saying(noted),
+                Beat::Failed(why) => return Outcome::error(why).saying(noted),
+            }
+        }
+        Outcome::skipped("the main conversation stayed busy").saying(noted)
+    }
+
+    /// A run of the agent, and its whole reply if it said anything.
+    async fn turn(&self, job: &CronJob, agent: &str) -> (Outcome, Option<String>) {
+        let CronPayload::AgentTurn {
+            message,
+            model,
+            thinking,
+            timeout_seconds,
+            ..
+        } = &job.payload
+        else {
+            return (Outcome::skipped("there is nothing to run"), None);
+        };
+        let own = format!("{}{}", texts::CRON_SESSION_PREFIX, job.id.as_str());
+        let rules = self.runs.parts().sessions.rules();
+        let errand = Errand {
+            session: rules.canonicalise(&format!("agent:{agent}:{own}")),
+            text: format!("[{own} {}] {}", job.name.as_str(), message.as_str()),
+            // Each run begins with an empty conversation: what is to be remembered is in the workspace.
+            fresh: true,
+            model: model.clone().filter(|model| !model.trim().is_empty()),
+            thinking: thinking.clone().filter(|word| !word.trim().is_empty()),
+            timeout: timeout_seconds.map(Duration::from_secs),
+            quiet: false,
+        };
+        let reply = match self.runs.errand(errand).await {
+            Ok(done) => done.text,
+            Err(error) => return (Outcome::error(error.to_string()), None),
+        };
+        let said = (!reply.is_empty()).then_some(reply);
+        let summary = said
+            .as_deref()
+            .map(|reply| start_of(reply, SUMMARY_CHARS).to_owned());
+        let outcome = match undelivered(&job.payload) {
+            Some(why) => Outcome {
+                summary,
+                ..Outcome::error(why)
+            },
+            None => Outcome::ok(summary),
+        };
+        (outcome, said)
+    }
+
+    /// What an isolated run leaves in the main conversation, if there is anything to say.
+    fn tell_main(&self, job: &CronJob, agent: &str, outcome: &Outcome, reply: Option<&str>) {
+        let isolation = job.isolation.clone().unwrap_or_default();
+        let limit = usize::try_from(
+            isolation
+                .post_to_main_max_chars
+                .unwrap_or(limits::CRON_POST_CHARS_DEFAULT),
+        )
+        .unwrap_or(usize::MAX);
+        let said = match isolation.post_to_main_mode {
+            Some(CronPostMode::Full) => reply.map(|reply| start_of(reply, limit)),
+            Some(CronPostMode::Summary) | None => outcome.summary.as_deref(),
+        };
+        let body = match (outcome.status, said) {
+            (CronRunStatus::Ok, Some(said)) => match verdict(said, 0) {
+                Verdict::Say(said) => said,
+                // Nothing to report.
+                Verdict::Empty | Verdict::Token => return,
+            },
+            (CronRunStatus::Ok, None) => return,
+            (_, said) => said
+                .or(outcome.error.as_deref())
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        let prefix = isolation.post_to_main_prefix.as_deref().map(str::trim);
+        let prefix = prefix
+            .filter(|prefix| !prefix.is_empty())
+            .unwrap_or(texts::CRON_POST_PREFIX);
+        let text = match outcome.status {
+            CronRunStatus::Ok => format!("{prefix}: {body}"),
+            status => format!("{prefix} ({}): {body}", status.as_str()),
+        };
+        self.push_to_main(agent, &text);
+        if job.wake_mode == WakeMode::Now {
+            self.heartbeats.request(agent, texts::CRON_SESSION_PREFIX);
+        }
+    }
+
+    fn push_to_main(&self, agent: &str, text: &str) {
+        let main = self.runs.parts().sessions.rules().main(agent);
+        self.events.push(main.canonical(), text);
+    }
+}
+
+/// Why the reply of a run did not go where it was to go; none if it did, or was to go nowhere, or need not.
+fn undelivered(payload: &CronPayload) -> Option<String> {
+    let CronPayload::AgentTurn {
+        deliver,
+        channel,
+        to,
+        best_effort_deliver,
+        ..
+    } = payload
+    else {
+        return None;
+    };
+    let has_address = to.as_deref().is_some_and(|to| !to.trim().is_empty());
+    let channel = channel.as_deref().map_or("last", |channel| channel.trim());
+    let wanted = deliver.unwrap_or(has_address) && !channel.eq_ignore_ascii_case(WEBCHAT);
+    if !wanted || *best_effort_deliver == Some(true) {
+        return None;
+    }
+    Some(format!(
+        "the reply could not be delivered: channel \"{channel}\" is not connected"
+    ))
+}
+
+/// The first `chars` characters.
+fn start_of(text: &str, chars: usize) -> &str {
+    text.char_indices()
+        .nth(chars)
+        .map_or(text, |(end, _)| &text[..end])
+}

@@ -1,0 +1,96 @@
+//! What an agent's answer to a heartbeat means. Pure.
+
+/// The agent's word for "nothing needs attention".
+const TOKEN: &str = "HEARTBEAT_OK";
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is none.
+    Empty,
+    /// Nothing needs attention.
+    Token,
+    /// This is to be told.
+    Say(String),
+}
+
+/// Reads an answer. At its start or end the token says that nothing needs attention, if at most `ack_max` characters stand
+/// beside it; within a text it is a word like any other.
+#[must_use]
+pub fn verdict(answer: &str, ack_max: u64) -> Verdict {
+    let answer = answer.trim();
+    if answer.is_empty() {
+        return Verdict::Empty;
+    }
+    let (rest, found) = without_token(answer);
+    if !found {
+        return Verdict::Say(answer.to_owned());
+    }
+    let beside = rest.chars().count() as u64;
+    if rest.is_empty() || beside <= ack_max {
+        Verdict::Token
+    } else {
+        Verdict::Say(rest.to_owned())
+    }
+}
+
+/// The text without tokens at its ends, plain or marked up as models like to, and whether there was one.
+fn without_token(text: &str) -> (&str, bool) {
+    let (mut rest, mut found) = (text, false);
+    loop {
+        let bare = rest.trim();
+        let inner = bare.trim_matches(is_markup);
+        let cut = inner
+            .strip_prefix(TOKEN)
+            .or_else(|| inner.strip_suffix(TOKEN));
+        let Some(cut) = cut else {
+            return (bare, found);
+        };
+        (rest, found) = (cut.trim_matches(is_markup), true);
+    }
+}
+
+/// What models put around a word to make it stand out.
+fn is_markup(c: char) -> bool {
+    matches!(c, '*' | '_' | '`' | '~') || c.is_whitespace()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers() {
+        let say = |text: &str| Verdict::Say(text.to_owned());
+        for (answer, ack_max, expected) in [
+            ("", 300, Verdict::Empty),
+            ("  \n", 300, Verdict::Empty),
+            ("HEARTBEAT_OK", 300, Verdict::Token),
+            ("HEARTBEAT_OK", 0, Verdict::Token),
+            (" **HEARTBEAT_OK** ", 0, Verdict::Token),
+            ("`HEARTBEAT_OK`", 0, Verdict::Token),
+            ("HEARTBEAT_OK HEARTBEAT_OK", 0, Verdict::Token),
+            ("HEARTBEAT_OK.", 300, Verdict::Token),
+            ("HEARTBEAT_OK.", 0, say(".")),
+            ("All is well.\nHEARTBEAT_OK", 12, Verdict::Token),
+            ("All is well.\nHEARTBEAT_OK", 11, say("All is well.")),
+            ("HEARTBEAT_OK The door is open!", 300, Verdict::Token),
+            (
+                "HEARTBEAT_OK The door is open!",
+                5,
+                say("The door is open!"),
+            ),
+            (
+                "I would say HEARTBEAT_OK but no",
+                300,
+                say("I would say HEARTBEAT_OK but no"),
+            ),
+            ("answer HEARTBEAT_OK.", 300, say("answer HEARTBEAT_OK.")),
+            ("The door is open.", 300, say("The door is open.")),
+            ("heartbeat_ok", 300, say("heartbeat_ok")),
+            ("éé HEARTBEAT_OK", 2, Verdict::Token),
+        ] {
+            assert_eq!(verdict(answer, ack_max), expected, "{answer:?} {ack_max}");
+        }
+    }
+}
