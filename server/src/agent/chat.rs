@@ -128,6 +128,7 @@ impl Runs {
             timeout,
             expires: Instant::now().checked_add(lifetime(asked)),
             extra_system: None,
+            hops: 0,
         };
         let on_entry = Box::new(move |entry: &mut Entry| spoken(entry, sender.as_deref()));
         Ask {

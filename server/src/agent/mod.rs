@@ -2,14 +2,19 @@
 //!
 //! The way of a turn: [`requests`] and [`chat`] check a request, [`runs`] accepts it (idempotency, lane, durable record),
 //! [`turn`] carries it (transcript, model, end), [`bus`] tells the world, [`outcome`] remembers how it ended. A
-//! [`backend`] turns a conversation into a stream of text and knows nothing of all this.
+//! [`backend`] turns a conversation into a stream of text and knows nothing of all this. Between the two stands
+//! [`converse`]: it lets the model use [`tools`] until it has come to an end, and keeps what it is told within bounds.
 //!
-//! Called by `methods/agent.rs` and `methods/chat.rs`; built once by the gateway.
+//! Called by `methods/agent.rs`, `methods/chat.rs` and `methods/catalog.rs`; built once by the gateway.
 
 mod attachments;
 pub mod backend;
 mod bus;
+mod catalog;
 mod chat;
+mod child;
+mod context;
+mod converse;
 mod identity;
 mod lanes;
 mod messages;
@@ -20,6 +25,7 @@ mod prompt;
 mod requests;
 mod run;
 mod runs;
+mod tools;
 mod turn;
 mod wire;
 mod words;
@@ -27,6 +33,7 @@ mod words;
 pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;
+pub use tools::{ConfigGate, ExecGate, ExecRequest, Verdict};
 pub use words::{Thinking, is_known_channel};
 
 #[cfg(test)]

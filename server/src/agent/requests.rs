@@ -92,6 +92,7 @@ impl Runs {
                 .map_or_else(|| self.parts().default_timeout(), Duration::from_secs),
             expires: None,
             extra_system: given(params.extra_system_prompt),
+            hops: 0,
         };
         let changes = EntryChanges {
             label: params.label.map(String::from),

@@ -24,6 +24,23 @@ pub(super) struct Job {
     pub(super) expires: Option<Instant>,
     /// Instructions for this turn only.
     pub(super) extra_system: Option<String>,
+    /// How many runs have asked one another, each with a tool, before this one.
+    pub(super) hops: u8,
+}
+
+impl Job {
+    /// Nothing to do yet, within `timeout`.
+    pub(super) fn of(timeout: Duration) -> Self {
+        Self {
+            text: String::new(),
+            images: Vec::new(),
+            thinking: None,
+            timeout,
+            expires: None,
+            extra_system: None,
+            hops: 0,
+        }
+    }
 }
 
 /// Where a run is in its life.

@@ -7,7 +7,7 @@
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
-    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, LogsMethods,
+    BrowserMethods, ChannelsMethods, ConfigMethods, CronMethods, LogsMethods,
     MessagingMethods, SessionChangesMethods, TtsMethods, UpdateMethods, UsageMethods,
     VoicecallMethods, WizardMethods,
 };
@@ -41,8 +41,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::WizardNext,
     Method::WizardCancel,
     Method::WizardStatus,
-    Method::ModelsList,
-    Method::AgentsList,
     Method::SkillsStatus,
     Method::SkillsInstall,
     Method::SkillsUpdate,
@@ -103,10 +101,6 @@ impl ConfigMethods<Caller> for Methods {
 
 impl WizardMethods<Caller> for Methods {
     unfinished!(Caller: wizard_start, wizard_next, wizard_cancel, wizard_status);
-}
-
-impl CatalogMethods<Caller> for Methods {
-    unfinished!(Caller: models_list, agents_list);
 }
 
 impl UpdateMethods<Caller> for Methods {
