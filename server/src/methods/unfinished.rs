@@ -7,9 +7,9 @@
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
-    BrowserMethods, ChannelsMethods, ConfigMethods, CronMethods, LogsMethods,
-    MessagingMethods, SessionChangesMethods, TtsMethods, UpdateMethods, UsageMethods,
-    VoicecallMethods, WizardMethods,
+    BrowserMethods, ChannelsMethods, ConfigMethods, CronMethods, LogsMethods, MessagingMethods,
+    SessionChangesMethods, TtsMethods, UpdateMethods, UsageMethods, VoicecallMethods,
+    WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
 use openclaw_protocol::unfinished;
