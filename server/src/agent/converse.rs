@@ -37,19 +37,19 @@ which the assistant can go on with it: what the user wants, what was decided and
 and what is still open. Write nothing else.";
 
 impl Runs {
-    /// Has the conversation of a run, up to a reply that asks for no more tools.
+    /// Has the conversation of a run, up to a reply that asks for no more tools. `system` is what [`Runs::instructions`]
+    /// made.
     pub(super) async fn converse(
         &self,
         run: &Run,
-        job: &Job,
-        session: &SessionKey,
+        (session, hops): (&SessionKey, u8),
+        system: &str,
         turn: &mut Turn,
     ) -> Result<StopReason, Failure> {
-        let toolbox = Toolbox::new(self, session, job.hops);
-        let system = self.instructions(session, job).await;
+        let toolbox = Toolbox::new(self, session, hops);
         self.sum_up(run, turn, &toolbox).await?;
         for _ in 0..=MAX_ROUNDS {
-            let reason = self.ask(run, session, turn, &system, &toolbox).await?;
+            let reason = self.ask(run, session, turn, system, &toolbox).await?;
             if turn.calls.is_empty() {
                 return Ok(reason);
             }
@@ -60,7 +60,7 @@ impl Runs {
     }
 
     /// What the model is told before the conversation.
-    async fn instructions(&self, session: &SessionKey, job: &Job) -> String {
+    pub(super) async fn instructions(&self, session: &SessionKey, job: &Job) -> String {
         let parts = self.parts();
         let workspace = parts.workspace(session.agent());
         let most = parts.config.agents.defaults.bootstrap_max_chars.get();

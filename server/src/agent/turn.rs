@@ -136,13 +136,19 @@ impl Runs {
             Ok(slot) => slot,
             Err(reason) => return Outcome::Aborted(reason),
         };
+        // Before the run says that it has begun: from then on nothing stands between it and the model.
+        let instructions = self.instructions(session, job);
+        let system = match self.unless_called_off(run, job, instructions).await {
+            Ok(system) => system,
+            Err(reason) => return Outcome::Aborted(reason),
+        };
         // Not cut short by an abort, which would not know whether the words have been written.
         let turn = match self.begin(run, session, job, thinking).await {
             Ok(begun) => turn.insert(begun),
             Err(error) => return Outcome::Failed(error.into()),
         };
-        let conversation =
-            tokio::time::timeout(job.timeout, self.converse(run, job, session, turn));
+        let conversation = self.converse(run, (session, job.hops), &system, turn);
+        let conversation = tokio::time::timeout(job.timeout, conversation);
         let outcome = match self.unless_called_off(run, job, conversation).await {
             Err(reason) => Outcome::Aborted(reason),
             Ok(Ok(Ok(reason))) => Outcome::Completed(reason),

@@ -30,7 +30,7 @@ use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
-use crate::sessions::{Entry, open_in};
+use crate::sessions::{Entry, KeyRules, open_with};
 
 /// Longest wait for something that must happen, in real time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -83,7 +83,7 @@ impl World {
         let (model, clock) = (Scripted::new(replies), Arc::new(ManualClock::new(now)));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
         let parts = Parts {
-            sessions: open_in(dir.path()),
+            sessions: open_with(dir.path(), KeyRules::of(&config)),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             config,
