@@ -11,7 +11,9 @@ use openclaw_protocol::protocol::limits;
 use openclaw_protocol::types::ChatMessage;
 use tokio::time::Instant;
 
+use super::backend::Call;
 use super::outcome::AbortReason;
+use super::tools::{self, Output};
 use super::wire::{self, AgentNews, ChatNews, Names};
 use crate::clock::Clock;
 use crate::hub::EventSink;
@@ -27,6 +29,10 @@ pub(super) struct Voice {
     seq: u64,
     last_delta: Option<Instant>,
     shown: String,
+    /// The next text begins a new message: what was shown stays until then, as the last words of the run.
+    is_message_over: bool,
+    /// Whether tools are shown. They count in any case (contract 6.9).
+    shows_tools: bool,
     stage: Stage,
     /// Deltas and the final are not for chat clients (contract 6.10).
     quiet: bool,
@@ -49,6 +55,8 @@ impl Voice {
             seq: 0,
             last_delta: None,
             shown: String::new(),
+            is_message_over: false,
+            shows_tools: false,
             stage: Stage::Open,
             quiet: false,
         }
@@ -62,8 +70,9 @@ impl Voice {
         }
     }
 
-    /// The model is being asked.
-    pub(super) fn start(&mut self, started_at: u64) {
+    /// The model is being asked; with `shows_tools` clients see what tools it uses.
+    pub(super) fn start(&mut self, started_at: u64, shows_tools: bool) {
+        self.shows_tools = shows_tools;
         if self.stage == Stage::Open {
             self.agent(&AgentNews::Start { started_at });
         }
@@ -72,7 +81,13 @@ impl Voice {
     /// The reply is now `text`; what only adds blanks at its end is not worth an event.
     pub(super) fn text(&mut self, text: &str) {
         let text = text.trim();
-        if self.stage != Stage::Open || text.len() <= self.shown.len() {
+        if self.stage != Stage::Open || text.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.is_message_over) {
+            self.shown.clear();
+        }
+        if text.len() <= self.shown.len() {
             return;
         }
         let delta = text.get(self.shown.len()..).unwrap_or(text).to_owned();
@@ -91,6 +106,50 @@ impl Voice {
             self.chat(self.seq, &ChatNews::Delta { text: &shown });
         }
         self.shown = shown;
+    }
+
+    /// The message is complete, the run is not: tools have been asked for.
+    pub(super) fn message_over(&mut self) {
+        self.is_message_over = true;
+    }
+
+    /// A tool is called.
+    pub(super) fn tool_start(&mut self, call: &Call) {
+        self.tool(&AgentNews::ToolStart { call });
+    }
+
+    /// A tool has brought so much; `partial` is all of it.
+    pub(super) fn tool_update(&mut self, call: &Call, partial: &str) {
+        self.tool(&AgentNews::ToolUpdate { call, partial });
+    }
+
+    /// A tool is done.
+    pub(super) fn tool_result(&mut self, call: &Call, output: &Output) {
+        let meta = tools::meta(call);
+        self.tool(&AgentNews::ToolResult { call, meta, output });
+    }
+
+    /// Older messages are being summed up.
+    pub(super) fn compaction_start(&mut self) {
+        if self.stage == Stage::Open {
+            self.agent(&AgentNews::CompactionStart);
+        }
+    }
+
+    /// They are, or could not be.
+    /// With `will_retry` the model is asked again what it refused for its length.
+    pub(super) fn compaction_end(&mut self, will_retry: bool) {
+        if self.stage == Stage::Open {
+            self.agent(&AgentNews::CompactionEnd { will_retry });
+        }
+    }
+
+    fn tool(&mut self, news: &AgentNews<'_>) {
+        match self.stage {
+            Stage::Open if self.shows_tools => self.agent(news),
+            Stage::Open => self.seq += 1,
+            Stage::Settling | Stage::Over => {}
+        }
     }
 
     /// The run has ended well; what was shown last is the reply.

@@ -143,6 +143,7 @@ impl Runs {
             model: None,
             extra_system: None,
             task,
+            hops: 0,
         };
         let on_entry = Box::new(move |entry: &mut Entry| spoken(entry, sender.as_deref()));
         Ask {

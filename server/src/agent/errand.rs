@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use openclaw_protocol::rt::NonEmptyString;
 
-use super::commands::Task;
 use super::outcome::{End, Space};
 use super::run::Job;
 use super::runs::{Admission, Ask, Refusal, Runs};
@@ -78,6 +77,8 @@ impl Runs {
             })?;
         }
         let shown = NonEmptyString::or(errand.session.canonical(), "main");
+        let configured = || self.parts().default_timeout();
+        let timeout = errand.timeout.unwrap_or_else(configured);
         let ask = Ask {
             space: Space::Agent,
             id,
@@ -85,15 +86,9 @@ impl Runs {
             on_entry,
             job: Job {
                 text: errand.text,
-                images: Vec::new(),
                 thinking: errand.thinking,
-                timeout: errand
-                    .timeout
-                    .unwrap_or_else(|| self.parts().default_timeout()),
-                expires: None,
                 model: errand.model,
-                extra_system: None,
-                task: Task::Turn,
+                ..Job::of(timeout)
             },
             quiet: errand.quiet,
         };

@@ -1,25 +1,16 @@
 //! Messages in the shape of the reference's transcripts: made when something is said, read when a model is asked.
 
-use std::collections::VecDeque;
-
-use serde_json::value::RawValue;
 use serde_json::{Number, Value, json};
 
 use super::attachments::Image;
-use super::backend::{StopReason, Turn, Usage};
+use super::backend::{Call, StopReason, Turn, Usage};
 use super::models::Choice;
-use crate::sessions::message::{role_of, text_of};
-use crate::sessions::transcript;
-use crate::store::{Reader, StoreError};
+use super::tools::Output;
+use crate::sessions::message::{self, role_of, text_of};
 
-/// Most messages of a transcript that a model is told.
-const MAX_CONTEXT_MESSAGES: usize = 500;
-/// Most bytes of JSON that are read for it: bounds one call's memory, whatever the model's window.
-const MAX_CONTEXT_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes of text that are taken for a token, on the safe side for English: the rest of the window is for the reply.
-const BYTES_PER_TOKEN: u64 = 3;
-/// What an image counts for, in bytes of text.
-const IMAGE_COST: u64 = 4_000;
+/// Role of what tools brought, and type of a call among the parts of a reply.
+const TOOL_RESULT: &str = "toolResult";
+const TOOL_CALL: &str = "toolCall";
 
 /// What a user said.
 pub(super) fn user(text: &str, images: &[Image], timestamp: u64) -> Value {
@@ -40,18 +31,19 @@ pub(super) enum Ended {
     Broken(String),
 }
 
-/// What a model said, or failed to say.
+/// What a model said and which tools it called, or what it failed to say.
 pub(super) fn assistant(
-    text: &str,
+    (text, calls): (&str, &[Call]),
     choice: &Choice,
     usage: &Usage,
     ended: &Ended,
     timestamp: u64,
 ) -> Value {
-    let content: Vec<Value> = (!text.is_empty())
-        .then(|| text_part(text))
-        .into_iter()
-        .collect();
+    let words = (!text.is_empty()).then(|| text_part(text));
+    let calls = calls.iter().map(|call| {
+        json!({"type": TOOL_CALL, "id": call.id, "name": call.name, "arguments": call.arguments})
+    });
+    let content: Vec<Value> = words.into_iter().chain(calls).collect();
     let price = choice.price(usage);
     let mut message = json!({
         "role": "assistant",
@@ -102,40 +94,31 @@ fn number(price: f64) -> Value {
     }
 }
 
-/// The conversation so far, as far as it fits `choice`'s context window, oldest turn first. Begins with a user's turn.
-pub(super) fn turns(
-    reader: &Reader<'_>,
-    session_id: &str,
-    choice: &Choice,
-) -> Result<Vec<Turn>, StoreError> {
-    let parse = |text: &RawValue| serde_json::from_str::<Value>(text.get()).ok();
-    let stored = transcript::tail(
-        reader,
-        session_id,
-        MAX_CONTEXT_MESSAGES,
-        MAX_CONTEXT_BYTES,
-        parse,
-    )?;
-    let budget = choice.context_tokens.saturating_mul(BYTES_PER_TOKEN);
-    let (mut turns, mut cost) = (VecDeque::new(), 0);
-    for message in stored.iter().rev() {
-        let Some(turn) = turn(message, choice.images) else {
-            continue;
-        };
-        cost += cost_of(&turn);
-        if cost > budget && !turns.is_empty() {
-            break;
-        }
-        turns.push_front(turn);
-    }
-    while matches!(turns.front(), Some(Turn::Assistant { .. })) {
-        turns.pop_front();
-    }
-    Ok(turns.into())
+/// What a tool brought.
+pub(super) fn tool_result(call: &Call, output: &Output, timestamp: u64) -> Value {
+    json!({
+        "role": TOOL_RESULT,
+        "toolCallId": call.id,
+        "toolName": call.name,
+        "content": output.content(),
+        "isError": output.is_error,
+        "timestamp": timestamp,
+    })
+}
+
+/// A summary of all that was said before the last `kept` messages. Clients are not shown it: for them the conversation is
+/// whole.
+pub(super) fn compaction(summary: &str, kept: usize, timestamp: u64) -> Value {
+    json!({
+        "role": message::COMPACTION,
+        "content": [text_part(summary)],
+        "kept": kept,
+        "timestamp": timestamp,
+    })
 }
 
 /// A message as a model is told it; none for what models are not told, such as a reply that never came.
-fn turn(message: &Value, with_images: bool) -> Option<Turn> {
+pub(super) fn turn(message: &Value, with_images: bool) -> Option<Turn> {
     let text = text_of(message);
     match role_of(message) {
         "user" => {
@@ -146,49 +129,66 @@ fn turn(message: &Value, with_images: bool) -> Option<Turn> {
             };
             Some(Turn::User { text, images })
         }
-        "assistant" if !text.trim().is_empty() => Some(Turn::Assistant { text }),
+        "assistant" => {
+            let calls = calls_of(message);
+            let is_silent = text.trim().is_empty() && calls.is_empty();
+            (!is_silent).then_some(Turn::Assistant { text, calls })
+        }
+        TOOL_RESULT => Some(Turn::Result {
+            call_id: message.get("toolCallId")?.as_str()?.to_owned(),
+            text,
+            is_error: message.get("isError").and_then(Value::as_bool) == Some(true),
+        }),
         _ => None,
     }
 }
 
-fn images_of(message: &Value) -> Vec<Image> {
-    let parts = message
-        .get("content")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let image = |part: &Value| {
-        let member = |name: &str| part.get(name).and_then(Value::as_str).map(str::to_owned);
-        (member("type")? == "image").then_some(())?;
-        Some(Image {
-            mime: member("mimeType")?,
-            base64: member("data")?,
-        })
-    };
-    parts.filter_map(image).collect()
+fn parts_of(message: &Value) -> impl Iterator<Item = &Value> {
+    let parts = message.get("content").and_then(Value::as_array);
+    parts.into_iter().flatten()
 }
 
-fn cost_of(turn: &Turn) -> u64 {
-    match turn {
-        Turn::User { text, images } => text.len() as u64 + images.len() as u64 * IMAGE_COST,
-        Turn::Assistant { text } => text.len() as u64,
-    }
+fn member(part: &Value, name: &str) -> Option<String> {
+    part.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn images_of(message: &Value) -> Vec<Image> {
+    let image = |part: &Value| {
+        (member(part, "type")? == "image").then_some(())?;
+        Some(Image {
+            mime: member(part, "mimeType")?,
+            base64: member(part, "data")?,
+        })
+    };
+    parts_of(message).filter_map(image).collect()
+}
+
+fn calls_of(message: &Value) -> Vec<Call> {
+    let call = |part: &Value| {
+        (member(part, "type")? == TOOL_CALL).then_some(())?;
+        Some(Call {
+            id: member(part, "id")?,
+            name: member(part, "name")?,
+            arguments: part.get("arguments").cloned().unwrap_or_default(),
+        })
+    };
+    parts_of(message).filter_map(call).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Cost;
-    use crate::sessions::open_in;
 
-    fn choice(context_tokens: u64, images: bool, input_price: f64) -> Choice {
+    fn choice(input_price: f64) -> Choice {
         Choice {
             provider: "mock".into(),
             model: "echo-1".into(),
             api: "openai-completions",
-            context_tokens,
+            context_tokens: 1000,
+            max_tokens: None,
             reasoning: false,
-            images,
+            images: false,
             cost: Cost {
                 input: input_price,
                 ..Cost::default()
@@ -203,7 +203,7 @@ mod tests {
             output: 5,
             ..Usage::default()
         };
-        let free = choice(1000, false, 0.0);
+        let free = choice(0.0);
         let whole = json!({
             "role": "assistant", "content": [{"type": "text", "text": "echo: hello"}],
             "api": "openai-completions", "provider": "mock", "model": "echo-1",
@@ -213,7 +213,7 @@ mod tests {
         });
         assert_eq!(
             assistant(
-                "echo: hello",
+                ("echo: hello", &[]),
                 &free,
                 &usage,
                 &Ended::Whole(StopReason::Stop),
@@ -222,7 +222,7 @@ mod tests {
             whole
         );
         let broken = assistant(
-            "",
+            ("", &[]),
             &free,
             &Usage::default(),
             &Ended::Broken("400 no".into()),
@@ -237,8 +237,8 @@ mod tests {
             (&json!([]), &json!("error"), &json!("400 no"))
         );
         let paid = assistant(
-            "",
-            &choice(1000, false, 50_000.0),
+            ("", &[]),
+            &choice(50_000.0),
             &usage,
             &Ended::Whole(StopReason::Length),
             7,
@@ -256,77 +256,77 @@ mod tests {
         assert_eq!(user("", &[], 7)["content"], json!([]));
     }
 
-    async fn told(messages: Vec<Value>, choice: &Choice) -> Vec<Turn> {
-        let dir = tempfile::tempdir().unwrap();
-        let sessions = open_in(dir.path());
-        let write = sessions.write(move |changes| {
-            for message in &messages {
-                changes.append("s", message)?;
-            }
-            Ok(())
-        });
-        write.await.unwrap();
-        sessions.read(|reader| turns(reader, "s", choice)).unwrap()
-    }
-
-    fn said(text: &str) -> Turn {
-        Turn::User {
-            text: text.into(),
-            images: vec![],
-        }
-    }
-
-    #[tokio::test]
-    async fn what_a_model_is_told() {
-        let reply = |text: &str, ended| {
-            assistant(text, &choice(1, false, 0.0), &Usage::default(), &ended, 0)
+    #[test]
+    fn what_models_are_told() {
+        let free = choice(0.0);
+        let call = Call {
+            id: "c".into(),
+            name: "read".into(),
+            arguments: json!({"path": "a"}),
         };
-        let whole = || Ended::Whole(StopReason::Stop);
         let image = Image {
             mime: "image/png".into(),
             base64: "AAAA".into(),
         };
-        let talk = vec![
-            reply("greeting", whole()),
-            user("one", std::slice::from_ref(&image), 0),
-            reply("", Ended::Broken("400 no".into())),
-            json!({"role": "toolResult", "content": [{"type": "text", "text": "x"}]}),
-            user("two", &[], 0),
-            reply("half", Ended::Broken("cut".into())),
-            user("three", &[], 0),
-        ];
-        let half = || Turn::Assistant {
-            text: "half".into(),
+        let asking = assistant(
+            ("hm", std::slice::from_ref(&call)),
+            &free,
+            &Usage::default(),
+            &Ended::Whole(StopReason::ToolUse),
+            7,
+        );
+        let parts = json!([
+            {"type": "text", "text": "hm"},
+            {"type": "toolCall", "id": "c", "name": "read", "arguments": {"path": "a"}},
+        ]);
+        assert_eq!(
+            (&asking["content"], &asking["stopReason"]),
+            (&parts, &json!("toolUse"))
+        );
+        let output = Output {
+            text: "line\n".into(),
+            is_error: false,
         };
-        let blind = told(talk.clone(), &choice(1000, false, 0.0)).await;
-        assert_eq!(blind, [said("one"), said("two"), half(), said("three")]);
-        let seeing = told(talk.clone(), &choice(100_000, true, 0.0)).await;
-        assert_eq!(
-            seeing[0],
-            Turn::User {
-                text: "one".into(),
-                images: vec![image]
-            }
-        );
-        // 3 bytes a token: "three" and "half" take 9, "two" would take 3 more.
-        assert_eq!(
-            told(talk.clone(), &choice(4, false, 0.0)).await,
-            [said("two"), half(), said("three")]
-        );
-        assert_eq!(
-            told(talk.clone(), &choice(3, false, 0.0)).await,
-            [said("three")]
-        );
-        assert_eq!(told(talk, &choice(0, false, 0.0)).await, [said("three")]);
-        assert_eq!(told(vec![], &choice(9, false, 0.0)).await, []);
-    }
-
-    #[tokio::test]
-    async fn the_number_of_messages_is_bounded() {
-        let long: Vec<Value> = (0..=MAX_CONTEXT_MESSAGES)
-            .map(|n| user(&n.to_string(), &[], 0))
-            .collect();
-        let told = told(long, &choice(1_000_000, false, 0.0)).await;
-        assert_eq!((told.len(), &told[0]), (MAX_CONTEXT_MESSAGES, &said("1")));
+        let result = tool_result(&call, &output, 7);
+        let recorded = json!({
+            "role": "toolResult", "toolCallId": "c", "toolName": "read",
+            "content": [{"type": "text", "text": "line\n"}], "isError": false, "timestamp": 7
+        });
+        assert_eq!(result, recorded);
+        let pictures = |images: Vec<Image>| Turn::User {
+            text: "look".into(),
+            images,
+        };
+        let seen = user("look", std::slice::from_ref(&image), 7);
+        let broken = Ended::Broken("no".into());
+        for (message, with_images, told) in [
+            (&seen, true, Some(pictures(vec![image]))),
+            (&seen, false, Some(pictures(vec![]))),
+            (
+                &asking,
+                false,
+                Some(Turn::Assistant {
+                    text: "hm".into(),
+                    calls: vec![call],
+                }),
+            ),
+            (
+                &result,
+                false,
+                Some(Turn::Result {
+                    call_id: "c".into(),
+                    text: "line\n".into(),
+                    is_error: false,
+                }),
+            ),
+            (
+                &assistant((" ", &[]), &free, &Usage::default(), &broken, 7),
+                false,
+                None,
+            ),
+            (&compaction("old", 3, 7), false, None),
+        ] {
+            assert_eq!(turn(message, with_images), told, "{message}");
+        }
     }
 }

@@ -1,17 +1,24 @@
 //! Agents: runs with their lanes, events and outcomes, and the models that answer.
 //!
 //! The way of a turn: [`requests`] and [`chat`] check a request, [`runs`] accepts it (idempotency, lane, durable record),
-//! [`turn`] carries it (transcript, model, end), or [`commands`] if it is a slash command, [`bus`] tells the world, [`outcome`] remembers how it ended. A
-//! [`backend`] turns a conversation into a stream of text and knows nothing of all this.
+//! [`turn`] carries it (transcript, model, end), or [`commands`] if it is a slash command, [`bus`] tells the world,
+//! [`outcome`] remembers how it ended. A [`backend`] turns a conversation into a stream of text and knows nothing of all
+//! this. Between the two stands [`converse`]: it lets the model use [`tools`] until it has come to an end, and keeps what
+//! it is told within bounds.
 //!
-//! Called by `methods/agent.rs`, `methods/chat.rs` and, for what runs may not meet, `methods/session_changes.rs`; by
-//! `cron` and `heartbeat` for turns that no client asked for ([`Errand`]). Built once by the gateway.
+//! Called by `methods/agent.rs`, `methods/chat.rs`, `methods/catalog.rs` and, for what runs may not meet,
+//! `methods/session_changes.rs`; by `cron` and `heartbeat` for turns that no client asked for ([`Errand`]). Built once by
+//! the gateway.
 
 mod attachments;
 pub mod backend;
 mod bus;
+mod catalog;
 mod chat;
+mod child;
 mod commands;
+mod context;
+mod converse;
 mod errand;
 mod identity;
 mod inject;
@@ -26,6 +33,7 @@ mod quiet;
 mod requests;
 mod run;
 mod runs;
+mod tools;
 mod turn;
 mod wire;
 mod words;
@@ -34,6 +42,7 @@ pub use errand::{Done, Errand, ErrandError};
 pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;
+pub use tools::{ConfigGate, ExecGate, ExecRequest, Verdict};
 pub use words::{Thinking, is_known_channel};
 
 #[cfg(test)]

@@ -1,20 +1,32 @@
 //! Which model answers: from configuration and session to a backend, its price and its context window.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::backend::openai::{Endpoint, OpenAi, Timeouts};
+use tokio::time::Instant;
+
+use super::backend::cli::{CliModel, Program};
+use super::backend::http::{Dialect, Endpoint, HttpModel, Timeouts};
 use super::backend::{Backend, BackendError, Echo, Usage};
-use crate::config::{Config, Cost, InputKind, Model, ModelApi, Provider};
+use crate::config::{
+    Agent, Config, Cost, InputKind, Model, ModelApi, ModelChoice, Provider, ProviderAuth,
+};
+use crate::paths::Environment;
 use crate::sessions::Entry;
 use crate::sessions::key::normalise_agent_id;
 
 /// Provider id and model id of the built-in echo.
 const ECHO: &str = "echo";
+/// What transcripts note of a program that answered.
+const CLI: &str = "cli";
 /// Context window that is shown for a model whose configuration does not tell it.
 const DEFAULT_CONTEXT_TOKENS: u64 = 200_000;
 /// Tokens that a price of [`Cost`] is for.
 const PRICED_TOKENS: f64 = 1_000_000.0;
+/// How long a provider that failed is asked last, at first and at most; doubled with every failure in a row.
+const COOL_DOWN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 
 /// A model, chosen for a run.
 #[derive(Debug, Clone)]
@@ -27,6 +39,8 @@ pub struct Choice {
     pub api: &'static str,
     /// Context window in tokens.
     pub context_tokens: u64,
+    /// Longest reply in tokens, where it is configured.
+    pub max_tokens: Option<u64>,
     /// Whether it can think before it answers.
     pub reasoning: bool,
     /// Whether it takes images.
@@ -82,10 +96,24 @@ impl Choice {
 pub struct Models {
     config: Arc<Config>,
     timeouts: Timeouts,
-    /// Clients by provider and, for models with headers of their own, model. As many as are configured.
-    clients: Mutex<HashMap<(String, String), OpenAi>>,
+    /// Clients by provider and, for models with headers or an API of their own, model. As many as are configured.
+    clients: Mutex<HashMap<(String, String), HttpModel>>,
+    /// Configured providers that failed lately.
+    cooling: Mutex<HashMap<String, Cooling>>,
+    /// What keeps the calls of a program apart. As many as are configured or built in.
+    programs: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// What programs are started with.
+    environment: Arc<Environment>,
     /// Answers in place of every configured backend.
     instead: Option<Arc<dyn Backend>>,
+}
+
+/// A provider that failed.
+#[derive(Debug, Clone, Copy)]
+struct Cooling {
+    until: Instant,
+    /// Failures in a row.
+    failures: u32,
 }
 
 impl Models {
@@ -100,7 +128,19 @@ impl Models {
             config,
             timeouts: Timeouts::default(),
             clients: Mutex::default(),
+            cooling: Mutex::default(),
+            programs: Mutex::default(),
+            environment: Arc::default(),
             instead: None,
+        }
+    }
+
+    /// The same models; programs are started with `environment`.
+    #[must_use]
+    pub fn with_environment(self, environment: Environment) -> Self {
+        Self {
+            environment: Arc::new(environment),
+            ..self
         }
     }
 
@@ -130,8 +170,12 @@ impl Models {
         self.describe(provider, model)
     }
 
-    /// The backend of a choice, or why there is none.
-    pub fn backend(&self, choice: &Choice) -> Result<Arc<dyn Backend>, BackendError> {
+    /// The backend of a choice for an agent that works in `workspace`, or why there is none.
+    pub fn backend(
+        &self,
+        choice: &Choice,
+        workspace: &Path,
+    ) -> Result<Arc<dyn Backend>, BackendError> {
         if let Some(backend) = &self.instead {
             return Ok(Arc::clone(backend));
         }
@@ -144,28 +188,107 @@ impl Models {
             if id == ECHO {
                 return Ok(Arc::new(Echo));
             }
+            if let Some(program) = self.program(id) {
+                let turn = Arc::clone(self.programs().entry(id.clone()).or_default());
+                let environment = Arc::clone(&self.environment);
+                let backend = CliModel::new(id, program, environment, workspace, turn);
+                return Ok(Arc::new(backend));
+            }
             return Err(BackendError::NotConfigured(format!(
                 "no provider \"{id}\" is configured for the model \"{id}/{model}\" (models.providers)"
             )));
         };
         let api = api_of(provider, spec_of(provider, model));
-        if api != ModelApi::OpenaiCompletions {
+        let Some(dialect) = Dialect::of(api) else {
             return Err(BackendError::NotConfigured(format!(
                 "model provider \"{id}\": the api \"{}\" is not supported",
                 api.as_str()
             )));
-        }
-        self.client(id, provider, model)
+        };
+        self.client(id, provider, model, dialect)
             .map(|client| Arc::new(client) as Arc<dyn Backend>)
     }
 
-    fn client(&self, id: &str, provider: &Provider, model: &str) -> Result<OpenAi, BackendError> {
-        let own_headers = spec_of(provider, model)
+    /// The program that answers in place of this provider's models.
+    fn program(&self, id: &str) -> Option<Program> {
+        Program::of(id, self.config.agents.defaults.cli_backends.get(id))
+    }
+
+    fn programs(&self) -> MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<()>>>> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The models to ask in turn for one reply: `choice`, then the configured fallbacks. Providers that failed lately come
+    /// last, in the same order: asking them is better than not to answer.
+    pub fn candidates(&self, agent: &str, choice: &Choice) -> Vec<Choice> {
+        let own = self.listed(agent).map(|agent| &agent.model);
+        let says = |model: &&ModelChoice| model.primary.is_some() || !model.fallbacks.is_empty();
+        let model = own
+            .filter(says)
+            .unwrap_or(&self.config.agents.defaults.model);
+        let mut candidates = vec![choice.clone()];
+        for name in &model.fallbacks {
+            let (provider, model) = self.parse(name);
+            let is_known = |known: &Choice| known.provider == provider && known.model == model;
+            if !candidates.iter().any(is_known) {
+                candidates.push(self.describe(provider, model));
+            }
+        }
+        let now = Instant::now();
+        let cooling = self.cooling();
+        candidates.sort_by_key(|candidate| {
+            cooling
+                .get(&candidate.provider)
+                .is_some_and(|cooling| cooling.until > now)
+        });
+        candidates
+    }
+
+    /// A provider has answered.
+    pub fn succeeded(&self, provider: &str) {
+        self.cooling().remove(provider);
+    }
+
+    /// A provider has failed: others are asked before it for a while.
+    pub fn failed(&self, provider: &str) {
+        // Others can be named by clients, as many as they like.
+        if !self.config.models.providers.contains_key(provider) {
+            return;
+        }
+        let mut cooling = self.cooling();
+        let failures = cooling.get(provider).map_or(0, |cooling| cooling.failures);
+        let (first, most) = COOL_DOWN;
+        let time = first.saturating_mul(1 << failures.min(16)).min(most);
+        let entry = Cooling {
+            until: Instant::now() + time,
+            failures: failures.saturating_add(1),
+        };
+        cooling.insert(provider.to_owned(), entry);
+    }
+
+    fn cooling(&self) -> MutexGuard<'_, HashMap<String, Cooling>> {
+        self.cooling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn client(
+        &self,
+        id: &str,
+        provider: &Provider,
+        model: &str,
+        dialect: Dialect,
+    ) -> Result<HttpModel, BackendError> {
+        let spec = spec_of(provider, model);
+        let own_headers = spec
             .map(|spec| &spec.headers)
             .filter(|headers| !headers.is_empty());
+        let is_own = own_headers.is_some() || spec.is_some_and(|spec| spec.api.is_some());
         let key = (
             id.to_owned(),
-            own_headers.map(|_| model.to_owned()).unwrap_or_default(),
+            if is_own {
+                model.to_owned()
+            } else {
+                String::new()
+            },
         );
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
@@ -177,13 +300,16 @@ impl Models {
             .chain(own_headers.into_iter().flatten());
         let endpoint = Endpoint {
             provider: id.to_owned(),
+            dialect,
+            bearer: provider.auth_header
+                || matches!(provider.auth, ProviderAuth::Oauth | ProviderAuth::Token),
             base_url: provider.base_url.clone(),
             api_key: provider.api_key.as_ref().map(|key| key.expose().to_owned()),
             headers: headers
                 .map(|(name, value)| (name.clone(), value.expose().to_owned()))
                 .collect(),
         };
-        let client = OpenAi::new(&endpoint, self.timeouts)?;
+        let client = HttpModel::new(&endpoint, self.timeouts)?;
         clients.insert(key, client.clone());
         Ok(client)
     }
@@ -198,11 +324,13 @@ impl Models {
     }
 
     fn of_agent(&self, agent: &str) -> Option<(String, String)> {
-        let agents = &self.config.agents.list;
-        let agent = agents
-            .iter()
-            .find(|listed| normalise_agent_id(&listed.id) == agent)?;
+        let agent = self.listed(agent)?;
         agent.model.primary.as_deref().map(|name| self.parse(name))
+    }
+
+    fn listed(&self, agent: &str) -> Option<&Agent> {
+        let mut agents = self.config.agents.list.iter();
+        agents.find(|listed| normalise_agent_id(&listed.id) == agent)
     }
 
     /// `provider/model`, an alias of `agents.defaults.models`, or the bare name of a model that a provider lists.
@@ -234,13 +362,19 @@ impl Models {
     fn describe(&self, provider: String, model: String) -> Choice {
         let configured = self.config.models.providers.get(&provider);
         let spec = configured.and_then(|configured| spec_of(configured, &model));
+        let is_program = configured.is_none() && self.program(&provider).is_some();
         let of_defaults = self.config.agents.defaults.context_tokens;
         let window = of_defaults.or_else(|| spec.and_then(|spec| spec.context_window));
         Choice {
-            api: configured.map_or(ECHO, |configured| api_of(configured, spec).as_str()),
+            api: match configured {
+                Some(configured) => api_of(configured, spec).as_str(),
+                None if is_program => CLI,
+                None => ECHO,
+            },
             context_tokens: window.map_or(DEFAULT_CONTEXT_TOKENS, Into::into),
+            max_tokens: spec.and_then(|spec| spec.max_tokens).map(Into::into),
             reasoning: spec.is_some_and(|spec| spec.reasoning),
-            images: spec.is_none_or(|spec| spec.input.contains(&InputKind::Image)),
+            images: !is_program && spec.is_none_or(|spec| spec.input.contains(&InputKind::Image)),
             cost: spec.map(|spec| spec.cost).unwrap_or_default(),
             provider,
             model,
@@ -278,7 +412,8 @@ mod tests {
                     {"id": "echo-1", "contextWindow": 128_000, "cost": {"input": 2, "output": 10, "cacheRead": 1, "cacheWrite": 3}},
                     {"id": "echo-2", "reasoning": true, "input": ["text", "image"]}
                 ]},
-                "other": {"baseUrl": "http://127.0.0.1:1", "api": "anthropic-messages"},
+                "claude": {"baseUrl": "http://127.0.0.1:1", "api": "anthropic-messages", "models": [{"id": "c", "maxTokens": 900}]},
+                "other": {"baseUrl": "http://127.0.0.1:1", "api": "google-generative-ai"},
                 "broken": {"baseUrl": "nowhere"}
             }}
         }))
@@ -295,7 +430,7 @@ mod tests {
         let choice = models.choose(agent, entry.as_ref());
         assert_eq!(format!("{}/{}", choice.provider, choice.model), chosen);
         let found = models
-            .backend(&choice)
+            .backend(&choice, Path::new("/w"))
             .map(drop)
             .map_err(|error| error.to_string());
         assert_eq!(found, backend.map_err(str::to_owned), "{chosen}");
@@ -350,8 +485,9 @@ mod tests {
             Ok(()),
         );
         let unsupported =
-            "model provider \"other\": the api \"anthropic-messages\" is not supported";
+            "model provider \"other\": the api \"google-generative-ai\" is not supported";
         check(&models, "ops", None, "other/big", Err(unsupported));
+        check(&models, "main", session(None, "c"), "claude/c", Ok(()));
         check(
             &models,
             "main",
@@ -369,6 +505,17 @@ mod tests {
             Err(missing),
         );
         check(&self::models(json!({})), "main", None, "echo/echo", Ok(()));
+        check(
+            &models,
+            "main",
+            session(None, "claude-cli/opus"),
+            "claude-cli/opus",
+            Ok(()),
+        );
+        let program = models.choose("main", session(None, "codex-cli/default").as_ref());
+        assert_eq!((program.api, program.images), (CLI, false));
+        let echo = models.choose("main", session(None, "echo/echo").as_ref());
+        assert_eq!((echo.api, echo.images), (ECHO, true));
     }
 
     #[test]
@@ -407,13 +554,63 @@ mod tests {
         assert_eq!((echo.api, echo.context_tokens), ("echo", 5000));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_is_asked_in_which_order() {
+        let models = models(json!({
+            "agents": {
+                "defaults": {"model": {"primary": "a/1", "fallbacks": ["b/1", "a/1", "c/1"]}},
+                "list": [{"id": "main"}, {"id": "ops", "model": {"primary": "c/1", "fallbacks": ["a/2"]}}, {"id": "solo", "model": "b/1"}]
+            },
+            "models": {"providers": {
+                "a": {"baseUrl": "http://a"}, "b": {"baseUrl": "http://b"}, "c": {"baseUrl": "http://c"}
+            }}
+        }));
+        let order = |agent: &str, entry: Option<Entry>| {
+            let first = models.choose(agent, entry.as_ref());
+            let names = models.candidates(agent, &first).into_iter();
+            let names = names.map(|choice| format!("{}/{}", choice.provider, choice.model));
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(order("main", None), "a/1 b/1 c/1");
+        assert_eq!(order("main", session(None, "x/1")), "x/1 b/1 a/1 c/1");
+        assert_eq!(order("ops", None), "c/1 a/2");
+        assert_eq!(order("solo", None), "b/1");
+        models.failed("a");
+        assert_eq!(order("main", None), "b/1 c/1 a/1");
+        models.failed("b");
+        assert_eq!(order("main", None), "c/1 a/1 b/1");
+        models.succeeded("a");
+        assert_eq!(order("main", None), "a/1 c/1 b/1");
+        tokio::time::advance(COOL_DOWN.0).await;
+        assert_eq!(order("main", None), "a/1 b/1 c/1");
+        models.failed("b");
+        tokio::time::advance(COOL_DOWN.0).await;
+        assert_eq!(
+            order("main", None),
+            "a/1 c/1 b/1",
+            "twice as long the second time"
+        );
+        tokio::time::advance(COOL_DOWN.0).await;
+        assert_eq!(order("main", None), "a/1 b/1 c/1");
+        for _ in 0..40 {
+            models.failed("b");
+        }
+        tokio::time::advance(COOL_DOWN.1).await;
+        assert_eq!(order("main", None), "a/1 b/1 c/1", "an hour is enough");
+        models.failed("made up");
+        assert!(!models.cooling().contains_key("made up"));
+    }
+
     #[test]
     fn clients_are_made_once() {
         let models = configured();
         for _ in 0..3 {
             for model in ["echo-1", "echo-2", "x"] {
                 models
-                    .backend(&models.choose("main", session(Some("mock"), model).as_ref()))
+                    .backend(
+                        &models.choose("main", session(Some("mock"), model).as_ref()),
+                        Path::new("/w"),
+                    )
                     .map(drop)
                     .unwrap();
             }

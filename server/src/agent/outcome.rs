@@ -97,6 +97,9 @@ pub(super) enum End {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Reply {
+    /// What was said before tools were used, oldest first; each trimmed and not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) before: Vec<String>,
     /// The reply, trimmed; empty if there was none.
     pub(super) text: String,
     pub(super) session_id: String,

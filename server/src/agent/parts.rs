@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::models::{Choice, Models};
 use super::requests::unreadable;
+use super::tools::ExecGate;
 use super::words::Thinking;
 use crate::clock::Clock;
 use crate::config::{Agent, Config, VerboseLevel};
@@ -39,6 +40,8 @@ pub struct Parts {
     pub paths: Paths,
     /// The environment by which configured paths are read.
     pub environment: Environment,
+    /// Decides on commands of agents.
+    pub exec: Arc<dyn ExecGate>,
 }
 
 impl Parts {
@@ -106,6 +109,11 @@ impl Parts {
             .unwrap_or(VerboseLevel::Off.as_str())
     }
 
+    /// Whether clients are shown what tools a run uses.
+    pub(super) fn shows_tools(&self, entry: &Entry) -> bool {
+        self.verbose_level(Some(entry)) != VerboseLevel::Off.as_str()
+    }
+
     /// The model of a new session, as listings show it.
     pub fn session_defaults(&self) -> SessionsDefaults {
         let choice = self
@@ -133,6 +141,7 @@ impl Parts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tools::ConfigGate;
     use super::*;
     use crate::sessions::{KeyRules, open_with};
     use serde_json::json;
@@ -146,6 +155,7 @@ mod tests {
         Parts {
             sessions: open_with(dir, KeyRules::of(&config)),
             models: Models::new(Arc::clone(&config)),
+            exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             config,
             clock: Arc::new(crate::clock::ManualClock::new(0)),
             events: Arc::new(Nobody),
@@ -196,6 +206,35 @@ mod tests {
                 (parts.is_agent(agent), parts.workspace(agent)),
                 (is, place.into()),
                 "{agent}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn who_sees_tools() {
+        for (session, configured, shown) in [
+            (None, None, false),
+            (Some("on"), None, true),
+            (Some("full"), None, true),
+            (Some("off"), Some("on"), false),
+            (None, Some("on"), true),
+            (None, Some("full"), true),
+            (None, Some("off"), false),
+        ] {
+            let defaults = match configured {
+                Some(level) => json!({"agents": {"defaults": {"verboseDefault": level}}}),
+                None => json!({}),
+            };
+            let dir = tempfile::tempdir().unwrap();
+            let parts = parts(dir.path(), defaults, Handle::current());
+            let entry = Entry {
+                verbose_level: session.map(str::to_owned),
+                ..Entry::default()
+            };
+            assert_eq!(
+                parts.shows_tools(&entry),
+                shown,
+                "{session:?} {configured:?}"
             );
         }
     }

@@ -2,8 +2,13 @@
 
 use crate::config::Agent;
 
-/// The system prompt of a turn: who the agent is, if it is configured, and what this turn adds.
-pub(super) fn system(agent: Option<&Agent>, extra: Option<&str>) -> String {
+/// The system prompt of a turn: who the agent is, if it is configured, the files of its workspace (name and text), and what
+/// this turn adds.
+pub(super) fn system(
+    agent: Option<&Agent>,
+    files: &[(&str, String)],
+    extra: Option<&str>,
+) -> String {
     let identity = agent.map(|agent| &agent.identity);
     let given = |text: Option<&String>| {
         text.map(|text| text.trim().to_owned())
@@ -18,6 +23,14 @@ pub(super) fn system(agent: Option<&Agent>, extra: Option<&str>) -> String {
     prompt.push_str(" People reach you through OpenClaw, a gateway on a machine of their own.");
     if let Some(theme) = theme {
         prompt.push_str(&format!(" Your character: {theme}."));
+    }
+    if !files.is_empty() {
+        prompt.push_str(
+            "\n\nThese files of your workspace say who you are, for whom you work and how.",
+        );
+        for (name, text) in files {
+            prompt.push_str(&format!("\n\n## {name}\n\n{text}"));
+        }
     }
     if let Some(extra) = extra.map(str::trim).filter(|extra| !extra.is_empty()) {
         prompt.push_str("\n\n");
@@ -53,7 +66,14 @@ mod tests {
                 format!("You are a personal assistant.{place}\n\nBe brief."),
             ),
         ] {
-            assert_eq!(system(agent, extra), prompt);
+            assert_eq!(system(agent, &[], extra), prompt);
         }
+        let files = [
+            ("SOUL.md", "Be kind.".to_owned()),
+            ("USER.md", "Ann".to_owned()),
+        ];
+        let told = "These files of your workspace say who you are, for whom you work and how.\n\n## SOUL.md\n\nBe kind.\n\n## USER.md\n\nAnn\n\nBe brief.";
+        let prompt = format!("You are a personal assistant.{place}\n\n{told}");
+        assert_eq!(system(None, &files, Some("Be brief.")), prompt);
     }
 }

@@ -109,6 +109,7 @@ impl Runs {
             model: None,
             extra_system: given(params.extra_system_prompt),
             task,
+            hops: 0,
         };
         let changes = EntryChanges {
             label: params.label.map(String::from),

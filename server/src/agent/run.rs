@@ -27,8 +27,27 @@ pub(super) struct Job {
     pub(super) model: Option<String>,
     /// Instructions for this turn only.
     pub(super) extra_system: Option<String>,
+    /// How many runs have asked one another, each with a tool, before this one.
+    pub(super) hops: u8,
     /// A turn of the model, or a command.
     pub(super) task: Task,
+}
+
+impl Job {
+    /// Nothing to do yet, within `timeout`.
+    pub(super) fn of(timeout: Duration) -> Self {
+        Self {
+            text: String::new(),
+            images: Vec::new(),
+            thinking: None,
+            timeout,
+            expires: None,
+            extra_system: None,
+            model: None,
+            task: Task::Turn,
+            hops: 0,
+        }
+    }
 }
 
 /// Where a run is in its life.

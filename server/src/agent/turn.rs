@@ -1,18 +1,17 @@
-//! Carrying a run: waiting for its turn, asking the model, writing how it ended.
+//! Carrying a run: waiting for its turn, having the conversation ([`super::converse`]), writing how it ended.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use openclaw_protocol::protocol::errors;
 
-use super::backend::{BackendError, Chunk, ModelRequest, StopReason, Usage};
+use super::backend::{BackendError, Call, StopReason, Usage};
 use super::commands::{Task, UsageLines};
 use super::lanes::Place;
 use super::messages::{self, Ended as MessageEnd};
 use super::models::Choice;
 use super::outcome::{AbortReason, End, Ended, Record, Reply, Space};
-use super::prompt;
 use super::run::{Closing, Job, Phase, Run};
 use super::runs::Runs;
 use super::words::Thinking;
@@ -20,14 +19,8 @@ use crate::hub::events;
 use crate::sessions::{Changes, Entry, SessionKey};
 use crate::store::StoreError;
 
-/// Largest reply that is taken. Each event of it carries the text so far, and four of them must fit what a connection
-/// may have unsent; it is also far more than people read.
-const MAX_REPLY: usize = 256 * 1024;
-/// Chunks that are taken together when they are there together, so that a burst of tokens is one event.
-const MAX_BURST: usize = 64;
-
 /// Why a run failed: in words for clients, and as transcripts note it.
-struct Failure {
+pub(super) struct Failure {
     text: String,
     noted: String,
 }
@@ -67,15 +60,26 @@ enum Outcome {
 }
 
 /// A turn that has begun: the user's words are in the transcript.
-struct Turn {
-    session_id: String,
+pub(super) struct Turn {
+    pub(super) session_id: String,
     /// Number of the user's message.
     index: u64,
-    choice: Choice,
-    thinking: Option<Thinking>,
+    /// The model that answers; another one after a fallback.
+    pub(super) choice: Choice,
+    /// Tokens that turned out to be too many for the model, halved: what it is told must fit this.
+    pub(super) narrowed: Option<u64>,
+    /// How hard it is to think, whether or not the model can.
+    pub(super) thinking: Thinking,
     started_at: u64,
-    text: String,
-    usage: Usage,
+    /// What was said before tools were used.
+    pub(super) before: Vec<String>,
+    /// The message under way, and the tools that it calls.
+    pub(super) text: String,
+    pub(super) calls: Vec<Call>,
+    /// When it was begun.
+    pub(super) asked_at: u64,
+    /// Tokens of the last call.
+    pub(super) usage: Usage,
     /// Whether what it used is shown under the reply.
     usage_lines: UsageLines,
 }
@@ -139,13 +143,19 @@ impl Runs {
             Ok(slot) => slot,
             Err(reason) => return Outcome::Aborted(reason),
         };
+        // Before the run says that it has begun: from then on nothing stands between it and the model.
+        let instructions = self.instructions(session, job);
+        let system = match self.unless_called_off(run, job, instructions).await {
+            Ok(system) => system,
+            Err(reason) => return Outcome::Aborted(reason),
+        };
         // Not cut short by an abort, which would not know whether the words have been written.
         let turn = match self.begin(run, session, job, thinking).await {
             Ok(begun) => turn.insert(begun),
             Err(error) => return Outcome::Failed(error.into()),
         };
-        let conversation =
-            tokio::time::timeout(job.timeout, self.converse(run, job, session, turn));
+        let conversation = self.converse(run, (session, job.hops), &system, turn);
+        let conversation = tokio::time::timeout(job.timeout, conversation);
         let outcome = match self.unless_called_off(run, job, conversation).await {
             Err(reason) => Outcome::Aborted(reason),
             Ok(Ok(Ok(reason))) => Outcome::Completed(reason),
@@ -231,53 +241,22 @@ impl Runs {
         let thinking =
             thinking.unwrap_or_else(|| self.parts().thinking_level(&choice, Some(&entry)));
         let started_at = self.clock().now_ms();
-        run.voice().start(started_at);
+        let shows_tools = self.parts().shows_tools(&entry);
+        run.voice().start(started_at, shows_tools);
         Ok(Turn {
             usage_lines: UsageLines::of(&entry),
             session_id: entry.session_id,
             index,
-            thinking: choice.reasoning.then_some(thinking),
+            thinking,
             choice,
             started_at,
+            before: Vec::new(),
+            narrowed: None,
             text: String::new(),
+            calls: Vec::new(),
+            asked_at: started_at,
             usage: Usage::default(),
         })
-    }
-
-    /// Asks the model and passes its words on as they come.
-    async fn converse(
-        &self,
-        run: &Run,
-        job: &Job,
-        session: &SessionKey,
-        turn: &mut Turn,
-    ) -> Result<StopReason, Failure> {
-        let turns = self
-            .sessions()
-            .read(|reader| messages::turns(reader, &turn.session_id, &turn.choice))?;
-        let request = ModelRequest {
-            model: turn.choice.model.clone(),
-            system: prompt::system(
-                self.parts().agent(session.agent()),
-                job.extra_system.as_deref(),
-            ),
-            turns,
-            thinking: turn.thinking,
-        };
-        let mut bursts = self
-            .models()
-            .backend(&turn.choice)?
-            .stream(request)
-            .ready_chunks(MAX_BURST);
-        while let Some(burst) = bursts.next().await {
-            let stopped = turn.take(burst);
-            run.voice().text(&turn.text);
-            if let Some(reason) = stopped? {
-                run.voice().text(&turn.shown());
-                return Ok(reason);
-            }
-        }
-        Err(BackendError::CutOff.into())
     }
 
     /// Writes the end of a run: reply, counters and outcome in one change.
@@ -347,34 +326,15 @@ impl Runs {
 }
 
 impl Turn {
-    /// Takes in what arrived; the reason once the reply is complete.
-    fn take(
-        &mut self,
-        burst: Vec<Result<Chunk, BackendError>>,
-    ) -> Result<Option<StopReason>, Failure> {
-        let mut stopped = None;
-        for chunk in burst {
-            match chunk? {
-                Chunk::Delta(delta) if self.text.len() + delta.len() > MAX_REPLY => {
-                    return Err(BackendError::TooLarge { limit: MAX_REPLY }.into());
-                }
-                Chunk::Delta(delta) => self.text.push_str(&delta),
-                Chunk::ToolCall { name } => return Err(BackendError::UnofferedTool { name }.into()),
-                Chunk::Usage(usage) => self.usage = usage,
-                Chunk::Done(reason) => stopped = Some(reason),
-            }
-        }
-        Ok(stopped)
-    }
-
     /// The whole reply as people see it.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         self.usage_lines
-            .under(&self.text, &self.usage, &self.choice)
+            .under(self.text.trim(), &self.usage, &self.choice)
     }
 
     fn reply(&self, ended_at: u64) -> Reply {
         Reply {
+            before: self.before.clone(),
             text: self.shown(),
             session_id: self.session_id.clone(),
             provider: self.choice.provider.clone(),
@@ -420,8 +380,13 @@ fn conclude(
         match ended {
             Some(ended) => {
                 let text = turn.text.trim();
-                let message =
-                    messages::assistant(text, &turn.choice, &turn.usage, &ended, turn.started_at);
+                let message = messages::assistant(
+                    (text, &[]),
+                    &turn.choice,
+                    &turn.usage,
+                    &ended,
+                    turn.asked_at,
+                );
                 changes.append(&turn.session_id, &message)?;
             }
             // A conversation that never got an answer has not begun (seen in the recordings).

@@ -10,7 +10,11 @@ use openclaw_protocol::types::{
     AgentWaitStatus, ChatEvent, ChatMessage, ChatPart, ChatSendFailure, ChatState, ChatUsage,
 };
 
+use serde_json::json;
+
+use super::backend::Call;
 use super::outcome::{AbortReason, End, Ended, Reply};
+use super::tools::Output;
 
 /// Who a run is, in events.
 #[derive(Debug, Clone)]
@@ -27,6 +31,20 @@ pub(super) enum AgentNews<'a> {
     Start { started_at: u64 },
     /// The reply so far, and what is new of it.
     Text { text: &'a str, delta: &'a str },
+    /// A tool is called.
+    ToolStart { call: &'a Call },
+    /// A tool has brought so much.
+    ToolUpdate { call: &'a Call, partial: &'a str },
+    /// A tool is done.
+    ToolResult {
+        call: &'a Call,
+        meta: Option<String>,
+        output: &'a Output,
+    },
+    /// Older messages are being summed up.
+    CompactionStart,
+    /// They are, or could not be.
+    CompactionEnd { will_retry: bool },
     /// The reply is complete.
     End { ended_at: u64 },
     /// There is none.
@@ -64,6 +82,36 @@ pub(super) fn agent_event(names: &Names, seq: u64, ts: u64, news: &AgentNews<'_>
             data.delta = Some(delta.to_owned());
             AgentStream::Assistant
         }
+        AgentNews::ToolStart { call } => {
+            data.phase = Some(AgentEventPhase::Start);
+            data.args = Some(call.arguments.clone());
+            of_call(&mut data, call)
+        }
+        AgentNews::ToolUpdate { call, partial } => {
+            data.phase = Some(AgentEventPhase::Update);
+            data.partial_result = Some(json!({"content": [{"type": "text", "text": partial}]}));
+            of_call(&mut data, call)
+        }
+        AgentNews::ToolResult {
+            call,
+            ref meta,
+            output,
+        } => {
+            data.phase = Some(AgentEventPhase::Result);
+            data.meta = meta.clone();
+            data.is_error = Some(output.is_error);
+            data.result = Some(json!({"content": output.content()}));
+            of_call(&mut data, call)
+        }
+        AgentNews::CompactionStart => {
+            data.phase = Some(AgentEventPhase::Start);
+            AgentStream::Compaction
+        }
+        AgentNews::CompactionEnd { will_retry } => {
+            data.phase = Some(AgentEventPhase::End);
+            data.will_retry = Some(will_retry);
+            AgentStream::Compaction
+        }
         AgentNews::End { ended_at } => {
             data.phase = Some(AgentEventPhase::End);
             data.ended_at = Some(ended_at);
@@ -87,6 +135,12 @@ pub(super) fn agent_event(names: &Names, seq: u64, ts: u64, news: &AgentNews<'_>
         session_key: names.session_key.clone(),
         ..event
     })
+}
+
+fn of_call(data: &mut AgentEventData, call: &Call) -> AgentStream {
+    data.name = Some(call.name.clone());
+    data.tool_call_id = Some(call.id.clone());
+    AgentStream::Tool
 }
 
 pub(super) fn chat_event(
@@ -146,7 +200,9 @@ fn said(text: &str, ts: u64) -> ChatMessage {
 
 /// The second response of `agent` for a run that ended well.
 pub(super) fn agent_final(run_id: NonEmptyString, reply: &Reply) -> AgentFinal {
-    let said = (!reply.text.is_empty()).then(|| AgentRunPayload::new(reply.text.clone(), None));
+    let said = reply.before.iter().chain([&reply.text]);
+    let said = said.filter(|text| !text.is_empty());
+    let said = said.map(|text| AgentRunPayload::new(text.clone(), None));
     let usage = AgentRunUsage {
         input: Some(reply.usage.input),
         output: Some(reply.usage.output),
@@ -167,7 +223,7 @@ pub(super) fn agent_final(run_id: NonEmptyString, reply: &Reply) -> AgentFinal {
         aborted: Some(false),
         ..AgentRunMeta::new(reply.duration_ms)
     };
-    let result = AgentRunResult::new(said.into_iter().collect(), meta);
+    let result = AgentRunResult::new(said.collect(), meta);
     AgentFinal::new(run_id, texts::RUN_COMPLETED.to_owned(), result)
 }
 

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::listen::{self, ListenError};
 use super::socket::{self, LocalSocket};
 use super::{Gateway, force, host};
-use crate::agent::{Models, Parts, Runs};
+use crate::agent::{ConfigGate, Models, Parts, Runs};
 use crate::approvals::Approvals;
 use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
@@ -156,7 +156,8 @@ pub(super) async fn start(
     let events = Arc::new(SystemEvents::new(Arc::clone(&clock)));
     let runs = Runs::open(Parts {
         sessions: sessions.clone(),
-        models: Models::new(Arc::clone(&config)),
+        models: Models::new(Arc::clone(&config))
+            .with_environment((*startup.loaded.environment).clone()),
         config: Arc::clone(&config),
         clock: Arc::clone(&clock),
         events: Arc::clone(&hub) as Arc<dyn EventSink>,
@@ -164,6 +165,7 @@ pub(super) async fn start(
         work: work.clone(),
         paths: paths.clone(),
         environment: (*startup.loaded.environment).clone(),
+        exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
     })
     .await
     .map_err(in_store)?;

@@ -102,6 +102,7 @@ impl World {
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             clock: clock.clone(),
+            exec: Arc::new(crate::agent::ConfigGate::new(Arc::clone(&config))),
             events: events.clone(),
             waiting: waiting.clone(),
             work: Handle::current(),

@@ -2,6 +2,7 @@
 //! know is in the domain modules; what is checked before them is in `connection::dispatch`.
 
 mod agent;
+mod catalog;
 mod chat;
 mod cron;
 mod device;

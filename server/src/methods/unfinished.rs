@@ -7,8 +7,8 @@
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
-    BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, LogsMethods, MessagingMethods,
-    TtsMethods, UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
+    BrowserMethods, ChannelsMethods, ConfigMethods, LogsMethods, MessagingMethods, TtsMethods,
+    UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
 use openclaw_protocol::unfinished;
@@ -40,8 +40,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::WizardNext,
     Method::WizardCancel,
     Method::WizardStatus,
-    Method::ModelsList,
-    Method::AgentsList,
     Method::SkillsStatus,
     Method::SkillsInstall,
     Method::SkillsUpdate,
@@ -86,10 +84,6 @@ impl ConfigMethods<Caller> for Methods {
 
 impl WizardMethods<Caller> for Methods {
     unfinished!(Caller: wizard_start, wizard_next, wizard_cancel, wizard_status);
-}
-
-impl CatalogMethods<Caller> for Methods {
-    unfinished!(Caller: models_list, agents_list);
 }
 
 impl UpdateMethods<Caller> for Methods {

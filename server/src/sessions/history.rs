@@ -39,12 +39,15 @@ impl Sessions {
 
 /// A message as it is shown; none for a record that is no message.
 fn shown(text: &RawValue) -> Option<ChatMessage> {
-    let mut message: ChatMessage = match serde_json::from_str(text.get()) {
+    let mut shown: ChatMessage = match serde_json::from_str(text.get()) {
         Ok(message) => message,
         Err(_) => with_parts(text)?,
     };
-    if message.role == "user" {
-        for text in message
+    if shown.role == message::COMPACTION {
+        return None;
+    }
+    if shown.role == "user" {
+        for text in shown
             .content
             .iter_mut()
             .filter(|part| part.type_ == "text")
@@ -53,7 +56,7 @@ fn shown(text: &RawValue) -> Option<ChatMessage> {
             *text = envelope::strip(text);
         }
     }
-    Some(message)
+    Some(shown)
 }
 
 /// A message whose content is one text, as other releases wrote it.
@@ -83,6 +86,7 @@ mod tests {
         let written = vec![
             json!({"role": "user", "content": [{"type": "text", "text": "[WebChat] one\n[message_id: c-1]"}, {"type": "image", "data": "[x]"}]}),
             json!({"role": "assistant", "content": [{"type": "text", "text": "[WebChat] kept"}]}),
+            json!({"role": message::COMPACTION, "content": [{"type": "text", "text": "a summary"}], "kept": 1}),
             json!({"role": "user", "content": "[Ann 2026-01-28 10:00] two"}),
         ];
         let (stored_key, messages) = (key.clone(), written.clone());

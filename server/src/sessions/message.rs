@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+/// Role of a summary in a transcript. It is for models; clients see the messages that it sums up.
+pub const COMPACTION: &str = "compaction";
+
 /// The text of a message, its parts joined by line breaks; empty for one without text.
 pub fn text_of(message: &Value) -> String {
     match message.get("content") {

@@ -39,7 +39,7 @@ fn last_words(request: &ModelRequest) -> String {
         Turn::User { text, images } => {
             Some((envelope::strip(text).trim().to_owned(), images.len()))
         }
-        Turn::Assistant { .. } => None,
+        Turn::Assistant { .. } | Turn::Result { .. } => None,
     });
     match last {
         Some((text, 1)) if text.is_empty() => "[image]".to_owned(),
@@ -71,6 +71,8 @@ mod tests {
             system: String::new(),
             turns,
             thinking: None,
+            tools: Vec::new().into(),
+            max_tokens: None,
         };
         let chunks: Vec<Chunk> = Echo.stream(request).try_collect().await.unwrap();
         let (done, deltas) = chunks.split_last().unwrap();
@@ -101,6 +103,7 @@ mod tests {
             user("one", 0),
             Turn::Assistant {
                 text: "echo: one".into(),
+                calls: vec![],
             },
             user("zwei — ü", 1),
         ];

@@ -116,6 +116,7 @@ impl Runs {
             changes.put_entry(&session, &entry)?;
             let choice = models.models().choose(session.agent(), Some(&entry));
             let reply = Reply {
+                before: Vec::new(),
                 text,
                 session_id: entry.session_id,
                 provider: choice.provider,

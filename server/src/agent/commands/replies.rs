@@ -237,6 +237,7 @@ mod tests {
             context_tokens: 1000,
             reasoning: false,
             images: false,
+            max_tokens: None,
             cost: Cost {
                 input: 10_000.0,
                 ..Cost::default()

@@ -2,11 +2,14 @@
 //! clock standing still.
 
 mod calling_off;
+mod catalog;
 mod commands;
+mod context;
 mod ends;
 mod keys;
 mod quiet;
 mod requests;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,20 +19,20 @@ use std::time::Duration;
 use openclaw_protocol::events::Event;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{
-    AgentEventPhase, AgentParams, ChatHistoryParams, ChatSendParams, ChatState, ErrorShape,
-    SessionsDefaults, SessionsListParams,
+    AgentEventPhase, AgentParams, AgentStream, ChatHistoryParams, ChatSendParams, ChatState,
+    ErrorShape, SessionsDefaults, SessionsListParams,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::backend::scripted::{Scripted, Step};
 use super::requests::AgentAnswer;
-use super::{Models, Parts, Runs};
+use super::{ConfigGate, Models, Parts, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
-use crate::sessions::open_in;
+use crate::sessions::{Entry, KeyRules, open_with};
 
 /// Longest wait for something that must happen, in real time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -82,8 +85,9 @@ impl World {
         let (model, clock) = (Scripted::new(replies), Arc::new(ManualClock::new(now)));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
         let parts = Parts {
-            sessions: open_in(dir.path()),
+            sessions: open_with(dir.path(), KeyRules::of(&config)),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
+            exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             config,
             clock: clock.clone(),
             events: events.clone(),
@@ -177,6 +181,23 @@ impl World {
             .collect()
     }
 
+    /// Changes the entry of a session, making it if there is none.
+    async fn settle(&self, key: &str, change: impl FnOnce(&mut Entry) + Send + 'static) {
+        let key = self.runs.sessions().key(key);
+        let write = self.runs.sessions().write(move |changes| {
+            let mut entry = changes.entry(&key)?.unwrap_or_else(|| Entry::new(START));
+            change(&mut entry);
+            changes.put_entry(&key, &entry)
+        });
+        write.await.unwrap();
+    }
+
+    /// Runs a turn of the main session to its end and returns its answers.
+    async fn turn(&self, message: &str, id: &str) -> Vec<Value> {
+        self.agent_answers(json!({"message": message, "sessionKey": "main", "idempotencyKey": id}))
+            .await
+    }
+
     fn row(&self, key: &str) -> Value {
         let params = SessionsListParams {
             search: Some(key.to_owned()),
@@ -263,7 +284,31 @@ fn shown_failure<X: serde::Serialize>(failure: openclaw_protocol::server::Failur
 fn shown(event: &Event) -> String {
     match event {
         Event::Agent(agent) => {
-            let what = match (agent.data.phase, &agent.data.text) {
+            let data = &agent.data;
+            let what = match (data.phase, &data.text) {
+                (Some(phase), _) if agent.stream == AgentStream::Tool => {
+                    let name = data.name.as_deref().unwrap();
+                    let id = data.tool_call_id.as_deref().unwrap();
+                    let rest = match phase {
+                        AgentEventPhase::Start => data.args.clone().unwrap().to_string(),
+                        AgentEventPhase::Update => data.partial_result.clone().unwrap().to_string(),
+                        _ => format!(
+                            "{:?} {} {}",
+                            data.meta.as_deref().unwrap_or_default(),
+                            if data.is_error.unwrap() {
+                                "bad"
+                            } else {
+                                "good"
+                            },
+                            data.result.as_ref().unwrap()["content"][0]["text"]
+                        ),
+                    };
+                    format!("tool {phase:?} {name} {id} {rest}")
+                }
+                (Some(phase), _) if agent.stream == AgentStream::Compaction => {
+                    let retry = data.will_retry == Some(true);
+                    format!("compaction {phase:?}{}", if retry { " retry" } else { "" })
+                }
                 (Some(AgentEventPhase::Start), _) => "start".to_owned(),
                 (Some(AgentEventPhase::End), _) => "end".to_owned(),
                 (Some(AgentEventPhase::Error), _) => {

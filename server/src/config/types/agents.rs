@@ -6,8 +6,13 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cli_backends::CliBackend;
+use super::tools::AgentTools;
+
 /// Runs of all agents at a time when nothing is configured.
 const DEFAULT_MAX_CONCURRENT: NonZeroU64 = NonZeroU64::new(4).unwrap();
+/// Characters of one workspace file that a model is told, when nothing is configured.
+const DEFAULT_BOOTSTRAP_MAX_CHARS: NonZeroU64 = NonZeroU64::new(20_000).unwrap();
 
 /// `agents`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -52,6 +57,8 @@ pub struct AgentDefaults {
     pub model: ModelChoice,
     /// Models by `provider/model` with their aliases.
     pub models: BTreeMap<String, ModelAlias>,
+    /// Programs that answer in place of a model, by the part of a model's name before the slash.
+    pub cli_backends: BTreeMap<String, CliBackend>,
     /// Longest run in seconds.
     pub timeout_seconds: Option<NonZeroU64>,
     /// How much the model reasons unless the session says otherwise.
@@ -64,6 +71,8 @@ pub struct AgentDefaults {
     pub context_tokens: Option<NonZeroU64>,
     /// Whether a new workspace stays without its starting files.
     pub skip_bootstrap: bool,
+    /// Most characters of one of the workspace's files that a model is told.
+    pub bootstrap_max_chars: NonZeroU64,
     /// The user's time zone, IANA name.
     pub user_timezone: Option<String>,
     /// Runs of all agents at a time.
@@ -76,12 +85,14 @@ impl Default for AgentDefaults {
             workspace: None,
             model: ModelChoice::default(),
             models: BTreeMap::new(),
+            cli_backends: BTreeMap::new(),
             timeout_seconds: None,
             thinking_default: None,
             verbose_default: None,
             heartbeat: Heartbeat::default(),
             context_tokens: None,
             skip_bootstrap: false,
+            bootstrap_max_chars: DEFAULT_BOOTSTRAP_MAX_CHARS,
             user_timezone: None,
             max_concurrent: DEFAULT_MAX_CONCURRENT,
         }
@@ -113,6 +124,9 @@ pub struct Agent {
     /// Regular unprompted turns.
     #[serde(default)]
     pub heartbeat: Option<Heartbeat>,
+    /// What it may do, beside what holds for all.
+    #[serde(default)]
+    pub tools: AgentTools,
 }
 
 /// `agents.list[].identity`.

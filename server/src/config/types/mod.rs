@@ -4,8 +4,10 @@
 //! Fields with a fixed default hold a plain value; `Option` means that absence itself has a meaning.
 
 mod agents;
+mod cli_backends;
 mod gateway;
 mod models;
+mod tools;
 
 use std::num::NonZeroU16;
 
@@ -16,11 +18,13 @@ pub use agents::{
     ActiveHours, Agent, AgentDefaults, Agents, DEFAULT_AGENT_ID, Heartbeat, Identity, ModelAlias,
     ModelChoice, ThinkingLevel, VerboseLevel,
 };
+pub use cli_backends::{CliBackend, CliInput, CliOutput};
 pub use gateway::{
     Auth, AuthMode, Bind, Connections, ControlUi, Gateway, GatewayMode, Nodes, Remote, Tailscale,
     TailscaleMode, Tls, UnknownName,
 };
-pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider};
+pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider, ProviderAuth};
+pub use tools::{AgentTools, ExecSecurity, ExecTool, Tools};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -34,6 +38,8 @@ pub struct Config {
     pub agents: Agents,
     /// Model providers.
     pub models: Models,
+    /// What agents may do.
+    pub tools: Tools,
     /// How the assistant presents itself in web clients.
     pub ui: Ui,
     /// What is logged, and where.

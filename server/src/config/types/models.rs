@@ -42,6 +42,12 @@ pub struct Provider {
     /// Which API it speaks; a model may differ.
     #[serde(default)]
     pub api: Option<ModelApi>,
+    /// What sort of key it is.
+    #[serde(default)]
+    pub auth: ProviderAuth,
+    /// Whether the key is sent as a bearer token where the API has a header of its own for keys.
+    #[serde(default)]
+    pub auth_header: bool,
     /// Headers added to every request.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>", extend("x-secret" = true))]
@@ -49,6 +55,21 @@ pub struct Provider {
     /// What it offers.
     #[serde(default)]
     pub models: Vec<Model>,
+}
+
+/// What sort of key a provider takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderAuth {
+    /// A key, shown as the API wants it.
+    #[default]
+    ApiKey,
+    /// The credentials of Amazon's tools.
+    AwsSdk,
+    /// A token of a login, sent as a bearer token.
+    Oauth,
+    /// Any other token, sent as a bearer token.
+    Token,
 }
 
 /// An API that model providers speak.

@@ -48,6 +48,7 @@ impl Office {
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             clock: clock.clone(),
+            exec: Arc::new(crate::agent::ConfigGate::new(Arc::clone(&config))),
             events: Arc::new(Silent),
             waiting: events.clone(),
             work: tokio::runtime::Handle::current(),

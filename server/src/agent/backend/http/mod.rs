@@ -1,11 +1,14 @@
-//! The backend for OpenAI-compatible chat completions over streaming HTTP, at any base URL (`models.providers.*` with
-//! api `openai-completions`).
+//! Models over streaming HTTP, at any base URL (`models.providers.*`). What is sent and how answers are read is a matter of
+//! the [`Dialect`]; all that can go wrong on the way is the same for every one and is handled here.
 //!
 //! A call is repeated a bounded number of times while nothing of a reply has arrived and the failure may pass (no
 //! connection, 408, 429, 5xx); afterwards every failure is final, since text that was shown cannot be taken back.
 
+mod anthropic;
+mod calls;
 mod limit;
-mod wire;
+mod openai;
+mod refusal;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -20,7 +23,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER}
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::{Backend, BackendError, Chunk, ModelRequest, ReplyStream};
-use wire::Decoder;
+use crate::config::ModelApi;
 
 /// Calls made for one reply at most; a provider that is down stays down for longer than more would bridge.
 const ATTEMPTS: u32 = 3;
@@ -54,27 +57,113 @@ impl Default for Timeouts {
     }
 }
 
+/// The language that a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI chat completions and all that imitate them.
+    OpenAi,
+    /// Anthropic messages.
+    Anthropic,
+}
+
+impl Dialect {
+    /// The dialect of a configured API; none for those that are not spoken here.
+    pub fn of(api: ModelApi) -> Option<Self> {
+        match api {
+            ModelApi::OpenaiCompletions => Some(Self::OpenAi),
+            ModelApi::AnthropicMessages => Some(Self::Anthropic),
+            _ => None,
+        }
+    }
+
+    /// The URL of calls. People write base URLs with and without the version.
+    fn url(self, base: &str) -> String {
+        let base = base.trim().trim_end_matches('/');
+        match self {
+            Self::OpenAi => format!("{base}/chat/completions"),
+            Self::Anthropic if base.ends_with("/v1") => format!("{base}/messages"),
+            Self::Anthropic => format!("{base}/v1/messages"),
+        }
+    }
+
+    /// The headers by which a key is shown, and those that every call has.
+    fn headers(self, key: Option<&str>, bearer: bool) -> Vec<(String, String)> {
+        let mut headers = Vec::new();
+        if self == Self::Anthropic {
+            headers.push((
+                "anthropic-version".to_owned(),
+                anthropic::VERSION.to_owned(),
+            ));
+        }
+        if let Some(key) = key {
+            headers.push(if bearer || self == Self::OpenAi {
+                ("authorization".to_owned(), format!("Bearer {key}"))
+            } else {
+                ("x-api-key".to_owned(), key.to_owned())
+            });
+        }
+        headers
+    }
+
+    fn call(self, request: &ModelRequest) -> String {
+        match self {
+            Self::OpenAi => openai::call(request),
+            Self::Anthropic => anthropic::call(request),
+        }
+    }
+
+    fn decoder(self, provider: &str) -> Box<dyn Decode> {
+        match self {
+            Self::OpenAi => Box::new(openai::Decoder::new(provider)),
+            Self::Anthropic => Box::new(anthropic::Decoder::new(provider)),
+        }
+    }
+}
+
+/// Reads the events of one answer.
+trait Decode: Send {
+    /// Whether the answer is complete.
+    fn is_done(&self) -> bool;
+    /// The chunks that an event's data means.
+    fn event(&mut self, data: &str) -> Result<Vec<Chunk>, BackendError>;
+    /// The connection has ended: what that means for the reply.
+    fn end(&mut self) -> Result<Vec<Chunk>, BackendError>;
+}
+
+/// What arrived cannot be read.
+fn garbage(provider: &str, what: &str) -> BackendError {
+    BackendError::Garbage {
+        provider: provider.to_owned(),
+        what: what.to_owned(),
+    }
+}
+
 /// A provider as configured. Not to be printed: it holds secrets.
 #[derive(Clone)]
 pub struct Endpoint {
     /// Provider id, for messages.
     pub provider: String,
-    /// Base URL; `/chat/completions` is added.
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Base URL; the path of the API is added.
     pub base_url: String,
-    /// Key sent as bearer token.
+    /// Key.
     pub api_key: Option<String>,
+    /// Whether the key is sent as a bearer token where the dialect has a header of its own for keys.
+    pub bearer: bool,
     /// Further headers.
     pub headers: Vec<(String, String)>,
 }
 
 /// One provider's client. Clones share its connections.
 #[derive(Clone)]
-pub struct OpenAi {
+pub struct HttpModel {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     provider: String,
+    dialect: Dialect,
     url: Url,
     headers: HeaderMap,
     /// Removed from whatever the provider says.
@@ -83,18 +172,15 @@ struct Inner {
     timeouts: Timeouts,
 }
 
-impl OpenAi {
+impl HttpModel {
     /// A client of `endpoint`, or what is wrong with its configuration.
     pub fn new(endpoint: &Endpoint, timeouts: Timeouts) -> Result<Self, BackendError> {
         let provider = &endpoint.provider;
         let wrong = |what: &str| {
             BackendError::NotConfigured(format!("model provider \"{provider}\": {what}"))
         };
-        let url = format!(
-            "{}/chat/completions",
-            endpoint.base_url.trim().trim_end_matches('/')
-        );
-        let url = Url::parse(&url).map_err(|_| wrong("baseUrl is not a URL"))?;
+        let url = Url::parse(&endpoint.dialect.url(&endpoint.base_url))
+            .map_err(|_| wrong("baseUrl is not a URL"))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(wrong("baseUrl must begin with http:// or https://"));
         }
@@ -116,6 +202,7 @@ impl OpenAi {
         Ok(Self {
             inner: Arc::new(Inner {
                 provider: provider.clone(),
+                dialect: endpoint.dialect,
                 url,
                 headers,
                 secret,
@@ -126,7 +213,7 @@ impl OpenAi {
     }
 }
 
-impl Backend for OpenAi {
+impl Backend for HttpModel {
     fn stream(&self, request: ModelRequest) -> ReplyStream {
         let inner = Arc::clone(&self.inner);
         let opened =
@@ -151,7 +238,7 @@ impl Attempt {
 impl Inner {
     /// Calls until the head of a good answer is there or the attempts are used up.
     async fn open(&self, request: &ModelRequest) -> Result<Response, BackendError> {
-        let body = Bytes::from(wire::call(request));
+        let body = Bytes::from(self.dialect.call(request));
         let (mut attempt, mut back_off) = (1, self.timeouts.back_off);
         loop {
             match self.attempt(body.clone()).await {
@@ -209,7 +296,7 @@ impl Inner {
             );
             let again = (may_pass || status.is_server_error()).then(|| retry_after(&response));
             let body = self.error_body(response).await;
-            let error = wire::refusal(
+            let error = refusal::refusal(
                 status.as_u16(),
                 &body,
                 status.canonical_reason().unwrap_or("refused"),
@@ -230,7 +317,7 @@ impl Inner {
             .starts_with("text/event-stream")
         {
             let what = "it is no event stream";
-            return Err(Attempt::last(Decoder::new(&self.provider).garbage(what)));
+            return Err(Attempt::last(garbage(&self.provider, what)));
         }
         Ok(response)
     }
@@ -260,7 +347,7 @@ impl Inner {
         let bytes = limit::guard(response.bytes_stream(), self.timeouts.between);
         let events: Events = Box::pin(bytes.eventsource());
         let reading = Reading {
-            decoder: Decoder::new(&self.provider),
+            decoder: self.dialect.decoder(&self.provider),
             inner: self,
             events,
             ready: VecDeque::new(),
@@ -299,7 +386,7 @@ type Events = Pin<Box<dyn Stream<Item = Result<Event, EventStreamError<BackendEr
 struct Reading {
     inner: Arc<Inner>,
     events: Events,
-    decoder: Decoder,
+    decoder: Box<dyn Decode>,
     ready: VecDeque<Chunk>,
 }
 
@@ -313,14 +400,14 @@ impl Reading {
                 return Ok(None);
             }
             match self.events.next().await {
-                None => self.ready.push_back(self.decoder.end()?),
+                None => self.ready.extend(self.decoder.end()?),
                 Some(Ok(event)) => self.ready.extend(self.decoder.event(&event.data)?),
                 Some(Err(EventStreamError::Transport(error))) => return Err(error),
                 Some(Err(EventStreamError::Utf8(_))) => {
-                    return Err(self.decoder.garbage("it is not UTF-8"));
+                    return Err(garbage(&self.inner.provider, "it is not UTF-8"));
                 }
                 Some(Err(EventStreamError::Parser(_))) => {
-                    return Err(self.decoder.garbage("it is no event stream"));
+                    return Err(garbage(&self.inner.provider, "it is no event stream"));
                 }
             }
         }
@@ -331,9 +418,10 @@ fn headers(endpoint: &Endpoint) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    let key = endpoint.api_key.as_ref().filter(|key| !key.is_empty());
-    let bearer = key.map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
-    for (name, value) in bearer.iter().chain(&endpoint.headers) {
+    let key = endpoint.api_key.as_deref().filter(|key| !key.is_empty());
+    let own = endpoint.dialect.headers(key, endpoint.bearer);
+    // A configured header replaces one of ours, so that any way to show a key can be configured.
+    for (name, value) in own.iter().chain(&endpoint.headers) {
         let name = reqwest::header::HeaderName::from_bytes(name.as_bytes()).ok()?;
         let mut value = HeaderValue::from_str(value).ok()?;
         value.set_sensitive(true);

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::{BackendError, Chunk, ModelRequest, StopReason, Turn, Usage};
+use super::super::{BackendError, Chunk, ModelRequest, StopReason, ToolSpec, Turn, Usage};
+use super::calls::Calls;
+use super::refusal::message_in;
+use super::{Decode, garbage};
 use crate::agent::words::Thinking;
 
-/// Longest text of a provider's error that is passed on, in characters.
-const MAX_MESSAGE: usize = 500;
 /// Data of the event that ends a stream.
 const DONE: &str = "[DONE]";
 
@@ -20,6 +21,8 @@ struct Call<'a> {
     stream_options: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Value>,
 }
 
 /// The JSON text of a call.
@@ -38,13 +41,38 @@ pub(super) fn call(request: &ModelRequest) -> String {
             .thinking
             .filter(|level| *level != Thinking::Off)
             .map(Thinking::as_str),
+        tools: request.tools.iter().map(tool).collect(),
     };
     json!(call).to_string()
 }
 
+fn tool(spec: &ToolSpec) -> Value {
+    json!({"type": "function", "function": {
+        "name": spec.name, "description": spec.description, "parameters": spec.parameters,
+    }})
+}
+
 fn message(turn: &Turn) -> Value {
     match turn {
-        Turn::Assistant { text } => json!({"role": "assistant", "content": text}),
+        Turn::Assistant { text, calls } if calls.is_empty() => {
+            json!({"role": "assistant", "content": text})
+        }
+        Turn::Assistant { text, calls } => {
+            let calls = calls.iter().map(|call| {
+                let arguments = match &call.arguments {
+                    Value::String(text) => text.clone(),
+                    object => object.to_string(),
+                };
+                json!({"id": call.id, "type": "function",
+                    "function": {"name": call.name, "arguments": arguments}})
+            });
+            // Beside calls an empty text is no content: some servers refuse it.
+            let content = (!text.is_empty()).then_some(text);
+            json!({"role": "assistant", "content": content, "tool_calls": calls.collect::<Vec<_>>()})
+        }
+        Turn::Result { call_id, text, .. } => {
+            json!({"role": "tool", "tool_call_id": call_id, "content": text})
+        }
         Turn::User { text, images } if images.is_empty() => {
             json!({"role": "user", "content": text})
         }
@@ -88,6 +116,10 @@ struct Delta {
 #[derive(Debug, Deserialize)]
 struct ToolCall {
     #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
     function: Option<Function>,
 }
 
@@ -95,6 +127,8 @@ struct ToolCall {
 struct Function {
     #[serde(default)]
     name: Option<String>,
+    #[serde(default)]
+    arguments: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +168,7 @@ impl From<Counts> for Usage {
 #[derive(Debug)]
 pub(super) struct Decoder {
     provider: String,
+    calls: Calls,
     finish: Option<StopReason>,
     done: bool,
 }
@@ -142,25 +177,31 @@ impl Decoder {
     pub(super) fn new(provider: &str) -> Self {
         Self {
             provider: provider.to_owned(),
+            calls: Calls::default(),
             finish: None,
             done: false,
         }
     }
 
-    /// Whether the answer is complete.
-    pub(super) fn is_done(&self) -> bool {
+    /// The calls and the end of a reply that is complete.
+    fn finished(&mut self, reason: StopReason) -> Vec<Chunk> {
+        self.done = true;
+        self.calls.finish(reason)
+    }
+}
+
+impl Decode for Decoder {
+    fn is_done(&self) -> bool {
         self.done
     }
 
-    /// The chunks that an event's data means.
-    pub(super) fn event(&mut self, data: &str) -> Result<Vec<Chunk>, BackendError> {
+    fn event(&mut self, data: &str) -> Result<Vec<Chunk>, BackendError> {
         if data.trim() == DONE {
-            self.done = true;
             // Some servers never give a reason; their own end mark is as good.
-            return Ok(vec![Chunk::Done(self.finish.unwrap_or(StopReason::Stop))]);
+            return Ok(self.finished(self.finish.unwrap_or(StopReason::Stop)));
         }
         let event: Event = serde_json::from_str(data)
-            .map_err(|_| self.garbage("an event is not a completion chunk"))?;
+            .map_err(|_| garbage(&self.provider, "an event is not a completion chunk"))?;
         if let Some(error) = event.error.filter(|error| !error.is_null()) {
             let message = message_in(&json!({"error": error}))
                 .unwrap_or_else(|| "no reason given".to_owned());
@@ -172,9 +213,17 @@ impl Decoder {
             if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
                 chunks.push(Chunk::Delta(text));
             }
-            let named = |call: ToolCall| call.function?.name.filter(|name| !name.is_empty());
-            let calls = delta.tool_calls.into_iter().flatten().filter_map(named);
-            chunks.extend(calls.map(|name| Chunk::ToolCall { name }));
+            for (position, call) in delta.tool_calls.into_iter().flatten().enumerate() {
+                let (name, arguments) = call
+                    .function
+                    .map_or((None, None), |function| (function.name, function.arguments));
+                self.calls.add(
+                    call.index.unwrap_or(position as u64),
+                    call.id,
+                    name,
+                    arguments.as_deref().unwrap_or_default(),
+                )?;
+            }
             if let Some(reason) = choice.finish_reason {
                 self.finish = Some(finish(&reason)?);
             }
@@ -183,18 +232,10 @@ impl Decoder {
         Ok(chunks)
     }
 
-    /// The connection has ended: with a reason given before, the answer is whole even without an end mark.
-    pub(super) fn end(&mut self) -> Result<Chunk, BackendError> {
-        self.done = true;
-        self.finish.map(Chunk::Done).ok_or(BackendError::CutOff)
-    }
-
-    /// What arrived cannot be read.
-    pub(super) fn garbage(&self, what: &str) -> BackendError {
-        BackendError::Garbage {
-            provider: self.provider.clone(),
-            what: what.to_owned(),
-        }
+    /// With a reason given before, the answer is whole even without an end mark.
+    fn end(&mut self) -> Result<Vec<Chunk>, BackendError> {
+        let reason = self.finish.ok_or(BackendError::CutOff)?;
+        Ok(self.finished(reason))
     }
 }
 
@@ -204,58 +245,16 @@ fn finish(reason: &str) -> Result<StopReason, BackendError> {
         "content_filter" => Err(BackendError::Reported {
             message: "the provider's content filter ended the reply".to_owned(),
         }),
-        // `tool_calls` follows calls, which are an error of their own; unknown words must not lose a reply.
+        // `tool_calls` follows calls, which tell it themselves; unknown words must not lose a reply.
         _ => Ok(StopReason::Stop),
     }
-}
-
-/// The refusal that a status and a body mean.
-pub(super) fn refusal(status: u16, body: &[u8], reason: &str) -> BackendError {
-    let text = String::from_utf8_lossy(body);
-    let message = serde_json::from_str::<Value>(&text)
-        .ok()
-        .as_ref()
-        .and_then(message_in)
-        .or_else(|| {
-            // A page of a proxy tells nothing; a short line does.
-            let line = text.trim();
-            (!line.is_empty() && !line.starts_with(['<', '{', '['])).then(|| shorten(line))
-        });
-    BackendError::Refused {
-        status,
-        message: message.unwrap_or_else(|| reason.to_owned()),
-    }
-}
-
-/// The message in an error body, in the places where servers put it.
-fn message_in(body: &Value) -> Option<String> {
-    let error = body.get("error");
-    let candidates = [
-        error.and_then(|error| error.get("message")),
-        error,
-        body.get("message"),
-        body.get("detail"),
-    ];
-    let message = candidates
-        .into_iter()
-        .flatten()
-        .find_map(Value::as_str)?
-        .trim();
-    (!message.is_empty()).then(|| shorten(message))
-}
-
-fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(MAX_MESSAGE).collect();
-    if short.len() < text.len() {
-        short.push_str("...");
-    }
-    short
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::agent::attachments::Image;
+    use crate::agent::backend::Call;
 
     #[test]
     fn calls() {
@@ -271,13 +270,18 @@ mod tests {
                     text: "a".into(),
                     images: vec![],
                 },
-                Turn::Assistant { text: "b".into() },
+                Turn::Assistant {
+                    text: "b".into(),
+                    calls: vec![],
+                },
                 Turn::User {
                     text: String::new(),
                     images: vec![image],
                 },
             ],
             thinking: Some(Thinking::High),
+            tools: Vec::new().into(),
+            max_tokens: None,
         };
         let sent: Value = serde_json::from_str(&call(&request)).unwrap();
         let expected = json!({
@@ -307,6 +311,54 @@ mod tests {
         }
     }
 
+    #[test]
+    fn tools_and_what_they_brought() {
+        let call = |id: &str, arguments: Value| Call {
+            id: id.into(),
+            name: "read".into(),
+            arguments,
+        };
+        let request = ModelRequest {
+            model: "m".into(),
+            system: String::new(),
+            turns: vec![
+                Turn::Assistant {
+                    text: String::new(),
+                    calls: vec![call("1", json!({"path": "a"})), call("2", json!("{pa"))],
+                },
+                Turn::Result {
+                    call_id: "1".into(),
+                    text: "line".into(),
+                    is_error: false,
+                },
+            ],
+            thinking: None,
+            tools: vec![ToolSpec {
+                name: "read",
+                description: "Reads.",
+                parameters: json!({"type": "object"}),
+            }]
+            .into(),
+            max_tokens: Some(9),
+        };
+        let sent: Value = serde_json::from_str(&super::call(&request)).unwrap();
+        let calls = json!([
+            {"id": "1", "type": "function", "function": {"name": "read", "arguments": "{\"path\":\"a\"}"}},
+            {"id": "2", "type": "function", "function": {"name": "read", "arguments": "{pa"}},
+        ]);
+        assert_eq!(
+            sent["messages"],
+            json!([
+                {"role": "assistant", "content": null, "tool_calls": calls},
+                {"role": "tool", "tool_call_id": "1", "content": "line"},
+            ])
+        );
+        assert_eq!(
+            sent["tools"],
+            json!([{"type": "function", "function": {"name": "read", "description": "Reads.", "parameters": {"type": "object"}}}])
+        );
+    }
+
     #[track_caller]
     fn check(events: &[&str], expected: Result<&[Chunk], &str>) {
         let mut decoder = Decoder::new("p");
@@ -316,7 +368,7 @@ mod tests {
                 chunks.extend(decoder.event(event)?);
             }
             if !decoder.is_done() {
-                chunks.push(decoder.end()?);
+                chunks.extend(decoder.end()?);
             }
             Ok(())
         };
@@ -400,39 +452,13 @@ mod tests {
         check(
             &[call, arguments, DONE],
             Ok(&[
-                Chunk::ToolCall {
+                Chunk::Call(Call {
+                    id: "c".into(),
                     name: "read".into(),
-                },
-                done,
+                    arguments: json!({}),
+                }),
+                Chunk::Done(StopReason::ToolUse),
             ]),
-        );
-    }
-
-    #[test]
-    fn refusals() {
-        let long = "x".repeat(MAX_MESSAGE + 1);
-        let cut = format!("HTTP 500: {}...", "x".repeat(MAX_MESSAGE));
-        for (status, body, text) in [
-            (
-                400,
-                r#"{"error":{"message":"mock error requested","code":"c"}}"#,
-                "HTTP 400: mock error requested",
-            ),
-            (401, r#"{"message":"no key"}"#, "HTTP 401: no key"),
-            (422, r#"{"detail":"bad model"}"#, "HTTP 422: bad model"),
-            (429, r#"{"error":"slow down"}"#, "HTTP 429: slow down"),
-            (500, "", "HTTP 500: Reason"),
-            (502, "<html>bad gateway</html>", "HTTP 502: Reason"),
-            (503, " try later \n", "HTTP 503: try later"),
-            (500, r#"{"error":{"message":""}}"#, "HTTP 500: Reason"),
-            (500, long.as_str(), cut.as_str()),
-        ] {
-            let refusal = refusal(status, body.as_bytes(), "Reason");
-            assert_eq!(refusal.to_string(), text, "{body}");
-        }
-        assert_eq!(
-            refusal(400, br#"{"error":{"message":"no"}}"#, "").transcript_text(),
-            "400 no"
         );
     }
 }

@@ -135,9 +135,11 @@ async fn answer(
         .unwrap())
 }
 
-fn backend(url: &str) -> OpenAi {
+fn backend(url: &str, dialect: Dialect) -> HttpModel {
     let endpoint = Endpoint {
         provider: "mock".into(),
+        dialect,
+        bearer: false,
         base_url: format!("{url}/"),
         api_key: Some("sk-secret".into()),
         headers: vec![("x-team".into(), "blue".into())],
@@ -149,7 +151,7 @@ fn backend(url: &str) -> OpenAi {
         back_off: Duration::from_millis(1),
         max_back_off: Duration::from_millis(2),
     };
-    OpenAi::new(&endpoint, timeouts).unwrap()
+    HttpModel::new(&endpoint, timeouts).unwrap()
 }
 
 fn request() -> ModelRequest {
@@ -162,8 +164,35 @@ fn request() -> ModelRequest {
         system: "be kind".into(),
         turns,
         thinking: None,
+        tools: Vec::new().into(),
+        max_tokens: None,
     }
 }
+
+/// How a dialect says the same things.
+struct Lines {
+    dialect: Dialect,
+    hello: &'static str,
+    end: &'static str,
+    busy: &'static str,
+    /// What is wrong with an event that is none.
+    not_ours: &'static str,
+}
+
+const OPENAI: Lines = Lines {
+    dialect: Dialect::OpenAi,
+    hello: HELLO,
+    end: DONE,
+    busy: "data: {\"error\":{\"message\":\"busy\"}}\n\n",
+    not_ours: "an event is not a completion chunk",
+};
+const ANTHROPIC: Lines = Lines {
+    dialect: Dialect::Anthropic,
+    hello: "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hello\"}}\n\n",
+    end: "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    busy: "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n",
+    not_ours: "an event is not one of a message",
+};
 
 const HELLO: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hello\"}}]}\n\n";
 const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
@@ -171,9 +200,14 @@ const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"com
 const DONE: &str = "data: [DONE]\n\n";
 
 /// Runs one call; the texts, or the error's text after the texts before it, and how often the server was called.
-async fn check(answers: Vec<Answer>, expected: Result<&str, (&str, &str)>, calls: usize) {
+async fn check(
+    lines: &Lines,
+    answers: Vec<Answer>,
+    expected: Result<&str, (&str, &str)>,
+    calls: usize,
+) {
     let server = serve(answers).await;
-    let mut reply = backend(&server.url).stream(request());
+    let mut reply = backend(&server.url, lines.dialect).stream(request());
     let mut text = String::new();
     let mut end = Err("no end".to_owned());
     while let Some(chunk) = reply.next().await {
@@ -212,7 +246,7 @@ async fn streams_text_usage_and_the_end() {
         Part::Text(DONE),
     ])])
     .await;
-    let chunks: Vec<Chunk> = backend(&server.url)
+    let chunks: Vec<Chunk> = backend(&server.url, Dialect::OpenAi)
         .stream(request())
         .try_collect()
         .await
@@ -248,8 +282,9 @@ async fn streams_text_usage_and_the_end() {
 async fn a_stream_may_arrive_in_any_pieces() {
     let whole = "data: {\"choices\":[{\"delta\":{\"content\":\"grüße — 🦞\"}}]}\r\n\r\ndata: [DONE]\r\n\r\n";
     let bytes = whole.bytes().map(|byte| Part::Raw(vec![byte])).collect();
-    check(vec![events(bytes)], Ok("grüße — 🦞"), 1).await;
+    check(&OPENAI, vec![events(bytes)], Ok("grüße — 🦞"), 1).await;
     check(
+        &OPENAI,
         vec![events(vec![Part::Raw(whole.as_bytes().to_vec())])],
         Ok("grüße — 🦞"),
         1,
@@ -259,9 +294,16 @@ async fn a_stream_may_arrive_in_any_pieces() {
 
 #[tokio::test]
 async fn refusals_are_reported_and_some_are_tried_again() {
+    for lines in [&OPENAI, &ANTHROPIC] {
+        refusals(lines).await;
+    }
+}
+
+async fn refusals(lines: &Lines) {
     let mock = r#"{"error":{"message":"mock error requested","type":"invalid_request_error"}}"#;
-    let fine = || events(vec![Part::Text(HELLO), Part::Text(DONE)]);
+    let fine = || events(vec![Part::Text(lines.hello), Part::Text(lines.end)]);
     check(
+        lines,
         vec![refusal(400, mock)],
         Err(("", "HTTP 400: mock error requested")),
         1,
@@ -269,19 +311,22 @@ async fn refusals_are_reported_and_some_are_tried_again() {
     .await;
     let key = r#"{"error":{"message":"Incorrect API key: sk-secret."}}"#;
     check(
+        lines,
         vec![refusal(401, key)],
         Err(("", "HTTP 401: Incorrect API key: [redacted].")),
         1,
     )
     .await;
-    check(vec![refusal(429, "{}"), fine()], Ok("hello"), 2).await;
+    check(lines, vec![refusal(429, "{}"), fine()], Ok("hello"), 2).await;
     check(
+        lines,
         vec![refusal(500, ""), refusal(503, ""), fine()],
         Ok("hello"),
         3,
     )
     .await;
     check(
+        lines,
         vec![refusal(500, "")],
         Err(("", "HTTP 500: Internal Server Error")),
         3,
@@ -289,46 +334,63 @@ async fn refusals_are_reported_and_some_are_tried_again() {
     .await;
     let mut polite = refusal(429, "{}");
     polite.headers.push(("retry-after", "86400"));
-    check(vec![polite, fine()], Ok("hello"), 2).await;
+    check(lines, vec![polite, fine()], Ok("hello"), 2).await;
     let mut moved = refusal(307, "");
     moved.headers.push(("location", "http://127.0.0.1:1/"));
-    check(vec![moved], Err(("", "HTTP 307: Temporary Redirect")), 1).await;
+    check(
+        lines,
+        vec![moved],
+        Err(("", "HTTP 307: Temporary Redirect")),
+        1,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn broken_streams_are_told_apart() {
+    for lines in [&OPENAI, &ANTHROPIC] {
+        broken(lines).await;
+    }
+}
+
+async fn broken(lines: &Lines) {
     let cut = "model stream ended before the reply was complete";
     let garbage = "model provider \"mock\" sent an answer that is not understood";
     check(
-        vec![events(vec![Part::Text(HELLO)])],
+        lines,
+        vec![events(vec![Part::Text(lines.hello)])],
         Err(("hello", cut)),
         1,
     )
     .await;
     check(
-        vec![events(vec![Part::Text(HELLO), Part::Cut])],
+        lines,
+        vec![events(vec![Part::Text(lines.hello), Part::Cut])],
         Err(("hello", cut)),
         1,
     )
     .await;
-    check(vec![events(vec![])], Err(("", cut)), 1).await;
+    check(lines, vec![events(vec![])], Err(("", cut)), 1).await;
     let stalled = "model stream stalled: nothing arrived for 0 s";
     check(
-        vec![events(vec![Part::Text(HELLO), Part::Stall])],
+        lines,
+        vec![events(vec![Part::Text(lines.hello), Part::Stall])],
         Err(("hello", stalled)),
         1,
     )
     .await;
     check(
-        vec![events(vec![Part::Text(HELLO), Part::Text("data: hm\n\n")])],
-        Err((
-            "hello",
-            &format!("{garbage}: an event is not a completion chunk"),
-        )),
+        lines,
+        vec![events(vec![
+            Part::Text(lines.hello),
+            Part::Text("data: hm\n\n"),
+        ])],
+        Err(("hello", &format!("{garbage}: {}", lines.not_ours))),
         1,
     )
     .await;
     check(
+        lines,
         vec![events(vec![Part::Raw(b"data: \xff\xfe\n\n".to_vec())])],
         Err(("", &format!("{garbage}: it is not UTF-8"))),
         1,
@@ -339,6 +401,7 @@ async fn broken_streams_are_told_apart() {
         ..events(vec![Part::Text("<html>")])
     };
     check(
+        lines,
         vec![page],
         Err(("", &format!("{garbage}: it is no event stream"))),
         1,
@@ -349,15 +412,17 @@ async fn broken_streams_are_told_apart() {
         ..events(vec![])
     };
     check(
+        lines,
         vec![silent],
         Err(("", "model provider \"mock\" sent no answer for 0 s")),
         1,
     )
     .await;
     check(
+        lines,
         vec![events(vec![
-            Part::Text(HELLO),
-            Part::Text("data: {\"error\":{\"message\":\"busy\"}}\n\n"),
+            Part::Text(lines.hello),
+            Part::Text(lines.busy),
         ])],
         Err(("hello", "model error: busy")),
         1,
@@ -370,7 +435,7 @@ async fn nobody_listening() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1?key=sk-secret", listener.local_addr().unwrap());
     drop(listener);
-    let error = backend(&url)
+    let error = backend(&url, Dialect::OpenAi)
         .stream(request())
         .try_collect::<Vec<_>>()
         .await
@@ -389,7 +454,7 @@ async fn nobody_listening() {
 #[tokio::test]
 async fn dropping_the_stream_hangs_up() {
     let server = serve(vec![events(vec![Part::Text(HELLO), Part::Stall])]).await;
-    let mut reply = backend(&server.url).stream(request());
+    let mut reply = backend(&server.url, Dialect::OpenAi).stream(request());
     let (first, dropped) = oneshot::channel();
     let reading = tokio::spawn(async move {
         assert_eq!(reply.next().await, Some(Ok(Chunk::Delta("hello".into()))));
@@ -423,13 +488,54 @@ fn configurations_that_cannot_work_say_so() {
     ] {
         let endpoint = Endpoint {
             provider: "p".into(),
+            dialect: Dialect::OpenAi,
+            bearer: false,
             base_url: base_url.into(),
             api_key: Some(key.into()),
             headers: vec![],
         };
-        let error = OpenAi::new(&endpoint, Timeouts::default())
+        let error = HttpModel::new(&endpoint, Timeouts::default())
             .err()
             .map(|error| error.to_string());
         assert_eq!(error.as_deref(), Some(text), "{base_url}");
+    }
+}
+
+#[tokio::test]
+async fn keys_and_paths_of_anthropic() {
+    for (bearer, header, value) in [
+        (false, "x-api-key", "sk-secret"),
+        (true, "authorization", "Bearer sk-secret"),
+    ] {
+        let server = serve(vec![events(vec![Part::Text(ANTHROPIC.end)])]).await;
+        let endpoint = Endpoint {
+            provider: "mock".into(),
+            dialect: Dialect::Anthropic,
+            base_url: server.url.clone(),
+            api_key: Some("sk-secret".into()),
+            bearer,
+            headers: vec![("anthropic-beta".into(), "x".into())],
+        };
+        let model = HttpModel::new(&endpoint, Timeouts::default()).unwrap();
+        let chunks: Vec<Chunk> = model.stream(request()).try_collect().await.unwrap();
+        assert_eq!(chunks, [Chunk::Done(StopReason::Stop)]);
+        let seen = server.seen.lock().unwrap();
+        let (headers, path, body) = &seen[0];
+        assert_eq!(
+            (path.as_str(), &headers[header]),
+            ("/v1/messages", &HeaderValue::from_static(value))
+        );
+        assert_eq!(headers["anthropic-version"], anthropic::VERSION);
+        assert_eq!(headers["anthropic-beta"], "x");
+        assert_eq!(body["messages"][0]["content"][0]["text"], "hi");
+    }
+    for (base, url) in [
+        (
+            "https://api.anthropic.com",
+            "https://api.anthropic.com/v1/messages",
+        ),
+        ("http://host/v1/", "http://host/v1/messages"),
+    ] {
+        assert_eq!(Dialect::Anthropic.url(base), url);
     }
 }

@@ -1,0 +1,25 @@
+//! Programs that are run for an agent: in a process group of their own, of which nothing is left when its owner goes.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Child;
+
+/// The process group of a child that was started as the leader of a new one. Dropping it kills whatever is left in it.
+#[derive(Debug)]
+pub(super) struct Group(Option<Pid>);
+
+impl Group {
+    /// The group that `child` leads.
+    pub(super) fn of(child: &Child) -> Self {
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(pid.and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Fails when nobody is left, as is usual.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `tools`: what agents may do.
+
+use std::num::NonZeroU64;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Longest command when nothing is configured, in seconds.
+const DEFAULT_EXEC_TIMEOUT_SECONDS: NonZeroU64 = NonZeroU64::new(1800).unwrap();
+
+/// `tools`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Tools {
+    /// Tools that agents may use, by name, group (`group:fs`, `group:runtime`, `group:sessions`) or `*`; all when empty.
+    pub allow: Vec<String>,
+    /// Tools that they may not use; goes before `allow`.
+    pub deny: Vec<String>,
+    /// Commands on the gateway's host.
+    pub exec: ExecTool,
+}
+
+/// `agents.list[].tools`: narrows what [`Tools`] allows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AgentTools {
+    /// Tools that this agent may use; all that are allowed when empty.
+    pub allow: Vec<String>,
+    /// Tools that it may not use.
+    pub deny: Vec<String>,
+}
+
+/// `tools.exec`: commands on the gateway's host.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ExecTool {
+    /// Which commands are run.
+    pub security: ExecSecurity,
+    /// Programs that may be run without being asked for when `security` is `allowlist`, by name.
+    pub safe_bins: Vec<String>,
+    /// Longest command in seconds.
+    pub timeout_sec: NonZeroU64,
+}
+
+impl Default for ExecTool {
+    fn default() -> Self {
+        Self {
+            security: ExecSecurity::default(),
+            safe_bins: Vec::new(),
+            timeout_sec: DEFAULT_EXEC_TIMEOUT_SECONDS,
+        }
+    }
+}
+
+/// `tools.exec.security`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecSecurity {
+    /// None.
+    #[default]
+    Deny,
+    /// Those that are known to be harmless.
+    Allowlist,
+    /// All.
+    Full,
+}
