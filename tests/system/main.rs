@@ -6,6 +6,7 @@
 mod devices;
 mod doctor;
 mod doors;
+mod elsewhere;
 mod first_minutes;
 mod kills;
 mod methods;

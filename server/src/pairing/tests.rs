@@ -4,6 +4,7 @@ mod behind;
 mod bounds;
 mod flows;
 mod laws;
+mod machine;
 
 use std::sync::{Arc, Mutex};
 
