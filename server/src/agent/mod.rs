@@ -32,6 +32,7 @@ mod words;
 pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;
+pub(crate) use words::{CHANNELS, LAST_CHANNEL};
 pub use words::{Thinking, is_known_channel};
 
 #[cfg(test)]

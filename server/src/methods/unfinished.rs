@@ -8,7 +8,7 @@ use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
     BrowserMethods, CatalogMethods, ChannelsMethods, ConfigMethods, CronMethods, LogsMethods,
-    MessagingMethods, TtsMethods, UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
+    TtsMethods, UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
 use openclaw_protocol::unfinished;
@@ -55,8 +55,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::CronRemove,
     Method::CronRun,
     Method::CronRuns,
-    Method::Send,
-    Method::Poll,
     Method::BrowserRequest,
     Method::VoicecallInitiate,
     Method::VoicecallStart,
@@ -107,10 +105,6 @@ impl UpdateMethods<Caller> for Methods {
 
 impl CronMethods<Caller> for Methods {
     unfinished!(Caller: cron_list, cron_status, cron_add, cron_update, cron_remove, cron_run, cron_runs);
-}
-
-impl MessagingMethods<Caller> for Methods {
-    unfinished!(Caller: send, poll);
 }
 
 impl BrowserMethods<Caller> for Methods {

@@ -35,11 +35,13 @@ pub enum Table {
     VoiceWake,
     /// Questions about commands, by digest of their id.
     ExecApprovals,
+    /// Deliveries to people, and what channels keep about them.
+    Outbox,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
@@ -51,6 +53,7 @@ impl Table {
         Self::Idempotency,
         Self::VoiceWake,
         Self::ExecApprovals,
+        Self::Outbox,
     ];
 
     /// Name of the LMDB database; part of the format, never change one.
@@ -68,6 +71,7 @@ impl Table {
             Self::Idempotency => "idempotency",
             Self::VoiceWake => "voice-wake",
             Self::ExecApprovals => "exec-approvals",
+            Self::Outbox => "outbox",
         }
     }
 }

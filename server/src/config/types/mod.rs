@@ -5,6 +5,7 @@
 
 mod agents;
 mod gateway;
+mod http;
 mod models;
 
 use std::num::NonZeroU16;
@@ -19,6 +20,10 @@ pub use agents::{
 pub use gateway::{
     Auth, AuthMode, Bind, Connections, ControlUi, Gateway, GatewayMode, Nodes, Remote, Tailscale,
     TailscaleMode, Tls, UnknownName,
+};
+pub use http::{
+    ChatCompletions, Endpoints, GatewayHttp, HookAction, HookMapping, HookMatch, HookTransform,
+    HookWakeMode, Hooks, Responses,
 };
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider};
 
@@ -40,6 +45,8 @@ pub struct Config {
     pub logging: Logging,
     /// Pages that agents show on canvases.
     pub canvas_host: CanvasHost,
+    /// Addresses that other services call.
+    pub hooks: Hooks,
 }
 
 /// `session`: how conversations map to sessions.
