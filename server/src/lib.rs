@@ -25,6 +25,7 @@ pub mod methods;
 pub mod net;
 pub mod node_host;
 pub mod nodes;
+pub mod outbox;
 pub mod pairing;
 pub mod paths;
 pub mod sessions;

@@ -33,6 +33,24 @@ pub const HTTP_HEAD_BYTES: usize = 32 * 1024;
 /// open another without a word; who does not read the largest answer in this time is holding a place for nothing.
 pub const HTTP_TIME: Duration = Duration::from_secs(60);
 
+/// Body of a request to `/v1/chat/completions`. Clients resend the whole conversation with every turn.
+pub const COMPLETIONS_BODY_BYTES: usize = 1024 * 1024;
+
+/// Body of a request to `/v1/responses` when the configuration does not say: pictures travel inside it.
+pub const RESPONSES_BODY_BYTES: u64 = 20 * 1024 * 1024;
+
+/// Body of a request to a hook when the configuration does not say. Services notify with a few KiB.
+pub const HOOKS_BODY_BYTES: u64 = 256 * 1024;
+
+/// Between two signs of life in a stream of events that has nothing to say. Proxies close what is silent for a minute.
+pub const STREAM_PULSE: Duration = Duration::from_secs(15);
+
+/// Mappings of hooks that are used. Each is compared with every request; a household has a few.
+pub const MAX_HOOK_MAPPINGS: usize = 256;
+
+/// Longest text that a hook's template makes. It becomes a prompt.
+pub const MAX_HOOK_TEXT: usize = 64 * 1024;
+
 /// Messages handled before other connections get their turn. With this many the system calls of a turn cost little
 /// beside the handling (two per turn), and a turn stays well under a millisecond.
 pub const MAX_FRAMES_PER_WAKE: usize = 64;

@@ -13,6 +13,8 @@ mod methods;
 mod mistakes;
 mod node_host;
 mod nodes;
+mod openai;
+mod outbox;
 mod protocol;
 mod readme;
 mod remote;

@@ -43,6 +43,7 @@ pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;
 pub use tools::{ConfigGate, ExecGate, ExecRequest, Verdict};
+pub(crate) use words::{CHANNELS, LAST_CHANNEL};
 pub use words::{Thinking, is_known_channel};
 
 #[cfg(test)]

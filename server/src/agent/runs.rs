@@ -428,6 +428,19 @@ impl Runs {
             .collect())
     }
 
+    /// Calls off the `agent` run of this id because nobody waits for it any more; whether it was not over yet.
+    pub fn abandon(&self, id: &str) -> bool {
+        let key = RunKey::new(Space::Agent, id);
+        let run = self.table().active.get(&key).cloned();
+        run.is_some_and(|run| run.call_off(AbortReason::Rpc))
+    }
+
+    /// The agent that is meant when a request names none.
+    #[must_use]
+    pub fn default_agent(&self) -> String {
+        self.sessions().rules().default_agent.clone()
+    }
+
     /// Forgets outcomes that have expired, in memory and on disk.
     pub fn sweep(&self) {
         let now = self.clock().now_ms();

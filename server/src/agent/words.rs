@@ -12,7 +12,7 @@ pub(super) fn is_stop(message: &str) -> bool {
 }
 
 /// Channels that a request may name although none is connected: clients send their default with every call.
-const CHANNELS: [&str; 8] = [
+pub(crate) const CHANNELS: [&str; 8] = [
     "whatsapp",
     "telegram",
     "discord",
@@ -23,7 +23,7 @@ const CHANNELS: [&str; 8] = [
     "webchat",
 ];
 /// Stands for the channel that was used last.
-const LAST_CHANNEL: &str = "last";
+pub(crate) const LAST_CHANNEL: &str = "last";
 
 /// Whether `channel` (or `replyChannel`) of an `agent` call names something this gateway knows. Blank means absent.
 #[must_use]

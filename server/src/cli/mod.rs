@@ -9,6 +9,7 @@ mod cron_args;
 mod devices;
 mod doctor;
 mod gateway_args;
+mod message;
 mod node;
 mod nodes;
 pub(crate) mod print;
@@ -53,6 +54,11 @@ enum Command {
     Status(client::StatusArgs),
     /// Say something to an agent and print its answer as it comes
     Agent(agent::AgentArgs),
+    /// Send something to people through a channel, without an agent
+    Message {
+        #[command(subcommand)]
+        command: message::MessageCommand,
+    },
     /// Look for what is wrong or risky in this host's set-up; exit code 1 when something is wrong
     Doctor(doctor::DoctorArgs),
     /// Show nodes, or run commands on them
@@ -150,6 +156,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Health(args) => block_on(client::health(args, &environment)),
         Command::Status(args) => block_on(client::status(args, &environment)),
         Command::Agent(args) => block_on(agent::agent(args, &environment)),
+        Command::Message { command } => block_on(message::message(command, &environment)),
         Command::Doctor(args) => doctor::doctor(&args, &environment),
         Command::Nodes { command } => block_on(nodes::nodes(command, &environment)),
         Command::Devices { command } => block_on(devices::devices(command, &environment)),

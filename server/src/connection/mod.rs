@@ -89,9 +89,9 @@ pub struct Shared {
     /// Why connections ended.
     pub counters: Counters,
     /// Wrong secrets.
-    pub limiter: Limiter,
+    pub limiter: Arc<Limiter>,
     /// Members of the tailnet.
-    pub whois: Whois,
+    pub whois: Arc<Whois>,
 }
 
 /// Serves a connection until it is over. `place` is given back then.

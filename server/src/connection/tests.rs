@@ -109,7 +109,11 @@ impl Bench {
             waiters: Arc::new(Semaphore::new(0)),
         });
         let handle = tokio::runtime::Handle::current();
-        let whois = Whois::new("/nonexistent".into(), handle, Arc::clone(&clock));
+        let whois = Arc::new(Whois::new(
+            "/nonexistent".into(),
+            handle,
+            Arc::clone(&clock),
+        ));
         let hub = Arc::new(Hub::new(Arc::clone(&clock), PresenceEntry::new(NOW)));
         let admitted = Arc::clone(&hub) as Arc<dyn Admitted>;
         let shared = Shared {
@@ -132,7 +136,7 @@ impl Bench {
             ))),
             started: Instant::now(),
             counters: Counters::default(),
-            limiter: Limiter::default(),
+            limiter: Arc::default(),
             whois,
         };
         Self {

@@ -31,11 +31,12 @@ use crate::cron::{self, Cron, Jobs};
 use crate::exec_rules::RulesFile;
 use crate::health::Health;
 use crate::heartbeat::{self, Heartbeats, NoChannels};
-use crate::http::{Admission, Caps, Site};
+use crate::http::{Admission, Api, ApiParts, Caps, Doors, HookParts, Hooks, HooksOff, Site, Taps};
 use crate::hub::{Admitted, EventSink, Hub, SystemEvents};
 use crate::lock::{InstanceLock, LockError, Owner};
 use crate::methods::{Methods, UNFINISHED};
 use crate::nodes::{self, Nodes};
+use crate::outbox::{Outbox, OutboxParts, WebChat};
 use crate::pairing::nodes::NodePairing;
 use crate::pairing::{Pairing, TokenKey, TokenKeyError};
 use crate::paths::{Environment, Paths};
@@ -154,13 +155,14 @@ pub(super) async fn start(
         Arc::clone(&hub) as Arc<dyn EventSink>,
     );
     let events = Arc::new(SystemEvents::new(Arc::clone(&clock)));
+    let taps = Arc::new(Taps::new(Arc::clone(&hub) as Arc<dyn EventSink>));
     let runs = Runs::open(Parts {
         sessions: sessions.clone(),
         models: Models::new(Arc::clone(&config))
             .with_environment((*startup.loaded.environment).clone()),
         config: Arc::clone(&config),
         clock: Arc::clone(&clock),
-        events: Arc::clone(&hub) as Arc<dyn EventSink>,
+        events: Arc::clone(&taps) as Arc<dyn EventSink>,
         waiting: Arc::clone(&events),
         work: work.clone(),
         paths: paths.clone(),
@@ -179,7 +181,7 @@ pub(super) async fn start(
     ));
     let policy = Arc::new(Policy::new(&config.gateway, &startup.auth, &addresses));
     let program = whois_program(&startup, &environment);
-    let whois = Whois::new(program, work.clone(), Arc::clone(&clock));
+    let whois = Arc::new(Whois::new(program, work.clone(), Arc::clone(&clock)));
     let caps = Caps {
         total: config.gateway.connections.max.get().into(),
         per_network: config.gateway.connections.max_per_address.get().into(),
@@ -222,6 +224,41 @@ pub(super) async fn start(
     })
     .await
     .map_err(in_store)?;
+    let webchat = WebChat {
+        sessions: sessions.clone(),
+        events: Arc::clone(&hub) as Arc<dyn EventSink>,
+        clock: Arc::clone(&clock),
+    };
+    let outbox = Outbox::open(OutboxParts {
+        sessions: sessions.clone(),
+        clock: Arc::clone(&clock),
+        work: work.clone(),
+        channels: vec![Arc::new(webchat)],
+    })
+    .await
+    .map_err(in_store)?;
+    let limiter = Arc::new(Limiter::default());
+    let (beats, main) = (heartbeats.clone(), sessions.rules().default_agent.clone());
+    let hooks = HookParts {
+        runs: runs.clone(),
+        events: Arc::clone(&events),
+        clock: Arc::clone(&clock),
+        wake: Some(Arc::new(move || beats.request(&main, HOOK_REASON))),
+    };
+    let api = Api::new(
+        &config,
+        ApiParts {
+            runs: runs.clone(),
+            taps,
+            doors: Doors {
+                policy: Arc::clone(&policy),
+                limiter: Arc::clone(&limiter),
+                whois: Arc::clone(&whois),
+                clock: Arc::clone(&clock),
+            },
+            hooks: hooks_of(&config, &policy, hooks),
+        },
+    );
     let methods = Methods {
         heartbeats: heartbeats.clone(),
         cron: cron.clone(),
@@ -234,6 +271,7 @@ pub(super) async fn start(
         sessions,
         approvals,
         exec_rules: RulesFile::of_home(&environment.home),
+        outbox,
         events,
         nodes: nodes.clone(),
         voicewake,
@@ -262,16 +300,15 @@ pub(super) async fn start(
         ))),
         started,
         counters: Counters::default(),
-        limiter: Limiter::default(),
+        limiter,
         whois,
     };
     announce(&listeners, socket.as_ref(), &startup, &paths);
     Ok(Gateway {
         listeners,
-        site: Arc::new(Site::new(
-            Arc::new(Admission::new(caps)),
-            policy.trust.clone(),
-        )),
+        site: Arc::new(
+            Site::new(Arc::new(Admission::new(caps)), policy.trust.clone()).with_api(api),
+        ),
         shared: Arc::new(shared),
         hub,
         health,
@@ -381,6 +418,21 @@ fn listen_locally(
         .inspect_err(|error| tracing::error!(%error, "gateway.socket is not served"))
         .ok()
 }
+
+/// The hooks, if they are on. Hooks that cannot be served do not keep the gateway from starting.
+fn hooks_of(config: &Config, policy: &Policy, parts: HookParts) -> Option<Hooks> {
+    match Hooks::new(&config.hooks, policy.trust.clone(), parts) {
+        Ok(hooks) => Some(hooks),
+        Err(HooksOff::NotEnabled) => None,
+        Err(why) => {
+            tracing::error!(%why, "hooks are not served");
+            None
+        }
+    }
+}
+
+/// Why heartbeats that hooks ask for are made, as their prompt and the log say.
+const HOOK_REASON: &str = "hook";
 
 /// The program that is asked who a member of the tailnet is.
 fn whois_program(startup: &Startup, environment: &Environment) -> PathBuf {

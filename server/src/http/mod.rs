@@ -5,8 +5,18 @@
 
 mod admission;
 mod answer;
+mod api;
+mod body;
+mod calls;
+mod doors;
 mod held;
+mod hooks;
+mod openai;
 mod protocol;
+mod responses;
+mod sse;
+mod taps;
+mod turn;
 mod upgrade;
 
 use std::convert::Infallible;
@@ -16,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, Either, Ready, ready};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,12 +36,17 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 pub use admission::{Admission, Caps, HandshakePlace, NetworkPlace, Place, TurnedAway};
+pub use api::{Api, ApiParts};
+pub use doors::Doors;
+pub use hooks::{HookParts, Hooks, HooksOff, Wake};
+pub use taps::Taps;
 
 use crate::connection::locality::Trust;
 use crate::documents::{Document, Unpacked};
 use crate::limits;
 use crate::net::{Ends, Stream};
 use answer::Response;
+use calls::Calls;
 use held::Held;
 
 /// What the HTTP surfaces know of the gateway.
@@ -40,6 +56,8 @@ pub struct Site {
     pub admission: Arc<Admission>,
     /// Which proxies speak for others.
     pub trust: Trust,
+    /// The surfaces that ask for a secret; none of them is on by default.
+    api: Option<Api>,
     unpacked: Unpacked,
     is_ready: AtomicBool,
     is_stopping: AtomicBool,
@@ -52,9 +70,19 @@ impl Site {
         Self {
             admission,
             trust,
+            api: None,
             unpacked: Unpacked::default(),
             is_ready: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The same with the surfaces that programs talk to.
+    #[must_use]
+    pub fn with_api(self, api: Api) -> Self {
+        Self {
+            api: Some(api),
+            ..self
         }
     }
 
@@ -108,29 +136,32 @@ pub async fn serve(stream: Stream, ends: Ends, site: Arc<Site>) -> Option<Upgrad
     let ticket: Arc<Mutex<Option<Ticket>>> = Arc::default();
     let (issue, issued) = (Arc::clone(&ticket), Arc::clone(&ticket));
     let stream = Held::new(stream, move || is_issued(&issued));
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let response = respond(&site, &mut request, ends, &issue);
-        std::future::ready(Ok::<_, Infallible>(response))
+    let calls = Calls::default();
+    let under_way = calls.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (site, issue) = (Arc::clone(&site), Arc::clone(&issue));
+        let calls = under_way.clone();
+        respond(&site, request, ends, &issue, &calls)
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HTTP_HEAD_TIMEOUT)
         .max_buf_size(limits::HTTP_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    let mut served = timeout(
-        limits::HTTP_TIME,
-        poll_fn(|context| connection.poll_without_shutdown(context)),
-    )
-    .await;
-    if served.is_err() {
-        // The answer under way may still end, if the client takes it.
-        Pin::new(&mut connection).graceful_shutdown();
-        served = timeout(
-            limits::HTTP_TIME,
-            poll_fn(|context| connection.poll_without_shutdown(context)),
-        )
-        .await;
-    }
+    let mut is_leaving = false;
+    let served = loop {
+        let spoken = poll_fn(|context| connection.poll_without_shutdown(context));
+        match timeout(limits::HTTP_TIME, spoken).await {
+            // An agent is at work for this client; its run has a time limit of its own.
+            Err(_) if calls.are_under_way() => {}
+            Err(_) if !is_leaving => {
+                // The answer under way may still end, if the client takes it.
+                Pin::new(&mut connection).graceful_shutdown();
+                is_leaving = true;
+            }
+            served => break served,
+        }
+    };
     match served {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
@@ -165,8 +196,36 @@ fn is_issued(ticket: &Mutex<Option<Ticket>>) -> bool {
     ticket.is_some()
 }
 
+/// An answer that is there, or one that takes its time.
+type Answering = Either<Ready<Answered>, BoxFuture<'static, Answered>>;
+type Answered = Result<Response, Infallible>;
+
 /// Answers one request. An upgrade leaves its ticket in `issue`.
 fn respond(
+    site: &Arc<Site>,
+    mut request: Request<Incoming>,
+    ends: Ends,
+    issue: &Mutex<Option<Ticket>>,
+    calls: &Calls,
+) -> Answering {
+    let surface = match &site.api {
+        Some(api) if !upgrade::is_asked_for(&request) => api.surface(request.uri().path()),
+        _ => None,
+    };
+    let Some(surface) = surface else {
+        return Either::Left(ready(Ok(respond_at_once(site, &mut request, ends, issue))));
+    };
+    let (site, calls) = (Arc::clone(site), calls.clone());
+    Either::Right(Box::pin(async move {
+        Ok(match &site.api {
+            Some(api) if !site.is_stopping() => api.answer(surface, request, ends, &calls).await,
+            _ => answer::refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping"),
+        })
+    }))
+}
+
+/// Answers what needs neither a secret nor an agent.
+fn respond_at_once(
     site: &Site,
     request: &mut Request<Incoming>,
     ends: Ends,
@@ -235,5 +294,7 @@ pub async fn turn_away(mut stream: Stream) {
     let _ = stream.shutdown().await;
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

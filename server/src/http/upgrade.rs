@@ -2,7 +2,7 @@
 //! negotiated. Who may come in is decided by the first frame, not here.
 
 use fastwebsockets::upgrade;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use hyper::{HeaderMap, Method, Request, StatusCode, Version};
@@ -45,7 +45,7 @@ pub(super) fn accept(request: &mut Request<Incoming>) -> Result<Response, Box<Re
             "Sec-WebSocket-Key is missing",
         )));
     };
-    let mut response = response.map(|_| Full::default());
+    let mut response = response.map(|_| Either::Left(Full::default()));
     if let Some(protocol) = protocol {
         response
             .headers_mut()

@@ -8,6 +8,7 @@ mod cron;
 mod device;
 mod exec;
 mod health;
+mod messaging;
 mod node;
 mod node_pair;
 mod session_changes;
@@ -32,6 +33,7 @@ use crate::health::Health;
 use crate::heartbeat::Heartbeats;
 use crate::hub::{Hub, SystemEvents};
 use crate::nodes::Nodes;
+use crate::outbox::Outbox;
 use crate::pairing::Pairing;
 use crate::pairing::nodes::NodePairing;
 use crate::sessions::Sessions;
@@ -58,6 +60,8 @@ pub struct Methods {
     pub approvals: Approvals,
     /// Which programs may run on this machine.
     pub exec_rules: RulesFile,
+    /// What is sent to people.
+    pub outbox: Outbox,
     /// Texts that wait for a conversation's next run.
     pub events: Arc<SystemEvents>,
     /// Connections that offer commands.

@@ -7,8 +7,8 @@
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
-    BrowserMethods, ChannelsMethods, ConfigMethods, LogsMethods, MessagingMethods, TtsMethods,
-    UpdateMethods, UsageMethods, VoicecallMethods, WizardMethods,
+    BrowserMethods, ChannelsMethods, ConfigMethods, LogsMethods, TtsMethods, UpdateMethods,
+    UsageMethods, VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
 use openclaw_protocol::unfinished;
@@ -44,8 +44,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::SkillsInstall,
     Method::SkillsUpdate,
     Method::UpdateRun,
-    Method::Send,
-    Method::Poll,
     Method::BrowserRequest,
     Method::VoicecallInitiate,
     Method::VoicecallStart,
@@ -88,10 +86,6 @@ impl WizardMethods<Caller> for Methods {
 
 impl UpdateMethods<Caller> for Methods {
     unfinished!(Caller: update_run);
-}
-
-impl MessagingMethods<Caller> for Methods {
-    unfinished!(Caller: send, poll);
 }
 
 impl BrowserMethods<Caller> for Methods {

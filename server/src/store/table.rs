@@ -39,11 +39,13 @@ pub enum Table {
     CronJobs,
     /// Ended runs of jobs by job and number.
     CronRuns,
+    /// Deliveries to people, and what channels keep about them.
+    Outbox,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
@@ -57,6 +59,7 @@ impl Table {
         Self::ExecApprovals,
         Self::CronJobs,
         Self::CronRuns,
+        Self::Outbox,
     ];
 
     /// Name of the LMDB database; part of the format, never change one.
@@ -76,6 +79,7 @@ impl Table {
             Self::ExecApprovals => "exec-approvals",
             Self::CronJobs => "cron-jobs",
             Self::CronRuns => "cron-runs",
+            Self::Outbox => "outbox",
         }
     }
 }

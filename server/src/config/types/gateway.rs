@@ -9,6 +9,7 @@ use openclaw_schema_runtime::SecretString;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::http::GatewayHttp;
 use crate::limits::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK};
 
 /// `gateway`.
@@ -42,6 +43,8 @@ pub struct Gateway {
     pub connections: Connections,
     /// What nodes may be asked for.
     pub nodes: Nodes,
+    /// Interfaces beside the WebSocket.
+    pub http: GatewayHttp,
 }
 
 /// A word that is none of the allowed ones.

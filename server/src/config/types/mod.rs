@@ -6,6 +6,7 @@
 mod agents;
 mod cli_backends;
 mod gateway;
+mod http;
 mod models;
 mod tools;
 
@@ -22,6 +23,10 @@ pub use cli_backends::{CliBackend, CliInput, CliOutput};
 pub use gateway::{
     Auth, AuthMode, Bind, Connections, ControlUi, Gateway, GatewayMode, Nodes, Remote, Tailscale,
     TailscaleMode, Tls, UnknownName,
+};
+pub use http::{
+    ChatCompletions, Endpoints, GatewayHttp, HookAction, HookMapping, HookMatch, HookTransform,
+    HookWakeMode, Hooks, Responses,
 };
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider, ProviderAuth};
 pub use tools::{AgentTools, ExecSecurity, ExecTool, Tools};
@@ -46,6 +51,8 @@ pub struct Config {
     pub logging: Logging,
     /// Pages that agents show on canvases.
     pub canvas_host: CanvasHost,
+    /// Addresses that other services call.
+    pub hooks: Hooks,
     /// Jobs that run by the clock.
     pub cron: Cron,
 }

@@ -1,0 +1,378 @@
+//! What a request to a hook means: `wake`, `agent`, or what `hooks.mappings` says about its path or source.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::body::object;
+use super::template::{Context, render};
+use crate::agent::{CHANNELS, LAST_CHANNEL, is_known_channel};
+use crate::config::{HookAction, HookMapping, HookMatch, HookWakeMode};
+use crate::limits::MAX_HOOK_MAPPINGS;
+
+/// Name of a hook that has none.
+const DEFAULT_NAME: &str = "Hook";
+
+/// What is to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    /// A note for the main conversation.
+    Wake {
+        /// The note.
+        text: String,
+        /// When it is told.
+        mode: HookWakeMode,
+    },
+    /// A turn of an agent.
+    Agent(Box<AgentHook>),
+}
+
+/// A turn that a hook asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AgentHook {
+    pub(super) message: String,
+    pub(super) name: String,
+    pub(super) mode: HookWakeMode,
+    /// None: a new conversation.
+    pub(super) session_key: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) thinking: Option<String>,
+    pub(super) timeout_seconds: Option<u64>,
+    /// The text may be anybody's.
+    pub(super) is_external: bool,
+}
+
+/// Why a request has no meaning. The texts are for the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Meaningless {
+    /// `wake` without a text.
+    #[error("text required")]
+    Text,
+    /// `agent` without a message.
+    #[error("message required")]
+    Message,
+    /// A model that is blank.
+    #[error("model required")]
+    Model,
+    /// A channel that nobody knows.
+    #[error("channel must be {LAST_CHANNEL}|{}", CHANNELS.join("|"))]
+    Channel,
+    /// Something of the wrong type.
+    #[error("{0}")]
+    Shape(String),
+    /// A mapping made no text.
+    #[error("hook mapping requires {0}")]
+    Mapping(&'static str),
+}
+
+/// Why a matching mapping cannot be used; for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("hook mapping {id:?} needs the transform module {module:?}, and this gateway runs none")]
+pub(super) struct NeedsModule {
+    id: String,
+    module: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WakeBody {
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    mode: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentBody {
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    wake_mode: Option<String>,
+    #[serde(default)]
+    session_key: Option<String>,
+    #[serde(default)]
+    channel: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    thinking: Option<String>,
+    #[serde(default)]
+    timeout_seconds: Option<f64>,
+}
+
+/// `wake`.
+pub(super) fn wake(payload: Value) -> Result<Action, Meaningless> {
+    let body: WakeBody = read(payload)?;
+    Ok(Action::Wake {
+        text: given(body.text).ok_or(Meaningless::Text)?,
+        mode: mode(body.mode.as_deref()),
+    })
+}
+
+/// `agent`.
+pub(super) fn agent(payload: Value) -> Result<Action, Meaningless> {
+    let body: AgentBody = read(payload)?;
+    let message = given(body.message).ok_or(Meaningless::Message)?;
+    if body
+        .channel
+        .as_deref()
+        .is_some_and(|name| !is_known_channel(name))
+    {
+        return Err(Meaningless::Channel);
+    }
+    let model = match body.model {
+        Some(model) => Some(given(Some(model)).ok_or(Meaningless::Model)?),
+        None => None,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a conversion that saturates"
+    )]
+    let seconds = |seconds: f64| (seconds >= 1.0).then_some(seconds as u64);
+    Ok(Action::Agent(Box::new(AgentHook {
+        message,
+        name: given(body.name).unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+        mode: mode(body.wake_mode.as_deref()),
+        session_key: given(body.session_key),
+        model,
+        thinking: given(body.thinking),
+        timeout_seconds: body.timeout_seconds.and_then(seconds),
+        is_external: true,
+    })))
+}
+
+/// The mappings in force: the configured ones before those of presets, so that the former can replace the latter.
+pub(super) fn in_force(configured: &[HookMapping], presets: &[String]) -> Vec<HookMapping> {
+    let gmail = presets
+        .iter()
+        .any(|preset| preset.trim().eq_ignore_ascii_case("gmail"));
+    configured
+        .iter()
+        .cloned()
+        .chain(gmail.then(gmail_mapping))
+        .take(MAX_HOOK_MAPPINGS)
+        .collect()
+}
+
+/// New mail, as Gmail's push service passes it on.
+fn gmail_mapping() -> HookMapping {
+    let text = |text: &str| Some(text.to_owned());
+    HookMapping {
+        id: text("gmail"),
+        matches: HookMatch {
+            path: text("gmail"),
+            source: None,
+        },
+        name: text("Gmail"),
+        session_key: text("hook:gmail:{{messages[0].id}}"),
+        message_template: text(
+            "New mail from {{messages[0].from}}\nSubject: {{messages[0].subject}}\n{{messages[0].snippet}}\n{{messages[0].body}}",
+        ),
+        ..HookMapping::default()
+    }
+}
+
+/// What the first matching mapping makes of a request; none when nothing matches.
+///
+/// # Errors
+/// The outer one is the gateway's fault, the inner one the caller's.
+pub(super) fn mapped(
+    mappings: &[HookMapping],
+    context: &Context,
+) -> Result<Option<Result<Action, Meaningless>>, NeedsModule> {
+    let Some(mapping) = mappings
+        .iter()
+        .find(|mapping| matches(&mapping.matches, context))
+    else {
+        return Ok(None);
+    };
+    if let Some(transform) = &mapping.transform {
+        return Err(NeedsModule {
+            id: mapping.id.clone().unwrap_or_default(),
+            module: transform.module.clone(),
+        });
+    }
+    let text = |template: &Option<String>| {
+        let template = template.as_deref()?;
+        Some(render(template, context)).filter(|text| !text.is_empty())
+    };
+    Ok(Some(match mapping.action {
+        HookAction::Wake => match text(&mapping.text_template) {
+            Some(text) => Ok(Action::Wake {
+                text,
+                mode: mapping.wake_mode,
+            }),
+            None => Err(Meaningless::Mapping("text")),
+        },
+        HookAction::Agent => match text(&mapping.message_template) {
+            Some(message) => Ok(Action::Agent(Box::new(AgentHook {
+                message,
+                name: text(&mapping.name).unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+                mode: mapping.wake_mode,
+                session_key: text(&mapping.session_key),
+                model: text(&mapping.model),
+                thinking: text(&mapping.thinking),
+                timeout_seconds: mapping.timeout_seconds.map(Into::into),
+                is_external: !mapping.allow_unsafe_external_content,
+            }))),
+            None => Err(Meaningless::Mapping("message")),
+        },
+    }))
+}
+
+fn matches(wanted: &HookMatch, context: &Context) -> bool {
+    let path = |path: &str| path.trim().trim_matches('/') == context.path;
+    let source = |source: &str| {
+        context
+            .payload
+            .get("source")
+            .and_then(Value::as_str)
+            .map(str::trim)
+            == Some(source.trim())
+    };
+    wanted.path.as_deref().is_none_or(path) && wanted.source.as_deref().is_none_or(source)
+}
+
+fn read<T: serde::de::DeserializeOwned>(payload: Value) -> Result<T, Meaningless> {
+    object(payload).map_err(Meaningless::Shape)
+}
+
+fn mode(word: Option<&str>) -> HookWakeMode {
+    match word {
+        Some("next-heartbeat") => HookWakeMode::NextHeartbeat,
+        _ => HookWakeMode::Now,
+    }
+}
+
+fn given(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn context(path: &str, payload: Value) -> Context {
+        Context {
+            payload,
+            headers: Default::default(),
+            query: Default::default(),
+            path: path.to_owned(),
+            now: String::new(),
+        }
+    }
+
+    fn shown(action: Result<Action, Meaningless>) -> String {
+        match action {
+            Ok(Action::Wake { text, mode }) => format!("wake {mode:?} {text}"),
+            Ok(Action::Agent(hook)) => format!(
+                "agent {:?} {}: {} in {:?} by {:?} for {:?}{}",
+                hook.mode,
+                hook.name,
+                hook.message,
+                hook.session_key,
+                hook.model,
+                hook.timeout_seconds,
+                if hook.is_external { "" } else { " trusted" }
+            ),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn wake_and_agent() {
+        for (body, expected) in [
+            (json!({}), "text required"),
+            (json!({"text": " "}), "text required"),
+            (json!({"text": " hi "}), "wake Now hi"),
+            (
+                json!({"text": "hi", "mode": "next-heartbeat", "more": 1}),
+                "wake NextHeartbeat hi",
+            ),
+            (
+                json!({"text": 5}),
+                "invalid type: integer `5`, expected a string",
+            ),
+        ] {
+            assert_eq!(shown(wake(body.clone())), expected, "{body}");
+        }
+        for (body, expected) in [
+            (json!({}), "message required"),
+            (json!({"message": "m", "model": ""}), "model required"),
+            (
+                json!({"message": "m", "channel": "pigeon"}),
+                "channel must be last|whatsapp|telegram|discord|googlechat|slack|signal|imessage|webchat",
+            ),
+            (
+                json!({"message": "m", "channel": "last", "to": "x"}),
+                "agent Now Hook: m in None by None for None",
+            ),
+            (
+                json!({"message": "m", "name": "N", "sessionKey": "s", "model": "a/b", "timeoutSeconds": 7.5, "wakeMode": "next-heartbeat"}),
+                "agent NextHeartbeat N: m in Some(\"s\") by Some(\"a/b\") for Some(7)",
+            ),
+            (
+                json!({"message": "m", "timeoutSeconds": -1}),
+                "agent Now Hook: m in None by None for None",
+            ),
+        ] {
+            assert_eq!(shown(agent(body.clone())), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn mappings() {
+        let configured: Vec<HookMapping> = serde_json::from_value(json!([
+            {"match": {"path": "/ci/"}, "action": "wake", "textTemplate": "{{job}} is {{state}}", "wakeMode": "next-heartbeat"},
+            {"match": {"source": "shop"}, "messageTemplate": "order {{id}}", "name": "Shop", "sessionKey": "hook:{{id}}",
+                "model": "a/b", "timeoutSeconds": 9, "allowUnsafeExternalContent": true},
+            {"id": "js", "match": {"path": "js"}, "messageTemplate": "x", "transform": {"module": "./t.js"}},
+        ]))
+        .unwrap();
+        let mappings = in_force(&configured, &["Gmail".to_owned()]);
+        let check = |path: &str, payload: Value, expected: &str| {
+            let found = mapped(&mappings, &context(path, payload.clone()));
+            let found = match found {
+                Ok(Some(action)) => shown(action),
+                Ok(None) => "nothing".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(found, expected, "{path} {payload}");
+        };
+        check(
+            "ci",
+            json!({"job": "build", "state": "red"}),
+            "wake NextHeartbeat build is red",
+        );
+        check("ci/x", json!({}), "nothing");
+        check(
+            "any",
+            json!({"source": "shop", "id": 4}),
+            "agent Now Shop: order 4 in Some(\"hook:4\") by Some(\"a/b\") for Some(9) trusted",
+        );
+        check(
+            "js",
+            json!({}),
+            "hook mapping \"js\" needs the transform module \"./t.js\", and this gateway runs none",
+        );
+        check(
+            "gmail",
+            json!({"messages": [{"id": "1", "from": "ann", "subject": "s", "snippet": "sn", "body": "b"}]}),
+            "agent Now Gmail: New mail from ann\nSubject: s\nsn\nb in Some(\"hook:gmail:1\") by None for None",
+        );
+        let empty = HookMapping {
+            action: HookAction::Wake,
+            ..HookMapping::default()
+        };
+        let found = mapped(&[empty], &context("x", json!({}))).unwrap().unwrap();
+        assert_eq!(shown(found), "hook mapping requires text");
+        let many = vec![HookMapping::default(); MAX_HOOK_MAPPINGS + 1];
+        assert_eq!(in_force(&many, &[]).len(), MAX_HOOK_MAPPINGS);
+        assert_eq!(in_force(&many[..2], &["gmail".into()]).len(), 3);
+    }
+}

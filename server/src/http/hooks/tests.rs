@@ -1,0 +1,172 @@
+use openclaw_protocol::types::ChatState;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::agent::backend::scripted::{Step, say};
+use crate::http::testing::World;
+
+const TOKEN: &str = "Authorization: Bearer hook\r\n";
+
+async fn world(replies: impl IntoIterator<Item = Vec<Step>>) -> World {
+    let hooks = json!({"hooks": {"enabled": true, "token": "hook", "maxBodyBytes": 200, "mappings": [
+        {"match": {"path": "ci"}, "action": "wake", "textTemplate": "{{job}} {{headers.authorization}}{{query.who}}"},
+        {"match": {"path": "js"}, "transform": {"module": "x"}},
+        {"match": {"path": "empty"}, "messageTemplate": "{{none}}"}]}});
+    World::new(hooks, replies).await
+}
+
+#[tokio::test]
+async fn requests_in_the_order_of_their_checks() {
+    let world = world([]).await;
+    let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(200));
+    for (start, headers, body, code, said) in [
+        ("POST /hooks/wake", "", "{}", 401, "Unauthorized"),
+        ("GET /hooks/wake", "", "", 401, "Unauthorized"),
+        (
+            "POST /hooks/wake",
+            "Authorization: Bearer tok\r\n",
+            "{}",
+            401,
+            "Unauthorized",
+        ),
+        ("GET /hooks/wake", TOKEN, "", 405, "Method Not Allowed"),
+        ("POST /hooks", TOKEN, "{}", 404, "Not Found"),
+        ("POST /hooks/", TOKEN, "{}", 404, "Not Found"),
+        ("POST /hooks/other", TOKEN, "{}", 404, "Not Found"),
+        ("POST /hooksome", TOKEN, "{}", 404, "Not Found"),
+        (
+            "POST /hooks/wake",
+            TOKEN,
+            &long,
+            413,
+            r#"{"error":"payload too large","ok":false}"#,
+        ),
+        ("POST /hooks/wake", TOKEN, "{", 400, r#""ok":false"#),
+        ("POST /hooks/wake", TOKEN, "", 400, "text required"),
+        ("POST /hooks/agent", TOKEN, "{}", 400, "message required"),
+        (
+            "POST /hooks/empty",
+            TOKEN,
+            "{}",
+            400,
+            "hook mapping requires message",
+        ),
+        ("POST /hooks/js", TOKEN, "{}", 500, "hook mapping failed"),
+        (
+            "POST /hooks/wake",
+            TOKEN,
+            r#"{"text":"a"}"#,
+            200,
+            r#"{"mode":"now","ok":true}"#,
+        ),
+        (
+            "POST /hooks/wake",
+            "X-OpenClaw-Token: hook\r\n",
+            r#"{"text":"b","mode":"next-heartbeat"}"#,
+            200,
+            "next-heartbeat",
+        ),
+        (
+            "POST /hooks/wake?token=ho%6Fk",
+            "",
+            r#"{"text":"c"}"#,
+            200,
+            "now",
+        ),
+        (
+            "POST /hooks/ci?who=a+b",
+            TOKEN,
+            r#"{"job":"build"}"#,
+            200,
+            "now",
+        ),
+    ] {
+        let answer = world.ask(start, headers, body).await;
+        assert_eq!(answer.code, code, "{start} {body}: {answer:?}");
+        assert!(answer.body.contains(said), "{start} {body}: {answer:?}");
+    }
+    assert_eq!(
+        world.events.peek("agent:main:main"),
+        ["a", "b", "c", "build a b"]
+    );
+    assert_eq!(world.model.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn a_turn_is_begun_and_its_result_noted() {
+    let world = world([say(&["done it"])]).await;
+    let body = r#"{"message":"look","name":"Shop","model":"mock/echo-1"}"#;
+    let answer = world.ask("POST /hooks/agent", TOKEN, body).await;
+    assert_eq!(answer.code, 202, "{answer:?}");
+    let run_id = answer.json()["runId"].as_str().unwrap().to_owned();
+    assert_eq!(world.first_end().await, ChatState::Final);
+    let wait =
+        openclaw_protocol::types::AgentWaitParams::new(NonEmptyString::or(run_id.clone(), "x"));
+    assert_eq!(json!(world.runs.agent_wait(wait).await)["status"], "ok");
+    let asked = world.model.asked();
+    assert!(asked[0].system.contains(EXTERNAL), "{asked:?}");
+    assert_eq!(
+        world.sessions.summary("main", 9).recent[0].key,
+        format!("agent:main:hook:{run_id}")
+    );
+    // The note is made by a task behind the run's end.
+    while world.events.peek("agent:main:main").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.events.peek("agent:main:main"), ["Hook Shop: done it"]);
+}
+
+#[tokio::test]
+async fn tokens_cannot_be_guessed_fast() {
+    use crate::connection::limiter::FREE_FAILURES;
+    let world = world([]).await;
+    // Native clients of this host are not limited; a page in its browser is.
+    let headers = "Origin: https://evil.example\r\nAuthorization: Bearer no\r\n";
+    for _ in 0..=FREE_FAILURES {
+        assert_eq!(world.ask("POST /hooks/wake", headers, "{}").await.code, 401);
+    }
+    let right = "Origin: https://evil.example\r\nAuthorization: Bearer hook\r\n";
+    let answer = world
+        .ask("POST /hooks/wake", right, r#"{"text":"a"}"#)
+        .await;
+    assert_eq!(answer.code, 429, "{answer:?}");
+    assert!(answer.head.contains("retry-after: 1"), "{answer:?}");
+}
+
+#[test]
+fn hooks_that_cannot_be_served() {
+    for (config, expected) in [
+        (json!({}), Err(HooksOff::NotEnabled)),
+        (json!({"enabled": true}), Err(HooksOff::NoToken)),
+        (
+            json!({"enabled": true, "token": " "}),
+            Err(HooksOff::NoToken),
+        ),
+        (
+            json!({"enabled": true, "token": "x", "path": "/"}),
+            Err(HooksOff::Path),
+        ),
+        (
+            json!({"enabled": true, "token": "x"}),
+            Ok("/hooks".to_owned()),
+        ),
+        (
+            json!({"enabled": true, "token": "x", "path": "my/hooks/"}),
+            Ok("/my/hooks".to_owned()),
+        ),
+    ] {
+        let hooks: config::Hooks = serde_json::from_value(config.clone()).unwrap();
+        assert_eq!(
+            Place::of(&hooks).map(|place| place.path),
+            expected,
+            "{config}"
+        );
+    }
+}
+
+#[test]
+fn queries_are_decoded() {
+    let expected: Value = json!({"a": "b c", "ü": "%", "flag": "", "x": "%zz"});
+    let found = query("a=b+c&%C3%BC=%25&flag&x=%zz&");
+    assert_eq!(json!(found), expected);
+}
