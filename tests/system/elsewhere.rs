@@ -89,6 +89,7 @@ impl Elsewhere {
 }
 
 impl Drop for Elsewhere {
+    #[allow(clippy::print_stdout)] // what stays behind on the host is for whoever reads the log
     fn drop(&mut self) {
         // The cable goes first: a process that still ends there may keep the namespace, and its end with it, for a while.
         for arguments in [

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::hooks::{HookParts, Hooks};
 use super::*;
 use crate::agent::backend::scripted::{Scripted, Step};
-use crate::agent::{Models, Parts, Runs};
+use crate::agent::{ConfigGate, Models, Parts, Runs};
 use crate::clock::ManualClock;
 use crate::config::{AuthMode, Config};
 use crate::connection::auth::Auth;
@@ -111,12 +111,15 @@ impl World {
         let ends = Arc::new(Ends_(watch::Sender::new(Vec::new())));
         let taps = Arc::new(Taps::new(Arc::clone(&ends) as Arc<dyn EventSink>));
         let work = tokio::runtime::Handle::current();
+        let events = Arc::new(SystemEvents::new(clock.clone()));
         let runs = Runs::open(Parts {
             sessions: sessions.clone(),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
+            exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             clock: clock.clone(),
             events: taps.clone(),
+            waiting: Arc::clone(&events),
             work: work.clone(),
             paths: Paths {
                 state_dir: dir.path().to_owned(),
@@ -134,7 +137,6 @@ impl World {
             strict_devices: false,
             allow_tailscale: false,
         };
-        let events = Arc::new(SystemEvents::default());
         let hooks = Hooks::new(
             &config.hooks,
             Trust::default(),

@@ -241,7 +241,7 @@ impl Outbox {
         let now = self.inner.parts.clock.now_ms();
         Ok(stored
             .filter(|record| record.is_remembered(now))
-            .map(Known::Stored))
+            .map(|record| Known::Stored(Box::new(record))))
     }
 
     async fn told(&self, known: Known) -> Result<(NonEmptyString, Receipt), ErrorShape> {
@@ -498,7 +498,7 @@ enum Entered {
 /// A delivery whose key was used before.
 enum Known {
     Live(Arc<Live>),
-    Stored(Record),
+    Stored(Box<Record>),
 }
 
 impl Record {
