@@ -76,11 +76,11 @@ async fn python() -> Option<PathBuf> {
         return Some(python);
     }
     let folder = folder.to_str()?;
-    let python_ = python.to_str()?;
+    let program = python.to_str()?;
     for command in [
         &["python3", "-m", "venv", "--clear", folder][..],
         &[
-            python_,
+            program,
             "-m",
             "pip",
             "install",

@@ -29,9 +29,9 @@ use crate::sessions::{KeyRules, Sessions, open_with};
 pub(super) const BEARER: &str = "Authorization: Bearer tok\r\n";
 
 /// How runs ended, in the order of their ends.
-struct Ends_(watch::Sender<Vec<ChatState>>);
+struct RunEnds(watch::Sender<Vec<ChatState>>);
 
-impl EventSink for Ends_ {
+impl EventSink for RunEnds {
     fn emit(&self, event: Event) {
         if let Event::Chat(event) = event
             && event.state != ChatState::Delta
@@ -90,7 +90,7 @@ pub(super) struct World {
     pub(super) sessions: Sessions,
     pub(super) events: Arc<SystemEvents>,
     pub(super) runs: Runs,
-    ends: Arc<Ends_>,
+    ends: Arc<RunEnds>,
     _dir: tempfile::TempDir,
 }
 
@@ -108,7 +108,7 @@ impl World {
         let sessions = open_with(dir.path(), KeyRules::of(&config));
         let clock = Arc::new(ManualClock::new(1_769_900_000_000));
         let model = Scripted::new(replies);
-        let ends = Arc::new(Ends_(watch::Sender::new(Vec::new())));
+        let ends = Arc::new(RunEnds(watch::Sender::new(Vec::new())));
         let taps = Arc::new(Taps::new(Arc::clone(&ends) as Arc<dyn EventSink>));
         let work = tokio::runtime::Handle::current();
         let events = Arc::new(SystemEvents::new(clock.clone()));

@@ -164,8 +164,8 @@ async fn a_completion_in_pieces_ends_as_clients_expect() {
         answer.head.contains("content-type: text/event-stream"),
         "{answer:?}"
     );
-    let pieces_ = pieces(&answer);
-    let choices: Vec<&Value> = pieces_.iter().map(|piece| &piece["choices"][0]).collect();
+    let told = pieces(&answer);
+    let choices: Vec<&Value> = told.iter().map(|piece| &piece["choices"][0]).collect();
     assert_eq!(
         choices[0],
         &json!({"index": 0, "delta": {"role": "assistant"}})
@@ -181,12 +181,12 @@ async fn a_completion_in_pieces_ends_as_clients_expect() {
         json!({"index": 0, "delta": {}, "finish_reason": "stop"}),
         "odd 49"
     );
-    let last = pieces_.last().unwrap();
+    let last = told.last().unwrap();
     assert_eq!(
         (&last["choices"], &last["usage"]["total_tokens"]),
         (&json!([]), &json!(12))
     );
-    assert!(pieces_.iter().all(|piece| piece["id"] == pieces_[0]["id"]));
+    assert!(told.iter().all(|piece| piece["id"] == told[0]["id"]));
 
     let broken = pieces(&world.ask(PATH, BEARER, &hello(true)).await);
     let last = broken.last().unwrap();
