@@ -2,17 +2,19 @@
 //! approvals that were orphaned or unknown after a restart).
 //!
 //! `record` is what is stored, `book` all of it in memory, [`Approvals`] joins them with the store, the clock and the
-//! hub. A question is on disk before anybody is told of it, and so is its decision. Called by `methods/exec` and, for
-//! whoever connects, by the gateway's greeter.
+//! hub. A question is on disk before anybody is told of it, and so is its decision. Called by `methods/exec`, by `gate` for
+//! the commands of agents and, for whoever connects, by the gateway's greeter.
 //!
 //! Who may ask again: an id that somebody waits for is taken. Once nobody does, because the asker left or the gateway
 //! was started again, the same question under the same id is joined: it waits on, or gets the decision that was made
 //! meanwhile. A decision is handed out once; afterwards the id is free.
 
 mod book;
+mod gate;
 mod record;
 mod service;
 
+pub use gate::{AskingGate, MAX_LASTING};
 pub use record::Question;
 pub use service::Approvals;
 

@@ -18,8 +18,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::listen::{self, ListenError};
 use super::socket::{self, LocalSocket};
 use super::{Gateway, force, host};
-use crate::agent::{ConfigGate, Models, Parts, Runs};
-use crate::approvals::Approvals;
+use crate::agent::{Models, Parts, Runs};
+use crate::approvals::{Approvals, AskingGate};
 use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, StartError, Startup, TOKEN_BYTES};
@@ -156,6 +156,12 @@ pub(super) async fn start(
     );
     let events = Arc::new(SystemEvents::new(Arc::clone(&clock)));
     let taps = Arc::new(Taps::new(Arc::clone(&hub) as Arc<dyn EventSink>));
+    let approvals = Approvals::load(
+        store.clone(),
+        Arc::clone(&clock),
+        Arc::clone(&hub) as Arc<dyn EventSink>,
+    )
+    .map_err(in_store)?;
     let runs = Runs::open(Parts {
         sessions: sessions.clone(),
         models: Models::new(Arc::clone(&config))
@@ -167,7 +173,7 @@ pub(super) async fn start(
         work: work.clone(),
         paths: paths.clone(),
         environment: (*startup.loaded.environment).clone(),
-        exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
+        exec: Arc::new(AskingGate::new(Arc::clone(&config), approvals.clone())),
     })
     .await
     .map_err(in_store)?;
@@ -189,12 +195,6 @@ pub(super) async fn start(
     let nodes = Nodes::new(nodes_policy(&config), Arc::clone(&clock));
     let sink = Arc::clone(&hub) as Arc<dyn EventSink>;
     let voicewake = VoiceWake::load(store.clone(), Arc::clone(&clock), sink).map_err(in_store)?;
-    let approvals = Approvals::load(
-        store.clone(),
-        Arc::clone(&clock),
-        Arc::clone(&hub) as Arc<dyn EventSink>,
-    )
-    .map_err(in_store)?;
     let heartbeats = Heartbeats::new(
         heartbeat::Parts {
             runs: runs.clone(),

@@ -29,7 +29,7 @@ pub use http::{
     HookWakeMode, Hooks, Responses,
 };
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider, ProviderAuth};
-pub use tools::{AgentTools, ExecSecurity, ExecTool, Tools};
+pub use tools::{AgentTools, ExecAsk, ExecSecurity, ExecTool, Tools};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]

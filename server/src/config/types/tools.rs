@@ -36,6 +36,8 @@ pub struct AgentTools {
 pub struct ExecTool {
     /// Which commands are run.
     pub security: ExecSecurity,
+    /// When a person is asked.
+    pub ask: ExecAsk,
     /// Programs that may be run without being asked for when `security` is `allowlist`, by name.
     pub safe_bins: Vec<String>,
     /// Longest command in seconds.
@@ -46,6 +48,7 @@ impl Default for ExecTool {
     fn default() -> Self {
         Self {
             security: ExecSecurity::default(),
+            ask: ExecAsk::default(),
             safe_bins: Vec::new(),
             timeout_sec: DEFAULT_EXEC_TIMEOUT_SECONDS,
         }
@@ -59,8 +62,45 @@ pub enum ExecSecurity {
     /// None.
     #[default]
     Deny,
-    /// Those that are known to be harmless.
+    /// Those that are known to be harmless, and what a person said yes to.
     Allowlist,
     /// All.
     Full,
+}
+
+impl ExecSecurity {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Allowlist => "allowlist",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// `tools.exec.ask`. Nobody is asked about what `security` denies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecAsk {
+    /// Never: what is not known to be harmless is not run.
+    Off,
+    /// When the command is not known to be harmless.
+    #[default]
+    OnMiss,
+    /// About every command.
+    Always,
+}
+
+impl ExecAsk {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::OnMiss => "on-miss",
+            Self::Always => "always",
+        }
+    }
 }
