@@ -31,5 +31,6 @@ pub mod paths;
 pub mod sessions;
 pub mod skills;
 pub mod store;
+mod text;
 pub mod voicewake;
 pub mod ws;

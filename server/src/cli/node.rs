@@ -17,6 +17,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config, DEFAULT_PORT, GatewayMode};
 use crate::node_host::{self, Gateway, Host, NodeHostError, Notice, Settings, SettingsError};
 use crate::paths::{Environment, Paths};
+use crate::text::given;
 
 /// Where a gateway is when nothing else is said.
 const THIS_HOST: &str = "127.0.0.1";
@@ -121,21 +122,15 @@ fn show(notice: &Notice) {
 /// What holds from now on: what was said now, else last time.
 fn settled(before: Option<Settings>, args: &NodeRunArgs) -> Settings {
     let mut settings = before.unwrap_or_else(|| Settings::new(uuid::Uuid::new_v4().to_string()));
-    let given = |text: &Option<String>| {
-        text.as_deref()
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    if let Some(id) = given(&args.node_id) {
+    if let Some(id) = given(args.node_id.as_deref()) {
         settings.node_id = id;
     }
-    if let Some(name) = given(&args.display_name) {
+    if let Some(name) = given(args.display_name.as_deref()) {
         settings.display_name = Some(name);
     }
     let last = settings.gateway.take();
     let is_new = args.host.is_some() || args.tls || args.tls_fingerprint.is_some();
-    let fingerprint = given(&args.tls_fingerprint);
+    let fingerprint = given(args.tls_fingerprint.as_deref());
     settings.gateway = Some(match last {
         // Another gateway has another certificate.
         Some(last) if !is_new => Gateway {
@@ -143,7 +138,7 @@ fn settled(before: Option<Settings>, args: &NodeRunArgs) -> Settings {
             ..last
         },
         last => Gateway {
-            host: given(&args.host)
+            host: given(args.host.as_deref())
                 .or_else(|| last.as_ref().map(|last| last.host.clone()))
                 .unwrap_or_else(|| THIS_HOST.to_owned()),
             port: args

@@ -12,6 +12,7 @@ use crate::agent::{Errand, Runs};
 use crate::heartbeat::{Beat, Heartbeats, Verdict, verdict};
 use crate::hub::SystemEvents;
 use crate::sessions::key::normalise_agent_id;
+use crate::text::first_chars;
 
 /// Cut of what the run log says of a reply, in characters: enough to know what it was about.
 pub(super) const SUMMARY_CHARS: usize = 2_000;
@@ -168,7 +169,7 @@ impl Jobs {
         let said = (!reply.is_empty()).then_some(reply);
         let summary = said
             .as_deref()
-            .map(|reply| start_of(reply, SUMMARY_CHARS).to_owned());
+            .map(|reply| first_chars(reply, SUMMARY_CHARS).to_owned());
         let outcome = match undelivered(&job.payload) {
             Some(why) => Outcome {
                 summary,
@@ -189,7 +190,7 @@ impl Jobs {
         )
         .unwrap_or(usize::MAX);
         let said = match isolation.post_to_main_mode {
-            Some(CronPostMode::Full) => reply.map(|reply| start_of(reply, limit)),
+            Some(CronPostMode::Full) => reply.map(|reply| first_chars(reply, limit)),
             Some(CronPostMode::Summary) | None => outcome.summary.as_deref(),
         };
         let body = match (outcome.status, said) {
@@ -245,11 +246,4 @@ fn undelivered(payload: &CronPayload) -> Option<String> {
     Some(format!(
         "the reply could not be delivered: channel \"{channel}\" is not connected"
     ))
-}
-
-/// The first `chars` characters.
-fn start_of(text: &str, chars: usize) -> &str {
-    text.char_indices()
-        .nth(chars)
-        .map_or(text, |(end, _)| &text[..end])
 }

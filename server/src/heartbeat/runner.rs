@@ -20,6 +20,7 @@ use crate::agent::{Done, Errand, Runs};
 use crate::clock::Clock;
 use crate::hub::{EventSink, SystemEvents};
 use crate::sessions::SessionKey;
+use crate::text::first_chars;
 
 /// The file in an agent's workspace that says what to look after.
 const FILE: &str = "HEARTBEAT.md";
@@ -279,7 +280,8 @@ impl Heartbeats {
             }
         };
         let mut event = self.event(HeartbeatStatus::Skipped, started);
-        event.preview = Some(preview(&text));
+        event.preview =
+            Some(first_chars(&text, limits::HEARTBEAT_PREVIEW_CHARS as usize).to_owned());
         event.has_media = Some(false);
         if agent.has_sent(&text, self.now()) {
             self.tell(because(event, "duplicate"));
@@ -412,12 +414,6 @@ fn later(now: u64, by: Duration) -> u64 {
 fn because(mut event: HeartbeatEvent, why: &str) -> HeartbeatEvent {
     event.reason = Some(why.to_owned());
     event
-}
-
-/// The first characters of a text, for an event.
-fn preview(text: &str) -> String {
-    let limit = usize::try_from(limits::HEARTBEAT_PREVIEW_CHARS).unwrap_or(usize::MAX);
-    text.chars().take(limit).collect()
 }
 
 /// Whether the file exists and says that there is nothing to look after.

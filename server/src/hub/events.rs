@@ -8,6 +8,7 @@ use openclaw_protocol::protocol::limits;
 
 use crate::clock::{Clock, SystemClock, iso_8601};
 use crate::limits::{MAX_EVENT_QUEUES, MAX_EVENT_TEXT};
+use crate::text::first_bytes;
 
 /// Queues of texts by session key.
 pub struct SystemEvents {
@@ -43,7 +44,7 @@ impl SystemEvents {
     /// Adds a text to a session's queue, unless it repeats the last one. The oldest go when there are too many; a text
     /// over [`MAX_EVENT_TEXT`] is cut. Of too many sessions, the newcomer has to do without.
     pub fn push(&self, session_key: &str, text: &str) {
-        let text = start_of(text.trim(), MAX_EVENT_TEXT);
+        let text = first_bytes(text.trim(), MAX_EVENT_TEXT);
         let mut queues = self.queues();
         if text.is_empty()
             || (queues.len() >= MAX_EVENT_QUEUES && !queues.contains_key(session_key))
@@ -131,15 +132,6 @@ impl std::fmt::Debug for SystemEvents {
             .field("queues", &count)
             .finish_non_exhaustive()
     }
-}
-
-/// At most `bytes` of the start of a text, whole characters.
-fn start_of(text: &str, bytes: usize) -> &str {
-    let mut end = bytes.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]

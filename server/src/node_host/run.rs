@@ -20,6 +20,7 @@ use crate::exec_rules::{
     Ask, Fallbacks, Policy, Program, Security, Verdict, command_line, find_program, script_of,
     simple_commands,
 };
+use crate::text::given;
 
 /// What holds on a node whose rules say nothing: programs on the list run, a person decides about others.
 const FALLBACKS: Fallbacks = Fallbacks {
@@ -64,9 +65,9 @@ pub(super) async fn run(
     speaker: &Speaker,
 ) -> Result<SystemRunResult, Failure> {
     let told = Teller {
-        session_key: given(&params.session_key)
+        session_key: given(params.session_key.as_deref())
             .unwrap_or_else(|| texts::NODE_EXEC_SESSION.to_owned()),
-        run_id: given(&params.run_id).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        run_id: given(params.run_id.as_deref()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
         speaker,
     };
     let env = params.env.clone().map(|env| env.0).unwrap_or_default();
@@ -152,7 +153,7 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
     }
     let line = command_line(&argv);
     let script = script_of(&argv).map(str::trim);
-    let raw = given(&params.raw_command);
+    let raw = given(params.raw_command.as_deref());
     if let Some(raw) = &raw
         && *raw != line
         && Some(raw.as_str()) != script
@@ -163,7 +164,7 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
     }
     let rules = host.rules.read().map_err(|error| Failure::broken(&error))?;
     let policy = Policy::of(&rules, params.agent_id.as_deref(), FALLBACKS);
-    let cwd = host.directory(given(&params.cwd).as_deref());
+    let cwd = host.directory(given(params.cwd.as_deref()).as_deref());
     let commands = match (&raw, script) {
         (Some(raw), Some(script)) if raw == script => simple_commands(script),
         _ => Some(vec![argv.clone()]),
@@ -309,11 +310,6 @@ fn tail(text: &str, chars: usize) -> String {
         Some((start, _)) if start > 0 => format!("{CUT} {}", &text[start..]),
         _ => text.to_owned(),
     }
-}
-
-fn given(text: &Option<String>) -> Option<String> {
-    let text = text.as_deref().map(str::trim)?;
-    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Tells the gateway of one run.

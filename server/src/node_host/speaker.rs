@@ -148,11 +148,7 @@ fn fitted(mut run: SystemRunResult, room: usize) -> String {
         if quoted <= room || longest.is_empty() {
             return text;
         }
-        let mut half = longest.len() / 2;
-        while !longest.is_char_boundary(half) {
-            half -= 1;
-        }
-        longest.truncate(half);
+        longest.truncate(longest.floor_char_boundary(longest.len() / 2));
     }
 }
 

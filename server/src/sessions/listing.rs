@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use openclaw_protocol::types::{
-    DeliveryContext, SendPolicy, SessionKind, SessionRow, SessionsDefaults, SessionsListParams,
+    DeliveryContext, SendPolicy, SessionRow, SessionsDefaults, SessionsListParams,
     SessionsListResult,
 };
 use serde_json::Value;
 
-use super::key::{GLOBAL, Kind, UNKNOWN, normalise_agent_id};
+use super::key::{GLOBAL, UNKNOWN, kind, normalise_agent_id};
 use super::{Entry, MULTIPLE, Sessions, entry, titles};
 use crate::store::{Reader, StoreError};
 
@@ -110,16 +110,6 @@ fn mentions(key: &str, entry: &Entry, words: &str) -> bool {
     texts.any(|text| text.to_lowercase().contains(words))
 }
 
-/// The kind of a session in the protocol's words.
-fn kind(key: &str, entry: &Entry) -> SessionKind {
-    match Kind::of(key, entry.chat_type.as_deref()) {
-        Kind::Direct => SessionKind::Direct,
-        Kind::Group => SessionKind::Group,
-        Kind::Global => SessionKind::Global,
-        Kind::Unknown => SessionKind::Unknown,
-    }
-}
-
 /// Tokens in the window, as far as they are known.
 fn total_tokens(entry: &Entry) -> u64 {
     let counted = entry
@@ -132,7 +122,7 @@ fn total_tokens(entry: &Entry) -> u64 {
 fn row(key: &str, entry: &Entry) -> SessionRow {
     let empty = SessionRow::new(
         key.to_owned(),
-        kind(key, entry),
+        kind(key, entry.chat_type.as_deref()),
         entry.updated_at,
         total_tokens(entry),
     );

@@ -5,6 +5,7 @@ use openclaw_protocol::types::{ErrorShape, SessionsListParams, SessionsResolvePa
 
 use super::{Entry, Sessions, listing};
 use crate::store::StoreError;
+use crate::text::given;
 
 /// Why no session was found.
 #[derive(Debug, thiserror::Error)]
@@ -24,15 +25,11 @@ impl Sessions {
     /// # Errors
     /// See [`ResolveError`].
     pub fn resolve(&self, params: &SessionsResolveParams) -> Result<String, ResolveError> {
-        let given = |text: &Option<openclaw_protocol::rt::NonEmptyString>| {
-            let text = text.as_ref().map(|text| text.trim().to_owned());
-            text.filter(|text| !text.is_empty())
-        };
         let refused = |error| Err(ResolveError::Refused(error));
         match (
-            given(&params.key),
-            given(&params.session_id),
-            given(&params.label),
+            given(params.key.as_deref()),
+            given(params.session_id.as_deref()),
+            given(params.label.as_deref()),
         ) {
             (None, None, None) => refused(errors::SESSION_NAME_REQUIRED.error()),
             (Some(raw), None, None) => {

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use super::backend::{Call, ToolSpec};
 use super::runs::Runs;
 use crate::sessions::SessionKey;
+use crate::text::first_chars;
 use policy::Tool;
 
 pub(super) use bootstrap::files as bootstrap_files;
@@ -138,12 +139,7 @@ pub(super) fn meta(call: &Call) -> Option<String> {
 
 fn shorten(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
-    line.chars().take(MAX_META).collect()
-}
-
-/// The start of `text` that fits `limit` bytes, without cutting a character.
-fn start_of(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
+    first_chars(line, MAX_META).to_owned()
 }
 
 #[cfg(test)]
@@ -168,6 +164,5 @@ mod tests {
             assert_eq!(meta(&call).as_deref(), about, "{call:?}");
         }
         assert_eq!(shorten(&"ü".repeat(MAX_META + 1)).chars().count(), MAX_META);
-        assert_eq!((start_of("aü", 2), start_of("aü", 3)), ("a", "aü"));
     }
 }

@@ -32,6 +32,7 @@ use crate::connection::locality::{PeerFacts, Trust};
 use crate::hub::SystemEvents;
 use crate::net::Ends;
 use crate::sessions::Entry;
+use crate::text::shortened;
 use mapping::{Action, AgentHook, Meaningless};
 use template::Context;
 
@@ -328,10 +329,9 @@ impl HookParts {
 }
 
 fn summary(text: &str) -> String {
-    match text.char_indices().nth(MAX_SUMMARY) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None if text.is_empty() => "done, without words".to_owned(),
-        None => text.to_owned(),
+    match text {
+        "" => "done, without words".to_owned(),
+        text => shortened(text, MAX_SUMMARY),
     }
 }
 
