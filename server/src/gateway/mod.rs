@@ -174,7 +174,7 @@ impl Service for Methods {
 
     fn greet(&self, node: &NodePlace, line: &Line) {
         self.voicewake.greet(line);
-        self.look_for_programs(node.node());
+        self.meet_node(node.node());
     }
 
     fn welcome(&self, caller: &Caller, line: &Line) {
