@@ -40,6 +40,7 @@ use crate::outbox::{Outbox, OutboxParts, WebChat};
 use crate::pairing::nodes::NodePairing;
 use crate::pairing::{Pairing, TokenKey, TokenKeyError};
 use crate::paths::{Environment, Paths};
+use crate::refusals::Refusals;
 use crate::sessions::{KeyRules, Sessions};
 use crate::skills::Skills;
 use crate::store::{Store, StoreError};
@@ -238,12 +239,14 @@ pub(super) async fn start(
     .await
     .map_err(in_store)?;
     let limiter = Arc::new(Limiter::default());
+    let refusals = Arc::new(Refusals::since(clock.now_ms()));
     let (beats, main) = (heartbeats.clone(), sessions.rules().default_agent.clone());
     let hooks = HookParts {
         runs: runs.clone(),
         events: Arc::clone(&events),
         clock: Arc::clone(&clock),
         wake: Some(Arc::new(move || beats.request(&main, HOOK_REASON))),
+        refusals: Arc::clone(&refusals),
     };
     let api = Api::new(
         &config,
@@ -254,6 +257,7 @@ pub(super) async fn start(
                 policy: Arc::clone(&policy),
                 limiter: Arc::clone(&limiter),
                 whois: Arc::clone(&whois),
+                refusals: Arc::clone(&refusals),
                 clock: Arc::clone(&clock),
             },
             hooks: hooks_of(&config, &policy, hooks),
@@ -275,6 +279,7 @@ pub(super) async fn start(
         events,
         nodes: nodes.clone(),
         voicewake,
+        refusals: Arc::clone(&refusals),
         clock: Arc::clone(&clock),
         work: work.clone(),
     };
@@ -300,6 +305,7 @@ pub(super) async fn start(
         ))),
         started,
         counters: Counters::default(),
+        refusals: Arc::clone(&refusals),
         limiter,
         whois,
     };
@@ -307,7 +313,11 @@ pub(super) async fn start(
     Ok(Gateway {
         listeners,
         site: Arc::new(
-            Site::new(Arc::new(Admission::new(caps)), policy.trust.clone()).with_api(api),
+            Site::new(
+                Arc::new(Admission::new(caps, refusals)),
+                policy.trust.clone(),
+            )
+            .with_api(api),
         ),
         shared: Arc::new(shared),
         hub,

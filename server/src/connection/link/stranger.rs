@@ -157,7 +157,7 @@ impl Link {
                 _ => tracing::info!(%peer, %cause, "connection refused"),
             }
         }
-        self.shared.counters.refused(&refusal.cause);
+        self.shared.refusals.count(refusal.cause.reason());
         if let Some(response) = &refusal.response {
             self.outbox.send(response.clone());
         }
