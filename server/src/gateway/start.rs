@@ -19,7 +19,7 @@ use super::listen::{self, ListenError};
 use super::socket::{self, LocalSocket};
 use super::{Gateway, force, host};
 use crate::agent::{Models, Parts, Runs};
-use crate::approvals::{Approvals, AskingGate};
+use crate::approvals::{Approvals, AskingGate, Machine};
 use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, StartError, Startup, TOKEN_BYTES};
@@ -163,6 +163,17 @@ pub(super) async fn start(
         Arc::clone(&hub) as Arc<dyn EventSink>,
     )
     .map_err(in_store)?;
+    let machine = Machine {
+        rules: RulesFile::of_home(&environment.home),
+        home: environment.home.clone(),
+        path: startup
+            .loaded
+            .environment
+            .get("PATH")
+            .unwrap_or_default()
+            .to_owned(),
+        clock: Arc::clone(&clock),
+    };
     let runs = Runs::open(Parts {
         sessions: sessions.clone(),
         models: Models::new(Arc::clone(&config))
@@ -174,7 +185,11 @@ pub(super) async fn start(
         work: work.clone(),
         paths: paths.clone(),
         environment: (*startup.loaded.environment).clone(),
-        exec: Arc::new(AskingGate::new(Arc::clone(&config), approvals.clone())),
+        exec: Arc::new(AskingGate::new(
+            Arc::clone(&config),
+            machine,
+            approvals.clone(),
+        )),
     })
     .await
     .map_err(in_store)?;
