@@ -103,8 +103,17 @@ pub(super) struct Touch {
 impl Touch {
     /// Puts it into the stored record, leaving what it grants alone.
     pub(super) fn merge_into(&self, stored: &mut Device) {
-        stored.profile.update(&self.profile);
-        stored.role = self.role;
+        self.merge_since(None, stored);
+    }
+
+    /// Puts into a planned record what has changed since its plan, which was made of `basis`.
+    fn merge_since(&self, basis: Option<&Self>, stored: &mut Device) {
+        if basis.is_none_or(|basis| basis.profile != self.profile) {
+            stored.profile.update(&self.profile);
+        }
+        if basis.is_none_or(|basis| basis.role != self.role) {
+            stored.role = self.role;
+        }
         for token in &mut stored.tokens {
             let used = self.last_used.iter().find(|(role, _)| *role == token.role);
             token.last_used_at_ms = token.last_used_at_ms.max(used.map(|(_, at)| *at));
@@ -270,10 +279,8 @@ impl Book {
             return;
         };
         if let Some(touch) = self.touch_of(&device.device_id) {
-            // What a connect said while the change was being written is newer than the change's copy of it.
-            if change.basis.as_ref() != Some(&touch) {
-                touch.merge_into(&mut device);
-            }
+            // What a connect changed while the change was being written is newer than the change's copy of it.
+            touch.merge_since(change.basis.as_ref(), &mut device);
             // Whatever was written behind in the meantime may have come before or after the change.
             self.touched.insert(device.device_id.clone());
         }

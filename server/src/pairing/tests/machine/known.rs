@@ -38,8 +38,8 @@ pub(super) struct Known {
     asked: BTreeMap<String, u64>,
     /// How a request ended, and in which step.
     ended: HashMap<String, (End, u64)>,
-    /// What a device last said about itself, and in which step.
-    said: BTreeMap<String, (Profile, u64)>,
+    /// What a device last said about itself.
+    said: BTreeMap<String, Profile>,
 }
 
 impl Known {
@@ -127,8 +127,8 @@ impl Known {
         }
     }
 
-    /// A connection was let in in step `now`.
-    pub(super) fn admitted(&mut self, ask: &Ask, grant: &Grant, now: u64) {
+    /// A connection was let in.
+    pub(super) fn admitted(&mut self, ask: &Ask, grant: &Grant) {
         let place = (ask.device.id().to_owned(), ask.role);
         for scopes in [&ask.scopes, &grant.scopes] {
             assert!(
@@ -141,15 +141,19 @@ impl Known {
             self.is_live(&place, grant.token.expose()),
             "{place:?} gets a token that is not alive"
         );
-        self.said.insert(place.0, (ask.profile.clone(), now));
+        self.said.insert(place.0, ask.profile.clone());
     }
 
-    /// An approval was written that had been planned in step `since`: what the device says in its request is newer than
-    /// what is known, unless it connected in between.
-    pub(super) fn approved(&mut self, id: &str, profile: &Profile, since: u64) {
-        let known = self.said.get(id);
-        if known.is_none_or(|(_, at)| *at <= since) {
-            self.said.insert(id.to_owned(), (profile.clone(), since));
+    /// What a device last said about itself.
+    pub(super) fn said(&self, id: &str) -> Option<&Profile> {
+        self.said.get(id)
+    }
+
+    /// An approval was written, planned when the device had said `before`. What it says in its request is newer, unless
+    /// it has said something else since the plan.
+    pub(super) fn approved(&mut self, id: &str, profile: &Profile, before: Option<&Profile>) {
+        if self.said(id) == before {
+            self.said.insert(id.to_owned(), profile.clone());
         }
     }
 
@@ -162,7 +166,7 @@ impl Known {
     ) {
         for device in devices {
             let said = self.said.get_mut(&device.device_id);
-            said.expect("only devices that said something are kept").0 = device.profile.clone();
+            *said.expect("only devices that said something are kept") = device.profile.clone();
         }
         for request in pending {
             let asked = self.asked.get_mut(&request.request_id);
@@ -184,11 +188,7 @@ impl Known {
                 self.scopes.get(id).cloned().unwrap_or_default(),
                 "scopes of {id}"
             );
-            assert_eq!(
-                Some(&device.profile),
-                self.said.get(id).map(|(profile, _)| profile),
-                "what {id} says"
-            );
+            assert_eq!(Some(&device.profile), self.said(id), "what {id} says");
             for token in &device.tokens {
                 let place = (id.clone(), token.role);
                 assert!(self.grants(&place, &token.scopes), "{token:?} of {id}");

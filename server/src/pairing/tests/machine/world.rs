@@ -48,6 +48,8 @@ struct Writing {
     work: Work,
     /// Step in which it was planned.
     since: u64,
+    /// What the device had said about itself by then.
+    said: Option<Profile>,
 }
 
 enum Work {
@@ -178,6 +180,7 @@ impl World {
             change,
             work,
             since: self.steps,
+            said: self.known.said(device_id).cloned(),
         });
     }
 
@@ -304,7 +307,7 @@ impl World {
                 assert!(ask.local);
                 self.known.grant(ask.device.id(), ask.role, &ask.scopes);
                 self.known
-                    .approved(ask.device.id(), &ask.profile, writing.since);
+                    .approved(ask.device.id(), &ask.profile, writing.said.as_ref());
                 ("silent approvals", End::Approved)
             }
             Work::Connect(_, Step::Request) => ("requests", End::Gone),
@@ -312,7 +315,8 @@ impl World {
             Work::Approval(request) => {
                 let (id, scopes) = (&request.device_id, &request.scopes);
                 self.known.grant(id, request.role, scopes);
-                self.known.approved(id, &request.profile, writing.since);
+                self.known
+                    .approved(id, &request.profile, writing.said.as_ref());
                 ("approvals", End::Approved)
             }
             Work::Rejection => ("refusals", End::Rejected),

@@ -89,7 +89,7 @@ impl World {
     }
 
     fn enter(&mut self, ask: &Ask, grant: &Grant) {
-        self.known.admitted(ask, grant, self.steps);
+        self.known.admitted(ask, grant);
         if self.open.len() == MAX_OPEN {
             self.open.remove(0);
         }
