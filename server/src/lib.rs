@@ -28,6 +28,7 @@ pub mod nodes;
 pub mod outbox;
 pub mod pairing;
 pub mod paths;
+pub mod refusals;
 pub mod sessions;
 pub mod skills;
 pub mod store;

@@ -32,6 +32,15 @@ pub(crate) fn json(value: &impl Serialize) {
     }
 }
 
+/// Prints an answer of the gateway: as JSON for programs, else as `in_words` does it for people.
+pub(crate) fn answer<T: Serialize>(value: &T, as_json: bool, in_words: impl FnOnce(&T)) {
+    if as_json {
+        json(value);
+    } else {
+        in_words(value);
+    }
+}
+
 /// Prints to standard error what went wrong.
 pub(crate) fn complain(text: &str) {
     let mut err = std::io::stderr().lock();

@@ -5,8 +5,8 @@ use openclaw_protocol::types::{ExecApprovalsAgent, ExecApprovalsEntry, ExecAppro
 use super::file::{allow, defaults};
 use super::{ALL_AGENTS, DEFAULT_AGENT, Program, matches};
 
-/// What may run at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What may run at all, the strictest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Security {
     /// Nothing.
     Deny,
@@ -16,8 +16,8 @@ pub enum Security {
     Full,
 }
 
-/// When a person is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When a person is asked, the strictest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ask {
     /// Never.
     Off,
@@ -45,6 +45,8 @@ pub struct Policy {
     pub security: Security,
     /// When a person is asked.
     pub ask: Ask,
+    /// What may run when a person was asked and did not answer.
+    pub ask_fallback: Security,
     /// Whether programs that skills need are allowed by themselves.
     pub auto_allow_skills: bool,
     /// Programs that are allowed: those of all agents, then the agent's own.
@@ -73,6 +75,16 @@ impl Security {
             _ => Self::Deny,
         }
     }
+
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Allowlist => "allowlist",
+            Self::Full => "full",
+        }
+    }
 }
 
 impl Ask {
@@ -82,6 +94,16 @@ impl Ask {
             "off" => Self::Off,
             "on-miss" => Self::OnMiss,
             _ => Self::Always,
+        }
+    }
+
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::OnMiss => "on-miss",
+            Self::Always => "always",
         }
     }
 }
@@ -105,10 +127,12 @@ impl Policy {
         let first = |words: [Option<String>; 3]| words.into_iter().flatten().next();
         let security = first([own.security, all.security, defaults.security]);
         let ask = first([own.ask, all.ask, defaults.ask]);
+        let unanswered = first([own.ask_fallback, all.ask_fallback, defaults.ask_fallback]);
         Self {
             agent: agent.to_owned(),
             security: security.map_or(fallbacks.security, |word| Security::of(&word)),
             ask: ask.map_or(fallbacks.ask, |word| Ask::of(&word)),
+            ask_fallback: unanswered.map_or(Security::Deny, |word| Security::of(&word)),
             auto_allow_skills: own
                 .auto_allow_skills
                 .or(all.auto_allow_skills)
@@ -119,6 +143,24 @@ impl Policy {
                 .flatten()
                 .flatten()
                 .collect(),
+        }
+    }
+
+    /// The same with what somebody else says too: the stricter of both holds.
+    #[must_use]
+    pub fn within(mut self, security: Security, ask: Ask) -> Self {
+        self.security = self.security.min(security);
+        self.ask = self.ask.max(ask);
+        self
+    }
+
+    /// Whether a command may run about which nobody answered in time.
+    #[must_use]
+    pub fn runs_unanswered(&self, listed: bool) -> bool {
+        match self.ask_fallback.min(self.security) {
+            Security::Deny => false,
+            Security::Allowlist => listed,
+            Security::Full => true,
         }
     }
 
@@ -165,123 +207,5 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    const FALLBACKS: Fallbacks = Fallbacks {
-        security: Security::Allowlist,
-        ask: Ask::OnMiss,
-    };
-
-    #[test]
-    fn rules_of_an_agent_come_from_the_nearest_place() {
-        let rules: ExecApprovalsFile = serde_json::from_value(json!({
-            "version": 1,
-            "defaults": {"security": "full", "autoAllowSkills": true},
-            "agents": {
-                "*": {"ask": "always", "allowlist": [{"pattern": "/all"}]},
-                "main": {"security": "deny", "ask": "off", "allowlist": [{"pattern": "/own"}]},
-                "odd": {"security": "most", "ask": "perhaps", "autoAllowSkills": false},
-            },
-        }))
-        .unwrap();
-        let check = |agent: Option<&str>, expected: (&str, Security, Ask, bool, &[&str])| {
-            let policy = Policy::of(&rules, agent, FALLBACKS);
-            let list: Vec<&str> = policy
-                .allowlist
-                .iter()
-                .map(|entry| entry.pattern.as_str())
-                .collect();
-            let got = (
-                policy.agent.as_str(),
-                policy.security,
-                policy.ask,
-                policy.auto_allow_skills,
-                list.as_slice(),
-            );
-            assert_eq!(got, expected);
-        };
-        let own = (
-            "main",
-            Security::Deny,
-            Ask::Off,
-            true,
-            &["/all", "/own"][..],
-        );
-        check(None, own);
-        check(Some(" "), own);
-        check(Some("main"), own);
-        check(
-            Some("x"),
-            ("x", Security::Full, Ask::Always, true, &["/all"]),
-        );
-        check(
-            Some("odd"),
-            ("odd", Security::Deny, Ask::Always, false, &["/all"]),
-        );
-        let empty = Policy::of(&ExecApprovalsFile::new(1), None, FALLBACKS);
-        assert_eq!(
-            (empty.security, empty.ask, empty.auto_allow_skills),
-            (Security::Allowlist, Ask::OnMiss, false)
-        );
-    }
-
-    #[test]
-    fn verdicts() {
-        use Verdict::{Allowed, Disabled, NeedsApproval, NotListed};
-        // listed or not, without and with a yes
-        let table = [
-            (
-                Security::Deny,
-                Ask::Off,
-                [Disabled, Disabled, Disabled, Disabled],
-            ),
-            (
-                Security::Deny,
-                Ask::Always,
-                [Disabled, Disabled, Disabled, Disabled],
-            ),
-            (
-                Security::Allowlist,
-                Ask::Off,
-                [Allowed, NotListed, Allowed, Allowed],
-            ),
-            (
-                Security::Allowlist,
-                Ask::OnMiss,
-                [Allowed, NeedsApproval, Allowed, Allowed],
-            ),
-            (
-                Security::Allowlist,
-                Ask::Always,
-                [NeedsApproval, NeedsApproval, Allowed, Allowed],
-            ),
-            (
-                Security::Full,
-                Ask::Off,
-                [Allowed, Allowed, Allowed, Allowed],
-            ),
-            (
-                Security::Full,
-                Ask::OnMiss,
-                [Allowed, Allowed, Allowed, Allowed],
-            ),
-            (
-                Security::Full,
-                Ask::Always,
-                [NeedsApproval, NeedsApproval, Allowed, Allowed],
-            ),
-        ];
-        for (security, ask, expected) in table {
-            let policy = Policy {
-                security,
-                ask,
-                ..Policy::of(&ExecApprovalsFile::new(1), None, FALLBACKS)
-            };
-            let cases = [(true, false), (false, false), (true, true), (false, true)];
-            let got = cases.map(|(listed, approved)| policy.judge(listed, approved));
-            assert_eq!(got, expected, "{security:?} {ask:?}");
-        }
-    }
-}
+#[path = "policy_tests.rs"]
+mod tests;

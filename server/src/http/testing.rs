@@ -145,6 +145,7 @@ impl World {
                 events: Arc::clone(&events),
                 clock: clock.clone(),
                 wake: None,
+                refusals: Arc::default(),
             },
         );
         let api = Api::new(
@@ -155,6 +156,7 @@ impl World {
                 doors: Doors {
                     policy: Arc::new(policy),
                     limiter: Arc::default(),
+                    refusals: Arc::default(),
                     whois: Arc::new(Whois::new("/nonexistent".into(), work, clock.clone())),
                     clock,
                 },

@@ -36,6 +36,7 @@ use crate::nodes::Nodes;
 use crate::outbox::Outbox;
 use crate::pairing::Pairing;
 use crate::pairing::nodes::NodePairing;
+use crate::refusals::Refusals;
 use crate::sessions::Sessions;
 use crate::skills::Skills;
 use crate::voicewake::VoiceWake;
@@ -74,6 +75,8 @@ pub struct Methods {
     pub heartbeats: Heartbeats,
     /// Jobs that run by the clock.
     pub cron: Cron,
+    /// Who was not let in.
+    pub refusals: Arc<Refusals>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Runtime for what would hold up the sockets.

@@ -17,8 +17,8 @@ use super::process::{self, Ended, Spec};
 use super::speaker::{Speaker, Told};
 use super::{Failure, Host, OUTPUT_BYTES, RUN_TIME, variables};
 use crate::exec_rules::{
-    Ask, Fallbacks, Policy, Program, Security, Verdict, command_line, find_program, script_of,
-    simple_commands,
+    Ask, Fallbacks, Meant, Note, Policy, Program, Security, Verdict, command_line, find_program,
+    programs_of, script_of, simple_commands,
 };
 use crate::text::given;
 
@@ -34,12 +34,6 @@ const EVENT_OUTPUT_CHARS: usize = 20_000;
 /// Mark of a cut.
 const CUT: &str = "... (truncated)";
 
-/// Programs that run whatever they are told; a lasting yes to one command of theirs is no yes to all others.
-const RUNS_ANYTHING: &[&str] = &[
-    "bash", "busybox", "dash", "env", "fish", "ksh", "node", "perl", "python", "python3", "ruby",
-    "sh", "sudo", "xargs", "zsh",
-];
-
 /// A command that was looked at.
 struct Looked {
     argv: Vec<String>,
@@ -48,14 +42,6 @@ struct Looked {
     policy: Policy,
     /// The programs that it runs, if that can be told.
     programs: Option<Vec<Meant>>,
-}
-
-/// A program, and whether it was named without a path.
-struct Meant {
-    program: Program,
-    is_bare: bool,
-    /// Id of the entry that allows it.
-    entry: Option<String>,
 }
 
 /// Runs a command, or says why not; events go out on the way.
@@ -131,12 +117,11 @@ pub(super) async fn run(
         output_bytes: OUTPUT_BYTES,
     };
     {
-        let (host, always) = (
-            host.clone(),
-            decision == Some(ExecApprovalDecision::AllowAlways),
-        );
-        let note = Note::of(&looked, always);
-        super::aside(move || note.write(&host)).await?;
+        let always = decision == Some(ExecApprovalDecision::AllowAlways);
+        let programs = looked.programs.as_deref().unwrap_or_default();
+        let note = Note::new(&looked.policy, &looked.line, programs, always);
+        let host = host.clone();
+        super::aside(move || note.write(&host.rules, host.clock.now_ms())).await?;
     }
     told.started(&looked.line).await;
     let ended = process::run(&spec).await;
@@ -169,12 +154,8 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
         (Some(raw), Some(script)) if raw == script => simple_commands(script),
         _ => Some(vec![argv.clone()]),
     };
-    let programs = commands.and_then(|commands| {
-        commands
-            .iter()
-            .map(|words| meant(host, &policy, words.first()?, &cwd, path_env))
-            .collect()
-    });
+    let programs =
+        commands.and_then(|commands| programs_of(&commands, &policy, &cwd, path_env, &host.home));
     let mut looked = Looked {
         line: raw.unwrap_or(line),
         argv,
@@ -184,16 +165,6 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
     };
     looked.find_shell(path_env);
     Ok(looked)
-}
-
-fn meant(host: &Host, policy: &Policy, word: &str, cwd: &Path, path_env: &str) -> Option<Meant> {
-    let program = find_program(word, cwd, path_env)?;
-    let entry = policy.entry_for(&program, &host.home);
-    Some(Meant {
-        entry: entry.and_then(|entry| entry.id.clone()).map(String::from),
-        is_bare: !word.contains('/'),
-        program,
-    })
 }
 
 impl Looked {
@@ -216,70 +187,6 @@ impl Looked {
             && let Some(path) = found.path.to_str()
         {
             path.clone_into(&mut self.argv[0]);
-        }
-    }
-}
-
-/// What running a command changes in the rules.
-struct Note {
-    policy: Policy,
-    line: String,
-    used: Vec<(String, PathBuf)>,
-    remembered: Vec<Program>,
-}
-
-impl Note {
-    fn of(looked: &Looked, always: bool) -> Self {
-        let programs = looked.programs.as_deref().unwrap_or_default();
-        let used = programs.iter().filter_map(|meant| {
-            let entry = meant.entry.clone()?;
-            Some((entry, meant.program.path.clone()))
-        });
-        let is_new = |meant: &&Meant| {
-            meant.entry.is_none() && !RUNS_ANYTHING.contains(&meant.program.name.as_str())
-        };
-        let remembered = programs
-            .iter()
-            .filter(is_new)
-            .map(|meant| meant.program.clone());
-        let remembers = always && looked.policy.security == Security::Allowlist;
-        Self {
-            used: used.collect(),
-            remembered: if remembers {
-                remembered.collect()
-            } else {
-                Vec::new()
-            },
-            policy: looked.policy.clone(),
-            line: looked.line.clone(),
-        }
-    }
-
-    /// Writes it down; a command does not fail because its use could not be noted.
-    fn write(self, host: &Host) {
-        if self.used.is_empty() && self.remembered.is_empty() {
-            return;
-        }
-        let now_ms = host.clock.now_ms();
-        let changed = host.rules.change(|rules| {
-            self.policy.remember(rules, &self.remembered);
-            let agents = rules.agents.get_or_insert_default();
-            for entry in agents
-                .values_mut()
-                .flat_map(|agent| agent.allowlist.iter_mut().flatten())
-            {
-                let id = entry.id.as_ref().map(|id| id.as_str());
-                if let Some((_, path)) =
-                    self.used.iter().find(|(used, _)| Some(used.as_str()) == id)
-                {
-                    entry.last_used_at = Some(now_ms);
-                    entry.last_used_command = Some(self.line.clone());
-                    entry.last_resolved_path = Some(path.display().to_string());
-                }
-            }
-        });
-        if let Err(error) = changed {
-            tracing::warn!(%error, "the use of a program is not noted");
         }
     }
 }

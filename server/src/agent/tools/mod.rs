@@ -28,7 +28,7 @@ use policy::Tool;
 pub(super) use bootstrap::files as bootstrap_files;
 pub(super) use workspace::Workspace;
 
-pub use gate::{ConfigGate, ExecGate, ExecRequest, Verdict};
+pub use gate::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
 
 /// Most bytes of text that one call brings: some twelve thousand tokens. What a tool has beyond it, it gives in parts.
 pub(super) const MAX_OUTPUT: usize = 48 * 1024;

@@ -55,8 +55,8 @@ impl Default for ExecTool {
     }
 }
 
-/// `tools.exec.security`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// `tools.exec.security`, the strictest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecSecurity {
     /// None.
@@ -80,8 +80,8 @@ impl ExecSecurity {
     }
 }
 
-/// `tools.exec.ask`. Nobody is asked about what `security` denies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// `tools.exec.ask`, the strictest last. Nobody is asked about what `security` denies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecAsk {
     /// Never: what is not known to be harmless is not run.

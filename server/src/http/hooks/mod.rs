@@ -17,7 +17,7 @@ use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::server::Staged;
-use openclaw_protocol::types::{AgentParams, ErrorShape};
+use openclaw_protocol::types::{AgentParams, ErrorShape, RefusalReason};
 use serde_json::{Value, json};
 
 use super::answer::{self, Response};
@@ -31,6 +31,7 @@ use crate::connection::limiter::Limiter;
 use crate::connection::locality::{PeerFacts, Trust};
 use crate::hub::SystemEvents;
 use crate::net::Ends;
+use crate::refusals::Refusals;
 use crate::sessions::Entry;
 use crate::text::shortened;
 use mapping::{Action, AgentHook, Meaningless};
@@ -72,6 +73,8 @@ pub struct HookParts {
     pub runs: Runs,
     /// Notes for conversations.
     pub events: Arc<SystemEvents>,
+    /// Who was not let in.
+    pub refusals: Arc<Refusals>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Lets the default agent look at its notes now. Without it they wait for the next turn of the conversation.
@@ -247,6 +250,9 @@ impl Hooks {
         if let Some(guesser) = guesser
             && let Some(wait_ms) = self.limiter.wait_ms(guesser, now_ms)
         {
+            self.parts
+                .refusals
+                .count(RefusalReason::HttpTooManyAttempts);
             let mut response = answer::refuse(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
             let seconds = HeaderValue::from(wait_ms.div_ceil(1000));
             response.headers_mut().insert(RETRY_AFTER, seconds);
@@ -261,6 +267,7 @@ impl Hooks {
         if let Some(guesser) = guesser {
             self.limiter.failed(guesser, now_ms);
         }
+        self.parts.refusals.count(RefusalReason::HttpUnauthorized);
         Some(answer::refuse(StatusCode::UNAUTHORIZED, "Unauthorized"))
     }
 }
