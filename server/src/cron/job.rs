@@ -83,7 +83,7 @@ impl Record {
             CronJobState::default(),
         );
         job.agent_id = params.agent_id;
-        job.description = params.description.and_then(given);
+        job.description = given(params.description.as_deref());
         job.delete_after_run = params.delete_after_run;
         job.isolation = params.isolation;
         check(&job)?;

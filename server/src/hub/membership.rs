@@ -14,7 +14,7 @@ use crate::ws::{EventFrame, Outbox};
 pub struct Membership {
     pub(super) hub: Arc<Hub>,
     pub(super) key: Key,
-    presence: Option<PresenceKey>,
+    pub(super) presence: Option<PresenceKey>,
 }
 
 impl Hub {
