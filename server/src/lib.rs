@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod health;
 pub mod heartbeat;
 pub mod http;
+mod hex;
 pub mod hub;
 pub mod limits;
 pub mod lock;

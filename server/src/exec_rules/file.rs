@@ -15,10 +15,11 @@ use openclaw_protocol::types::{
     ExecApprovalsAgent, ExecApprovalsDefaults, ExecApprovalsEntry, ExecApprovalsFile,
     ExecApprovalsShownFile, ExecApprovalsShownSocket, ExecApprovalsSnapshot, ExecApprovalsSocket,
 };
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 
 use super::{DEFAULT_AGENT, LEGACY_AGENT};
 use crate::config::file::{create, replace};
+use crate::hex::sha256_hex;
 
 /// Version of the form; there is one.
 const VERSION: u64 = 1;
@@ -199,7 +200,7 @@ impl RulesFile {
         }
         Ok(Stored {
             rules,
-            hash: digest(&text),
+            hash: sha256_hex(&text),
         })
     }
 
@@ -225,7 +226,7 @@ impl RulesFile {
         saved.map_err(|source| self.error(source))?;
         Ok(Stored {
             rules,
-            hash: digest(text.as_bytes()),
+            hash: sha256_hex(&text),
         })
     }
 
@@ -315,17 +316,6 @@ fn new_id() -> Result<String, getrandom::Error> {
     Ok(uuid::Builder::from_random_bytes(bytes)
         .into_uuid()
         .to_string())
-}
-
-fn digest(text: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing into a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }
 
 /// Adds a program to the rules of an agent, unless it is there.

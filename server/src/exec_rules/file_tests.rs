@@ -43,7 +43,7 @@ fn missing_rules_are_made_private_with_a_token_that_is_never_shown() {
             },
         })
     );
-    assert_eq!(&*shown.hash, digest(&fs::read(&path).unwrap()));
+    assert_eq!(&*shown.hash, sha256_hex(fs::read(&path).unwrap()));
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     // Reading again changes nothing, not even the file.
     let inode = fs::metadata(&path).unwrap().ino();

@@ -6,6 +6,7 @@
 //! by their own string.
 
 use crate::config::{Config, SessionScope};
+use crate::hex::sha256_hex;
 
 /// Prefix of every key that names its agent.
 const AGENT_PREFIX: &str = "agent";
@@ -45,7 +46,7 @@ impl SessionKey {
         if self.canonical.len() <= MAX_STORED_KEY {
             bytes.extend_from_slice(self.canonical.as_bytes());
         } else {
-            bytes.extend_from_slice(super::hex_digest(self.canonical.as_bytes()).as_bytes());
+            bytes.extend_from_slice(sha256_hex(&self.canonical).as_bytes());
         }
         bytes
     }
