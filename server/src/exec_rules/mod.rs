@@ -12,7 +12,7 @@ mod policy;
 mod program;
 
 pub use file::{RulesError, RulesFile, SetRefusal};
-pub use line::{MAX_SCRIPT_BYTES, command_line, script_of, simple_commands};
+pub use line::{MAX_SCRIPT_BYTES, command_line, is_plain_shell, script_of, simple_commands};
 pub use policy::{Ask, Fallbacks, Policy, Security, Verdict};
 pub use program::{Program, find_program, matches};
 
