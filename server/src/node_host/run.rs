@@ -17,8 +17,8 @@ use super::process::{self, Ended, Spec};
 use super::speaker::{Speaker, Told};
 use super::{Failure, Host, OUTPUT_BYTES, RUN_TIME, variables};
 use crate::exec_rules::{
-    Ask, Fallbacks, Policy, Program, Security, Verdict, command_line, find_program, script_of,
-    simple_commands,
+    Ask, Fallbacks, Policy, Program, Security, Verdict, command_line, find_program, is_plain_shell,
+    runs_anything, script_of, simple_commands,
 };
 
 /// What holds on a node whose rules say nothing: programs on the list run, a person decides about others.
@@ -30,14 +30,11 @@ const FALLBACKS: Fallbacks = Fallbacks {
 /// Characters of output that the event shows; the rest is in the answer.
 const EVENT_OUTPUT_CHARS: usize = 20_000;
 
+/// What a shell skips around a script.
+const BLANKS: [char; 3] = [' ', '\t', '\n'];
+
 /// Mark of a cut.
 const CUT: &str = "... (truncated)";
-
-/// Programs that run whatever they are told; a lasting yes to one command of theirs is no yes to all others.
-const RUNS_ANYTHING: &[&str] = &[
-    "bash", "busybox", "dash", "env", "fish", "ksh", "node", "perl", "python", "python3", "ruby",
-    "sh", "sudo", "xargs", "zsh",
-];
 
 /// A command that was looked at.
 struct Looked {
@@ -49,10 +46,12 @@ struct Looked {
     programs: Option<Vec<Meant>>,
 }
 
-/// A program, and whether it was named without a path.
+/// A program.
 struct Meant {
     program: Program,
-    is_bare: bool,
+    /// It is the one that the host itself means by its name: named without a path, and not found in the directories of the
+    /// asker.
+    is_own: bool,
     /// Id of the entry that allows it.
     entry: Option<String>,
 }
@@ -92,7 +91,9 @@ pub(super) async fn run(
         HashSet::new()
     };
     let is_listed = |meant: &Meant| {
-        meant.entry.is_some() || (meant.is_bare && skills.contains(&meant.program.name))
+        let name = &meant.program.name;
+        // A skill that says it needs a shell must not open all programs.
+        meant.entry.is_some() || (meant.is_own && skills.contains(name) && !runs_anything(name))
     };
     let listed = looked
         .programs
@@ -151,11 +152,13 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
         return Err(Failure::invalid(texts::NODE_RUN_COMMAND_REQUIRED));
     }
     let line = command_line(&argv);
-    let script = script_of(&argv).map(str::trim);
+    let script = script_of(&argv);
     let raw = given(&params.raw_command);
+    // Only for this comparison: what is judged is what the shell gets, to which other blanks are letters.
+    let is_script = |raw: &str| script.is_some_and(|script| raw == script.trim_matches(BLANKS));
     if let Some(raw) = &raw
         && *raw != line
-        && Some(raw.as_str()) != script
+        && !is_script(raw)
     {
         return Err(Failure::invalid(
             "rawCommand does not say what command runs",
@@ -165,7 +168,9 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
     let policy = Policy::of(&rules, params.agent_id.as_deref(), FALLBACKS);
     let cwd = host.directory(given(&params.cwd).as_deref());
     let commands = match (&raw, script) {
-        (Some(raw), Some(script)) if raw == script => simple_commands(script),
+        (Some(raw), Some(script)) if is_script(raw) && is_plain_shell(&argv) => {
+            simple_commands(script)
+        }
         _ => Some(vec![argv.clone()]),
     };
     let programs = commands.and_then(|commands| {
@@ -188,9 +193,10 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
 fn meant(host: &Host, policy: &Policy, word: &str, cwd: &Path, path_env: &str) -> Option<Meant> {
     let program = find_program(word, cwd, path_env)?;
     let entry = policy.entry_for(&program, &host.home);
+    let own = || find_program(word, cwd, host.path_env());
     Some(Meant {
         entry: entry.and_then(|entry| entry.id.clone()).map(String::from),
-        is_bare: !word.contains('/'),
+        is_own: !word.contains('/') && own().as_ref() == Some(&program),
         program,
     })
 }
@@ -234,9 +240,8 @@ impl Note {
             let entry = meant.entry.clone()?;
             Some((entry, meant.program.path.clone()))
         });
-        let is_new = |meant: &&Meant| {
-            meant.entry.is_none() && !RUNS_ANYTHING.contains(&meant.program.name.as_str())
-        };
+        // A lasting yes to one command of a program that runs anything is no yes to all others.
+        let is_new = |meant: &&Meant| meant.entry.is_none() && !runs_anything(&meant.program.name);
         let remembered = programs
             .iter()
             .filter(is_new)
