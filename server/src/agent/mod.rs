@@ -42,6 +42,7 @@ pub use errand::{Done, Errand, ErrandError};
 pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;
+pub(crate) use tools::{FileError, read_start};
 pub use tools::{ConfigGate, ExecGate, ExecRequest, Verdict};
 pub(crate) use words::{CHANNELS, LAST_CHANNEL};
 pub use words::{Thinking, is_known_channel};
