@@ -47,6 +47,14 @@ pub enum RulesError {
         /// What it says.
         source: io::Error,
     },
+    /// They have the form of another version, whose denials this one cannot know.
+    #[error("exec approvals {}: this is version {version} of the form, and only {VERSION} is known: nothing runs until that is mended", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: Value,
+    },
     /// No random bytes for ids and token.
     #[error("no random bytes: {0}")]
     Random(#[from] getrandom::Error),
@@ -91,7 +99,7 @@ impl RulesFile {
     }
 
     /// The rules as they hold, for whoever obeys them. Missing ones are made, unreadable ones are moved aside and
-    /// replaced by empty ones, which allow nothing.
+    /// replaced by empty ones, which allow nothing. Those of another version stay as they are and are an error.
     ///
     /// # Errors
     /// [`RulesError`].
@@ -187,10 +195,15 @@ impl RulesFile {
             }
             Err(source) => return Err(self.error(source)),
         };
-        let parsed = serde_json::from_slice::<ExecApprovalsFile>(&text)
+        let version = serde_json::from_slice::<Value>(&text)
             .ok()
-            .filter(|rules| rules.version == VERSION);
-        let Some(parsed) = parsed else {
+            .and_then(|rules| rules.get("version").cloned())
+            .filter(|version| *version != VERSION);
+        if let Some(version) = version {
+            let path = self.path.clone();
+            return Err(RulesError::Version { path, version });
+        }
+        let Ok(parsed) = serde_json::from_slice::<ExecApprovalsFile>(&text) else {
             self.move_aside()?;
             return self.save(self.complete(ExecApprovalsFile::new(VERSION))?);
         };
