@@ -54,10 +54,12 @@ impl AskingGate {
             return Verdict::Refuse("The command is not run: it is empty.".to_owned());
         };
         let key = (request.agent.clone(), request.command);
-        if self.lasting().contains(&key) {
+        let exec = &self.config.tools.exec;
+        // Where people want to be asked always, no yes lasts.
+        let may_last = exec.ask != ExecAsk::Always;
+        if may_last && self.lasting().contains(&key) {
             return Verdict::Run;
         }
-        let exec = &self.config.tools.exec;
         let mut params = ExecApprovalRequestParams::new(command);
         params.cwd = Some(request.cwd.display().to_string());
         params.security = Some(exec.security.as_str().to_owned());
@@ -79,7 +81,7 @@ impl AskingGate {
             Some(ExecApprovalDecision::AllowOnce) => Verdict::Run,
             Some(ExecApprovalDecision::AllowAlways) => {
                 let mut lasting = self.lasting();
-                if lasting.len() < MAX_LASTING {
+                if may_last && lasting.len() < MAX_LASTING {
                     lasting.insert(key);
                 }
                 Verdict::Run

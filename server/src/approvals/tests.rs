@@ -488,6 +488,19 @@ async fn a_lasting_yes_is_for_that_command_of_that_agent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn always_means_that_no_yes_lasts() {
+    for security in ["allowlist", "full"] {
+        let world = World::new();
+        let gate = gate_of(&world, security, "always").await;
+        for (decision, expected) in [("allow-always", true), ("deny", false)] {
+            let request = command_of("main", "rm x");
+            let runs = decided(&world, &gate, request, Some(decision)).await;
+            assert_eq!(runs, expected, "{security} {decision}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn lasting_yeses_are_bounded() {
     let world = World::new();
     let gate = gate_of(&world, "allowlist", "on-miss").await;
