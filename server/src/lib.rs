@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod approvals;
+mod child;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -17,8 +18,8 @@ pub mod exec_rules;
 pub mod gateway;
 pub mod health;
 pub mod heartbeat;
-pub mod http;
 mod hex;
+pub mod http;
 pub mod hub;
 pub mod limits;
 pub mod lock;

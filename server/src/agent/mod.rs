@@ -15,7 +15,6 @@ pub mod backend;
 mod bus;
 mod catalog;
 mod chat;
-mod child;
 mod commands;
 mod context;
 mod converse;
@@ -42,8 +41,8 @@ pub use errand::{Done, Errand, ErrandError};
 pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;
-pub(crate) use tools::{FileError, read_start};
 pub use tools::{ConfigGate, ExecGate, ExecRequest, Verdict};
+pub(crate) use tools::{FileError, read_start};
 pub(crate) use words::{CHANNELS, LAST_CHANNEL};
 pub use words::{Thinking, is_known_channel};
 
