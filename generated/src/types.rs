@@ -5273,7 +5273,7 @@ pub struct ExecApprovalRequestParams {
     /// The conversation that it is for.
     #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
     pub session_key: Option<::std::string::String>,
-    /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+    /// How long the question waits, at most limits.execApprovalMaxMs; limits.execApprovalTimeoutMs when absent.
     #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }

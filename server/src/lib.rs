@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod approvals;
+mod child;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod exec_rules;
 pub mod gateway;
 pub mod health;
 pub mod heartbeat;
+mod hex;
 pub mod http;
 pub mod hub;
 pub mod limits;

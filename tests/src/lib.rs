@@ -146,7 +146,16 @@ impl Gateway {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Gateway {
-        let port = free_port();
+        Gateway::start_at(home, free_port(), arguments, variables).await
+    }
+
+    /// The same at a port, that of a gateway which was there before.
+    pub async fn start_at(
+        home: &Home,
+        port: u16,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Gateway {
         let text = port.to_string();
         let mut all = vec!["gateway", "--port", &text];
         all.extend_from_slice(arguments);

@@ -347,3 +347,35 @@ async fn places_for_connections_are_bounded() {
     };
     timeout(PATIENCE, again).await.expect("a place comes back");
 }
+
+#[tokio::test]
+async fn a_gateway_named_by_hand_is_shown_nothing_of_the_own_one() {
+    let (home, far) = (Home::new(), Home::new());
+    let own = Gateway::start(&home, &[]).await;
+    let stranger = Gateway::start(&far, &["--token", TOKEN]).await;
+    let port = own.port.to_string();
+    let here = [("OPENCLAW_GATEWAY_PORT", port.as_str())];
+    // This device has a token of its own gateway's then.
+    let ran = home.run_with(&["health"], &here).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let tokens = home.state().join("identity/device-auth.json");
+    let before = std::fs::read_to_string(&tokens).expect("a device token");
+
+    let url = stranger.url();
+    let env = [
+        ("OPENCLAW_GATEWAY_TOKEN", "a-token-of-the-own-gateway"),
+        ("OPENCLAW_GATEWAY_PASSWORD", "a-password-of-the-own-gateway"),
+    ];
+    let ran = home.run_with(&["health", "--url", &url], &env).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    assert!(
+        ran.err.contains("gateway token missing") && ran.err.contains("--token"),
+        "{}",
+        ran.err
+    );
+    // What it gives does not take the place of what the own one has given.
+    let ran = home.run(&["health", "--url", &url, "--token", TOKEN]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let after = std::fs::read_to_string(&tokens).expect("a device token");
+    assert_eq!(before, after);
+}

@@ -89,7 +89,7 @@ async fn tell(client: &Client, name: &str, payload: Value) {
 fn home_with_a_skill() -> Home {
     let home = Home::new();
     home.write_config("{gateway: {mode: 'local', auth: {mode: 'token', token: 'tok'}}}");
-    let skill = home.state().join("workspace/skills/memo");
+    let skill = home.state().join("skills/memo");
     std::fs::create_dir_all(&skill).expect("the skill's folder");
     let head = r#"{"openclaw": {"os": ["darwin"], "requires": {"bins": ["memo"]}}}"#;
     std::fs::write(

@@ -15,7 +15,6 @@ pub mod backend;
 mod bus;
 mod catalog;
 mod chat;
-mod child;
 mod commands;
 mod context;
 mod converse;
@@ -43,6 +42,7 @@ pub use models::{Choice, Models};
 pub use parts::Parts;
 pub use runs::Runs;
 pub use tools::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
+pub(crate) use tools::{FileError, read_start};
 pub(crate) use words::{CHANNELS, LAST_CHANNEL};
 pub use words::{Thinking, is_known_channel};
 

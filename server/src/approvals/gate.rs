@@ -17,7 +17,7 @@ use openclaw_protocol::types::{ExecApprovalDecision, ExecApprovalRequestParams};
 use super::{ApprovalError, Approvals};
 use crate::agent::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, Verdict};
 use crate::clock::Clock;
-use crate::config::{Config, ExecAsk, ExecSecurity};
+use crate::config::{Config, ExecAsk};
 use crate::exec_rules::{
     self, Fallbacks, Meant, Note, Policy, RulesError, RulesFile, programs_of, simple_commands,
 };
@@ -69,17 +69,15 @@ impl AskingGate {
     }
 
     async fn judge(&self, request: ExecRequest) -> Verdict {
-        let ruling = match self.config.rule(&request) {
-            Ok(ruling) => ruling,
-            Err(why) => return Verdict::Refuse(why),
-        };
         let looked = {
-            let (machine, request) = (self.machine.clone(), request.clone());
-            aside(move || look(&machine, &request, ruling)).await
+            let (config, machine) = (self.config.clone(), self.machine.clone());
+            let request = request.clone();
+            aside(move || Ok(look(&machine, &request, config.rule(&request)?))).await
         };
         let looked = match looked {
-            Some(Ok(looked)) => looked,
-            Some(Err(error)) => {
+            Some(Ok(Ok(looked))) => looked,
+            Some(Err(why)) => return Verdict::Refuse(why),
+            Some(Ok(Err(error))) => {
                 tracing::error!(%error, "exec approvals");
                 return Verdict::Refuse(
                     "The command is not run: the rules of this machine cannot be read.".to_owned(),
@@ -115,7 +113,7 @@ impl AskingGate {
         };
         let policy = &looked.policy;
         let key = (request.agent.clone(), request.command.clone());
-        if policy.ask != exec_rules::Ask::Always && self.lasting().contains(&key) {
+        if policy.ask != ExecAsk::Always && self.lasting().contains(&key) {
             return Ok(false);
         }
         let mut params = ExecApprovalRequestParams::new(command);
@@ -157,7 +155,9 @@ impl AskingGate {
         let programs = looked.programs.as_deref().unwrap_or_default();
         let note = Note::new(&looked.policy, &request.command, programs, always);
         let is_said = looked.programs.is_some() && note.allows_all(programs);
-        if always && !is_said {
+        // Where people want to be asked always, no yes lasts.
+        let may_last = looked.policy.ask != ExecAsk::Always;
+        if always && may_last && !is_said {
             let mut lasting = self.lasting();
             if lasting.len() < MAX_LASTING {
                 lasting.insert((request.agent, request.command));
@@ -176,12 +176,12 @@ impl AskingGate {
 /// Reads the rules and finds the programs. Blocks on disk.
 fn look(machine: &Machine, request: &ExecRequest, ruling: Ruling) -> Result<Looked, RulesError> {
     let rules = machine.rules.read()?;
-    let (security, ask) = (security_of(ruling.security), ask_of(ruling.ask));
+    let Ruling { security, ask, .. } = ruling;
     let policy = Policy::of(&rules, Some(&request.agent), Fallbacks { security, ask });
     let policy = policy.within(security, ask);
     let programs = simple_commands(&request.command).and_then(|commands| {
         let (cwd, home) = (&request.cwd, &machine.home);
-        programs_of(&commands, &policy, cwd, &machine.path, home)
+        programs_of(&commands, &policy, cwd, [&machine.path; 2], home)
     });
     let is_listed = programs
         .as_ref()
@@ -191,22 +191,6 @@ fn look(machine: &Machine, request: &ExecRequest, ruling: Ruling) -> Result<Look
         policy,
         programs,
     })
-}
-
-fn security_of(configured: ExecSecurity) -> exec_rules::Security {
-    match configured {
-        ExecSecurity::Deny => exec_rules::Security::Deny,
-        ExecSecurity::Allowlist => exec_rules::Security::Allowlist,
-        ExecSecurity::Full => exec_rules::Security::Full,
-    }
-}
-
-fn ask_of(configured: ExecAsk) -> exec_rules::Ask {
-    match configured {
-        ExecAsk::Off => exec_rules::Ask::Off,
-        ExecAsk::OnMiss => exec_rules::Ask::OnMiss,
-        ExecAsk::Always => exec_rules::Ask::Always,
-    }
 }
 
 /// Does what blocks away from the run; `None` when the gateway is ending.

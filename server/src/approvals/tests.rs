@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::events::Event;
+use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{
     ExecApprovalDecision, ExecApprovalRequestParams, ExecApprovalRequestResult,
@@ -87,8 +88,12 @@ impl World {
 
     /// Asks, and comes back once people were told.
     async fn ask(&self, id: &str, command: &str) -> JoinHandle<Answer> {
+        self.ask_with(params(id, command)).await
+    }
+
+    async fn ask_with(&self, params: ExecApprovalRequestParams) -> JoinHandle<Answer> {
         let before = self.lines().len();
-        let (approvals, params) = (self.approvals.clone(), params(id, command));
+        let approvals = self.approvals.clone();
         let asking = tokio::spawn(async move { approvals.ask(params).await });
         let mut lines = self.events.0.subscribe();
         lines.wait_for(|lines| lines.len() > before).await.unwrap();
@@ -190,6 +195,29 @@ async fn ids_are_chosen_when_none_is_given() {
         world.resolve(id, "deny").await.unwrap();
     }
     assert!(one.await.unwrap().is_ok() && two.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_question_waits_for_ever() {
+    const DAY: u64 = limits::EXEC_APPROVAL_MAX_MS;
+    for (timeout_ms, waits) in [
+        (None, limits::EXEC_APPROVAL_TIMEOUT_MS),
+        (Some(1), 1),
+        (Some(DAY), DAY),
+        (Some(DAY + 1), DAY),
+        (Some((1 << 53) - 1), DAY),
+    ] {
+        let world = World::new();
+        let mut params = params("q", "ls");
+        params.timeout_ms = timeout_ms;
+        let _asking = world.ask_with(params).await;
+        let asked = world.approvals.waiting().remove(0);
+        assert_eq!(
+            asked.expires_at_ms - asked.created_at_ms,
+            waits,
+            "{timeout_ms:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,41 +3,38 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Policy, Program, RulesFile, Security, find_program};
-
-/// Programs that run whatever they are told; a lasting yes to one command of theirs is no yes to all others.
-const RUNS_ANYTHING: &[&str] = &[
-    "bash", "busybox", "dash", "env", "fish", "ksh", "node", "perl", "python", "python3", "ruby",
-    "sh", "sudo", "xargs", "zsh",
-];
+use super::{Policy, Program, RulesFile, Security, find_program, runs_anything};
 
 /// A program that a command runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meant {
     /// The program.
     pub program: Program,
-    /// Whether it was named without a path.
-    pub is_bare: bool,
+    /// It is the one that the host itself means by its name: named without a path, and not found in the directories of the
+    /// asker.
+    pub is_own: bool,
     /// Id of the entry that allows it.
     pub entry: Option<String>,
 }
 
-/// The programs of `commands`, each given as its words; `None` when one of them is not there. Blocks on disk.
+/// The programs of `commands`, each given as its words; `None` when one of them is not there. `paths` are the `PATH` that
+/// the command gets and the host's own. Blocks on disk.
 #[must_use]
 pub fn programs_of(
     commands: &[Vec<String>],
     policy: &Policy,
     cwd: &Path,
-    path_env: &str,
+    [path_env, own_path]: [&str; 2],
     home: &Path,
 ) -> Option<Vec<Meant>> {
     let meant = |words: &Vec<String>| {
         let word = words.first()?;
         let program = find_program(word, cwd, path_env)?;
         let entry = policy.entry_for(&program, home);
+        let own = || find_program(word, cwd, own_path);
         Some(Meant {
             entry: entry.and_then(|entry| entry.id.clone()).map(String::from),
-            is_bare: !word.contains('/'),
+            is_own: !word.contains('/') && own().as_ref() == Some(&program),
             program,
         })
     };
@@ -61,9 +58,8 @@ impl Note {
             let entry = meant.entry.clone()?;
             Some((entry, meant.program.path.clone()))
         });
-        let is_new = |meant: &&Meant| {
-            meant.entry.is_none() && !RUNS_ANYTHING.contains(&meant.program.name.as_str())
-        };
+        // A lasting yes to one command of a program that runs anything is no yes to all others.
+        let is_new = |meant: &&Meant| meant.entry.is_none() && !runs_anything(&meant.program.name);
         let remembered = programs
             .iter()
             .filter(is_new)

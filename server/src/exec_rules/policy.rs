@@ -4,28 +4,7 @@ use openclaw_protocol::types::{ExecApprovalsAgent, ExecApprovalsEntry, ExecAppro
 
 use super::file::{allow, defaults};
 use super::{ALL_AGENTS, DEFAULT_AGENT, Program, matches};
-
-/// What may run at all, the strictest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Security {
-    /// Nothing.
-    Deny,
-    /// What the allowlist has, and what a person said yes to.
-    Allowlist,
-    /// Everything.
-    Full,
-}
-
-/// When a person is asked, the strictest last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ask {
-    /// Never.
-    Off,
-    /// When the allowlist does not have it.
-    OnMiss,
-    /// Always.
-    Always,
-}
+pub use crate::config::{ExecAsk as Ask, ExecSecurity as Security};
 
 /// What holds where the file says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,46 +45,20 @@ pub enum Verdict {
     NotListed,
 }
 
-impl Security {
-    /// The word in the file; one that is not known counts as the strictest.
-    fn of(word: &str) -> Self {
-        match word.trim() {
-            "full" => Self::Full,
-            "allowlist" => Self::Allowlist,
-            _ => Self::Deny,
-        }
-    }
-
-    /// The word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deny => "deny",
-            Self::Allowlist => "allowlist",
-            Self::Full => "full",
-        }
-    }
+/// The word in the file; one that is not known, or is written otherwise, counts as the strictest.
+fn security(word: &str) -> Security {
+    let known = |one: &&Security| one.as_str() == word.trim();
+    Security::ALL
+        .iter()
+        .find(known)
+        .copied()
+        .unwrap_or(Security::Deny)
 }
 
-impl Ask {
-    /// The word in the file; one that is not known counts as the strictest.
-    fn of(word: &str) -> Self {
-        match word.trim() {
-            "off" => Self::Off,
-            "on-miss" => Self::OnMiss,
-            _ => Self::Always,
-        }
-    }
-
-    /// The word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::OnMiss => "on-miss",
-            Self::Always => "always",
-        }
-    }
+/// As [`security`].
+fn ask(word: &str) -> Ask {
+    let known = |one: &&Ask| one.as_str() == word.trim();
+    Ask::ALL.iter().find(known).copied().unwrap_or(Ask::Always)
 }
 
 impl Policy {
@@ -125,14 +78,14 @@ impl Policy {
         };
         let (own, all, defaults) = (of(agent), of(ALL_AGENTS), defaults(rules));
         let first = |words: [Option<String>; 3]| words.into_iter().flatten().next();
-        let security = first([own.security, all.security, defaults.security]);
-        let ask = first([own.ask, all.ask, defaults.ask]);
+        let said_security = first([own.security, all.security, defaults.security]);
+        let said_ask = first([own.ask, all.ask, defaults.ask]);
         let unanswered = first([own.ask_fallback, all.ask_fallback, defaults.ask_fallback]);
         Self {
             agent: agent.to_owned(),
-            security: security.map_or(fallbacks.security, |word| Security::of(&word)),
-            ask: ask.map_or(fallbacks.ask, |word| Ask::of(&word)),
-            ask_fallback: unanswered.map_or(Security::Deny, |word| Security::of(&word)),
+            security: said_security.map_or(fallbacks.security, |word| security(&word)),
+            ask: said_ask.map_or(fallbacks.ask, |word| ask(&word)),
+            ask_fallback: unanswered.map_or(Security::Deny, |word| security(&word)),
             auto_allow_skills: own
                 .auto_allow_skills
                 .or(all.auto_allow_skills)

@@ -18,7 +18,7 @@ use super::speaker::{Speaker, Told};
 use super::{Failure, Host, OUTPUT_BYTES, RUN_TIME, variables};
 use crate::exec_rules::{
     Ask, Fallbacks, Meant, Note, Policy, Program, Security, Verdict, command_line, find_program,
-    programs_of, script_of, simple_commands,
+    is_plain_shell, programs_of, runs_anything, script_of, simple_commands,
 };
 use crate::text::given;
 
@@ -30,6 +30,9 @@ const FALLBACKS: Fallbacks = Fallbacks {
 
 /// Characters of output that the event shows; the rest is in the answer.
 const EVENT_OUTPUT_CHARS: usize = 20_000;
+
+/// What a shell skips around a script.
+const BLANKS: [char; 3] = [' ', '\t', '\n'];
 
 /// Mark of a cut.
 const CUT: &str = "... (truncated)";
@@ -79,7 +82,9 @@ pub(super) async fn run(
         HashSet::new()
     };
     let is_listed = |meant: &Meant| {
-        meant.entry.is_some() || (meant.is_bare && skills.contains(&meant.program.name))
+        let name = &meant.program.name;
+        // A skill that says it needs a shell must not open all programs.
+        meant.entry.is_some() || (meant.is_own && skills.contains(name) && !runs_anything(name))
     };
     let listed = looked
         .programs
@@ -137,11 +142,13 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
         return Err(Failure::invalid(texts::NODE_RUN_COMMAND_REQUIRED));
     }
     let line = command_line(&argv);
-    let script = script_of(&argv).map(str::trim);
+    let script = script_of(&argv);
     let raw = given(params.raw_command.as_deref());
+    // Only for this comparison: what is judged is what the shell gets, to which other blanks are letters.
+    let is_script = |raw: &str| script.is_some_and(|script| raw == script.trim_matches(BLANKS));
     if let Some(raw) = &raw
         && *raw != line
-        && Some(raw.as_str()) != script
+        && !is_script(raw)
     {
         return Err(Failure::invalid(
             "rawCommand does not say what command runs",
@@ -151,11 +158,20 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
     let policy = Policy::of(&rules, params.agent_id.as_deref(), FALLBACKS);
     let cwd = host.directory(given(params.cwd.as_deref()).as_deref());
     let commands = match (&raw, script) {
-        (Some(raw), Some(script)) if raw == script => simple_commands(script),
+        (Some(raw), Some(script)) if is_script(raw) && is_plain_shell(&argv) => {
+            simple_commands(script)
+        }
         _ => Some(vec![argv.clone()]),
     };
-    let programs =
-        commands.and_then(|commands| programs_of(&commands, &policy, &cwd, path_env, &host.home));
+    let programs = commands.and_then(|commands| {
+        programs_of(
+            &commands,
+            &policy,
+            &cwd,
+            [path_env, host.path_env()],
+            &host.home,
+        )
+    });
     let mut looked = Looked {
         line: raw.unwrap_or(line),
         argv,

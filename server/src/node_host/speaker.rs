@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Failure;
 
 /// Messages that wait to be sent: some for each command that may run at a time.
-const QUEUE: usize = 256;
+pub(super) const QUEUE: usize = 256;
 
 /// Bytes of a frame around the payload of a result.
 const FRAME_ROOM: usize = 4 * 1024;

@@ -8,6 +8,7 @@
 use openclaw_protocol::types::SessionKind;
 
 use crate::config::{Config, SessionScope};
+use crate::hex::sha256_hex;
 
 /// Prefix of every key that names its agent.
 const AGENT_PREFIX: &str = "agent";
@@ -47,7 +48,7 @@ impl SessionKey {
         if self.canonical.len() <= MAX_STORED_KEY {
             bytes.extend_from_slice(self.canonical.as_bytes());
         } else {
-            bytes.extend_from_slice(super::hex_digest(self.canonical.as_bytes()).as_bytes());
+            bytes.extend_from_slice(sha256_hex(&self.canonical).as_bytes());
         }
         bytes
     }

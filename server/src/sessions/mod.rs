@@ -24,13 +24,11 @@ mod shown;
 mod titles;
 pub mod transcript;
 
-use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 pub use changes::Compacted;
 pub use entry::Entry;
@@ -323,17 +321,6 @@ impl<'t> Changes<'_, 't> {
     pub fn writer(&mut self) -> &mut Writer<'t> {
         self.writer
     }
-}
-
-/// SHA-256 in hex: stands in for identifiers that are too long for the store.
-pub(crate) fn hex_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }
 
 /// Sessions in a directory, for tests.

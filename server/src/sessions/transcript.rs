@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
+use crate::hex::sha256_hex;
 use crate::store::{Reader, StoreError, Table, Writer};
 
 /// Longest session id that is part of a record's key as it is; ids are UUIDs unless a client chose one.
@@ -19,7 +20,7 @@ fn prefix(session_id: &str) -> Vec<u8> {
     let mut key = if session_id.len() <= MAX_STORED_ID && !session_id.contains('\0') {
         session_id.as_bytes().to_vec()
     } else {
-        super::hex_digest(session_id.as_bytes()).into_bytes()
+        sha256_hex(session_id).into_bytes()
     };
     key.push(0);
     key

@@ -1,16 +1,17 @@
 //! Skills: folders with instructions for agents. So far as nodes need them: which programs all skills ask for.
 //!
 //! A skill is a folder with a `SKILL.md` below `skills/` of an agent's workspace, or in the folder that all agents share.
-//! Its head says what it needs. Reads the disk at each question: skills are edited by hand, and questions are few.
+//! Its head says what it needs. What a node is to allow by itself comes from the shared folder only: agents write into their
+//! workspaces. Reads the disk at each question: skills are edited by hand, and questions are few.
 
 mod head;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use head::Head;
+
+use crate::agent::read_start;
 
 /// Folder of skills, in a workspace and in the state directory.
 const FOLDER: &str = "skills";
@@ -21,68 +22,61 @@ const FILE: &str = "SKILL.md";
 pub const MAX_SKILLS: usize = 1024;
 
 /// Beginning of a skill's file in which its head has to end, in bytes.
-pub const MAX_HEAD_BYTES: u64 = 64 * 1024;
+pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Where skills are.
 #[derive(Debug, Clone)]
 pub struct Skills {
-    folders: Vec<PathBuf>,
+    workspaces: Vec<PathBuf>,
+    shared: PathBuf,
 }
 
 impl Skills {
     /// Those of the workspaces, and those that all agents share.
     #[must_use]
     pub fn new(workspaces: &[PathBuf], state_dir: &Path) -> Self {
-        let places = workspaces.iter().map(PathBuf::as_path).chain([state_dir]);
         Self {
-            folders: places.map(|place| place.join(FOLDER)).collect(),
+            workspaces: workspaces.iter().map(|place| place.join(FOLDER)).collect(),
+            shared: state_dir.join(FOLDER),
         }
     }
 
-    /// Programs that skills need or can install, each once, sorted (`skills.bins`). Reads the disk.
+    /// Programs that shared skills need or can install, each once, sorted (`skills.bins`). Nodes may allow them without
+    /// a question, so no skill of a workspace counts. Reads the disk.
     #[must_use]
     pub fn bins(&self) -> BTreeSet<String> {
         let mut bins = BTreeSet::new();
-        for head in self.heads() {
+        for head in heads([&self.shared]) {
             bins.extend(head.required);
             bins.extend(head.installed);
         }
         bins
     }
 
-    /// Programs that skills for this operating system (as `darwin`) need. Reads the disk.
+    /// Programs that skills for this operating system (as `darwin`) need, those of workspaces as well: nodes are asked
+    /// which of them they have. Reads the disk.
     #[must_use]
     pub fn bins_on(&self, os: &str) -> BTreeSet<String> {
-        let heads = self.heads().into_iter();
-        heads
+        heads(self.workspaces.iter().chain([&self.shared]))
+            .into_iter()
             .filter(|head| head.os.is_empty() || head.os.iter().any(|known| known == os))
             .flat_map(|head| head.required)
             .collect()
     }
-
-    /// The heads of all skills; what cannot be read is no skill.
-    fn heads(&self) -> Vec<Head> {
-        let entries = |folder: &PathBuf| {
-            let entries = std::fs::read_dir(folder).into_iter().flatten();
-            entries.take(MAX_SKILLS).filter_map(Result::ok)
-        };
-        self.folders
-            .iter()
-            .flat_map(entries)
-            .filter_map(|entry| read_start(&entry.path().join(FILE)))
-            .map(|text| Head::of(&text))
-            .collect()
-    }
 }
 
-fn read_start(path: &Path) -> Option<String> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    file.take(MAX_HEAD_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+/// The heads of all skills in folders; what cannot be read is no skill.
+fn heads<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) -> Vec<Head> {
+    let entries = |folder: &PathBuf| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.take(MAX_SKILLS).filter_map(Result::ok)
+    };
+    folders
+        .into_iter()
+        .flat_map(entries)
+        .filter_map(|entry| read_start(&entry.path().join(FILE), MAX_HEAD_BYTES).ok())
+        .map(|bytes| Head::of(&String::from_utf8_lossy(&bytes)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -122,12 +116,15 @@ mod tests {
         write(state.path(), "plain", "No head.");
         std::fs::write(state.path().join(FOLDER).join("file"), "no folder").unwrap();
         let list = |bins: BTreeSet<String>| bins.into_iter().collect::<Vec<_>>();
-        assert_eq!(
-            list(skills.bins()),
-            ["a", "b", "brewed", "gh", "jq", "memo"]
+        assert_eq!(list(skills.bins()), ["a", "b"], "no workspace's");
+        write(
+            state.path(),
+            "gh",
+            &needs(r#"{"requires":{"bins":["gh2"]},"install":[{"bins":["brewed2"]}]}"#),
         );
-        assert_eq!(list(skills.bins_on("darwin")), ["gh", "jq", "memo"]);
-        assert_eq!(list(skills.bins_on("linux")), ["a", "b", "gh", "jq"]);
+        assert_eq!(list(skills.bins()), ["a", "b", "brewed2", "gh2"]);
+        assert_eq!(list(skills.bins_on("darwin")), ["gh", "gh2", "jq", "memo"]);
+        assert_eq!(list(skills.bins_on("linux")), ["a", "b", "gh", "gh2", "jq"]);
     }
 
     #[test]
@@ -137,7 +134,7 @@ mod tests {
         let head = "---\nmetadata: {\"openclaw\":{\"requires\":{\"bins\":[\"gh\"]}}}\n";
         let end = "---";
         for (bytes, expected) in [(MAX_HEAD_BYTES, 1), (MAX_HEAD_BYTES + 1, 0)] {
-            let filler = usize::try_from(bytes).unwrap() - head.len() - end.len();
+            let filler = bytes - head.len() - end.len();
             let text = format!("{head}{}\n{end}", "#".repeat(filler - 1));
             write(dir.path(), "one", &text);
             assert_eq!(skills.bins().len(), expected, "{bytes}");
@@ -152,8 +149,8 @@ mod tests {
         for n in 0..MAX_SKILLS {
             write(dir.path(), &n.to_string(), text);
         }
-        assert_eq!(skills.heads().len(), MAX_SKILLS);
+        assert_eq!(heads([&skills.shared]).len(), MAX_SKILLS);
         write(dir.path(), "one too many", text);
-        assert_eq!(skills.heads().len(), MAX_SKILLS);
+        assert_eq!(heads([&skills.shared]).len(), MAX_SKILLS);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::gate::{ExecRequest, SessionExec, Verdict};
 use super::{MAX_OUTPUT, Output, Progress, Toolbox, arguments};
-use crate::agent::child::Group;
+use crate::child::Group;
 use crate::paths::Environment;
 
 /// Least time between two reports of what a command has printed so far.

@@ -1,6 +1,6 @@
 //! Who decides whether a command of an agent is run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -92,10 +92,10 @@ pub trait ExecGate: Send + Sync + 'static {
 }
 
 /// Why a command is not run about which nobody is asked.
-pub const NOT_LISTED: &str =
-    "The command is not run: only plain calls of programs that are allowed are.";
+pub const NOT_LISTED: &str = "The command is not run: only plain calls of programs that are allowed are, without names of files.";
 
 /// Decides by the configuration (`tools.exec`) and the conversation alone: nobody is asked.
+#[derive(Clone)]
 pub struct ConfigGate {
     config: Arc<Config>,
 }
@@ -107,7 +107,7 @@ impl ConfigGate {
         Self { config }
     }
 
-    /// What holds for a command.
+    /// What holds for a command. Blocks on disk.
     ///
     /// # Errors
     /// It is not run, whatever anybody says; why, in words for the model.
@@ -131,31 +131,57 @@ impl ConfigGate {
                 .security
                 .map_or(exec.security, |said| said.min(exec.security)),
             ask: session.ask.map_or(exec.ask, |said| said.max(exec.ask)),
-            is_harmless: is_listed(&request.command, &exec.safe_bins),
+            is_harmless: is_listed(&request.command, &exec.safe_bins, &request.cwd),
         })
     }
 }
 
 impl ExecGate for ConfigGate {
     fn decide(&self, request: ExecRequest) -> BoxFuture<'_, Verdict> {
-        let verdict = match self.rule(&request) {
+        let gate = self.clone();
+        let decided = tokio::task::spawn_blocking(move || match gate.rule(&request) {
             Err(why) => Verdict::Refuse(why),
             Ok(ruling) if ruling.security == ExecSecurity::Full || ruling.is_harmless => {
                 Verdict::Run
             }
             Ok(_) => Verdict::Refuse(NOT_LISTED.to_owned()),
-        };
-        std::future::ready(verdict).boxed()
+        });
+        async move {
+            decided.await.unwrap_or_else(|_| {
+                Verdict::Refuse("The command is not run: the gateway is ending.".to_owned())
+            })
+        }
+        .boxed()
     }
 }
 
 /// Whether a command is a plain call of a listed program: words of harmless characters, so that a shell finds nothing in it
-/// to do of its own (no second command, no variable, no pattern, no file to write to, no tricks with quotes).
-fn is_listed(command: &str, programs: &[String]) -> bool {
+/// to do of its own (no second command, no variable, no pattern, no file to write to, no tricks with quotes), and no
+/// argument that names a file: the list is of programs that are harmless with what they are told, not with any file of
+/// this user.
+fn is_listed(command: &str, programs: &[String], cwd: &Path) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || " _-./:,@%+".contains(c);
-    let program = command.split(' ').find(|word| !word.is_empty());
+    let mut words = command.split(' ').filter(|word| !word.is_empty());
+    let program = words.next();
     command.chars().all(is_plain)
         && program.is_some_and(|program| programs.iter().any(|listed| listed.trim() == program))
+        && words.all(|word| !names_a_file(word, cwd))
+}
+
+/// Whether an argument has a path in it, is the name of something in the directory, by itself or right behind an option's
+/// letter (`-fnotes`), or is an option that says where output goes (`-o`, `--output`).
+fn names_a_file(word: &str, cwd: &Path) -> bool {
+    let exists = |name: &str| !name.is_empty() && cwd.join(name).symlink_metadata().is_ok();
+    let is_output = match word.strip_prefix('-') {
+        Some(long) if long.starts_with('-') => long.starts_with("-o"),
+        Some(letters) => letters.contains('o'),
+        None => false,
+    };
+    let behind_letter = || {
+        // Only ASCII is plain, so every index is one of a character.
+        word.starts_with('-') && (2..word.len()).any(|i| word.get(i..).is_some_and(exists))
+    };
+    word.contains('/') || is_output || exists(word) || behind_letter()
 }
 
 #[cfg(test)]
@@ -165,6 +191,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_configuration_lets_run() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("notes"), "").unwrap();
         for (security, command, runs) in [
             (None, "date", false),
             (Some("deny"), "date", false),
@@ -172,6 +200,24 @@ mod tests {
             (Some("allowlist"), "date", true),
             (Some("allowlist"), "  date -u  +%F ", true),
             (Some("allowlist"), "/usr/bin/wc a.txt", true),
+            (Some("allowlist"), "/usr/bin/wc -l -", true),
+            (Some("allowlist"), "/usr/bin/wc notes", false),
+            (Some("allowlist"), "/usr/bin/wc -fnotes", false),
+            (Some("allowlist"), "/usr/bin/wc -lfnotes", false),
+            (Some("allowlist"), "/usr/bin/wc -f notes", false),
+            (Some("allowlist"), "/usr/bin/wc .", false),
+            (Some("allowlist"), "/usr/bin/wc ..", false),
+            (
+                Some("allowlist"),
+                "/usr/bin/wc /home/u/.openclaw/openclaw.json",
+                false,
+            ),
+            (Some("allowlist"), "/usr/bin/wc sub/none", false),
+            (Some("allowlist"), "/usr/bin/wc -o x", false),
+            (Some("allowlist"), "/usr/bin/wc -ro x", false),
+            (Some("allowlist"), "/usr/bin/wc -ox", false),
+            (Some("allowlist"), "/usr/bin/wc --output x", false),
+            (Some("allowlist"), "/usr/bin/wc --out x", false),
             (Some("allowlist"), "wc a.txt", false),
             (Some("allowlist"), "datex", false),
             (Some("allowlist"), "date; rm x", false),
@@ -195,7 +241,7 @@ mod tests {
                 agent: "main".into(),
                 session_key: "agent:main:main".into(),
                 command: command.into(),
-                cwd: "/".into(),
+                cwd: dir.path().into(),
                 session: SessionExec::default(),
             };
             let verdict = gate.decide(request).await;

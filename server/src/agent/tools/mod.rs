@@ -27,6 +27,7 @@ use policy::Tool;
 
 pub(super) use bootstrap::files as bootstrap_files;
 pub(super) use workspace::Workspace;
+pub(crate) use workspace::{FileError, read_start};
 
 pub use gate::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
 

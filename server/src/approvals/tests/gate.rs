@@ -99,6 +99,23 @@ async fn commands_of_agents_are_asked_about_where_the_configuration_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn always_means_that_no_yes_lasts() {
+    for security in ["allowlist", "full"] {
+        let world = World::new();
+        let gate = gate_of(&world, security, "always");
+        for (command, decision) in [
+            ("rm x", "allow-always"),
+            ("rm x", "deny"),
+            ("rm $(ls)", "allow-always"),
+            ("rm $(ls)", "deny"),
+        ] {
+            let runs = decided(&world, &gate, command_of("main", command), Some(decision)).await;
+            assert_eq!(runs, decision != "deny", "{security} {command} {decision}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lasting_yes_allows_the_programs_of_that_agent() {
     let world = World::new();
     let gate = gate_of(&world, "allowlist", "on-miss");

@@ -4,17 +4,16 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use openclaw_protocol::protocol::{Role, limits};
 use openclaw_protocol::types::RefusalReason;
 use openclaw_websocket::OpCode;
-use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::connection::identity::hex;
+use crate::hex::sha256_hex;
 use crate::pairing::Actor;
 
 /// A connect of a device that the gateway has never seen, signed without the nonce (contract 2.5, v1).
 fn connect_of_device(seed: u8) -> Value {
     let key = SigningKey::from_bytes(&[seed; 32]);
     let public = key.verifying_key().to_bytes();
-    let id = hex(&Sha256::digest(public));
+    let id = sha256_hex(public);
     let payload = format!("v1|{id}|test|test|operator||{NOW}|tok");
     let mut frame = connect();
     frame["params"]["device"] = json!({

@@ -177,7 +177,7 @@ impl NodePairing {
         let request_id = request_id.to_owned();
         let mut token = [0; TOKEN_BYTES];
         getrandom::fill(&mut token)?;
-        let token = SecretString::new(crate::connection::identity::hex(&token));
+        let token = SecretString::new(crate::hex::hex(&token));
         let digest = TokenDigest::of(&token);
         self.run(move |this| async move {
             let now_ms = this.clock.now_ms();

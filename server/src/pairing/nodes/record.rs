@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::connection::identity::hex;
+use crate::hex::sha256_hex;
 
 /// The key of a node in its table. Clients choose node ids, which may be longer than a key.
 pub(super) fn node_key(node_id: &str) -> [u8; 32] {
@@ -23,7 +23,7 @@ pub(super) struct TokenDigest(String);
 
 impl TokenDigest {
     pub(super) fn of(token: &SecretString) -> Self {
-        Self(hex(&Sha256::digest(token.expose().as_bytes())))
+        Self(sha256_hex(token.expose()))
     }
 
     /// Takes the same time whatever is shown.

@@ -3114,7 +3114,8 @@ public struct ExecApprovalRequestParams: Codable, Sendable {
     public let resolvedpath: String?
     /// The conversation that it is for.
     public let sessionkey: String?
-    /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+    /// How long the question waits, at most limits.execApprovalMaxMs; limits.execApprovalTimeoutMs when
+    /// absent.
     public let timeoutms: Int?
 
     public init(
