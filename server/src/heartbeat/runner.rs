@@ -18,8 +18,8 @@ use super::settings::Settings;
 use super::verdict::{Verdict, verdict};
 use crate::agent::{Done, Errand, Runs};
 use crate::clock::Clock;
-use crate::hub::{EventSink, SystemEvents};
-use crate::sessions::SessionKey;
+use crate::hub::EventSink;
+use crate::sessions::{SessionKey, SystemEvents};
 
 /// The file in an agent's workspace that says what to look after.
 const FILE: &str = "HEARTBEAT.md";
@@ -221,7 +221,7 @@ impl Heartbeats {
         if runs.is_busy(&session) {
             return Beat::Busy;
         }
-        let has_news = self.inner.parts.waiting.has(session.canonical());
+        let has_news = self.inner.parts.waiting.has(&session);
         if !has_news && says_nothing(&runs.workspace(agent).join(FILE)).await {
             let event = self.event(HeartbeatStatus::Skipped, started);
             self.tell(because(event, "empty-heartbeat-file"));

@@ -7,7 +7,6 @@
 
 mod beacon;
 mod copies;
-pub(crate) mod events;
 mod line;
 mod older;
 mod presence;
@@ -23,7 +22,6 @@ use openclaw_protocol::types::{HealthSummary, PresenceEntry, PresenceEvent, Stat
 use tokio::sync::Notify;
 
 pub use beacon::Beacon;
-pub use events::{SystemEvents, Waiting};
 pub use line::Line;
 pub use presence::{Presence, PresenceKey, is_tracked};
 

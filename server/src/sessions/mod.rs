@@ -10,6 +10,7 @@ pub mod archive;
 mod changes;
 mod entry;
 pub mod envelope;
+pub(crate) mod events;
 pub mod files;
 mod history;
 pub mod key;
@@ -35,6 +36,7 @@ use sha2::{Digest, Sha256};
 
 pub use changes::Compacted;
 pub use entry::Entry;
+pub use events::{NotKept, SystemEvents, Waiting};
 pub use history::History;
 pub use key::{KeyRules, SessionKey};
 pub(crate) use patch::choose_model;
@@ -311,8 +313,8 @@ impl<'t> Changes<'_, 't> {
         transcript::append(self.writer, session_id, message)
     }
 
-    /// Takes the last message of a transcript back if it has this number.
-    pub fn take_back(&mut self, session_id: &str, index: u64) -> Result<(), StoreError> {
+    /// Takes the last message of a transcript back if it has this number, and tells whether it did.
+    pub fn take_back(&mut self, session_id: &str, index: u64) -> Result<bool, StoreError> {
         transcript::take_back(self.writer, session_id, index)
     }
 
