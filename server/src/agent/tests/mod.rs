@@ -6,6 +6,7 @@ mod catalog;
 mod commands;
 mod context;
 mod ends;
+mod faults;
 mod keys;
 mod quiet;
 mod recovery;
