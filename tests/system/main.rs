@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // everything here is a test
 
+mod conversations;
+mod cut_tools;
 mod devices;
 mod doctor;
 mod doors;
