@@ -19,6 +19,7 @@ mod openai;
 mod outbox;
 mod protocol;
 mod readme;
+mod real_model;
 mod remote;
 mod restarts;
 mod schedules;
