@@ -1,7 +1,9 @@
 //! What whole-system tests stand on: a gateway process of its own in a home of its own, and the `openclaw` command
-//! beside it. Used by the test binaries of this crate only.
+//! beside it; [`model`] is a model that answers it. Used by the test binaries of this crate only.
 
 #![allow(clippy::expect_used, clippy::panic)] // everything here is part of a test
+
+pub mod model;
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};

@@ -2,7 +2,7 @@
 //!
 //! The way of a turn: [`requests`] and [`chat`] check a request, [`runs`] accepts it (idempotency, lane, durable record),
 //! [`turn`] carries it (transcript, model, end), or [`commands`] if it is a slash command, [`bus`] tells the world,
-//! [`outcome`] remembers how it ended. A [`backend`] turns a conversation into a stream of text and knows nothing of all
+//! [`outcome`] remembers how it ended, and after a crash [`recovery`] ends what was under way. A [`backend`] turns a conversation into a stream of text and knows nothing of all
 //! this. Between the two stands [`converse`]: it lets the model use [`tools`] until it has come to an end, and keeps what
 //! it is told within bounds.
 //!
@@ -29,6 +29,7 @@ mod overrides;
 mod parts;
 mod prompt;
 mod quiet;
+mod recovery;
 mod requests;
 mod run;
 mod runs;

@@ -32,7 +32,7 @@ use crate::exec_rules::RulesFile;
 use crate::health::Health;
 use crate::heartbeat::{self, Heartbeats, NoChannels};
 use crate::http::{Admission, Api, ApiParts, Caps, Doors, HookParts, Hooks, HooksOff, Site, Taps};
-use crate::hub::{Admitted, EventSink, Hub, SystemEvents};
+use crate::hub::{Admitted, EventSink, Hub};
 use crate::lock::{InstanceLock, LockError, Owner};
 use crate::methods::{Methods, UNFINISHED};
 use crate::nodes::{self, Nodes};
@@ -155,7 +155,7 @@ pub(super) async fn start(
         Arc::clone(&clock),
         Arc::clone(&hub) as Arc<dyn EventSink>,
     );
-    let events = Arc::new(SystemEvents::new(Arc::clone(&clock)));
+    let events = Arc::new(sessions.events(Arc::clone(&clock)));
     let taps = Arc::new(Taps::new(Arc::clone(&hub) as Arc<dyn EventSink>));
     let approvals = Approvals::load(
         store.clone(),

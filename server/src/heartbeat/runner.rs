@@ -17,8 +17,8 @@ use super::settings::Settings;
 use super::verdict::{Verdict, verdict};
 use crate::agent::{Done, Errand, FileError, Runs, read_start};
 use crate::clock::Clock;
-use crate::hub::{EventSink, SystemEvents};
-use crate::sessions::SessionKey;
+use crate::hub::EventSink;
+use crate::sessions::{SessionKey, SystemEvents};
 use crate::text::first_chars;
 
 /// The file in an agent's workspace that says what to look after.
@@ -221,7 +221,7 @@ impl Heartbeats {
         if runs.is_busy(&session) {
             return Beat::Busy;
         }
-        let has_news = self.inner.parts.waiting.has(session.canonical());
+        let has_news = self.inner.parts.waiting.has(&session);
         if !has_news && says_nothing(runs.workspace(agent).join(FILE)).await {
             let event = self.event(HeartbeatStatus::Skipped, started);
             self.tell(because(event, "empty-heartbeat-file"));

@@ -21,9 +21,9 @@ use crate::config::{AuthMode, Config};
 use crate::connection::auth::Auth;
 use crate::connection::handshake::Policy;
 use crate::connection::tailscale::Whois;
-use crate::hub::{EventSink, SystemEvents};
+use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
-use crate::sessions::{KeyRules, Sessions, open_with};
+use crate::sessions::{KeyRules, Sessions, SystemEvents, open_with};
 
 /// The secret of the gateway.
 pub(super) const BEARER: &str = "Authorization: Bearer tok\r\n";
@@ -111,7 +111,7 @@ impl World {
         let ends = Arc::new(RunEnds(watch::Sender::new(Vec::new())));
         let taps = Arc::new(Taps::new(Arc::clone(&ends) as Arc<dyn EventSink>));
         let work = tokio::runtime::Handle::current();
-        let events = Arc::new(SystemEvents::new(clock.clone()));
+        let events = Arc::new(sessions.events(clock.clone()));
         let runs = Runs::open(Parts {
             sessions: sessions.clone(),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),

@@ -7,7 +7,6 @@
 
 mod beacon;
 mod copies;
-pub(crate) mod events;
 mod health;
 mod line;
 mod membership;
@@ -24,7 +23,6 @@ use openclaw_protocol::types::{HealthSummary, PresenceEntry, StateVersion};
 use tokio::sync::Notify;
 
 pub use beacon::Beacon;
-pub use events::{SystemEvents, Waiting};
 pub use line::Line;
 pub use membership::Membership;
 pub use presence::{Presence, PresenceKey, is_tracked};

@@ -10,10 +10,12 @@ pub mod archive;
 mod changes;
 mod entry;
 pub mod envelope;
+pub(crate) mod events;
 pub mod files;
 mod history;
 pub mod key;
 pub mod levels;
+mod listed;
 mod listing;
 pub mod message;
 mod patch;
@@ -32,6 +34,7 @@ use serde_json::Value;
 
 pub use changes::Compacted;
 pub use entry::Entry;
+pub use events::{NotKept, SystemEvents, Waiting};
 pub use history::History;
 pub use key::{KeyRules, SessionKey};
 pub(crate) use patch::choose_model;
@@ -41,6 +44,7 @@ pub use resolve::ResolveError;
 
 use crate::paths::Paths;
 use crate::store::{Reader, Store, StoreError, Writer};
+use entry::Stamp;
 use recent::Recent;
 
 /// The sessions of a gateway. Clones share them.
@@ -80,8 +84,8 @@ impl Sessions {
     pub fn open(store: Store, paths: Paths, rules: KeyRules) -> Result<Self, StoreError> {
         let mut recent = Recent::default();
         store.read(|reader| {
-            entry::visit_tags(reader, None, |agent, key, tag| {
-                recent.note(agent, &key, tag.updated_at.unwrap_or(0), true, 0);
+            entry::visit_as(reader, None, |agent, key, stamp: Stamp| {
+                recent.note(agent, &key, stamp.updated_at.unwrap_or(0), true, 0);
                 ControlFlow::Continue(())
             })
         })?;
@@ -185,8 +189,8 @@ impl Sessions {
             if recent.is_short(agent) {
                 // Under the lock, so that no change comes between what is read and what is noted of it.
                 let read = self.read(|reader| {
-                    entry::visit_tags(reader, Some(agent), |agent, key, tag| {
-                        recent.refill(agent, &key, tag.updated_at.unwrap_or(0));
+                    entry::visit_as(reader, Some(agent), |agent, key, stamp: Stamp| {
+                        recent.refill(agent, &key, stamp.updated_at.unwrap_or(0));
                         ControlFlow::Continue(())
                     })
                 });
@@ -307,8 +311,8 @@ impl<'t> Changes<'_, 't> {
         transcript::append(self.writer, session_id, message)
     }
 
-    /// Takes the last message of a transcript back if it has this number.
-    pub fn take_back(&mut self, session_id: &str, index: u64) -> Result<(), StoreError> {
+    /// Takes the last message of a transcript back if it has this number, and tells whether it did.
+    pub fn take_back(&mut self, session_id: &str, index: u64) -> Result<bool, StoreError> {
         transcript::take_back(self.writer, session_id, index)
     }
 

@@ -3,7 +3,8 @@
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::types::{ErrorShape, SessionsListParams, SessionsResolveParams};
 
-use super::{Entry, Sessions, listing};
+use super::listed::Listed;
+use super::{Sessions, listing};
 use crate::store::StoreError;
 use crate::text::given;
 
@@ -68,7 +69,7 @@ impl Sessions {
     fn matching(
         &self,
         params: &SessionsResolveParams,
-        is_meant: impl Fn(&str, &Entry) -> bool,
+        is_meant: impl Fn(&str, &Listed) -> bool,
     ) -> Result<Vec<String>, StoreError> {
         let filters = SessionsListParams {
             agent_id: params.agent_id.clone(),
@@ -98,8 +99,7 @@ fn one(mut keys: Vec<String>) -> Result<String, Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::open_in;
-    use super::*;
+    use super::super::{Entry, open_in};
     use serde_json::{Value, json};
 
     #[tokio::test]

@@ -48,12 +48,16 @@ pub fn append(
     Ok(index)
 }
 
-/// Takes the message with this number back; only for the last one, lest a hole stays.
-pub fn take_back(writer: &mut Writer<'_>, session_id: &str, index: u64) -> Result<(), StoreError> {
-    if next_index(&writer.reader(), session_id)? == index + 1 {
-        writer.delete(Table::Transcripts, &record_key(session_id, index))?;
+/// Takes the message with this number back, and tells whether it did: only the last one, lest a hole stays.
+pub fn take_back(
+    writer: &mut Writer<'_>,
+    session_id: &str,
+    index: u64,
+) -> Result<bool, StoreError> {
+    if next_index(&writer.reader(), session_id)? != index + 1 {
+        return Ok(false);
     }
-    Ok(())
+    writer.delete(Table::Transcripts, &record_key(session_id, index))
 }
 
 /// How many messages there are. One step a message, without reading them.

@@ -29,10 +29,9 @@ use crate::config::{self, HookMapping, HookWakeMode};
 use crate::connection::auth::SecretHash;
 use crate::connection::limiter::Limiter;
 use crate::connection::locality::{PeerFacts, Trust};
-use crate::hub::SystemEvents;
 use crate::net::Ends;
 use crate::refusals::Refusals;
-use crate::sessions::Entry;
+use crate::sessions::{Entry, NotKept, SystemEvents};
 use crate::text::shortened;
 use mapping::{Action, AgentHook, Meaningless};
 use template::Context;
@@ -200,7 +199,10 @@ impl Hooks {
         match meaning {
             Err(error) => wrong(StatusCode::BAD_REQUEST, &error.to_string()),
             Ok(Action::Wake { text, mode }) => {
-                self.parts.note(&text, mode);
+                if let Err(error) = self.parts.note(&text, mode).await {
+                    tracing::error!(?error, "a hook's text is not kept");
+                    return wrong(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+                }
                 let mode = match mode {
                     HookWakeMode::Now => "now",
                     HookWakeMode::NextHeartbeat => "next-heartbeat",
@@ -274,13 +276,14 @@ impl Hooks {
 
 impl HookParts {
     /// Tells the main conversation something.
-    fn note(&self, text: &str, mode: HookWakeMode) {
+    async fn note(&self, text: &str, mode: HookWakeMode) -> Result<(), NotKept> {
         let rules = self.runs.parts().sessions.rules();
         let main = rules.main(&rules.default_agent);
-        self.events.push(main.canonical(), text);
+        self.events.push(&main, text).await?;
         if let (HookWakeMode::Now, Some(wake)) = (mode, &self.wake) {
             wake();
         }
+        Ok(())
     }
 
     /// Begins the turn of a hook and returns its run id, without waiting for its end.
@@ -313,7 +316,13 @@ impl HookParts {
                         format!("Hook {name} (error): {}", summary(&failure.error.message))
                     }
                 };
-                parts.note(&note, mode);
+                if let Err(error) = parts.note(&note, mode).await {
+                    tracing::error!(
+                        ?error,
+                        hook = name,
+                        "the end of a hook's turn could not be noted"
+                    );
+                }
             });
         }
         Ok(run_id)

@@ -53,16 +53,16 @@ impl Methods {
                 Ok(())
             }
             texts::NODE_EVENT_EXEC_STARTED => {
-                self.note(&node, payload(params).map(|told| started(&node, told)));
-                Ok(())
+                let told = payload(params).map(|told| started(&node, told));
+                self.note(&node, told).await
             }
             texts::NODE_EVENT_EXEC_FINISHED => {
-                self.note(&node, payload(params).map(|told| finished(&node, told)));
-                Ok(())
+                let told = payload(params).map(|told| finished(&node, told));
+                self.note(&node, told).await
             }
             texts::NODE_EVENT_EXEC_DENIED => {
-                self.note(&node, payload(params).map(|told| denied(&node, told)));
-                Ok(())
+                let told = payload(params).map(|told| denied(&node, told));
+                self.note(&node, told).await
             }
             other => {
                 tracing::debug!(%node, event = other, "a node tells something unknown");
@@ -84,13 +84,14 @@ impl Methods {
     }
 
     /// Keeps a text for the conversation's next turn, and lets its agent have one soon.
-    fn note(&self, node: &str, note: Option<Note>) {
+    async fn note(&self, node: &str, note: Option<Note>) -> Result<(), ErrorShape> {
         if let Some(Note { session_key, text }) = note {
             let key = given(session_key.as_deref()).unwrap_or_else(|| own_session(node));
             let session = self.sessions.key(&key);
-            self.events.push(session.canonical(), &text);
+            self.keep_event(&session, &text).await?;
             self.heartbeats.request(session.agent(), EXEC_REASON);
         }
+        Ok(())
     }
 }
 
