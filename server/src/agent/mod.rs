@@ -41,6 +41,7 @@ mod words;
 pub use errand::{Done, Errand, ErrandError};
 pub use models::{Choice, Models};
 pub use parts::Parts;
+pub use requests::Manner;
 pub use runs::Runs;
 pub use tools::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
 pub(crate) use tools::{FileError, read_start};

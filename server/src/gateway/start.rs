@@ -142,7 +142,8 @@ pub(super) async fn start(
         .to_owned();
     let name = host::name();
     let own = host::own_presence(&name, &addresses, &version, clock.now_ms());
-    let hub = Arc::new(Hub::new(Arc::clone(&clock), own));
+    let hub = Hub::new(Arc::clone(&clock), own).narrowed(config.gateway.narrow_events);
+    let hub = Arc::new(hub);
     let pairing = Pairing::load(
         store.clone(),
         key,

@@ -99,10 +99,11 @@ impl World {
         mut config: Value,
         replies: impl IntoIterator<Item = Vec<Step>>,
     ) -> Self {
-        let provider = json!({"baseUrl": "http://127.0.0.1:1/v1", "models": [{"id": "echo-1", "contextWindow": 128_000}]});
+        let provider = json!({"baseUrl": "http://127.0.0.1:1/v1", "models": [
+            {"id": "echo-1", "contextWindow": 128_000}, {"id": "echo-2", "contextWindow": 128_000}]});
         config["models"] = json!({"providers": {"mock": provider}});
-        config["agents"] =
-            json!({"defaults": {"model": "mock/echo-1"}, "list": [{"id": "main"}, {"id": "ops"}]});
+        config["agents"] = json!({"defaults": {"model": "mock/echo-1", "models": {"mock/echo-1": {}, "mock/echo-2": {}}},
+                "list": [{"id": "main"}, {"id": "ops"}]});
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let dir = tempfile::tempdir().unwrap();
         let sessions = open_with(dir.path(), KeyRules::of(&config));

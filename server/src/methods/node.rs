@@ -44,7 +44,7 @@ impl NodeMethods<Caller> for Methods {
 
     async fn node_invoke(
         &self,
-        _: &Caller,
+        caller: &Caller,
         params: NodeInvokeParams,
     ) -> Result<NodeInvokeResult, ErrorShape> {
         let trimmed = |text: &str| NonEmptyString::new(text.trim());
@@ -59,7 +59,7 @@ impl NodeMethods<Caller> for Methods {
             timeout_ms: params.timeout_ms,
             idempotency_key: Some(params.idempotency_key),
         };
-        let answer = self.nodes.invoke(ask).await;
+        let answer = self.nodes.invoke_for(&caller.scopes, ask).await;
         let answer = answer.map_err(|error| error.shape_for_invoke())?;
         let mut result = NodeInvokeResult::new(true, node_id, command, answer.payload_json);
         result.payload = answer.payload;

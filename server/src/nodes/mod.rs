@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openclaw_protocol::events::Event;
+use openclaw_protocol::methods;
 use openclaw_protocol::protocol::{Close, close, limits};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::NodeInvokeRequestEvent;
@@ -138,6 +139,24 @@ impl Nodes {
     #[must_use]
     pub fn get(&self, node_id: &str) -> Option<Arc<Node>> {
         self.registry().node(node_id).cloned()
+    }
+
+    /// As [`Self::invoke`], for somebody with these scopes, who may ask nodes, but not for everything: the word of a
+    /// person is for those who may decide, a node's rules are for admins.
+    ///
+    /// # Errors
+    /// [`InvokeError::NotYours`], before anything is said about the node; else see there.
+    pub async fn invoke_for(
+        &self,
+        scopes: &[String],
+        ask: Invocation,
+    ) -> Result<InvokeAnswer, InvokeError> {
+        if let Some(needed) = policy::needs(&ask.command, ask.params.as_ref())
+            && !methods::grants(scopes, &[needed])
+        {
+            return Err(InvokeError::NotYours(needed));
+        }
+        self.invoke(ask).await
     }
 
     /// Asks a node for a command that it offers and may have (contract 8.2), and waits for its answer. The node is not

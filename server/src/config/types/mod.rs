@@ -25,8 +25,8 @@ pub use gateway::{
     TailscaleMode, Tls, UnknownName,
 };
 pub use http::{
-    ChatCompletions, Endpoints, GatewayHttp, HookAction, HookMapping, HookMatch, HookTransform,
-    HookWakeMode, Hooks, Responses,
+    ChatCompletions, Endpoints, GatewayHttp, HOOK_SESSIONS, HookAction, HookMapping, HookMatch,
+    HookTransform, HookWakeMode, Hooks, Responses,
 };
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider, ProviderAuth};
 pub use tools::{AgentTools, ExecAsk, ExecSecurity, ExecTool, Tools};
