@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod body;
 mod calls;
+mod content;
 mod doors;
 mod held;
 mod hooks;
