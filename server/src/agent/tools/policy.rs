@@ -125,8 +125,8 @@ impl Tool {
             ),
         };
         ToolSpec {
-            name: self.name(),
-            description,
+            name: self.name().into(),
+            description: description.into(),
             parameters: json!({"type": "object", "properties": properties, "required": required}),
         }
     }

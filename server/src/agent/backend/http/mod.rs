@@ -469,4 +469,6 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 type ByteStream = BoxStream<'static, Result<Bytes, BackendError>>;
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! The backend against a scripted server on a real socket. Times are real here, so waits are short and every test
 //! ends on an event.
 
+mod thoughts;
+
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
