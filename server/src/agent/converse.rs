@@ -46,7 +46,7 @@ impl Runs {
         system: &str,
         turn: &mut Turn,
     ) -> Result<StopReason, Failure> {
-        let toolbox = Toolbox::new(self, session, hops);
+        let toolbox = Toolbox::open(self, session, hops).await;
         self.sum_up(run, turn, &toolbox).await?;
         for _ in 0..=MAX_ROUNDS {
             let reason = self.ask(run, session, turn, system, &toolbox).await?;
@@ -191,14 +191,14 @@ impl Runs {
             turn.before.push(text);
         }
         for call in &calls {
-            let output = self.use_tool(run, toolbox, call).await;
+            let output = self.run_tool(run, toolbox, call).await;
             let message = messages::tool_result(call, &output, self.clock().now_ms());
             self.note(turn, message).await?;
         }
         Ok(())
     }
 
-    async fn use_tool(&self, run: &Run, toolbox: &Toolbox, call: &Call) -> Output {
+    async fn run_tool(&self, run: &Run, toolbox: &Toolbox, call: &Call) -> Output {
         run.voice().tool_start(call);
         let progress = |partial: &str| run.voice().tool_update(call, partial);
         let output = toolbox.call(call, &progress).await;

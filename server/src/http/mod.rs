@@ -17,6 +17,7 @@ mod protocol;
 mod responses;
 mod sse;
 mod taps;
+mod tools;
 mod turn;
 mod upgrade;
 
@@ -57,7 +58,7 @@ pub struct Site {
     pub admission: Arc<Admission>,
     /// Which proxies speak for others.
     pub trust: Trust,
-    /// The surfaces that ask for a secret; none of them is on by default.
+    /// The surfaces that ask for a secret.
     api: Option<Api>,
     unpacked: Unpacked,
     is_ready: AtomicBool,

@@ -8,6 +8,7 @@ mod context;
 mod ends;
 mod keys;
 mod quiet;
+mod reach;
 mod requests;
 mod tools;
 
@@ -27,7 +28,7 @@ use tokio::sync::watch;
 
 use super::backend::scripted::{Scripted, Step};
 use super::requests::AgentAnswer;
-use super::{ConfigGate, Models, Parts, Runs};
+use super::{ConfigGate, Mcp, Models, Parts, Reach, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
@@ -88,6 +89,8 @@ impl World {
             sessions: open_with(dir.path(), KeyRules::of(&config)),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
+            reach: Reach::default(),
+            mcp: Mcp::default(),
             config,
             clock: clock.clone(),
             events: events.clone(),
