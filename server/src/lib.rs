@@ -31,5 +31,6 @@ pub mod paths;
 pub mod sessions;
 pub mod skills;
 pub mod store;
+pub mod usage;
 pub mod voicewake;
 pub mod ws;

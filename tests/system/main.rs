@@ -21,3 +21,4 @@ mod remote;
 mod restarts;
 mod schedules;
 mod sessions;
+mod skills;

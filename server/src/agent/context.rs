@@ -244,7 +244,6 @@ fn cost(turn: &Turn) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Cost;
     use crate::sessions::open_in;
     use serde_json::json;
 
@@ -259,7 +258,7 @@ mod tests {
             max_tokens: None,
             reasoning: false,
             images: false,
-            cost: Cost::default(),
+            cost: None,
         }
     }
 

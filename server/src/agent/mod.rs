@@ -39,7 +39,7 @@ mod wire;
 mod words;
 
 pub use errand::{Done, Errand, ErrandError};
-pub use models::{Choice, Models};
+pub use models::{Choice, Models, Price};
 pub use parts::Parts;
 pub use runs::Runs;
 pub use tools::{ConfigGate, ExecGate, ExecRequest, Verdict};

@@ -19,6 +19,7 @@ use crate::hub::{EventSink, SystemEvents};
 use crate::paths::{Environment, Paths};
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{Entry, SessionKey, Sessions, levels};
+use crate::skills::Skills;
 
 /// What runs need of the rest of the gateway.
 pub struct Parts {
@@ -42,6 +43,8 @@ pub struct Parts {
     pub environment: Environment,
     /// Decides on commands of agents.
     pub exec: Arc<dyn ExecGate>,
+    /// What agents know how to do.
+    pub skills: Skills,
 }
 
 impl Parts {
@@ -66,6 +69,12 @@ impl Parts {
             None if is_default => self.paths.default_workspace(),
             None => self.paths.state_dir.join(format!("workspace-{id}")),
         }
+    }
+
+    /// The directory that the default agent works in.
+    #[must_use]
+    pub fn default_workspace(&self) -> PathBuf {
+        self.workspace(&self.sessions.rules().default_agent)
     }
 
     /// The directories that the configured agents work in, and that of the default one.
@@ -166,6 +175,7 @@ mod tests {
                 config_file: "/state/openclaw.json".into(),
             },
             environment: Environment::new("/home/ann", Vec::<(String, String)>::new()),
+            skills: Skills::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::SessionDefaults;
@@ -43,6 +44,7 @@ use crate::paths::{Environment, Paths};
 use crate::sessions::{KeyRules, Sessions};
 use crate::skills::Skills;
 use crate::store::{Store, StoreError};
+use crate::usage::{Costs, Quotas};
 use crate::voicewake::VoiceWake;
 
 /// Directory of a development gateway, in the home directory.
@@ -174,6 +176,12 @@ pub(super) async fn start(
         paths: paths.clone(),
         environment: (*startup.loaded.environment).clone(),
         exec: Arc::new(AskingGate::new(Arc::clone(&config), approvals.clone())),
+        skills: Skills::new(
+            &config,
+            startup.loaded.parsed.as_ref(),
+            &paths.state_dir,
+            &startup.loaded.environment,
+        ),
     })
     .await
     .map_err(in_store)?;
@@ -260,11 +268,12 @@ pub(super) async fn start(
         },
     );
     let methods = Methods {
+        costs: Arc::new(Costs::new(sessions.clone(), TimeZone::system())),
+        quotas: Quotas::new(&config),
         heartbeats: heartbeats.clone(),
         cron: cron.clone(),
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
-        skills: Skills::new(&runs.parts().workspaces(), &paths.state_dir),
         runs,
         pairing: pairing.clone(),
         node_pairing,

@@ -97,10 +97,12 @@ impl Methods {
         if !Nodes::wants_probe(node) {
             return;
         }
-        let (nodes, node, skills) = (self.nodes.clone(), Arc::clone(node), self.skills.clone());
-        let work = self.work.clone();
+        let (nodes, node, work) = (self.nodes.clone(), Arc::clone(node), self.work.clone());
+        let parts = self.runs.parts();
+        let (skills, workspaces) = (parts.skills.clone(), parts.workspaces());
         tokio::spawn(async move {
-            match work.spawn_blocking(move || skills.bins_on(MAC_OS)).await {
+            let wanted = work.spawn_blocking(move || skills.bins_on(&workspaces, MAC_OS));
+            match wanted.await {
                 Ok(wanted) => nodes.probe(&node, &wanted).await,
                 Err(error) => tracing::error!(%error, "skills could not be looked at"),
             }

@@ -41,11 +41,13 @@ pub enum Table {
     CronRuns,
     /// Deliveries to people, and what channels keep about them.
     Outbox,
+    /// What models used, by quarter of an hour and model.
+    Usage,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
@@ -60,6 +62,7 @@ impl Table {
         Self::CronJobs,
         Self::CronRuns,
         Self::Outbox,
+        Self::Usage,
     ];
 
     /// Name of the LMDB database; part of the format, never change one.
@@ -80,6 +83,7 @@ impl Table {
             Self::CronJobs => "cron-jobs",
             Self::CronRuns => "cron-runs",
             Self::Outbox => "outbox",
+            Self::Usage => "usage",
         }
     }
 }

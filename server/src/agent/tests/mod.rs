@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
 use crate::sessions::{Entry, KeyRules, open_with};
+use crate::skills::Skills;
 
 /// Longest wait for something that must happen, in real time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -84,11 +85,11 @@ impl World {
         let config: Arc<Config> = Arc::new(serde_json::from_value(with_model(config)).unwrap());
         let (model, clock) = (Scripted::new(replies), Arc::new(ManualClock::new(now)));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
+        let environment = Environment::new(dir.path(), BTreeMap::<String, String>::new());
         let parts = Parts {
             sessions: open_with(dir.path(), KeyRules::of(&config)),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
-            config,
             clock: clock.clone(),
             events: events.clone(),
             waiting: Arc::default(),
@@ -97,7 +98,9 @@ impl World {
                 state_dir: dir.path().to_owned(),
                 config_file: dir.path().join("openclaw.json"),
             },
-            environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
+            skills: Skills::new(&config, None, dir.path(), &environment),
+            config,
+            environment,
         };
         let runs = Runs::open(parts).await.unwrap();
         Self {

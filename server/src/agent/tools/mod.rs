@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::backend::{Call, ToolSpec};
+use super::parts::Parts;
 use super::runs::Runs;
 use crate::sessions::SessionKey;
 use policy::Tool;
@@ -117,7 +118,10 @@ impl Toolbox {
         };
         match tool {
             Tool::Read | Tool::Write | Tool::Edit => {
-                files::call(self.workspace.clone(), *tool, call.arguments.clone()).boxed()
+                let shared = self.runs.parts().skills.shared().into_iter();
+                let shared = shared.map(Workspace::new).collect();
+                let (workspace, arguments) = (self.workspace.clone(), call.arguments.clone());
+                files::call(workspace, shared, *tool, arguments).boxed()
             }
             Tool::Exec => exec::call(self, &call.arguments, progress).boxed(),
             Tool::SessionsList => sessions::list(self, &call.arguments).boxed(),
@@ -125,6 +129,12 @@ impl Toolbox {
             Tool::SessionsSend => sessions::send(self, &call.arguments).boxed(),
         }
     }
+}
+
+/// Whether the configuration lets an agent (normalised id) read files.
+pub(super) fn can_read(parts: &Parts, agent: &str) -> bool {
+    let own = parts.agent(agent).map(|agent| &agent.tools);
+    policy::offered(&parts.config.tools, own).contains(&Tool::Read)
 }
 
 /// What a call is about, in a few words: the path, the command, the session.

@@ -8,6 +8,7 @@ mod cli_backends;
 mod gateway;
 mod http;
 mod models;
+mod skills;
 mod tools;
 
 use std::num::NonZeroU16;
@@ -29,6 +30,7 @@ pub use http::{
     HookWakeMode, Hooks, Responses,
 };
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider, ProviderAuth};
+pub use skills::{NodeManager, SkillEntry, Skills, SkillsInstall, SkillsLoad};
 pub use tools::{AgentTools, ExecAsk, ExecSecurity, ExecTool, Tools};
 
 /// The whole configuration.
@@ -45,6 +47,8 @@ pub struct Config {
     pub models: Models,
     /// What agents may do.
     pub tools: Tools,
+    /// What agents know how to do.
+    pub skills: Skills,
     /// How the assistant presents itself in web clients.
     pub ui: Ui,
     /// What is logged, and where.
