@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
@@ -33,6 +34,14 @@ pub enum DialError {
     /// No TCP connection.
     #[error("{0}")]
     Tcp(io::Error),
+    /// Nobody, or the wrong one, at a Unix socket.
+    #[error("{}: {source}", path.display())]
+    Socket {
+        /// Where the socket is.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// The certificate is not the pinned one.
     #[error(transparent)]
     Fingerprint(FingerprintMismatch),

@@ -1,5 +1,6 @@
 //! What can go wrong, in words for the person at the client.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use openclaw_protocol::protocol::{ErrorCode, KnownError, VERSION, errors};
@@ -21,6 +22,14 @@ pub enum ConnectError {
         /// The gateway's URL.
         url: String,
         /// What the network says.
+        source: std::io::Error,
+    },
+    /// No gateway of the right user serves the Unix socket.
+    #[error("no gateway at the Unix socket {}: {source}. Start it with `openclaw gateway`", path.display())]
+    SocketUnreachable {
+        /// Where the socket is.
+        path: PathBuf,
+        /// What the system says.
         source: std::io::Error,
     },
     /// No encrypted connection.
@@ -121,6 +130,7 @@ impl ConnectError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Unreachable { .. }
+            | Self::SocketUnreachable { .. }
             | Self::Tls { .. }
             | Self::NotAGateway { .. }
             | Self::Timeout { .. }
@@ -146,6 +156,7 @@ impl ConnectError {
     pub(crate) fn dial(url: String, error: DialError) -> Self {
         match error {
             DialError::Tcp(source) => Self::Unreachable { url, source },
+            DialError::Socket { path, source } => Self::SocketUnreachable { path, source },
             DialError::Tls(source) => Self::Tls { url, source },
             DialError::Fingerprint(mismatch) => Self::Fingerprint(mismatch),
             DialError::PinWithoutTls => Self::PinWithoutTls { url },

@@ -63,7 +63,7 @@ pub use error::{CallError, ConnectError, Disconnect};
 pub use events::{Events, Notice, Received};
 pub use identity::DeviceIdentity;
 #[cfg(unix)]
-pub use local::LocalFirst;
+pub use local::LocalSocket;
 pub use openclaw_protocol::client::{GatewayCalls, Staging, Transport};
 pub use state::MAX_PENDING;
 pub use token_store::TokenStore;

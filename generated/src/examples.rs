@@ -589,6 +589,45 @@ pub static ALL: &[Examples] = &[
         ],
     },
     Examples {
+        definition: "StatusRefusals",
+        node: &crate::tables::STATUS_REFUSALS,
+        valid: &[
+            "{\"sinceMs\":1769900000000,\"counts\":[{\"reason\":\"unauthorized\",\"count\":3}]}",
+            "{\"sinceMs\":1769900000000,\"counts\":[]}",
+        ],
+        invalid: &[
+            (
+                "a table of numbers",
+                "{\"sinceMs\":1769900000000,\"counts\":{\"unauthorized\":3}}",
+                "at /counts: must be array",
+            ),
+        ],
+    },
+    Examples {
+        definition: "StatusRefusal",
+        node: &crate::tables::STATUS_REFUSAL,
+        valid: &["{\"reason\":\"pairing-required\",\"count\":1}"],
+        invalid: &[
+            (
+                "whose fault it was is not told",
+                "{\"reason\":\"unauthorized\",\"count\":1,\"address\":\"192.0.2.7\"}",
+                "at root: unexpected property 'address'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "RefusalReason",
+        node: &crate::tables::REFUSAL_REASON,
+        valid: &["\"unauthorized\""],
+        invalid: &[
+            (
+                "unknown word",
+                "\"bored\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
         definition: "StatusLinkChannel",
         node: &crate::tables::STATUS_LINK_CHANNEL,
         valid: &[

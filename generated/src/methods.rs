@@ -82,7 +82,7 @@ pub enum Method {
     AgentsList,
     /// `skills.status`: Skills that the default agent finds, with what each needs and what is missing.
     SkillsStatus,
-    /// `skills.bins`: Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is refused, admins too.
+    /// `skills.bins`: Programs that the skills which all agents share need, for a node to allow. Nodes only: an operator is refused, admins too.
     SkillsBins,
     /// `skills.install`: Installs what a skill needs, and waits for it.
     SkillsInstall,

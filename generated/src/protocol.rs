@@ -454,6 +454,8 @@ pub mod limits {
     pub const NODE_TEXT_CHARS: u64 = 20000;
     /// How long a question about a command waits when the caller does not say: time to find the phone. Unit: ms.
     pub const EXEC_APPROVAL_TIMEOUT_MS: u64 = 120000;
+    /// Longest time that a question about a command waits; a longer one is cut to it. Who has not looked within a day is asked anew; without an end a client could take up all places for good. Unit: ms.
+    pub const EXEC_APPROVAL_MAX_MS: u64 = 86400000;
     /// Most words that wake a device; each costs the listener work all the time. Unit: count.
     pub const VOICE_WAKE_TRIGGERS: u64 = 32;
     /// Cut of a word that wakes a device. Unit: characters.

@@ -312,7 +312,9 @@ pub trait SkillsMethods<C>: Send + Sync + 'static {
         cx: &C,
         params: types::SkillsStatusParams,
     ) -> impl Future<Output = Result<types::SkillsStatusResult, ErrorShape>> + Send;
-    /// `skills.bins`: Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is refused, admins too.
+    /// `skills.bins`: Programs that the skills which all agents share need, for a node to allow. Nodes only: an operator is refused, admins too.
+    ///
+    /// Skills of workspaces do not count: agents write there, and a node may run these programs without a question.
     fn skills_bins(
         &self,
         cx: &C,

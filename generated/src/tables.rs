@@ -1209,6 +1209,11 @@ pub static STATUS_SUMMARY: Node = Node::Obj(
                 node: &STATUS_SESSIONS,
                 required: 8,
             },
+            Prop {
+                name: "refusals",
+                node: &STATUS_REFUSALS,
+                required: 0,
+            },
         ],
         required: &["heartbeat", "channelSummary", "queuedSystemEvents", "sessions"],
         mask: 15,
@@ -1216,6 +1221,78 @@ pub static STATUS_SUMMARY: Node = Node::Obj(
         extra: Extra::Closed,
     },
 );
+/// Constraints of [`StatusRefusals`](crate::types).
+pub static STATUS_REFUSALS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "sinceMs",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "counts",
+                node: &Node::Arr {
+                    items: &STATUS_REFUSAL,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+        ],
+        required: &["sinceMs", "counts"],
+        mask: 3,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`StatusRefusal`](crate::types).
+pub static STATUS_REFUSAL: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "reason",
+                node: &REFUSAL_REASON,
+                required: 1,
+            },
+            Prop {
+                name: "count",
+                node: &UINT,
+                required: 2,
+            },
+        ],
+        required: &["reason", "count"],
+        mask: 3,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`RefusalReason`](crate::types).
+pub static REFUSAL_REASON: Node = Node::Enum {
+    values: &[
+        "connections-full",
+        "address-connections-full",
+        "handshakes-full",
+        "address-handshakes-full",
+        "other-user",
+        "timed-out",
+        "not-json",
+        "invalid-frame",
+        "not-connect",
+        "invalid-params",
+        "protocol-mismatch",
+        "invalid-role",
+        "insecure-control-ui",
+        "no-device",
+        "device-identity",
+        "unauthorized",
+        "too-many-attempts",
+        "pairing-required",
+        "pairing-failed",
+        "http-unauthorized",
+        "http-too-many-attempts",
+    ],
+};
 /// Constraints of [`StatusLinkChannel`](crate::types).
 pub static STATUS_LINK_CHANNEL: Node = Node::Obj(
     &Obj {

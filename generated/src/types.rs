@@ -5273,7 +5273,7 @@ pub struct ExecApprovalRequestParams {
     /// The conversation that it is for.
     #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
     pub session_key: Option<::std::string::String>,
-    /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+    /// How long the question waits, at most limits.execApprovalMaxMs; limits.execApprovalTimeoutMs when absent.
     #[serde(rename = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
@@ -8435,6 +8435,186 @@ impl ProtocolMismatchDetails {
         Self { expected_protocol }
     }
 }
+/// Why somebody was not let in. At the port: connections-full, address-connections-full (too many of one address), handshakes-full, address-handshakes-full, other-user (of this host, at the Unix socket). In the handshake: timed-out, not-json, invalid-frame, not-connect, invalid-params, protocol-mismatch, invalid-role, insecure-control-ui, no-device, device-identity, unauthorized (a missing or wrong secret), too-many-attempts, pairing-required, pairing-failed. Over HTTP: http-unauthorized, http-too-many-attempts.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum RefusalReason {
+    /// `connections-full`
+    #[serde(rename = "connections-full")]
+    ConnectionsFull,
+    /// `address-connections-full`
+    #[serde(rename = "address-connections-full")]
+    AddressConnectionsFull,
+    /// `handshakes-full`
+    #[serde(rename = "handshakes-full")]
+    HandshakesFull,
+    /// `address-handshakes-full`
+    #[serde(rename = "address-handshakes-full")]
+    AddressHandshakesFull,
+    /// `other-user`
+    #[serde(rename = "other-user")]
+    OtherUser,
+    /// `timed-out`
+    #[serde(rename = "timed-out")]
+    TimedOut,
+    /// `not-json`
+    #[serde(rename = "not-json")]
+    NotJson,
+    /// `invalid-frame`
+    #[serde(rename = "invalid-frame")]
+    InvalidFrame,
+    /// `not-connect`
+    #[serde(rename = "not-connect")]
+    NotConnect,
+    /// `invalid-params`
+    #[serde(rename = "invalid-params")]
+    InvalidParams,
+    /// `protocol-mismatch`
+    #[serde(rename = "protocol-mismatch")]
+    ProtocolMismatch,
+    /// `invalid-role`
+    #[serde(rename = "invalid-role")]
+    InvalidRole,
+    /// `insecure-control-ui`
+    #[serde(rename = "insecure-control-ui")]
+    InsecureControlUi,
+    /// `no-device`
+    #[serde(rename = "no-device")]
+    NoDevice,
+    /// `device-identity`
+    #[serde(rename = "device-identity")]
+    DeviceIdentity,
+    /// `unauthorized`
+    #[serde(rename = "unauthorized")]
+    Unauthorized,
+    /// `too-many-attempts`
+    #[serde(rename = "too-many-attempts")]
+    TooManyAttempts,
+    /// `pairing-required`
+    #[serde(rename = "pairing-required")]
+    PairingRequired,
+    /// `pairing-failed`
+    #[serde(rename = "pairing-failed")]
+    PairingFailed,
+    /// `http-unauthorized`
+    #[serde(rename = "http-unauthorized")]
+    HttpUnauthorized,
+    /// `http-too-many-attempts`
+    #[serde(rename = "http-too-many-attempts")]
+    HttpTooManyAttempts,
+}
+impl RefusalReason {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConnectionsFull => "connections-full",
+            Self::AddressConnectionsFull => "address-connections-full",
+            Self::HandshakesFull => "handshakes-full",
+            Self::AddressHandshakesFull => "address-handshakes-full",
+            Self::OtherUser => "other-user",
+            Self::TimedOut => "timed-out",
+            Self::NotJson => "not-json",
+            Self::InvalidFrame => "invalid-frame",
+            Self::NotConnect => "not-connect",
+            Self::InvalidParams => "invalid-params",
+            Self::ProtocolMismatch => "protocol-mismatch",
+            Self::InvalidRole => "invalid-role",
+            Self::InsecureControlUi => "insecure-control-ui",
+            Self::NoDevice => "no-device",
+            Self::DeviceIdentity => "device-identity",
+            Self::Unauthorized => "unauthorized",
+            Self::TooManyAttempts => "too-many-attempts",
+            Self::PairingRequired => "pairing-required",
+            Self::PairingFailed => "pairing-failed",
+            Self::HttpUnauthorized => "http-unauthorized",
+            Self::HttpTooManyAttempts => "http-too-many-attempts",
+        }
+    }
+}
+impl ::std::fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::ConnectionsFull => f.write_str("connections-full"),
+            Self::AddressConnectionsFull => f.write_str("address-connections-full"),
+            Self::HandshakesFull => f.write_str("handshakes-full"),
+            Self::AddressHandshakesFull => f.write_str("address-handshakes-full"),
+            Self::OtherUser => f.write_str("other-user"),
+            Self::TimedOut => f.write_str("timed-out"),
+            Self::NotJson => f.write_str("not-json"),
+            Self::InvalidFrame => f.write_str("invalid-frame"),
+            Self::NotConnect => f.write_str("not-connect"),
+            Self::InvalidParams => f.write_str("invalid-params"),
+            Self::ProtocolMismatch => f.write_str("protocol-mismatch"),
+            Self::InvalidRole => f.write_str("invalid-role"),
+            Self::InsecureControlUi => f.write_str("insecure-control-ui"),
+            Self::NoDevice => f.write_str("no-device"),
+            Self::DeviceIdentity => f.write_str("device-identity"),
+            Self::Unauthorized => f.write_str("unauthorized"),
+            Self::TooManyAttempts => f.write_str("too-many-attempts"),
+            Self::PairingRequired => f.write_str("pairing-required"),
+            Self::PairingFailed => f.write_str("pairing-failed"),
+            Self::HttpUnauthorized => f.write_str("http-unauthorized"),
+            Self::HttpTooManyAttempts => f.write_str("http-too-many-attempts"),
+        }
+    }
+}
+impl ::std::str::FromStr for RefusalReason {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "connections-full" => Ok(Self::ConnectionsFull),
+            "address-connections-full" => Ok(Self::AddressConnectionsFull),
+            "handshakes-full" => Ok(Self::HandshakesFull),
+            "address-handshakes-full" => Ok(Self::AddressHandshakesFull),
+            "other-user" => Ok(Self::OtherUser),
+            "timed-out" => Ok(Self::TimedOut),
+            "not-json" => Ok(Self::NotJson),
+            "invalid-frame" => Ok(Self::InvalidFrame),
+            "not-connect" => Ok(Self::NotConnect),
+            "invalid-params" => Ok(Self::InvalidParams),
+            "protocol-mismatch" => Ok(Self::ProtocolMismatch),
+            "invalid-role" => Ok(Self::InvalidRole),
+            "insecure-control-ui" => Ok(Self::InsecureControlUi),
+            "no-device" => Ok(Self::NoDevice),
+            "device-identity" => Ok(Self::DeviceIdentity),
+            "unauthorized" => Ok(Self::Unauthorized),
+            "too-many-attempts" => Ok(Self::TooManyAttempts),
+            "pairing-required" => Ok(Self::PairingRequired),
+            "pairing-failed" => Ok(Self::PairingFailed),
+            "http-unauthorized" => Ok(Self::HttpUnauthorized),
+            "http-too-many-attempts" => Ok(Self::HttpTooManyAttempts),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for RefusalReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for RefusalReason {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
 /// A call. Clients send nothing else.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct RequestFrame {
@@ -11276,6 +11456,37 @@ impl StatusLinkChannel {
         }
     }
 }
+/// One reason and how often it was met.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct StatusRefusal {
+    /// Why.
+    pub reason: RefusalReason,
+    /// How often.
+    pub count: u64,
+}
+impl StatusRefusal {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(reason: RefusalReason, count: u64) -> Self {
+        Self { reason, count }
+    }
+}
+/// How often somebody was not let in since the gateway started, by reason. They say whether a client is set up wrongly or somebody tries to get in; who it was is in the log.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct StatusRefusals {
+    /// When the gateway started.
+    #[serde(rename = "sinceMs")]
+    pub since_ms: u64,
+    /// Each reason that there was, once.
+    pub counts: ::std::vec::Vec<StatusRefusal>,
+}
+impl StatusRefusals {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(since_ms: u64, counts: ::std::vec::Vec<StatusRefusal>) -> Self {
+        Self { since_ms, counts }
+    }
+}
 /// Model of a new conversation.
 #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
 pub struct StatusSessionDefaults {
@@ -11443,6 +11654,9 @@ pub struct StatusSummary {
     pub queued_system_events: ::std::vec::Vec<::std::string::String>,
     /// Recent conversations.
     pub sessions: StatusSessions,
+    /// Whom the gateway has not let in. Only for callers with operator.admin; the original has no such member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusals: Option<StatusRefusals>,
 }
 impl StatusSummary {
     /// The required members; everything optional is absent.
@@ -11459,6 +11673,7 @@ impl StatusSummary {
             channel_summary,
             queued_system_events,
             sessions,
+            refusals: Default::default(),
         }
     }
 }

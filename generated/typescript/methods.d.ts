@@ -484,8 +484,11 @@ export interface Methods {
    */
   "skills.status": { params: SkillsStatusParams; result: SkillsStatusResult };
   /**
-   * Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is refused,
-   * admins too.
+   * Programs that the skills which all agents share need, for a node to allow. Nodes only: an operator is
+   * refused, admins too.
+   *
+   * Skills of workspaces do not count: agents write there, and a node may run these programs without a
+   * question.
    *
    * For role `node`.
    */

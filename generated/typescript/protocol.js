@@ -149,6 +149,7 @@ export const LIMITS = {
   nodeProbeDelayMs: 30000,
   nodeTextChars: 20000,
   execApprovalTimeoutMs: 120000,
+  execApprovalMaxMs: 86400000,
   voiceWakeTriggers: 32,
   voiceWakeTriggerChars: 64,
   restartExpectedMs: 1500,

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod approvals;
+mod child;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod exec_rules;
 pub mod gateway;
 pub mod health;
 pub mod heartbeat;
+mod hex;
 pub mod http;
 pub mod hub;
 pub mod limits;
@@ -28,9 +30,11 @@ pub mod nodes;
 pub mod outbox;
 pub mod pairing;
 pub mod paths;
+pub mod refusals;
 pub mod sessions;
 pub mod skills;
 pub mod store;
+mod text;
 pub mod usage;
 pub mod voicewake;
 pub mod ws;

@@ -1,7 +1,9 @@
 //! What whole-system tests stand on: a gateway process of its own in a home of its own, and the `openclaw` command
-//! beside it. Used by the test binaries of this crate only.
+//! beside it; [`model`] is a model that answers it. Used by the test binaries of this crate only.
 
 #![allow(clippy::expect_used, clippy::panic)] // everything here is part of a test
+
+pub mod model;
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
@@ -146,7 +148,16 @@ impl Gateway {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Gateway {
-        let port = free_port();
+        Gateway::start_at(home, free_port(), arguments, variables).await
+    }
+
+    /// The same at a port, that of a gateway which was there before.
+    pub async fn start_at(
+        home: &Home,
+        port: u16,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Gateway {
         let text = port.to_string();
         let mut all = vec!["gateway", "--port", &text];
         all.extend_from_slice(arguments);

@@ -4,7 +4,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
+use openclaw_client::{Client, ClientConfig, GatewayCalls as _};
 use openclaw_gateway::connection::limiter::{FREE_FAILURES, LONGEST_PAUSE_MS};
+use openclaw_protocol::protocol::Scope;
+use openclaw_protocol::rt::NonEmptyString;
+use openclaw_protocol::types::{
+    ClientId, ClientMode, ConnectClient, IgnoredParams, StatusRefusals,
+};
 use openclaw_tests::{Gateway, Home, PATIENCE, free_port};
 use openclaw_websocket::{Incoming, MessageReader, encode};
 use rustix::process::Signal;
@@ -82,6 +88,18 @@ fn message(answer: &Value) -> &str {
     answer["error"]["message"].as_str().unwrap_or("accepted")
 }
 
+/// What `status` says of refusals to an operator with this scope alone.
+async fn refusals_for(gateway: &Gateway, scope: Scope) -> Option<StatusRefusals> {
+    let text = |text: &str| NonEmptyString::or(text, "-");
+    let me = ConnectClient::new(ClientId::Test, text("1"), text("linux"), ClientMode::Test);
+    let mut config = ClientConfig::new(&gateway.url(), me).expect("a URL");
+    config.token = Some(TOKEN.into());
+    config.scopes = vec![scope];
+    let client = Client::connect(config).await.expect("a connection");
+    let status = client.status(&IgnoredParams::default()).await;
+    status.expect("an answer").refusals
+}
+
 #[tokio::test]
 async fn guessing_is_slowed_down_while_this_host_gets_in() {
     let home = Home::new();
@@ -156,11 +174,27 @@ async fn guessing_is_slowed_down_while_this_host_gets_in() {
     let right = by_port(gateway.port, "", json!({"token": TOKEN})).await;
     assert_eq!(message(&right), "accepted", "a native client of this host");
 
-    // Counted by reason, and neither a line for each nor a secret in the log.
+    // Counted by reason: admins can read it, others cannot.
+    let shown = home.run_with(&["status", "--json"], &here).await;
+    let shown: Value = serde_json::from_str(&shown.out).expect("JSON");
+    for reason in ["unauthorized", "too-many-attempts"] {
+        let counts = shown["refusals"]["counts"].as_array().expect("counts");
+        let mut counts = counts.iter();
+        let count = counts.find(|count| count["reason"] == reason);
+        let count = count.and_then(|count| count["count"].as_u64());
+        assert!(
+            count.is_some_and(|count| count >= u64::from(FREE_FAILURES)),
+            "{reason}: {shown}"
+        );
+    }
+    assert_eq!(refusals_for(&gateway, Scope::Read).await, None);
+    assert!(refusals_for(&gateway, Scope::Admin).await.is_some());
+
+    // In the log neither a line for each nor a secret.
     gateway.signal(Signal::TERM);
     gateway.ended().await;
     let log = gateway.output().await;
-    for reason in ["refused: unauthorized (", "refused: too many attempts ("] {
+    for reason in ["unauthorized (", "too-many-attempts ("] {
         assert!(log.contains(reason), "{reason}: {log}");
     }
     assert!(log.lines().count() < ATTEMPTS as usize, "{log}");
@@ -312,4 +346,36 @@ async fn places_for_connections_are_bounded() {
         }
     };
     timeout(PATIENCE, again).await.expect("a place comes back");
+}
+
+#[tokio::test]
+async fn a_gateway_named_by_hand_is_shown_nothing_of_the_own_one() {
+    let (home, far) = (Home::new(), Home::new());
+    let own = Gateway::start(&home, &[]).await;
+    let stranger = Gateway::start(&far, &["--token", TOKEN]).await;
+    let port = own.port.to_string();
+    let here = [("OPENCLAW_GATEWAY_PORT", port.as_str())];
+    // This device has a token of its own gateway's then.
+    let ran = home.run_with(&["health"], &here).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let tokens = home.state().join("identity/device-auth.json");
+    let before = std::fs::read_to_string(&tokens).expect("a device token");
+
+    let url = stranger.url();
+    let env = [
+        ("OPENCLAW_GATEWAY_TOKEN", "a-token-of-the-own-gateway"),
+        ("OPENCLAW_GATEWAY_PASSWORD", "a-password-of-the-own-gateway"),
+    ];
+    let ran = home.run_with(&["health", "--url", &url], &env).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    assert!(
+        ran.err.contains("gateway token missing") && ran.err.contains("--token"),
+        "{}",
+        ran.err
+    );
+    // What it gives does not take the place of what the own one has given.
+    let ran = home.run(&["health", "--url", &url, "--token", TOKEN]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let after = std::fs::read_to_string(&tokens).expect("a device token");
+    assert_eq!(before, after);
 }

@@ -24,6 +24,11 @@ const WINDOW_MS: u64 = 150;
 pub(crate) struct Dice(u64);
 
 impl Dice {
+    /// Dice that begin with `seed`.
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
     /// A number below `sides`.
     pub(crate) fn throw(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -34,7 +39,8 @@ impl Dice {
     }
 }
 
-fn setting(name: &str, or: u64) -> u64 {
+/// A number from the environment, or another one.
+pub(crate) fn setting(name: &str, or: u64) -> u64 {
     std::env::var(name)
         .ok()
         .and_then(|text| text.parse().ok())
@@ -46,7 +52,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     let points = setting("OPENCLAW_KILL_POINTS", POINTS);
     let seed = setting("OPENCLAW_KILL_SEED", u64::from(std::process::id()));
     println!("{points} kills, OPENCLAW_KILL_SEED={seed}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let home = Home::new();
     let mut model = Model::default();
     let mut moves = 0;

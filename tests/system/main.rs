@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // everything here is a test
 
+mod conversations;
+mod cut_tools;
 mod devices;
 mod doctor;
 mod doors;
@@ -17,6 +19,7 @@ mod openai;
 mod outbox;
 mod protocol;
 mod readme;
+mod real_model;
 mod remote;
 mod restarts;
 mod schedules;

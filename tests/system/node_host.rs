@@ -1,11 +1,13 @@
 //! Our own node host and the questions about commands, with real processes.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use openclaw_client::{Client, ClientConfig, GatewayCalls};
 use openclaw_protocol::rt::{NonEmptyString, SecretString};
 use openclaw_protocol::types::{
     ClientId, ClientMode, ConnectClient, ExecApprovalsNodeGetParams, NodeInvokeParams,
+    NodeListParams,
 };
 use openclaw_tests::{Gateway, Home, PATIENCE};
 use rustix::process::Signal;
@@ -64,10 +66,23 @@ async fn invoke(
         .map_err(|error| error.to_string())
 }
 
+/// Variables of commands that talk to the gateway of a port.
+fn here(port: &str) -> [(&str, &str); 2] {
+    [TOKEN, ("OPENCLAW_GATEWAY_PORT", port)]
+}
+
+async fn is_connected(client: &Client, id: &NonEmptyString) -> bool {
+    let list = client.node_list(&NodeListParams::new()).await;
+    let nodes = list.expect("the nodes").nodes;
+    nodes
+        .iter()
+        .any(|node| node.node_id == *id && node.connected)
+}
+
 #[tokio::test]
 async fn a_node_runs_commands_for_its_gateway() {
     let (home, far) = (Home::new(), Home::new());
-    let gateway = Gateway::start(&home, &["--token", TOKEN.1]).await;
+    let mut gateway = Gateway::start(&home, &["--token", TOKEN.1]).await;
     let (mut child, id) = node(&far, &gateway).await;
     let client = operator(&gateway).await;
 
@@ -127,18 +142,9 @@ async fn a_node_runs_commands_for_its_gateway() {
         r#"{"version":1,"defaults":{"security":"full","ask":"off"}}"#,
     )
     .expect("written");
-    let (url, file) = (gateway.url(), file.display().to_string());
-    let arguments = [
-        "approvals",
-        "set",
-        "--file",
-        &file,
-        "--node",
-        &id,
-        "--url",
-        &url,
-    ];
-    let set = home.run_with(&arguments, &[TOKEN]).await;
+    let (port, file) = (gateway.port.to_string(), file.display().to_string());
+    let arguments = ["approvals", "set", "--file", &file, "--node", &id];
+    let set = home.run_with(&arguments, &here(&port)).await;
     assert_eq!(set.code, Some(0), "{}", set.err);
     assert!(set.out.contains("security full, ask off"), "{}", set.out);
     assert_eq!(
@@ -147,6 +153,19 @@ async fn a_node_runs_commands_for_its_gateway() {
     );
 
     // It comes back when the gateway was away, and ends when it is told to.
+    gateway.signal(Signal::KILL);
+    gateway.ended().await;
+    client.close().await;
+    let gateway = Gateway::start_at(&home, gateway.port, &["--token", TOKEN.1], &[]).await;
+    let client = operator(&gateway).await;
+    let back = async {
+        while !is_connected(&client, &id).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, back).await.expect("it comes back");
+    let again = invoke(&client, &id, "system.run", echo(json!({}))).await;
+    assert_eq!(again.expect("it runs")["stdout"], "from-node\n");
     let pid = child
         .id()
         .and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
@@ -161,7 +180,7 @@ async fn a_node_runs_commands_for_its_gateway() {
 /// A question in the background, as the command line asks it.
 fn ask(home: &Home, gateway: &Gateway) -> Child {
     let params = json!({"id": "my-question", "command": "make install", "agentId": "main", "timeoutMs": 60_000});
-    let (params, url) = (params.to_string(), gateway.url());
+    let (params, port) = (params.to_string(), gateway.port.to_string());
     let arguments = [
         "call",
         "exec.approval.request",
@@ -169,21 +188,19 @@ fn ask(home: &Home, gateway: &Gateway) -> Child {
         &params,
         "--timeout",
         "60000",
-        "--url",
-        &url,
     ];
     let mut command = home.command(&arguments);
     command
-        .env(TOKEN.0, TOKEN.1)
+        .envs(here(&port))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command.spawn().expect("it asks")
 }
 
 async fn pending(home: &Home, gateway: &Gateway) -> Vec<String> {
-    let url = gateway.url();
+    let port = gateway.port.to_string();
     let ran = home
-        .run_with(&["approvals", "pending", "--json", "--url", &url], &[TOKEN])
+        .run_with(&["approvals", "pending", "--json"], &here(&port))
         .await;
     let shown: Value =
         serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}{}", ran.out, ran.err));
@@ -212,15 +229,10 @@ async fn a_question_survives_a_kill_and_is_decided_on_the_command_line() {
 
     let gateway = Gateway::start(&home, &["--token", TOKEN.1]).await;
     assert_eq!(pending(&home, &gateway).await, question);
-    let url = gateway.url();
-    let resolve = |word: &'static str| {
-        let arguments =
-            ["approvals", "resolve", "my-question", word, "--url", &url].map(str::to_owned);
-        async {
-            let arguments = arguments;
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            home.run_with(&arguments, &[TOKEN]).await
-        }
+    let port = gateway.port.to_string();
+    let resolve = async |word: &str| {
+        let arguments = ["approvals", "resolve", "my-question", word];
+        home.run_with(&arguments, &here(&port)).await
     };
     let decided = resolve("allow-once").await;
     assert_eq!(

@@ -89,7 +89,7 @@ async fn tell(client: &Client, name: &str, payload: Value) {
 fn home_with_a_skill() -> Home {
     let home = Home::new();
     home.write_config("{gateway: {mode: 'local', auth: {mode: 'token', token: 'tok'}}}");
-    let skill = home.state().join("workspace/skills/memo");
+    let skill = home.state().join("skills/memo");
     std::fs::create_dir_all(&skill).expect("the skill's folder");
     let head = r#"{"openclaw": {"os": ["darwin"], "requires": {"bins": ["memo"]}}}"#;
     std::fs::write(
@@ -176,6 +176,43 @@ async fn a_node_is_found_asked_and_replaced() {
     let list = openclaw(&home, &gateway, &["nodes", "list", "--connected"]).await;
     assert_eq!(list["nodes"].as_array().map(Vec::len), Some(1));
     drop(newer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_older_list_keeps_what_was_seen_of_a_node() {
+    let home = home_with_a_skill();
+    let gateway = Gateway::start(&home, &[]).await;
+    let call = async |method: &str, params: Value| {
+        openclaw(
+            &home,
+            &gateway,
+            &["call", method, "--params", &params.to_string()],
+        )
+        .await
+    };
+    let identity = DeviceIdentity::from_seed(&[3; 32]);
+    let asked = call("node.pair.request", json!({"nodeId": identity.device_id()})).await;
+    let id = &asked["request"]["requestId"];
+    call("node.pair.approve", json!({"requestId": id})).await;
+    let listed = call("node.pair.list", json!({})).await;
+    assert_eq!(listed["paired"][0]["lastConnectedAtMs"], Value::Null);
+
+    let (node, mut events) = mac(&gateway, 3).await;
+    let probe = request(&mut events).await;
+    answer(&node, &probe, json!({"bins": ["memo"]})).await;
+    // It is written behind the answer.
+    let seen = async {
+        loop {
+            let listed = call("node.pair.list", json!({})).await;
+            if !listed["paired"][0]["bins"].is_null() {
+                return listed;
+            }
+        }
+    };
+    let listed = timeout(PATIENCE, seen).await.expect("what was seen");
+    let row = &listed["paired"][0];
+    assert_eq!(row["bins"], json!(["memo"]));
+    assert!(row["lastConnectedAtMs"].as_u64() >= row["approvedAtMs"].as_u64());
 }
 
 #[tokio::test(flavor = "multi_thread")]

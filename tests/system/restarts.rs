@@ -58,10 +58,12 @@ async fn conversations_devices_and_keys_survive_a_kill() {
     assert_eq!(repeat["result"]["payloads"], first["result"]["payloads"]);
     assert_eq!(history(&home, again.port).await.len(), 2);
     // The device token of the first connect still opens the door, without the shared token.
-    let url = again.url();
+    let port = again.port.to_string();
     std::fs::write(home.config(), "{ gateway: { mode: 'local' } }")
         .expect("the shared token is forgotten");
-    let ran = home.run(&["health", "--url", &url]).await;
+    let ran = home
+        .run_with(&["health"], &[("OPENCLAW_GATEWAY_PORT", &port)])
+        .await;
     assert_eq!(ran.code, Some(0), "{}", ran.err);
 }
 

@@ -154,7 +154,9 @@ export type ExecApprovalRequestParams = {
   resolvedPath?: string | null;
   /** The conversation that it is for. */
   sessionKey?: string | null;
-  /** How long the question waits; limits.execApprovalTimeoutMs when absent. */
+  /**
+   * How long the question waits, at most limits.execApprovalMaxMs; limits.execApprovalTimeoutMs when absent.
+   */
   timeoutMs?: PositiveInt;
 };
 

@@ -155,7 +155,60 @@ export type StatusSummary = {
   queuedSystemEvents: string[];
   /** Recent conversations. */
   sessions: StatusSessions;
+  /**
+   * Whom the gateway has not let in. Only for callers with operator.admin; the original has no such member.
+   */
+  refusals?: StatusRefusals;
 };
+
+/**
+ * How often somebody was not let in since the gateway started, by reason. They say whether a client is set up
+ * wrongly or somebody tries to get in; who it was is in the log.
+ */
+export type StatusRefusals = {
+  /** When the gateway started. */
+  sinceMs: TimestampMs;
+  /** Each reason that there was, once. */
+  counts: StatusRefusal[];
+};
+
+/** One reason and how often it was met. */
+export type StatusRefusal = {
+  /** Why. */
+  reason: RefusalReason;
+  /** How often. */
+  count: Uint;
+};
+
+/**
+ * Why somebody was not let in. At the port: connections-full, address-connections-full (too many of one
+ * address), handshakes-full, address-handshakes-full, other-user (of this host, at the Unix socket). In the
+ * handshake: timed-out, not-json, invalid-frame, not-connect, invalid-params, protocol-mismatch,
+ * invalid-role, insecure-control-ui, no-device, device-identity, unauthorized (a missing or wrong secret),
+ * too-many-attempts, pairing-required, pairing-failed. Over HTTP: http-unauthorized, http-too-many-attempts.
+ */
+export type RefusalReason =
+  | "connections-full"
+  | "address-connections-full"
+  | "handshakes-full"
+  | "address-handshakes-full"
+  | "other-user"
+  | "timed-out"
+  | "not-json"
+  | "invalid-frame"
+  | "not-connect"
+  | "invalid-params"
+  | "protocol-mismatch"
+  | "invalid-role"
+  | "insecure-control-ui"
+  | "no-device"
+  | "device-identity"
+  | "unauthorized"
+  | "too-many-attempts"
+  | "pairing-required"
+  | "pairing-failed"
+  | "http-unauthorized"
+  | "http-too-many-attempts";
 
 /** A channel that is used through a linked account. */
 export type StatusLinkChannel = {

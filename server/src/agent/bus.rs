@@ -17,6 +17,7 @@ use super::tools::{self, Output};
 use super::wire::{self, AgentNews, ChatNews, Names};
 use crate::clock::Clock;
 use crate::hub::EventSink;
+use crate::text::shortened;
 
 /// Least time between two chat deltas of a run; each carries the whole text.
 const DELTA_SPACING: Duration = Duration::from_millis(limits::CHAT_DELTA_SPACING_MS);
@@ -190,7 +191,7 @@ impl Voice {
         self.close(
             self.seq,
             &ChatNews::Error {
-                message: &shorten(error),
+                message: &shortened(error, limits::ERROR_TEXT_CHARS as usize),
             },
         );
     }
@@ -243,14 +244,5 @@ impl Voice {
     fn close(&mut self, seq: u64, news: &ChatNews<'_>) {
         self.stage = Stage::Over;
         self.chat(seq, news);
-    }
-}
-
-/// Cuts a foreign text for an event.
-fn shorten(text: &str) -> String {
-    let limit = usize::try_from(limits::ERROR_TEXT_CHARS).unwrap_or(usize::MAX);
-    match text.char_indices().nth(limit) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
     }
 }

@@ -159,9 +159,10 @@ fn told_for_summary(message: &Value) -> Option<String> {
     })
 }
 
-/// Makes every call have its result right behind it, and every result its call: providers refuse anything else.
+/// Makes every call have its result right behind it, and every result its call: providers refuse anything else. What was
+/// sent to the conversation while a tool was at work stands before the call.
 fn complete(turns: Vec<Turn>) -> Vec<Turn> {
-    let mut complete = Vec::with_capacity(turns.len());
+    let mut complete: Vec<Turn> = Vec::with_capacity(turns.len());
     let mut open: VecDeque<Call> = VecDeque::new();
     let close = |open: &mut VecDeque<Call>, complete: &mut Vec<Turn>| {
         complete.extend(open.drain(..).map(|call| Turn::Result {
@@ -177,6 +178,12 @@ fn complete(turns: Vec<Turn>) -> Vec<Turn> {
                     continue;
                 };
                 open.remove(at);
+            }
+            Turn::Assistant { calls, .. } if calls.is_empty() && !open.is_empty() => {
+                let is_call = |turn: &Turn| matches!(turn, Turn::Assistant { calls, .. } if !calls.is_empty());
+                let at = complete.iter().rposition(is_call);
+                complete.insert(at.unwrap_or(complete.len()), turn);
+                continue;
             }
             Turn::Assistant { calls, .. } => {
                 close(&mut open, &mut complete);
@@ -368,6 +375,19 @@ mod tests {
             vec![calling("1"), result("1", "ok"), said("user", "x")],
             all,
             "u:x",
+        )
+        .await;
+        let sent = said("assistant", "sent");
+        check(
+            vec![
+                said("user", "x"),
+                calling("1"),
+                sent.clone(),
+                result("1", "ok"),
+                sent,
+            ],
+            all,
+            "u:x | a:sent | call:1 | 1=ok | a:sent",
         )
         .await;
         // What follows the user's last words is told even when it does not fit.

@@ -10,6 +10,7 @@ use openclaw_protocol::types::{AgentIdentityParams, AgentIdentityResult, ErrorSh
 
 use super::requests::mismatch;
 use super::runs::Runs;
+use super::tools::read_start;
 use crate::sessions::key::normalise_agent_id;
 
 /// Name and picture of an agent that has none.
@@ -18,7 +19,7 @@ const DEFAULT_AVATAR: &str = "A";
 /// The file of a workspace that describes its agent.
 const FILE: &str = "IDENTITY.md";
 /// Most of that file that is read; the facts are at its start.
-const MAX_FILE: u64 = 64 * 1024;
+const MAX_FILE: usize = 64 * 1024;
 /// Longest picture that is text: an emoji takes up to four UTF-16 units or so.
 const MAX_TEXT_AVATAR: usize = 4;
 /// Endings of pictures.
@@ -136,8 +137,9 @@ impl Runs {
     }
 
     fn of_workspace(&self, agent: &str) -> Facts {
-        read_start(&self.parts().workspace(agent).join(FILE))
-            .map_or_else(Facts::default, |text| parse(&text))
+        read_start(&self.parts().workspace(agent).join(FILE), MAX_FILE)
+            .map(|bytes| parse(&String::from_utf8_lossy(&bytes)))
+            .unwrap_or_default()
     }
 
     /// The picture as clients can use it: a URL as it is, a file of the workspace by its path on the gateway, a few
@@ -195,17 +197,6 @@ fn is_picture(text: &str) -> bool {
         .and_then(|ending| ending.to_str())
         .map(str::to_lowercase);
     inside && ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()))
-}
-
-fn read_start(path: &Path) -> Option<String> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .ok()?
-        .take(MAX_FILE)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Reads lines such as `- **Name:** Maia`.

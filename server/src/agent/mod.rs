@@ -2,7 +2,7 @@
 //!
 //! The way of a turn: [`requests`] and [`chat`] check a request, [`runs`] accepts it (idempotency, lane, durable record),
 //! [`turn`] carries it (transcript, model, end), or [`commands`] if it is a slash command, [`bus`] tells the world,
-//! [`outcome`] remembers how it ended. A [`backend`] turns a conversation into a stream of text and knows nothing of all
+//! [`outcome`] remembers how it ended, and after a crash [`recovery`] ends what was under way. A [`backend`] turns a conversation into a stream of text and knows nothing of all
 //! this. Between the two stands [`converse`]: it lets the model use [`tools`] until it has come to an end, and keeps what
 //! it is told within bounds.
 //!
@@ -15,7 +15,6 @@ pub mod backend;
 mod bus;
 mod catalog;
 mod chat;
-mod child;
 mod commands;
 mod context;
 mod converse;
@@ -30,6 +29,7 @@ mod overrides;
 mod parts;
 mod prompt;
 mod quiet;
+mod recovery;
 mod requests;
 mod run;
 mod runs;
@@ -42,7 +42,8 @@ pub use errand::{Done, Errand, ErrandError};
 pub use models::{Choice, Models, Price};
 pub use parts::Parts;
 pub use runs::Runs;
-pub use tools::{ConfigGate, ExecGate, ExecRequest, Verdict};
+pub use tools::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
+pub(crate) use tools::{FileError, read_start};
 pub(crate) use words::{CHANNELS, LAST_CHANNEL};
 pub use words::{Thinking, is_known_channel};
 

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use openclaw_protocol::protocol::limits;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::backend::Usage;
@@ -15,9 +16,6 @@ use crate::store::{Reader, StoreError, Table, Writer};
 
 /// Most ended runs that are remembered.
 const MAX_ENDED: usize = limits::DEDUPE_MAX as usize;
-/// What a run without an outcome is said to have died of after a restart.
-pub(super) const RESTARTED: &str = "gateway restarted during the run";
-
 /// What the keys of run records begin with; the table has room for records of other methods.
 const RECORDS: &[u8] = b"run:";
 
@@ -195,6 +193,38 @@ pub(super) struct Record {
     pub(super) end: Option<End>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reply: Option<Reply>,
+    /// What it owes its conversation; none once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) debt: Option<Debt>,
+}
+
+/// What a run that is under way owes its conversation: if the gateway dies, the next one pays ([`super::recovery`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Debt {
+    /// Runs of one process are numbered in the order of acceptance.
+    pub(super) number: u64,
+    /// Canonical key of the session.
+    pub(super) session: String,
+    pub(super) owed: Owed,
+}
+
+/// See [`Debt`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Owed {
+    /// The user's words, which the transcript does not have yet.
+    Words {
+        /// As the transcript will have them.
+        message: Value,
+        /// The conversation begins anew with them.
+        anew: bool,
+    },
+    /// The end of a turn in the transcript with this id.
+    End {
+        /// The id.
+        transcript: String,
+    },
 }
 
 impl Record {
@@ -207,6 +237,7 @@ impl Record {
             ended_at: None,
             end: None,
             reply: None,
+            debt: None,
         }
     }
 
@@ -235,66 +266,29 @@ pub(super) fn delete(writer: &mut Writer<'_>, expired: &[Expired]) -> Result<(),
 }
 
 /// A [`Record`] without its reply: a start must not hold a thousand of them.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Header {
-    space: Space,
-    accepted_at: u64,
+pub(super) struct Header {
+    pub(super) space: Space,
+    pub(super) accepted_at: u64,
     #[serde(default)]
-    started_at: Option<u64>,
+    pub(super) started_at: Option<u64>,
     #[serde(default)]
-    ended_at: Option<u64>,
+    pub(super) ended_at: Option<u64>,
     #[serde(default)]
-    end: Option<End>,
+    pub(super) end: Option<End>,
+    #[serde(default)]
+    pub(super) debt: Option<Debt>,
 }
 
-/// Reads what a former process left, as of `now`: runs without an end have failed now, old ends go.
-pub(super) fn recover(
-    writer: &mut Writer<'_>,
-    now: u64,
-) -> Result<Vec<(RunKey, Ended)>, StoreError> {
+/// The records of all runs.
+pub(super) fn all(reader: &Reader<'_>) -> Result<Vec<(RunKey, Header)>, StoreError> {
     let mut found = Vec::new();
-    writer.scan(Table::Idempotency, RECORDS, |key, header: Header| {
+    reader.scan(Table::Idempotency, RECORDS, |key, header: Header| {
         found.extend(RunKey::from_stored(key).map(|key| (key, header)));
         ControlFlow::Continue(())
     })?;
-    let (mut runs, mut stale) = (Vec::new(), Vec::new());
-    for (key, header) in found {
-        let started_at = header.started_at;
-        match (header.end, header.ended_at) {
-            (Some(end), Some(ended_at)) if now.saturating_sub(ended_at) < limits::DEDUPE_TTL_MS => {
-                runs.push((
-                    key,
-                    Ended {
-                        started_at,
-                        ended_at,
-                        end,
-                    },
-                ));
-            }
-            (Some(_), ended_at) => stale.push((ended_at.unwrap_or(0), key)),
-            (None, _) => {
-                let end = End::Failed(RESTARTED.to_owned());
-                let record = Record {
-                    started_at,
-                    ended_at: Some(now),
-                    end: Some(end.clone()),
-                    ..Record::accepted(header.space, header.accepted_at)
-                };
-                record.put(writer, &key)?;
-                runs.push((
-                    key,
-                    Ended {
-                        started_at,
-                        ended_at: now,
-                        end,
-                    },
-                ));
-            }
-        }
-    }
-    delete(writer, &stale)?;
-    Ok(runs)
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -389,42 +383,5 @@ mod tests {
                 .is_some()
         };
         assert_eq!((has(1), has(2)), (true, false));
-    }
-
-    #[tokio::test]
-    async fn what_a_restart_finds() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let ended = |ended_at| Record {
-            ended_at: Some(ended_at),
-            end: Some(End::Aborted(AbortReason::Rpc)),
-            ..Record::accepted(Space::Chat, 1)
-        };
-        let now = 1_000_000;
-        let write = store.write(move |writer| {
-            Record::accepted(Space::Agent, 1).put(writer, &key(1))?;
-            ended(now - 299_999).put(writer, &key(2))?;
-            ended(now - 300_000).put(writer, &key(3))?;
-            recover(writer, now)
-        });
-        let mut runs = write
-            .await
-            .map_err(|error: WriteError<StoreError>| error.to_string())
-            .unwrap();
-        runs.sort_by_key(|(_, ended)| ended.ended_at);
-        let failed = Ended {
-            started_at: None,
-            ended_at: now,
-            end: End::Failed(RESTARTED.into()),
-        };
-        let aborted = Ended {
-            started_at: None,
-            ended_at: now - 299_999,
-            end: End::Aborted(AbortReason::Rpc),
-        };
-        assert_eq!(runs, [(key(2), aborted), (key(1), failed)]);
-        let record = |n| store.read(|reader| Record::get(reader, &key(n))).unwrap();
-        assert_eq!(record(1).unwrap().end, Some(End::Failed(RESTARTED.into())));
-        assert_eq!(record(3), None);
     }
 }

@@ -15,10 +15,10 @@ use super::tools::ExecGate;
 use super::words::Thinking;
 use crate::clock::Clock;
 use crate::config::{Agent, Config, VerboseLevel};
-use crate::hub::{EventSink, SystemEvents};
+use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
 use crate::sessions::key::normalise_agent_id;
-use crate::sessions::{Entry, SessionKey, Sessions, levels};
+use crate::sessions::{Entry, SessionKey, Sessions, SystemEvents, levels};
 use crate::skills::Skills;
 
 /// What runs need of the rest of the gateway.
@@ -161,14 +161,16 @@ mod tests {
             fn emit(&self, _: openclaw_protocol::events::Event) {}
         }
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
+        let sessions = open_with(dir, KeyRules::of(&config));
+        let clock = Arc::new(crate::clock::ManualClock::new(0));
         Parts {
-            sessions: open_with(dir, KeyRules::of(&config)),
+            waiting: Arc::new(sessions.events(clock.clone())),
+            sessions,
             models: Models::new(Arc::clone(&config)),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             config,
-            clock: Arc::new(crate::clock::ManualClock::new(0)),
+            clock,
             events: Arc::new(Nobody),
-            waiting: Arc::default(),
             work,
             paths: Paths {
                 state_dir: "/state".into(),

@@ -2,6 +2,7 @@
 
 use crate::config::Agent;
 use crate::skills::ToldSkill;
+use crate::text::given;
 
 /// The system prompt of a turn: who the agent is, if it is configured, the files of its workspace (name and text), the
 /// skills that it can use, and what this turn adds.
@@ -12,12 +13,8 @@ pub(super) fn system(
     extra: Option<&str>,
 ) -> String {
     let identity = agent.map(|agent| &agent.identity);
-    let given = |text: Option<&String>| {
-        text.map(|text| text.trim().to_owned())
-            .filter(|text| !text.is_empty())
-    };
-    let name = given(identity.and_then(|identity| identity.name.as_ref()));
-    let theme = given(identity.and_then(|identity| identity.theme.as_ref()));
+    let name = given(identity.and_then(|identity| identity.name.as_deref()));
+    let theme = given(identity.and_then(|identity| identity.theme.as_deref()));
     let mut prompt = match name {
         Some(name) => format!("You are {name}, a personal assistant."),
         None => "You are a personal assistant.".to_owned(),

@@ -18,6 +18,7 @@ use super::{attachments, wire, words};
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{Entry, SessionKey};
 use crate::store::StoreError;
+use crate::text::given;
 
 /// What `agent` answers.
 pub(super) type AgentAnswer = Staged<AgentAccepted, AgentFinal, AgentFailure>;
@@ -88,7 +89,7 @@ impl Runs {
             // Without a conversation there is nothing to command, and a picture is for the model.
             target.is_some() && (images.is_empty() || matches!(meaning, Meaning::Turn(_)))
         });
-        let mut thinking = given(params.thinking);
+        let mut thinking = given(params.thinking.as_deref());
         let (text, task) = match meaning {
             None => (params.message.to_string(), Task::Turn),
             Some(Meaning::Command(command)) => (params.message.to_string(), Task::Command(command)),
@@ -107,18 +108,18 @@ impl Runs {
                 .map_or_else(|| self.parts().default_timeout(), Duration::from_secs),
             expires: None,
             model: None,
-            extra_system: given(params.extra_system_prompt),
+            extra_system: given(params.extra_system_prompt.as_deref()),
             task,
             hops: 0,
         };
         let changes = EntryChanges {
             label: params.label.map(String::from),
-            spawned_by: given(params.spawned_by),
-            group: given(params.group_id).map(|id| Group {
+            spawned_by: given(params.spawned_by.as_deref()),
+            group: given(params.group_id.as_deref()).map(|id| Group {
                 id,
-                channel: given(params.channel),
-                room: given(params.group_channel),
-                space: given(params.group_space),
+                channel: given(params.channel.as_deref()),
+                room: given(params.group_channel.as_deref()),
+                space: given(params.group_space.as_deref()),
             }),
             session_id: target.as_ref().and_then(|target| target.new_id.clone()),
         };
@@ -167,7 +168,7 @@ impl Runs {
         if let Some(agent) = agent {
             return Ok(Some(Target::canonical(rules.main(&agent))));
         }
-        if let Some(id) = given(params.session_id.clone()) {
+        if let Some(id) = given(params.session_id.as_deref()) {
             let found = self
                 .sessions()
                 .find_by_id(&id)
@@ -180,7 +181,10 @@ impl Runs {
                 },
             }));
         }
-        Ok(given(params.to.clone()).map(|_| Target::canonical(rules.main(&rules.default_agent))))
+        Ok(
+            given(params.to.as_deref())
+                .map(|_| Target::canonical(rules.main(&rules.default_agent))),
+        )
     }
 }
 
@@ -226,12 +230,6 @@ impl Refusal {
     pub(super) fn shape(self) -> ErrorShape {
         ErrorCode::Unavailable.error(self.to_string())
     }
-}
-
-/// A text that is not blank.
-fn given(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
 }
 
 /// The conversation that an `agent` request means.

@@ -17,10 +17,13 @@ use super::commands::Task;
 use super::identity::Remembered;
 use super::lanes::{LaneFull, Lanes, Place};
 use super::models::Models;
-use super::outcome::{self, AbortReason, Ended, Expired, Ledger, Record, Reply, RunKey, Space};
+use super::outcome::{
+    self, AbortReason, Debt, Ended, Expired, Ledger, Owed, Record, Reply, RunKey, Space,
+};
 use super::parts::Parts;
 use super::run::{Closing, Job, Phase, Run};
 use super::wire::Names;
+use super::{messages, recovery};
 use crate::clock::Clock;
 use crate::sessions::{Entry, SessionKey, Sessions};
 use crate::store::StoreError;
@@ -67,6 +70,25 @@ pub(super) struct Ask {
     pub(super) quiet: bool,
 }
 
+impl Ask {
+    /// What the conversation must be given if the run never begins: the words of whoever was told that it was accepted.
+    /// A heartbeat's have nobody behind them, and a command leaves its answer and no words.
+    fn debt(&self, run: &Run) -> Option<Debt> {
+        let anew = match self.job.task {
+            Task::Turn => false,
+            Task::TurnAnew => true,
+            Task::Command(_) => return None,
+        };
+        let session = run.session.as_ref().filter(|_| !self.quiet)?;
+        let message = messages::user(&self.job.text, &self.job.images, run.accepted_at);
+        Some(Debt {
+            number: run.number,
+            session: session.canonical().to_owned(),
+            owed: Owed::Words { message, anew },
+        })
+    }
+}
+
 /// A run that has its place and is not on disk yet.
 struct Entered {
     run: Arc<Run>,
@@ -108,11 +130,7 @@ impl Runs {
     /// # Errors
     /// Whatever the store says.
     pub async fn open(parts: Parts) -> Result<Self, StoreError> {
-        let now = parts.clock.now_ms();
-        let left = parts
-            .sessions
-            .write(move |changes| outcome::recover(changes.writer(), now))
-            .await?;
+        let left = recovery::recover(&parts).await?;
         let mut table = Table::default();
         let mut surplus = Vec::new();
         for (key, ended) in left {
@@ -272,8 +290,9 @@ impl Runs {
     ) -> Result<Admission, Refusal> {
         let (runs, accepted) = (self.clone(), Arc::clone(&run));
         let (answered, start) = oneshot::channel::<()>();
+        let debt = ask.debt(&run);
         let recorded = self.inner.parts.work.spawn(async move {
-            let recorded = runs.record(&accepted, ask.on_entry).await;
+            let recorded = runs.record(&accepted, ask.on_entry, debt).await;
             if recorded.is_err() {
                 runs.table().active.remove(&accepted.key);
                 accepted.phase.send_replace(Phase::Refused);
@@ -304,6 +323,7 @@ impl Runs {
         &self,
         run: &Run,
         on_entry: Box<dyn FnOnce(&mut Entry) + Send>,
+        debt: Option<Debt>,
     ) -> Result<(), StoreError> {
         let (key, space, now, session) = (run.key, run.space, run.accepted_at, run.session.clone());
         self.sessions()
@@ -314,7 +334,11 @@ impl Runs {
                     on_entry(&mut entry);
                     changes.put_entry(session, &entry)?;
                 }
-                Record::accepted(space, now).put(changes.writer(), &key)
+                let accepted = Record {
+                    debt,
+                    ..Record::accepted(space, now)
+                };
+                accepted.put(changes.writer(), &key)
             })
             .await
     }

@@ -11,12 +11,11 @@ use super::commands::{Task, UsageLines};
 use super::lanes::Place;
 use super::messages::{self, Ended as MessageEnd};
 use super::models::Choice;
-use super::outcome::{AbortReason, End, Ended, Record, Reply, Space};
+use super::outcome::{AbortReason, Debt, End, Ended, Owed, Record, Reply, Space};
 use super::run::{Closing, Job, Phase, Run};
 use super::runs::Runs;
 use super::words::Thinking;
-use crate::hub::events;
-use crate::sessions::{Changes, Entry, SessionKey};
+use crate::sessions::{Changes, Entry, SessionKey, Waiting, events};
 use crate::store::StoreError;
 
 /// Why a run failed: in words for clients, and as transcripts note it.
@@ -64,6 +63,8 @@ pub(super) struct Turn {
     pub(super) session_id: String,
     /// Number of the user's message.
     index: u64,
+    /// System events that stand before the user's words.
+    told: Vec<Waiting>,
     /// The model that answers; another one after a fallback.
     pub(super) choice: Choice,
     /// Tokens that turned out to be too many for the model, halved: what it is told must fit this.
@@ -196,7 +197,7 @@ impl Runs {
         }
     }
 
-    /// Puts the user's words into the transcript and settles which model answers.
+    /// Puts the user's words into the transcript, with the events that waited for them, and settles which model answers.
     async fn begin(
         &self,
         run: &Run,
@@ -205,28 +206,31 @@ impl Runs {
         thinking: Option<Thinking>,
     ) -> Result<Turn, StoreError> {
         let now = self.clock().now_ms();
-        let waiting = self.parts().waiting.take(session.canonical());
-        let text = events::before(&waiting, &job.text);
-        let message = messages::user(&text, &job.images, now);
-        let key = session.clone();
+        let (key, words, images) = (session.clone(), job.text.clone(), job.images.clone());
         let anew = job.task == Task::TurnAnew;
+        let (record, number) = (run.key, run.number);
+        let accepted = Record::accepted(run.space, run.accepted_at);
         let written = self.sessions().write(move |changes| {
-            let entry = if anew {
-                changes.begin_anew(&key, now)?
-            } else {
-                entry_or_new(changes, &key, now)?
-            };
+            let entry = open_entry(changes, &key, anew, now)?;
+            let told = changes.take_events(&key)?;
+            let message = messages::user(&events::before(&told, &words), &images, now);
             let index = changes.append(&entry.session_id, &message)?;
-            Ok((entry, index))
+            let debt = Debt {
+                number,
+                session: key.canonical().to_owned(),
+                owed: Owed::End {
+                    transcript: entry.session_id.clone(),
+                },
+            };
+            let begun = Record {
+                started_at: Some(now),
+                debt: Some(debt),
+                ..accepted
+            };
+            begun.put(changes.writer(), &record)?;
+            Ok((entry, index, told))
         });
-        let (entry, index) = match written.await {
-            Ok(written) => written,
-            Err(error) => {
-                // Nobody has read them.
-                self.parts().waiting.give_back(session.canonical(), waiting);
-                return Err(error);
-            }
-        };
+        let (entry, index, told) = written.await?;
         let choice = match &job.model {
             None => self.models().choose(session.agent(), Some(&entry)),
             Some(model) => {
@@ -247,6 +251,7 @@ impl Runs {
             usage_lines: UsageLines::of(&entry),
             session_id: entry.session_id,
             index,
+            told,
             thinking,
             choice,
             started_at,
@@ -345,6 +350,20 @@ impl Turn {
     }
 }
 
+/// The entry that a turn belongs to: the session's, one that begins anew, or a new one.
+pub(super) fn open_entry(
+    changes: &mut Changes<'_, '_>,
+    key: &SessionKey,
+    anew: bool,
+    now: u64,
+) -> Result<Entry, StoreError> {
+    if anew {
+        changes.begin_anew(key, now)
+    } else {
+        entry_or_new(changes, key, now)
+    }
+}
+
 fn entry_or_new(
     changes: &mut Changes<'_, '_>,
     key: &SessionKey,
@@ -390,7 +409,10 @@ fn conclude(
                 changes.append(&turn.session_id, &message)?;
             }
             // A conversation that never got an answer has not begun (seen in the recordings).
-            None if turn.index == 0 => changes.take_back(&turn.session_id, turn.index)?,
+            None if turn.index == 0 && changes.take_back(&turn.session_id, turn.index)? => {
+                // Nobody was told what went with it.
+                changes.give_events_back(session, turn.told.clone())?;
+            }
             None => {}
         }
         // A session that was reset meanwhile keeps its new counters.

@@ -1,9 +1,12 @@
-//! Commands of agents: the configuration decides, and people are asked where it says so (`tools.exec`).
+//! Commands of agents: the configuration and the conversation decide (`tools.exec`, `sessions.patch`), then the rules of
+//! this machine (`exec-approvals.json`, contract 9.5), of all of them the strictest; people are asked where these say so.
 //!
-//! A lasting yes holds for the very command of the very agent until the gateway ends. Written down it would have to be a
-//! rule about programs, and what an agent sends is a script for a shell.
+//! A lasting yes allows the programs of the command from then on: they are written into the rules. What cannot be taken
+//! apart, or runs whatever it is told, is remembered as the very command of the very agent, until the gateway ends: no
+//! rule about programs could say it.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
@@ -12,58 +15,116 @@ use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{ExecApprovalDecision, ExecApprovalRequestParams};
 
 use super::{ApprovalError, Approvals};
-use crate::agent::{ConfigGate, ExecGate, ExecRequest, Verdict};
-use crate::config::{Config, ExecAsk, ExecSecurity};
+use crate::agent::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, Verdict};
+use crate::clock::Clock;
+use crate::config::{Config, ExecAsk};
+use crate::exec_rules::{
+    self, Fallbacks, Meant, Note, Policy, RulesError, RulesFile, programs_of, simple_commands,
+};
 
-/// Lasting yeses that are kept. Beyond them people are asked again, which is a nuisance and no danger.
+/// Lasting yeses that are kept in memory. Beyond them people are asked again, which is a nuisance and no danger.
 pub const MAX_LASTING: usize = 256;
 
-/// Decides by `tools.exec`, and asks people.
+/// The machine on which commands of agents are run.
+#[derive(Clone)]
+pub struct Machine {
+    /// Its rules.
+    pub rules: RulesFile,
+    /// The user's home, which patterns of the rules may name.
+    pub home: PathBuf,
+    /// Where a shell finds programs: `PATH`.
+    pub path: String,
+    /// Wall clock, for notes of use.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Decides, and asks people.
 pub struct AskingGate {
-    config: Arc<Config>,
-    rules: ConfigGate,
+    config: ConfigGate,
     approvals: Approvals,
+    machine: Machine,
     /// Agent and command.
     lasting: Mutex<HashSet<(String, String)>>,
 }
 
+/// A command that was looked at.
+struct Looked {
+    policy: Policy,
+    /// The programs that it runs, if that can be told.
+    programs: Option<Vec<Meant>>,
+    /// All that it runs is allowed.
+    is_listed: bool,
+}
+
 impl AskingGate {
-    /// A gate that does as `config` says, and asks through `approvals`.
+    /// A gate that does as `config` and the rules of `machine` say, and asks through `approvals`.
     #[must_use]
-    pub fn new(config: Arc<Config>, approvals: Approvals) -> Self {
+    pub fn new(config: Arc<Config>, machine: Machine, approvals: Approvals) -> Self {
         Self {
-            rules: ConfigGate::new(Arc::clone(&config)),
-            config,
+            config: ConfigGate::new(config),
             approvals,
+            machine,
             lasting: Mutex::default(),
         }
     }
 
-    fn asks(&self, ruled: &Verdict) -> bool {
-        let exec = &self.config.tools.exec;
-        match (exec.security, exec.ask) {
-            // Nobody may say yes to what the configuration forbids.
-            (ExecSecurity::Deny, _) | (_, ExecAsk::Off) => false,
-            (_, ExecAsk::OnMiss) => *ruled != Verdict::Run,
-            (_, ExecAsk::Always) => true,
+    async fn judge(&self, request: ExecRequest) -> Verdict {
+        let looked = {
+            let (config, machine) = (self.config.clone(), self.machine.clone());
+            let request = request.clone();
+            aside(move || Ok(look(&machine, &request, config.rule(&request)?))).await
+        };
+        let looked = match looked {
+            Some(Ok(Ok(looked))) => looked,
+            Some(Err(why)) => return Verdict::Refuse(why),
+            Some(Ok(Err(error))) => {
+                tracing::error!(%error, "exec approvals");
+                return Verdict::Refuse(
+                    "The command is not run: the rules of this machine cannot be read.".to_owned(),
+                );
+            }
+            None => {
+                return Verdict::Refuse(
+                    "The command is not run: the gateway is stopping.".to_owned(),
+                );
+            }
+        };
+        let answer = match looked.policy.judge(looked.is_listed, false) {
+            exec_rules::Verdict::Allowed => Ok(false),
+            exec_rules::Verdict::Disabled => Err(
+                "The command is not run: the exec approvals of this machine deny it.".to_owned(),
+            ),
+            exec_rules::Verdict::NotListed => Err(NOT_LISTED.to_owned()),
+            exec_rules::Verdict::NeedsApproval => self.ask(&request, &looked).await,
+        };
+        match answer {
+            Err(why) => Verdict::Refuse(why),
+            Ok(always) => {
+                self.note(request, &looked, always).await;
+                Verdict::Run
+            }
         }
     }
 
-    async fn ask(&self, request: ExecRequest) -> Verdict {
+    /// Asks a person; whether the yes is a lasting one. The error is why the command is not run.
+    async fn ask(&self, request: &ExecRequest, looked: &Looked) -> Result<bool, String> {
         let Some(command) = NonEmptyString::new(request.command.as_str()) else {
-            return Verdict::Refuse("The command is not run: it is empty.".to_owned());
+            return Err("The command is not run: it is empty.".to_owned());
         };
-        let key = (request.agent.clone(), request.command);
-        if self.lasting().contains(&key) {
-            return Verdict::Run;
+        let policy = &looked.policy;
+        let key = (request.agent.clone(), request.command.clone());
+        if policy.ask != ExecAsk::Always && self.lasting().contains(&key) {
+            return Ok(false);
         }
-        let exec = &self.config.tools.exec;
         let mut params = ExecApprovalRequestParams::new(command);
         params.cwd = Some(request.cwd.display().to_string());
-        params.security = Some(exec.security.as_str().to_owned());
-        params.ask = Some(exec.ask.as_str().to_owned());
-        params.agent_id = Some(request.agent);
-        params.session_key = Some(request.session_key);
+        params.security = Some(policy.security.as_str().to_owned());
+        params.ask = Some(policy.ask.as_str().to_owned());
+        params.agent_id = Some(request.agent.clone());
+        params.session_key = Some(request.session_key.clone());
+        if let Some([only]) = looked.programs.as_deref() {
+            params.resolved_path = Some(only.program.path.display().to_string());
+        }
         let decision = match self.approvals.ask(params).await {
             Ok(answer) => answer.decision,
             Err(error) => {
@@ -72,26 +133,38 @@ impl AskingGate {
                     ApprovalError::Full => "too many questions wait already",
                     _ => "nobody could be asked about it",
                 };
-                return Verdict::Refuse(format!("The command is not run: {why}."));
+                return Err(format!("The command is not run: {why}."));
             }
         };
         match decision {
-            Some(ExecApprovalDecision::AllowOnce) => Verdict::Run,
-            Some(ExecApprovalDecision::AllowAlways) => {
-                let mut lasting = self.lasting();
-                if lasting.len() < MAX_LASTING {
-                    lasting.insert(key);
-                }
-                Verdict::Run
-            }
+            Some(ExecApprovalDecision::AllowOnce) => Ok(false),
+            Some(ExecApprovalDecision::AllowAlways) => Ok(true),
             Some(ExecApprovalDecision::Deny) => {
-                Verdict::Refuse("The command is not run: the user said no.".to_owned())
+                Err("The command is not run: the user said no.".to_owned())
             }
-            None => Verdict::Refuse(
+            None if policy.runs_unanswered(looked.is_listed) => Ok(false),
+            None => Err(
                 "The command is not run: the user was asked and has not answered in time."
                     .to_owned(),
             ),
         }
+    }
+
+    /// Notes that a command is run: in the rules, and what they cannot say in memory.
+    async fn note(&self, request: ExecRequest, looked: &Looked, always: bool) {
+        let programs = looked.programs.as_deref().unwrap_or_default();
+        let note = Note::new(&looked.policy, &request.command, programs, always);
+        let is_said = looked.programs.is_some() && note.allows_all(programs);
+        // Where people want to be asked always, no yes lasts.
+        let may_last = looked.policy.ask != ExecAsk::Always;
+        if always && may_last && !is_said {
+            let mut lasting = self.lasting();
+            if lasting.len() < MAX_LASTING {
+                lasting.insert((request.agent, request.command));
+            }
+        }
+        let machine = self.machine.clone();
+        aside(move || note.write(&machine.rules, machine.clock.now_ms())).await;
     }
 
     fn lasting(&self) -> std::sync::MutexGuard<'_, HashSet<(String, String)>> {
@@ -100,16 +173,33 @@ impl AskingGate {
     }
 }
 
+/// Reads the rules and finds the programs. Blocks on disk.
+fn look(machine: &Machine, request: &ExecRequest, ruling: Ruling) -> Result<Looked, RulesError> {
+    let rules = machine.rules.read()?;
+    let Ruling { security, ask, .. } = ruling;
+    let policy = Policy::of(&rules, Some(&request.agent), Fallbacks { security, ask });
+    let policy = policy.within(security, ask);
+    let programs = simple_commands(&request.command).and_then(|commands| {
+        let (cwd, home) = (&request.cwd, &machine.home);
+        programs_of(&commands, &policy, cwd, [&machine.path; 2], home)
+    });
+    let is_listed = programs
+        .as_ref()
+        .is_some_and(|programs| programs.iter().all(|meant| meant.entry.is_some()));
+    Ok(Looked {
+        is_listed: is_listed || ruling.is_harmless,
+        policy,
+        programs,
+    })
+}
+
+/// Does what blocks away from the run; `None` when the gateway is ending.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
 impl ExecGate for AskingGate {
     fn decide(&self, request: ExecRequest) -> BoxFuture<'_, Verdict> {
-        async move {
-            let ruled = self.rules.decide(request.clone()).await;
-            if self.asks(&ruled) {
-                self.ask(request).await
-            } else {
-                ruled
-            }
-        }
-        .boxed()
+        self.judge(request).boxed()
     }
 }

@@ -14,7 +14,7 @@ mod gate;
 mod record;
 mod service;
 
-pub use gate::{AskingGate, MAX_LASTING};
+pub use gate::{AskingGate, MAX_LASTING, Machine};
 pub use record::Question;
 pub use service::Approvals;
 

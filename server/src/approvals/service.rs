@@ -289,7 +289,8 @@ impl Inner {
 fn question(params: ExecApprovalRequestParams, now_ms: u64) -> Question {
     let timeout = params
         .timeout_ms
-        .unwrap_or(limits::EXEC_APPROVAL_TIMEOUT_MS);
+        .unwrap_or(limits::EXEC_APPROVAL_TIMEOUT_MS)
+        .min(limits::EXEC_APPROVAL_MAX_MS);
     Question {
         id: params
             .id
@@ -305,11 +306,7 @@ fn question(params: ExecApprovalRequestParams, now_ms: u64) -> Question {
             params.session_key,
         ),
         created_at_ms: now_ms,
-        // No later than what the wire can say.
-        expires_at_ms: now_ms.saturating_add(timeout).min(MAX_TIMESTAMP_MS),
+        expires_at_ms: now_ms.saturating_add(timeout),
         decided: None,
     }
 }
-
-/// Largest time on the wire.
-const MAX_TIMESTAMP_MS: u64 = (1 << 53) - 1;

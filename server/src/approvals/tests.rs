@@ -1,5 +1,7 @@
 //! Questions over a real store in a temporary directory, with tokio's clock standing still.
 
+mod gate;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +11,10 @@ use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{
     ExecApprovalDecision, ExecApprovalRequestParams, ExecApprovalRequestResult,
 };
-use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::agent::{ExecGate as _, ExecRequest, Verdict};
 use crate::clock::ManualClock;
 use crate::hub::EventSink;
 use crate::store::{Store, Table};
@@ -88,8 +88,12 @@ impl World {
 
     /// Asks, and comes back once people were told.
     async fn ask(&self, id: &str, command: &str) -> JoinHandle<Answer> {
+        self.ask_with(params(id, command)).await
+    }
+
+    async fn ask_with(&self, params: ExecApprovalRequestParams) -> JoinHandle<Answer> {
         let before = self.lines().len();
-        let (approvals, params) = (self.approvals.clone(), params(id, command));
+        let approvals = self.approvals.clone();
         let asking = tokio::spawn(async move { approvals.ask(params).await });
         let mut lines = self.events.0.subscribe();
         lines.wait_for(|lines| lines.len() > before).await.unwrap();
@@ -191,6 +195,29 @@ async fn ids_are_chosen_when_none_is_given() {
         world.resolve(id, "deny").await.unwrap();
     }
     assert!(one.await.unwrap().is_ok() && two.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_question_waits_for_ever() {
+    const DAY: u64 = limits::EXEC_APPROVAL_MAX_MS;
+    for (timeout_ms, waits) in [
+        (None, limits::EXEC_APPROVAL_TIMEOUT_MS),
+        (Some(1), 1),
+        (Some(DAY), DAY),
+        (Some(DAY + 1), DAY),
+        (Some((1 << 53) - 1), DAY),
+    ] {
+        let world = World::new();
+        let mut params = params("q", "ls");
+        params.timeout_ms = timeout_ms;
+        let _asking = world.ask_with(params).await;
+        let asked = world.approvals.waiting().remove(0);
+        assert_eq!(
+            asked.expires_at_ms - asked.created_at_ms,
+            waits,
+            "{timeout_ms:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -369,118 +396,4 @@ async fn without_the_store_nobody_is_asked() {
         .collect();
     assert_eq!(waiting, ["old"], "not decided, so it waits on");
     assert!(!asking.is_finished());
-}
-
-async fn gate_of(world: &World, security: &str, ask: &str) -> Arc<AskingGate> {
-    let exec = json!({"security": security, "ask": ask, "safeBins": ["date"]});
-    let config = serde_json::from_value(json!({"tools": {"exec": exec}})).unwrap();
-    Arc::new(AskingGate::new(Arc::new(config), world.approvals.clone()))
-}
-
-fn command_of(agent: &str, command: &str) -> ExecRequest {
-    ExecRequest {
-        agent: agent.into(),
-        session_key: format!("agent:{agent}:main"),
-        command: command.into(),
-        cwd: "/srv".into(),
-    }
-}
-
-/// Whether the command is run; `decision` is what a person says who is asked, and must be absent when nobody is.
-async fn decided(
-    world: &World,
-    gate: &Arc<AskingGate>,
-    request: ExecRequest,
-    decision: Option<&str>,
-) -> bool {
-    let before = world.lines().len();
-    let asking = {
-        let gate = Arc::clone(gate);
-        tokio::spawn(async move { gate.decide(request).await })
-    };
-    if let Some(decision) = decision {
-        let mut lines = world.events.0.subscribe();
-        lines.wait_for(|lines| lines.len() > before).await.unwrap();
-        let id = world.approvals.waiting()[0].id.to_string();
-        world.resolve(&id, decision).await.unwrap();
-    }
-    let verdict = asking.await.unwrap();
-    if decision.is_none() {
-        assert_eq!(world.lines().len(), before, "nobody is asked");
-    }
-    verdict == Verdict::Run
-}
-
-#[tokio::test(start_paused = true)]
-async fn commands_of_agents_are_asked_about_where_the_configuration_says_so() {
-    for (security, ask, command, decision, runs) in [
-        ("deny", "always", "date", None, false),
-        ("deny", "on-miss", "rm x", None, false),
-        ("allowlist", "off", "date", None, true),
-        ("allowlist", "off", "rm x", None, false),
-        ("allowlist", "on-miss", "date", None, true),
-        ("allowlist", "on-miss", "rm x", Some("allow-once"), true),
-        ("allowlist", "on-miss", "rm x", Some("allow-always"), true),
-        ("allowlist", "on-miss", "rm x", Some("deny"), false),
-        ("allowlist", "always", "date", Some("deny"), false),
-        ("full", "off", "rm x", None, true),
-        ("full", "on-miss", "rm x", None, true),
-        ("full", "always", "rm x", Some("deny"), false),
-        ("allowlist", "on-miss", "", None, false),
-    ] {
-        let world = World::new();
-        let gate = gate_of(&world, security, ask).await;
-        let request = command_of("main", command);
-        assert_eq!(
-            decided(&world, &gate, request, decision).await,
-            runs,
-            "{security} {ask} {command:?} {decision:?}"
-        );
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lasting_yes_is_for_that_command_of_that_agent() {
-    let world = World::new();
-    let gate = gate_of(&world, "allowlist", "on-miss").await;
-    for (agent, command, decision) in [
-        ("main", "rm x", Some("allow-once")),
-        ("main", "rm x", Some("allow-always")),
-        ("main", "rm x", None),
-        ("main", "rm y", Some("deny")),
-        ("ops", "rm x", Some("deny")),
-    ] {
-        let request = command_of(agent, command);
-        let runs = decided(&world, &gate, request, decision).await;
-        assert_eq!(
-            runs,
-            decision != Some("deny"),
-            "{agent} {command} {decision:?}"
-        );
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn lasting_yeses_are_bounded() {
-    let world = World::new();
-    let gate = gate_of(&world, "allowlist", "on-miss").await;
-    for n in 0..=MAX_LASTING {
-        let request = command_of("main", &format!("rm {n}"));
-        assert!(decided(&world, &gate, request, Some("allow-always")).await);
-    }
-    let last = command_of("main", &format!("rm {}", MAX_LASTING - 1));
-    assert!(decided(&world, &gate, last, None).await);
-    let beyond = command_of("main", &format!("rm {MAX_LASTING}"));
-    assert!(!decided(&world, &gate, beyond, Some("deny")).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_command_that_nobody_decides_about_is_not_run() {
-    let world = World::new();
-    let gate = gate_of(&world, "allowlist", "on-miss").await;
-    let asking = tokio::spawn(async move { gate.decide(command_of("main", "rm x")).await });
-    let mut lines = world.events.0.subscribe();
-    lines.wait_for(|lines| !lines.is_empty()).await.unwrap();
-    tokio::time::advance(Duration::from_millis(limits::EXEC_APPROVAL_TIMEOUT_MS + 1)).await;
-    assert_ne!(asking.await.unwrap(), Verdict::Run);
 }

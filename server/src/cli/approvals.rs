@@ -248,7 +248,7 @@ fn show_pending(pending: &[ExecApprovalRequestedEvent], json: bool) {
                 print::age(asked.expires_at_ms.saturating_sub(now_ms)),
                 or_dash(&asked.request.agent_id),
                 or_dash(&asked.request.host),
-                asked.request.command.escape_debug().to_string(),
+                asked.request.command.to_string(),
             ]
         })
         .collect();

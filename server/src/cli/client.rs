@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use openclaw_client::{CallError, Client, GatewayCalls};
-use openclaw_protocol::types::{HealthParams, HealthSummary, IgnoredParams, StatusSummary};
+use openclaw_protocol::types::{
+    HealthParams, HealthSummary, IgnoredParams, StatusRefusals, StatusSummary,
+};
 use serde_json::value::RawValue;
 
 use super::connect::{ConnectArgs, ConnectFailure, connect};
@@ -222,6 +224,17 @@ pub(super) async fn status(args: StatusArgs, environment: &Environment) -> Resul
     Ok(())
 }
 
+fn refused(refusals: &StatusRefusals) -> String {
+    let counts = refusals.counts.iter();
+    let counts: Vec<String> = counts
+        .map(|refusal| format!("{} ({})", refusal.reason, refusal.count))
+        .collect();
+    if counts.is_empty() {
+        return "Refused since the start: nobody".to_owned();
+    }
+    format!("Refused since the start: {}", counts.join(", "))
+}
+
 fn show_status(client: &Client, status: &StatusSummary) {
     let hello = client.hello();
     print::line(&format!(
@@ -238,6 +251,9 @@ fn show_status(client: &Client, status: &StatusSummary) {
     }
     for text in &status.queued_system_events {
         print::line(&format!("Waiting for the agent: {text}"));
+    }
+    if let Some(refusals) = &status.refusals {
+        print::line(&refused(refusals));
     }
     print::line(&format!("Conversations: {}", status.sessions.count));
     let rows: Vec<Vec<String>> = status

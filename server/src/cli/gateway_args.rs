@@ -113,7 +113,7 @@ impl GatewayArgs {
             (
                 self.claude_cli_logs,
                 "--claude-cli-logs",
-                "there is no Claude CLI backend",
+                "the logs of a CLI backend are not shown apart from the others",
             ),
             (
                 self.raw_stream || self.raw_stream_path.is_some(),

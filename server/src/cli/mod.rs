@@ -12,6 +12,7 @@ mod gateway_args;
 mod message;
 mod node;
 mod nodes;
+mod pairing;
 pub(crate) mod print;
 mod protocol;
 mod sessions;
@@ -74,7 +75,7 @@ enum Command {
     /// Decide about everything that waits to be let in: devices, and nodes of the older pairing
     Pairing {
         #[command(subcommand)]
-        command: devices::PairingCommand,
+        command: pairing::PairingCommand,
     },
     /// Say which programs may run, and answer questions about commands
     Approvals {
@@ -160,7 +161,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Doctor(args) => doctor::doctor(&args, &environment),
         Command::Nodes { command } => block_on(nodes::nodes(command, &environment)),
         Command::Devices { command } => block_on(devices::devices(command, &environment)),
-        Command::Pairing { command } => block_on(devices::pairing(command, &environment)),
+        Command::Pairing { command } => block_on(pairing::pairing(command, &environment)),
         Command::Approvals { command } => block_on(approvals::run(command, &environment)),
         Command::Node {
             command: NodeCommand::Run(args),

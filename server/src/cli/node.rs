@@ -1,11 +1,17 @@
 //! `openclaw node run`: this machine as a node of a gateway.
+//!
+//! Which gateway is kept in `node.json`, apart from the configuration. So what belongs to the configured gateway (its
+//! token, its pin, the token that it has given to this device) is only used when it is the same one; any other gateway
+//! has a file of its own for the token that it gives.
 
-use std::path::PathBuf;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use openclaw_client::dial::Network;
 use openclaw_client::tls::{BadFingerprint, Fingerprint};
+use openclaw_client::token_store::TOKENS_FILE;
 use openclaw_client::{BadUrl, ClientConfig, DeviceIdentity, Endpoint, TokenStore};
 use openclaw_protocol::rt::{NonEmptyString, SecretString};
 use openclaw_protocol::types::{ClientId, ClientMode, ConnectClient};
@@ -14,9 +20,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::client::Failure;
 use super::print;
 use crate::clock::SystemClock;
-use crate::config::{self, Config, DEFAULT_PORT, GatewayMode};
+use crate::config::{self, Config, DEFAULT_PORT, GatewayMode, StartError};
+use crate::hex::sha256_hex;
 use crate::node_host::{self, Gateway, Host, NodeHostError, Notice, Settings, SettingsError};
 use crate::paths::{Environment, Paths};
+use crate::text::given;
 
 /// Where a gateway is when nothing else is said.
 const THIS_HOST: &str = "127.0.0.1";
@@ -57,8 +65,11 @@ pub(super) enum NodeFailure {
     #[error(transparent)]
     Url(#[from] BadUrl),
     /// The fingerprint is none.
-    #[error("--tls-fingerprint: {0}")]
+    #[error("TLS fingerprint of the gateway: {0}")]
     Fingerprint(#[from] BadFingerprint),
+    /// The environment names a port that is none.
+    #[error(transparent)]
+    Port(#[from] StartError),
     /// This device's key cannot be read or made.
     #[error("this device's identity: {0}")]
     Identity(#[from] openclaw_client::identity::IdentityError),
@@ -121,21 +132,15 @@ fn show(notice: &Notice) {
 /// What holds from now on: what was said now, else last time.
 fn settled(before: Option<Settings>, args: &NodeRunArgs) -> Settings {
     let mut settings = before.unwrap_or_else(|| Settings::new(uuid::Uuid::new_v4().to_string()));
-    let given = |text: &Option<String>| {
-        text.as_deref()
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    if let Some(id) = given(&args.node_id) {
+    if let Some(id) = given(args.node_id.as_deref()) {
         settings.node_id = id;
     }
-    if let Some(name) = given(&args.display_name) {
+    if let Some(name) = given(args.display_name.as_deref()) {
         settings.display_name = Some(name);
     }
     let last = settings.gateway.take();
     let is_new = args.host.is_some() || args.tls || args.tls_fingerprint.is_some();
-    let fingerprint = given(&args.tls_fingerprint);
+    let fingerprint = given(args.tls_fingerprint.as_deref());
     settings.gateway = Some(match last {
         // Another gateway has another certificate.
         Some(last) if !is_new => Gateway {
@@ -143,7 +148,7 @@ fn settled(before: Option<Settings>, args: &NodeRunArgs) -> Settings {
             ..last
         },
         last => Gateway {
-            host: given(&args.host)
+            host: given(args.host.as_deref())
                 .or_else(|| last.as_ref().map(|last| last.host.clone()))
                 .unwrap_or_else(|| THIS_HOST.to_owned()),
             port: args
@@ -189,53 +194,84 @@ fn client(
         false => gateway.host.clone(),
     };
     let mut client = ClientConfig::new(&format!("{scheme}://{host}:{}", gateway.port), me)?;
-    let pin: Option<Fingerprint> = gateway
+    let configured = Configured::of(config, environment)?.filter(|one| one.is(&client.endpoint));
+    let pin = gateway
         .tls_fingerprint
         .as_deref()
-        .map(str::parse)
-        .transpose()?;
+        .or(configured.as_ref().and_then(|one| one.tls_fingerprint));
+    let pin: Option<Fingerprint> = pin.map(str::parse).transpose()?;
     client.dial = Arc::new(Network::new(pin));
-    client.token = token(args, environment, config, &gateway);
+    client.token = args
+        .token
+        .clone()
+        .or_else(|| {
+            let (_, value) = environment.own("GATEWAY_TOKEN")?;
+            Some(value.to_owned())
+        })
+        .map(SecretString::new)
+        .or_else(|| configured.as_ref().and_then(|one| one.token.cloned()));
     let identity = environment
         .home
         .join(".openclaw")
         .join(openclaw_client::identity::IDENTITY_FILE);
     client.identity = Some(DeviceIdentity::load_or_create(&identity, &client.clock)?);
-    client.token_store = Some(TokenStore::new(token_file(paths)));
+    let tokens = match configured {
+        Some(_) => paths.state_dir.join(TOKENS_FILE),
+        None => tokens_of(&client.endpoint, &paths.state_dir),
+    };
+    client.token_store = Some(TokenStore::new(tokens));
     Ok(client)
 }
 
-fn token_file(paths: &Paths) -> PathBuf {
-    paths.identity_dir().join("device-auth.json")
+/// Where the token is kept that a gateway gives which is not the configured one.
+fn tokens_of(endpoint: &Endpoint, state_dir: &Path) -> PathBuf {
+    // A digest, since an endpoint may hold what no file name can.
+    let digest = sha256_hex(endpoint.to_string());
+    state_dir
+        .join(TOKENS_FILE)
+        .with_file_name(format!("device-auth-{digest}.json"))
 }
 
-/// The shared token: given by hand, or that of the configuration if it belongs to this very gateway.
-fn token(
-    args: &NodeRunArgs,
-    environment: &Environment,
-    config: &Config,
-    gateway: &Gateway,
-) -> Option<SecretString> {
-    let given = args
-        .token
-        .clone()
-        .or_else(|| {
-            environment
-                .own("GATEWAY_TOKEN")
-                .map(|(_, value)| value.to_owned())
-        })
-        .map(SecretString::new);
-    given.or_else(|| {
-        let configured = &config.gateway;
-        if configured.mode == Some(GatewayMode::Remote) {
-            let url = configured.remote.url.as_deref()?;
-            let endpoint = Endpoint::parse(url).ok()?;
-            let is_it = endpoint.host() == gateway.host && endpoint.port() == gateway.port;
-            return configured.remote.token.clone().filter(|_| is_it);
+/// The gateway that the configuration is about.
+struct Configured<'a> {
+    endpoints: Vec<Endpoint>,
+    token: Option<&'a SecretString>,
+    tls_fingerprint: Option<&'a str>,
+}
+
+impl<'a> Configured<'a> {
+    /// None in remote mode without a gateway.
+    fn of(config: &'a Config, environment: &Environment) -> Result<Option<Self>, StartError> {
+        let gateway = &config.gateway;
+        if gateway.mode == Some(GatewayMode::Remote) {
+            let url = gateway.remote.url.as_deref();
+            return Ok(url
+                .and_then(|url| Endpoint::parse(url).ok())
+                .map(|endpoint| Self {
+                    endpoints: vec![endpoint],
+                    token: gateway.remote.token.as_ref(),
+                    tls_fingerprint: gateway.remote.tls_fingerprint.as_deref(),
+                }));
         }
-        let is_here = matches!(gateway.host.as_str(), "127.0.0.1" | "::1" | "localhost");
-        configured.auth.token.clone().filter(|_| is_here)
-    })
+        let port = config::resolve_port(None, environment, gateway.port.map(NonZeroU16::get))?;
+        let here = ["127.0.0.1", "[::1]", "localhost"];
+        Ok(Some(Self {
+            endpoints: here
+                .iter()
+                .filter_map(|host| Endpoint::parse(&format!("ws://{host}:{port}")).ok())
+                .collect(),
+            token: gateway.auth.token.as_ref(),
+            tls_fingerprint: None,
+        }))
+    }
+
+    /// Host, port and TLS: without TLS anybody on the way could be the other side.
+    fn is(&self, endpoint: &Endpoint) -> bool {
+        self.endpoints.iter().any(|own| {
+            (own.host(), own.port(), own.is_tls())
+                == (endpoint.host(), endpoint.port(), endpoint.is_tls())
+        })
+    }
 }
 
 #[cfg(test)]
@@ -290,26 +326,55 @@ mod tests {
     }
 
     #[test]
-    fn the_configured_token_is_for_its_own_gateway() {
-        let check = |config: serde_json::Value, host: &str, expected: Option<&str>| {
-            let config: Config = serde_json::from_value(config).unwrap();
-            let gateway = Gateway {
-                host: host.to_owned(),
-                port: 1,
-                tls: false,
-                tls_fingerprint: None,
-            };
-            let environment = Environment::new("/home/u", [("X", "y")]);
-            let token = token(&args(None, None, false), &environment, &config, &gateway);
-            assert_eq!(token.as_ref().map(SecretString::expose), expected, "{host}");
-        };
-        let local = json!({"gateway": {"mode": "local", "auth": {"token": "own"}}});
-        let remote = json!({"gateway": {"mode": "remote", "auth": {"token": "own"}, "remote": {"url": "ws://far:1", "token": "far"}}});
-        check(local.clone(), "127.0.0.1", Some("own"));
-        check(local.clone(), "localhost", Some("own"));
-        check(local, "far", None);
-        check(remote.clone(), "far", Some("far"));
-        check(remote.clone(), "127.0.0.1", None);
-        check(remote, "other", None);
+    fn what_is_the_configured_gateways_is_for_no_other() {
+        let local = json!({"gateway": {"mode": "local", "port": 5, "auth": {"token": "own"}}});
+        let remote = json!({"gateway": {"mode": "remote", "auth": {"token": "own"}, "remote": {"url": "wss://far:1", "token": "far"}}});
+        for (config, host, port, tls, expected) in [
+            (&local, "127.0.0.1", 5, false, Some("own")),
+            (&local, "localhost", 5, false, Some("own")),
+            (&local, "::1", 5, false, Some("own")),
+            (&local, "127.0.0.1", 6, false, None),
+            (&local, "127.0.0.1", 5, true, None),
+            (&local, "far", 5, false, None),
+            (&remote, "far", 1, true, Some("far")),
+            (&remote, "far", 1, false, None),
+            (&remote, "far", 2, true, None),
+            (&remote, "127.0.0.1", 5, false, None),
+            (&remote, "other", 1, true, None),
+        ] {
+            let home = tempfile::tempdir().unwrap();
+            let environment = Environment::new(home.path(), [("X", "y")]);
+            let paths = Paths::resolve(&environment);
+            let config: Config = serde_json::from_value(config.clone()).unwrap();
+            let args = args(Some(host), Some(port), tls);
+            let settings = settled(None, &args);
+            let client = client(&args, &settings, &environment, &paths, &config).unwrap();
+            let token = client.token.as_ref().map(SecretString::expose);
+            assert_eq!(token, expected, "{host}:{port}");
+            let store = client.token_store.unwrap();
+            let shared = paths.state_dir.join(TOKENS_FILE);
+            assert_eq!(store.path() == shared, expected.is_some(), "{host}:{port}");
+        }
+        let two = ["ws://a:1", "ws://a:2"]
+            .map(|url| tokens_of(&Endpoint::parse(url).unwrap(), Path::new("/s")));
+        assert_ne!(two[0], two[1]);
+    }
+
+    #[test]
+    fn the_configured_pin_holds_for_the_node_too() {
+        let home = tempfile::tempdir().unwrap();
+        let environment = Environment::new(home.path(), [("X", "y")]);
+        let paths = Paths::resolve(&environment);
+        let config = json!({"gateway": {"mode": "remote", "remote": {"url": "wss://far:1", "tlsFingerprint": "none"}}});
+        let config: Config = serde_json::from_value(config).unwrap();
+        for (port, is_read) in [(1, true), (2, false)] {
+            let args = args(Some("far"), Some(port), true);
+            let made = client(&args, &settled(None, &args), &environment, &paths, &config);
+            assert_eq!(
+                matches!(made, Err(NodeFailure::Fingerprint(_))),
+                is_read,
+                "{port}"
+            );
+        }
     }
 }

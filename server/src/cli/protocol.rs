@@ -104,7 +104,8 @@ pub(super) fn explain() -> ExitCode {
         &["served at (with your host and port)", "file", "what it is"],
         &rows,
     );
-    print::line("\nSee `openclaw protocol export --help`.");
+    print::line("");
+    print::line("See `openclaw protocol export --help`.");
     ExitCode::SUCCESS
 }
 

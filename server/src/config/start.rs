@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::load::{Loaded, Source, load, remember};
 use super::types::{AuthMode, Bind, GatewayMode, Tailscale, TailscaleMode};
 use super::{GatewayAuth, Issue, file};
+use crate::hex::hex;
 use crate::paths::{Environment, Paths};
 
 /// Port when nothing says otherwise (contract 1.1).
@@ -307,7 +308,7 @@ fn write_first(
 ) -> Result<(), StartError> {
     let mut document = json!({ "gateway": { "mode": "local" } });
     if auth.mode == AuthMode::Token && auth.token.is_none() {
-        document["gateway"]["auth"] = json!({ "mode": "token", "token": hex(fresh_token) });
+        document["gateway"]["auth"] = json!({ "mode": "token", "token": hex(&fresh_token) });
     }
     let text = pretty(&document);
     match file::create(&paths.config_file, &text) {
@@ -328,10 +329,6 @@ fn keep_copy(outcome: io::Result<()>) {
     if let Err(error) = outcome {
         tracing::warn!(%error, "cannot keep a copy of the configuration");
     }
-}
-
-fn hex(bytes: [u8; TOKEN_BYTES]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Indented JSON with a final newline, as editors leave it.

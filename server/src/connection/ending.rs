@@ -1,9 +1,7 @@
-//! Why connections ended, and how often.
+//! Why connections ended, and how often. Why handshakes failed is counted in [`crate::refusals`].
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-
-use super::handshake::Cause;
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,29 +44,6 @@ impl Ending {
     }
 }
 
-/// Start of the names under which failed handshakes are counted by cause.
-const REFUSED: &str = "refused: ";
-
-/// The name under which a failed handshake is counted.
-fn name_of(cause: &Cause) -> &'static str {
-    match cause {
-        Cause::TimedOut => "refused: timed out",
-        Cause::NotJson => "refused: not JSON",
-        Cause::InvalidFrame => "refused: invalid frame",
-        Cause::NotConnect => "refused: not connect",
-        Cause::InvalidParams(_) => "refused: invalid params",
-        Cause::ProtocolMismatch => "refused: protocol mismatch",
-        Cause::InvalidRole => "refused: invalid role",
-        Cause::ControlUiInsecure => "refused: insecure control UI",
-        Cause::DeviceRequired => "refused: no device",
-        Cause::Identity(_) => "refused: device identity",
-        Cause::Unauthorized { .. } => "refused: unauthorized",
-        Cause::TooManyAttempts { .. } => "refused: too many attempts",
-        Cause::PairingRequired { .. } => "refused: pairing required",
-        Cause::PairingFailed(_) => "refused: pairing failed",
-    }
-}
-
 /// Counts endings and what led to them. The names are fixed, so the map is as small as the list of them.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -79,11 +54,6 @@ impl Counters {
     /// Counts the end of a connection.
     pub fn ended(&self, ending: Ending) {
         self.count(ending.name());
-    }
-
-    /// Counts a failed handshake by its cause.
-    pub fn refused(&self, cause: &Cause) {
-        self.count(name_of(cause));
     }
 
     /// Counts a message after hello-ok that was no request.
@@ -98,14 +68,6 @@ impl Counters {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    /// Failed handshakes by cause, by name.
-    #[must_use]
-    pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
-        let mut all = self.all();
-        all.retain(|name, _| name.starts_with(REFUSED));
-        all
     }
 
     fn count(&self, name: &'static str) {

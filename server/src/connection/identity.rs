@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ed25519_dalek::{PUBLIC_KEY_LENGTH, Signature, VerifyingKey};
-use sha2::{Digest, Sha256};
+
+use crate::hex::sha256_hex;
 
 /// base64url, lenient on input: the reference decoder takes padding and stray trailing bits, and clients have come to
 /// send both alphabets (contract 2.4).
@@ -49,7 +50,7 @@ impl VerifiedDevice {
     #[cfg(test)]
     pub(crate) fn of_key(raw: [u8; PUBLIC_KEY_LENGTH]) -> Self {
         Self {
-            id: hex(&Sha256::digest(raw)),
+            id: sha256_hex(raw),
             public_key: BASE64.encode(raw),
         }
     }
@@ -145,7 +146,7 @@ impl Claim<'_> {
     /// The first check that fails.
     pub fn verify(&self, challenge: &Challenge<'_>) -> Result<VerifiedDevice, IdentityError> {
         let key = decode_key(self.public_key).ok_or(IdentityError::Mismatch)?;
-        let id = hex(&Sha256::digest(&key));
+        let id = sha256_hex(&key);
         if id != self.device_id {
             return Err(IdentityError::Mismatch);
         }
@@ -214,17 +215,6 @@ fn decode(text: &str) -> Option<Vec<u8>> {
         })
         .collect();
     BASE64.decode(text).ok()
-}
-
-/// Lower-case hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 0x0f)]));
-    }
-    text
 }
 
 #[cfg(test)]

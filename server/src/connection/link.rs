@@ -1,29 +1,27 @@
-//! The state of one connection and everything it does but reading: the handshake, requests, writing, time limits.
+//! The state of one connection and everything it does but reading: writing, time limits, in `stranger` the handshake, in
+//! `asking` requests.
 
-use std::cell::Cell;
+mod asking;
+mod stranger;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use openclaw_protocol::call::{self, Problem};
-use openclaw_protocol::methods;
-use openclaw_protocol::protocol::{self, Close, ErrorCode, Role, close, errors, limits, texts};
-use openclaw_protocol::rt::{self, BoxFuture, NonEmptyString, Violation};
-use openclaw_protocol::types::{ErrorShape, InvalidParamsDetails, InvalidParamsIssue};
+use openclaw_protocol::protocol::{Close, close, limits};
 use openclaw_websocket::{Incoming, ReadError};
 use tokio::time::{Instant, Sleep, sleep};
 
+pub(crate) use asking::with_issues;
+pub(super) use stranger::Stranger;
+
 use super::Shared;
-use super::caller::{Caller, CallerInfo};
-use super::deadlines::Deadline;
+use super::caller::Caller;
 use super::ending::Ending;
-use super::handshake::{Accepted, Cause, Handshake, Refusal, Verdict};
 use super::requests::Requests;
-use crate::http::HandshakePlace;
 use crate::hub::Membership;
-use crate::limits::{MAX_FRAMES_PER_WAKE, MAX_SECOND_STAGES, STALL_TIMEOUT};
-use crate::net::Ends;
-use crate::nodes::{NodePlace, Offer};
+use crate::limits::{MAX_FRAMES_PER_WAKE, STALL_TIMEOUT};
+use crate::nodes::NodePlace;
 use crate::ws::{Flush, Outbox};
 
 /// One connection.
@@ -51,39 +49,10 @@ enum Phase {
     Over,
 }
 
-/// A connection in its handshake.
-pub(super) struct Stranger {
-    /// Taken by the first message.
-    handshake: Option<Handshake>,
-    /// The verdict, when the store has to be asked for it. Until then nothing further is read (odd 1).
-    deciding: Option<BoxFuture<'static, Verdict>>,
-    deadline: Deadline,
-    ends: Ends,
-    _place: HandshakePlace,
-}
-
 /// The peer has taken nothing since `written` bytes were out.
 struct Stall {
     written: u64,
     timeout: Pin<Box<Sleep>>,
-}
-
-impl Stranger {
-    /// A connection that has to be accepted before `deadline`.
-    pub(super) fn new(
-        handshake: Handshake,
-        deadline: Deadline,
-        place: HandshakePlace,
-        ends: Ends,
-    ) -> Self {
-        Self {
-            handshake: Some(handshake),
-            deciding: None,
-            deadline,
-            ends,
-            _place: place,
-        }
-    }
 }
 
 impl Link {
@@ -208,26 +177,6 @@ impl Link {
         self.membership
     }
 
-    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Option<Ending> {
-        let Phase::Stranger(stranger) = &mut self.phase else {
-            return None;
-        };
-        if let Some(deciding) = &mut stranger.deciding
-            && let Poll::Ready(verdict) = deciding.as_mut().poll(cx)
-        {
-            stranger.deciding = None;
-            return match self.settle(verdict) {
-                // One wait may lead to another, which nobody has polled yet.
-                None => self.poll_handshake(cx),
-                ending => ending,
-            };
-        }
-        if stranger.deadline.poll(cx).is_ready() {
-            return Some(self.refuse(&Refusal::timed_out()));
-        }
-        None
-    }
-
     /// Writes what waits; while the socket takes nothing, waits for it, but not for ever.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Option<Ending> {
         loop {
@@ -272,213 +221,6 @@ impl Link {
         }
     }
 
-    fn settle(&mut self, verdict: Verdict) -> Option<Ending> {
-        if self.outbox.is_over() {
-            // Dismissed while the store was being asked; nothing can be said any more.
-            return Some(Ending::ClosedByHub);
-        }
-        match verdict {
-            Verdict::Accept(accepted) => {
-                self.open(*accepted);
-                None
-            }
-            Verdict::Refuse(refusal) => Some(self.refuse(&refusal)),
-            Verdict::NeedWhois(need) => {
-                let shared = Arc::clone(&self.shared);
-                self.decide_by(async move {
-                    let owner = shared.whois.login(need.address()).await;
-                    let now_ms = shared.clock.now_ms();
-                    let (devices, limiter) = (&shared.pairing, &shared.limiter);
-                    need.answered(owner.as_deref(), now_ms, devices, limiter)
-                });
-                None
-            }
-            Verdict::NeedPairing(need) => {
-                let ask = need.ask();
-                self.membership.claim(ask.device.id(), ask.role);
-                let pairing = self.shared.pairing.clone();
-                self.decide_by(async move {
-                    let outcome = pairing.commit(need.ask().clone()).await;
-                    need.decided(outcome)
-                });
-                None
-            }
-        }
-    }
-
-    /// The verdict takes a while; nothing is read until then.
-    fn decide_by(&mut self, deciding: impl Future<Output = Verdict> + Send + 'static) {
-        if let Phase::Stranger(stranger) = &mut self.phase {
-            stranger.deciding = Some(Box::pin(deciding));
-        }
-    }
-
-    fn open(&mut self, mut accepted: Accepted) {
-        let offer = Offer::take(&mut accepted.params);
-        let caller = Caller::new(CallerInfo {
-            conn_id: uuid::Uuid::new_v4().to_string(),
-            protocol: accepted.protocol,
-            role: accepted.role,
-            scopes: accepted.scopes,
-            client: accepted.params.client,
-            device_id: accepted.device.map(|device| device.id().to_owned()),
-            remote_ip: accepted
-                .locality
-                .reported_ip
-                .map(|address| address.to_string()),
-            is_local: accepted.locality.local,
-        });
-        tracing::debug!(
-            conn = caller.conn_id,
-            client = %caller.client.id,
-            mode = %caller.client.mode,
-            role = caller.role.as_str(),
-            device = caller.device_id,
-            "connected"
-        );
-        let shared = &self.shared;
-        let uptime_ms = u64::try_from(shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.membership.accept(&caller, &self.outbox, |snapshot| {
-            let (id, grant) = (&accepted.request_id, accepted.grant.as_ref());
-            shared.hello.frame(&caller, id, &snapshot, uptime_ms, grant)
-        });
-        if caller.role == Role::Node {
-            let line = self.membership.line();
-            let place = shared.nodes.connect(&caller, offer, line.clone());
-            shared.service.greet(&place, &line);
-            self.node = Some(place);
-        } else {
-            shared.service.welcome(&caller, &self.membership.line());
-        }
-        self.phase = Phase::Open(caller);
-    }
-
-    fn refuse(&mut self, refusal: &Refusal) -> Ending {
-        if let Phase::Stranger(stranger) = &self.phase {
-            let (peer, cause) = (stranger.ends, &refusal.cause);
-            match cause {
-                // Each wrong secret before was noted; what follows could fill the disk. It is counted.
-                Cause::TooManyAttempts { .. } => {
-                    tracing::debug!(%peer, %cause, "connection refused");
-                }
-                _ => tracing::info!(%peer, %cause, "connection refused"),
-            }
-        }
-        self.shared.counters.refused(&refusal.cause);
-        if let Some(response) = &refusal.response {
-            self.outbox.send(response.clone());
-        }
-        self.outbox.close(refusal.close.code, &refusal.close.reason);
-        self.phase = Phase::Over;
-        Ending::Refused
-    }
-
-    /// A message after hello-ok (contract 1.5). The order of its checks: a frame, allowed, known, its params.
-    fn handle_request(&mut self, text: &str) -> Option<Ending> {
-        let Phase::Open(caller) = &self.phase else {
-            return None;
-        };
-        if self.outbox.is_over() {
-            // Dismissed in this very turn: what was read before is not carried out any more.
-            return Some(Ending::ClosedByHub);
-        }
-        let version = caller.protocol;
-        let is_newest = version == protocol::VERSION;
-        let denial = Cell::new(None);
-        let authorize = |name: &str| {
-            if is_newest {
-                methods::authorize(caller.role, &caller.scopes, name)
-            } else {
-                methods::authorize_at(version, caller.role, &caller.scopes, name)
-            }
-        };
-        let gate = |name: &str| match authorize(name) {
-            Ok(method) if !method.spec().handshake => Some(method),
-            Ok(_) => {
-                denial.set(Some(errors::CONNECT_REPEATED.error()));
-                None
-            }
-            Err(refusal) => {
-                denial.set(Some(refusal.error()));
-                None
-            }
-        };
-        let read = if is_newest {
-            call::read_request(text, gate)
-        } else {
-            call::read_request_at(text, version, gate)
-        };
-        match read {
-            Ok(request) => {
-                let id = &*request.id;
-                let Some(call) = request.params else {
-                    let error = denial
-                        .take()
-                        .unwrap_or_else(|| errors::INTERNAL_ERROR.error());
-                    self.answer_error(id, &error);
-                    return None;
-                };
-                let method = call.method();
-                tracing::trace!(conn = caller.conn_id, id, method = method.name(), "request");
-                if self.requests.lacks_room_for(method) {
-                    let text = format!(
-                        "{MAX_SECOND_STAGES} requests of this connection are not finished yet"
-                    );
-                    self.answer_error(id, &ErrorCode::Unavailable.error(text));
-                    return None;
-                }
-                let service = Arc::clone(&self.shared.service);
-                match service.call(caller.clone(), id.to_owned(), call) {
-                    Ok(mut future) => {
-                        if !is_newest {
-                            future =
-                                Box::pin(
-                                    async move { method.spec().answer_at(version, future.await) },
-                                );
-                        }
-                        if let Some(frame) = self.requests.start(method, id, future) {
-                            self.outbox.send(frame);
-                        }
-                    }
-                    Err(_) => self.answer_error(id, &errors::CONNECT_REPEATED.error()),
-                }
-                None
-            }
-            Err(Problem::Params {
-                id,
-                method,
-                violations,
-            }) => {
-                let known = errors::INVALID_PARAMS;
-                let problems = rt::describe(&violations);
-                let error = known.with(&[("method", method.name()), ("problems", &problems)]);
-                self.answer_error(&id, &with_issues(error, violations));
-                None
-            }
-            Err(Problem::Frame { id, violations }) => {
-                let error = errors::INVALID_FRAME.with(&[("problems", &rt::describe(&violations))]);
-                // An empty id would make the response one that its own definition refuses.
-                let id = id.as_deref().filter(|id| !id.is_empty());
-                let id = id.unwrap_or(texts::UNKNOWN_REQUEST_ID);
-                self.answer_error(id, &with_issues(error, violations));
-                self.bad_frame()
-            }
-            Err(Problem::NotJson) => self.bad_frame(),
-        }
-    }
-
-    /// Counts a message that was no request (odd 33).
-    fn bad_frame(&mut self) -> Option<Ending> {
-        self.shared.counters.bad_frame();
-        self.bad_frames += 1;
-        (self.bad_frames > limits::BAD_FRAMES_MAX)
-            .then(|| self.close(close::TOO_MANY_BAD_FRAMES, Ending::TooManyBadFrames))
-    }
-
-    fn answer_error(&self, id: &str, error: &ErrorShape) {
-        self.outbox.send(rt::error_frame(id, error, None::<&()>));
-    }
-
     fn close(&mut self, close: Close, ending: Ending) -> Ending {
         self.outbox.close(close.code, close.reason);
         ending
@@ -510,18 +252,3 @@ impl Link {
 
 /// Stands for bytes that are not even text.
 const NOT_JSON: &str = "";
-
-/// Adds the violations as data.
-pub(crate) fn with_issues(mut error: ErrorShape, violations: Vec<Violation>) -> ErrorShape {
-    let issue = |violation: Violation| {
-        let keyword = NonEmptyString::or(violation.keyword, "schema");
-        InvalidParamsIssue::new(
-            violation.path,
-            keyword,
-            NonEmptyString::or(violation.message, "is invalid"),
-        )
-    };
-    let details = InvalidParamsDetails::new(violations.into_iter().map(issue).collect());
-    error.details = serde_json::to_value(details).ok();
-    error
-}

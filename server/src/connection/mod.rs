@@ -39,6 +39,7 @@ use crate::http::{Place, Upgraded};
 use crate::hub::{Hub, Line};
 use crate::nodes::{NodePlace, Nodes};
 use crate::pairing::Pairing;
+use crate::refusals::Refusals;
 use crate::ws::{Outbox, Socket};
 use handshake::{Handshake, Policy};
 use limiter::Limiter;
@@ -88,6 +89,8 @@ pub struct Shared {
     pub started: Instant,
     /// Why connections ended.
     pub counters: Counters,
+    /// Who was not let in.
+    pub refusals: Arc<Refusals>,
     /// Wrong secrets.
     pub limiter: Arc<Limiter>,
     /// Members of the tailnet.

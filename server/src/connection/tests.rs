@@ -136,6 +136,7 @@ impl Bench {
             ))),
             started: Instant::now(),
             counters: Counters::default(),
+            refusals: Arc::default(),
             limiter: Arc::default(),
             whois,
         };

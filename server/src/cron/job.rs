@@ -11,6 +11,8 @@ use super::error::CronError;
 use super::schedule;
 use super::work::Outcome;
 
+use crate::text::given;
+
 /// What the run log says of a run that did not live to its end.
 pub(super) const CUT: &str =
     "the gateway stopped during this run; it is not repeated, because nobody knows how far it came";
@@ -81,7 +83,7 @@ impl Record {
             CronJobState::default(),
         );
         job.agent_id = params.agent_id;
-        job.description = params.description.and_then(given);
+        job.description = given(params.description.as_deref());
         job.delete_after_run = params.delete_after_run;
         job.isolation = params.isolation;
         check(&job)?;
@@ -106,7 +108,7 @@ impl Record {
             job.agent_id = agent;
         }
         if let Some(description) = patch.description {
-            job.description = given(description);
+            job.description = given(Some(&description));
         }
         if patch.delete_after_run.is_some() {
             job.delete_after_run = patch.delete_after_run;
@@ -254,12 +256,6 @@ pub(super) fn finished(entry: &CronRunLogEntry) -> CronEvent {
 
 fn trimmed(name: &NonEmptyString) -> Result<NonEmptyString, CronError> {
     NonEmptyString::new(name.trim()).ok_or(CronError::Name)
-}
-
-/// A text that is not blank, without outer blanks.
-fn given(text: String) -> Option<String> {
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn check(job: &CronJob) -> Result<(), CronError> {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use crate::agent::{Errand, Runs};
 use crate::heartbeat::{Beat, Heartbeats, Verdict, verdict};
-use crate::hub::SystemEvents;
 use crate::sessions::key::normalise_agent_id;
+use crate::sessions::{NotKept, SystemEvents};
+use crate::text::first_chars;
 
 /// Cut of what the run log says of a reply, in characters: enough to know what it was about.
 pub(super) const SUMMARY_CHARS: usize = 2_000;
@@ -106,8 +107,16 @@ impl Jobs {
             CronPayload::SystemEvent { text } => self.note(job, &agent, text).await,
             CronPayload::AgentTurn { .. } => {
                 let (outcome, reply) = self.turn(job, &agent).await;
-                self.tell_main(job, &agent, &outcome, reply.as_deref());
-                outcome
+                match self
+                    .tell_main(job, &agent, &outcome, reply.as_deref())
+                    .await
+                {
+                    Ok(()) => outcome,
+                    Err(error) => Outcome {
+                        summary: outcome.summary,
+                        ..not_noted(&error)
+                    },
+                }
             }
         }
     }
@@ -118,7 +127,9 @@ impl Jobs {
         if text.is_empty() {
             return Outcome::skipped("the text is blank");
         }
-        self.push_to_main(agent, text);
+        if let Err(error) = self.push_to_main(agent, text).await {
+            return not_noted(&error);
+        }
         let noted = text.to_owned();
         if job.wake_mode != WakeMode::Now {
             return Outcome::ok(Some(noted));
@@ -168,7 +179,7 @@ impl Jobs {
         let said = (!reply.is_empty()).then_some(reply);
         let summary = said
             .as_deref()
-            .map(|reply| start_of(reply, SUMMARY_CHARS).to_owned());
+            .map(|reply| first_chars(reply, SUMMARY_CHARS).to_owned());
         let outcome = match undelivered(&job.payload) {
             Some(why) => Outcome {
                 summary,
@@ -180,7 +191,13 @@ impl Jobs {
     }
 
     /// What an isolated run leaves in the main conversation, if there is anything to say.
-    fn tell_main(&self, job: &CronJob, agent: &str, outcome: &Outcome, reply: Option<&str>) {
+    async fn tell_main(
+        &self,
+        job: &CronJob,
+        agent: &str,
+        outcome: &Outcome,
+        reply: Option<&str>,
+    ) -> Result<(), NotKept> {
         let isolation = job.isolation.clone().unwrap_or_default();
         let limit = usize::try_from(
             isolation
@@ -189,16 +206,16 @@ impl Jobs {
         )
         .unwrap_or(usize::MAX);
         let said = match isolation.post_to_main_mode {
-            Some(CronPostMode::Full) => reply.map(|reply| start_of(reply, limit)),
+            Some(CronPostMode::Full) => reply.map(|reply| first_chars(reply, limit)),
             Some(CronPostMode::Summary) | None => outcome.summary.as_deref(),
         };
         let body = match (outcome.status, said) {
             (CronRunStatus::Ok, Some(said)) => match verdict(said, 0) {
                 Verdict::Say(said) => said,
                 // Nothing to report.
-                Verdict::Empty | Verdict::Token => return,
+                Verdict::Empty | Verdict::Token => return Ok(()),
             },
-            (CronRunStatus::Ok, None) => return,
+            (CronRunStatus::Ok, None) => return Ok(()),
             (_, said) => said
                 .or(outcome.error.as_deref())
                 .unwrap_or_default()
@@ -212,16 +229,23 @@ impl Jobs {
             CronRunStatus::Ok => format!("{prefix}: {body}"),
             status => format!("{prefix} ({}): {body}", status.as_str()),
         };
-        self.push_to_main(agent, &text);
+        self.push_to_main(agent, &text).await?;
         if job.wake_mode == WakeMode::Now {
             self.heartbeats.request(agent, texts::CRON_SESSION_PREFIX);
         }
+        Ok(())
     }
 
-    fn push_to_main(&self, agent: &str, text: &str) {
+    async fn push_to_main(&self, agent: &str, text: &str) -> Result<(), NotKept> {
         let main = self.runs.parts().sessions.rules().main(agent);
-        self.events.push(main.canonical(), text);
+        self.events.push(&main, text).await
     }
+}
+
+/// The outcome of a run whose text for the main conversation could not be kept.
+fn not_noted(error: &NotKept) -> Outcome {
+    tracing::error!(?error, "a job could not tell the main conversation");
+    Outcome::error(error.to_string())
 }
 
 /// Why the reply of a run did not go where it was to go; none if it did, or was to go nowhere, or need not.
@@ -245,11 +269,4 @@ fn undelivered(payload: &CronPayload) -> Option<String> {
     Some(format!(
         "the reply could not be delivered: channel \"{channel}\" is not connected"
     ))
-}
-
-/// The first `chars` characters.
-fn start_of(text: &str, chars: usize) -> &str {
-    text.char_indices()
-        .nth(chars)
-        .map_or(text, |(end, _)| &text[..end])
 }

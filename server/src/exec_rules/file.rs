@@ -15,10 +15,11 @@ use openclaw_protocol::types::{
     ExecApprovalsAgent, ExecApprovalsDefaults, ExecApprovalsEntry, ExecApprovalsFile,
     ExecApprovalsShownFile, ExecApprovalsShownSocket, ExecApprovalsSnapshot, ExecApprovalsSocket,
 };
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 
 use super::{DEFAULT_AGENT, LEGACY_AGENT};
 use crate::config::file::{create, replace};
+use crate::hex::sha256_hex;
 
 /// Version of the form; there is one.
 const VERSION: u64 = 1;
@@ -45,6 +46,14 @@ pub enum RulesError {
         path: PathBuf,
         /// What it says.
         source: io::Error,
+    },
+    /// They have the form of another version, whose denials this one cannot know.
+    #[error("exec approvals {}: this is version {version} of the form, and only {VERSION} is known: nothing runs until that is mended", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: Value,
     },
     /// No random bytes for ids and token.
     #[error("no random bytes: {0}")]
@@ -90,7 +99,7 @@ impl RulesFile {
     }
 
     /// The rules as they hold, for whoever obeys them. Missing ones are made, unreadable ones are moved aside and
-    /// replaced by empty ones, which allow nothing.
+    /// replaced by empty ones, which allow nothing. Those of another version stay as they are and are an error.
     ///
     /// # Errors
     /// [`RulesError`].
@@ -186,10 +195,15 @@ impl RulesFile {
             }
             Err(source) => return Err(self.error(source)),
         };
-        let parsed = serde_json::from_slice::<ExecApprovalsFile>(&text)
+        let version = serde_json::from_slice::<Value>(&text)
             .ok()
-            .filter(|rules| rules.version == VERSION);
-        let Some(parsed) = parsed else {
+            .and_then(|rules| rules.get("version").cloned())
+            .filter(|version| *version != VERSION);
+        if let Some(version) = version {
+            let path = self.path.clone();
+            return Err(RulesError::Version { path, version });
+        }
+        let Ok(parsed) = serde_json::from_slice::<ExecApprovalsFile>(&text) else {
             self.move_aside()?;
             return self.save(self.complete(ExecApprovalsFile::new(VERSION))?);
         };
@@ -199,7 +213,7 @@ impl RulesFile {
         }
         Ok(Stored {
             rules,
-            hash: digest(&text),
+            hash: sha256_hex(&text),
         })
     }
 
@@ -225,7 +239,7 @@ impl RulesFile {
         saved.map_err(|source| self.error(source))?;
         Ok(Stored {
             rules,
-            hash: digest(text.as_bytes()),
+            hash: sha256_hex(&text),
         })
     }
 
@@ -315,17 +329,6 @@ fn new_id() -> Result<String, getrandom::Error> {
     Ok(uuid::Builder::from_random_bytes(bytes)
         .into_uuid()
         .to_string())
-}
-
-fn digest(text: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing into a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }
 
 /// Adds a program to the rules of an agent, unless it is there.

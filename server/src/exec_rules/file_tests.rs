@@ -43,7 +43,7 @@ fn missing_rules_are_made_private_with_a_token_that_is_never_shown() {
             },
         })
     );
-    assert_eq!(&*shown.hash, digest(&fs::read(&path).unwrap()));
+    assert_eq!(&*shown.hash, sha256_hex(fs::read(&path).unwrap()));
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     // Reading again changes nothing, not even the file.
     let inode = fs::metadata(&path).unwrap().ino();
@@ -127,7 +127,7 @@ fn unreadable_rules_allow_nothing_and_are_kept_for_their_owner() {
         "",
         "{",
         "[]",
-        r#"{"version":2}"#,
+        r#"{"defaults":{}}"#,
         r#"{"version":1,"agents":{"main":{"allowlist":["/bin/ls"]}}}"#,
     ] {
         let (_dir, file) = home();
@@ -139,6 +139,27 @@ fn unreadable_rules_allow_nothing_and_are_kept_for_their_owner() {
         );
         let aside = file.path().with_extension("json.unreadable");
         assert_eq!(fs::read_to_string(aside).unwrap(), text);
+    }
+}
+
+#[test]
+fn rules_of_another_version_are_left_alone_and_hold_everything_up() {
+    for text in [
+        r#"{"version":2,"defaults":{"security":"deny"}}"#,
+        r#"{"version":0}"#,
+        r#"{"version":"1","defaults":{}}"#,
+        r#"{"version":2,"rules":[]}"#,
+    ] {
+        let (_dir, file) = home();
+        put(&file, text);
+        assert!(
+            matches!(file.read(), Err(RulesError::Version { .. })),
+            "{text}"
+        );
+        assert!(file.get().is_err() && file.change(|_| ()).is_err());
+        let set = file.set(ExecApprovalsFile::new(1), Some("x"));
+        assert!(matches!(set, Err(SetRefusal::Rules(_))), "{text}");
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
     }
 }
 

@@ -9,16 +9,22 @@ pub const MAX_SCRIPT_BYTES: usize = 16 * 1024;
 /// Where a shell has to be: a file of that name elsewhere may be anything.
 const SHELL_DIRS: &[&str] = &["/bin", "/usr/bin"];
 
-/// Shells whose script is judged instead of the shell itself.
+/// Shells whose script says what they run.
 const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh"];
 
-/// Words that make a shell do something else than run the program of that name, or run later ones elsewhere.
-const SHELL_WORDS: &[&str] = &[
-    "!", ".", ":", "[[", "alias", "bg", "builtin", "case", "cd", "chdir", "command", "coproc",
-    "do", "done", "elif", "else", "esac", "eval", "exec", "exit", "export", "fg", "fi", "for",
-    "function", "if", "in", "popd", "pushd", "return", "select", "set", "source", "then", "time",
-    "trap", "unalias", "unset", "until", "while",
-];
+/// Those whose script is judged instead of the shell itself. The others have too many words of their own.
+const PLAIN_SHELLS: &[&str] = &["sh", "bash", "dash"];
+
+/// Words that make a shell do something else than run the program of that name: its grammar, and those of its builtins
+/// that run their arguments, evaluate them (`test -v 'a[$(id)]'`), or change what later words mean (`printf -v PATH`).
+/// They are refused even where a program of that name is allowed, since the shell would not run it. The words of ksh are
+/// among them, for it may be installed as `sh`.
+const SHELL_WORDS: &str = "\
+    ! . : [ [[ ]] alias autoload bg bind break builtin caller case cd chdir command compgen complete compopt \
+    continue coproc declare dirs disown do done elif else enable enum esac eval exec exit export fc fg fi float \
+    for function functions getopts hash help hist history if in integer jobs kill let local logout mapfile \
+    nameref newgrp popd print printf pushd read readarray readonly return select set shift shopt source suspend \
+    test then time times trap type typeset ulimit umask unalias unset until wait whence while";
 
 /// Characters that may have a meaning for the shell wherever they stand outside quotes.
 const SPECIAL: &str = "<>(){}$`!#&\\~=[]*?\0";
@@ -32,7 +38,8 @@ pub fn command_line(argv: &[String]) -> String {
     let shown: Vec<String> = argv
         .iter()
         .map(|word| {
-            let word = word.trim();
+            // Not what else Unicode counts as blank: a shell would run it as part of a name.
+            let word = word.trim_matches(|c: char| c.is_ascii_whitespace());
             if word.is_empty() {
                 "\"\"".to_owned()
             } else if word.contains(|c: char| c.is_whitespace() || c == '"') {
@@ -56,6 +63,19 @@ pub fn script_of(argv: &[String]) -> Option<&str> {
     (is_shell && matches!(flag.as_str(), "-c" | "-lc")).then_some(script)
 }
 
+/// Whether the script of this shell (as [`script_of`] found it) may be taken apart.
+#[must_use]
+pub fn is_plain_shell(argv: &[String]) -> bool {
+    let name = argv.first().and_then(|shell| shell.rsplit('/').next());
+    name.is_some_and(|name| PLAIN_SHELLS.contains(&name))
+}
+
+fn is_shell_word(word: &str) -> bool {
+    SHELL_WORDS
+        .split_ascii_whitespace()
+        .any(|known| known == word)
+}
+
 /// The commands that a script runs, each as its words; `None` when that cannot be told for certain.
 #[must_use]
 pub fn simple_commands(script: &str) -> Option<Vec<Vec<String>>> {
@@ -65,6 +85,8 @@ pub fn simple_commands(script: &str) -> Option<Vec<Vec<String>>> {
     let mut commands = Vec::new();
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
+    // The shell would ask for the other half of the script after `|`, `||` and `&&`.
+    let mut is_open = false;
     let mut chars = script.chars().peekable();
     while let Some(next) = chars.next() {
         match next {
@@ -101,6 +123,7 @@ pub fn simple_commands(script: &str) -> Option<Vec<Vec<String>>> {
                 }
                 if !ends_nothing {
                     commands.push(std::mem::take(&mut words));
+                    is_open = matches!(next, '|' | '&');
                 }
             }
             // In arguments these can only make more arguments, never another program.
@@ -114,11 +137,13 @@ pub fn simple_commands(script: &str) -> Option<Vec<Vec<String>>> {
     words.extend(word.take());
     if !words.is_empty() {
         commands.push(words);
+    } else if is_open {
+        return None;
     }
     let is_plain = |words: &Vec<String>| {
         words
             .first()
-            .is_some_and(|first| !first.is_empty() && !SHELL_WORDS.contains(&first.as_str()))
+            .is_some_and(|first| !first.is_empty() && !is_shell_word(first))
     };
     (!commands.is_empty() && commands.iter().all(is_plain)).then_some(commands)
 }
@@ -151,6 +176,19 @@ mod tests {
         check(&["/bin/sh", "-c", "ls"], Some("ls"));
         check(&["/usr/bin/bash", "-lc", "ls"], Some("ls"));
         check(&["bash", "-lc", "ls"], None);
+        check(&["/bin/zsh", "-c", "ls"], Some("ls"));
+        for (shell, is_plain) in [
+            ("/bin/sh", true),
+            ("/usr/bin/dash", true),
+            ("/bin/zsh", false),
+            ("/bin/ksh", false),
+        ] {
+            assert_eq!(
+                is_plain_shell(&words(&[shell, "-c", "ls"])),
+                is_plain,
+                "{shell}"
+            );
+        }
         check(&["/tmp/sh", "-c", "ls"], None);
         check(&["/bin/sh", "-c", "ls", "name"], None);
         check(&["/bin/sh", "-x", "ls"], None);
@@ -184,6 +222,11 @@ mod tests {
             &[&["ls", "*.rs", "~/x", "a=b", "[c]", "d?"]],
         );
         check("'my tool' x", &[&["my tool", "x"]]);
+        check("ls;", &[&["ls"]]);
+        check("ls; \n", &[&["ls"]]);
+        check("ls |\n wc", &[&["ls"], &["wc"]]);
+        // What Unicode calls a blank is a letter to a shell.
+        check("\u{a0}ls", &[&["\u{a0}ls"]]);
     }
 
     #[test]
@@ -192,11 +235,14 @@ mod tests {
             "",
             " ",
             ";",
-            "ls;",
             "; ls",
             "| ls",
             "ls |",
+            "ls | ",
+            "ls |\n",
             "ls && ",
+            "ls &&\n\n",
+            "ls ||",
             "a;;b",
             "ls &",
             "a & b",
@@ -231,15 +277,27 @@ mod tests {
             "ls \r\n id",
             "command ls",
             "\"a\\b\"",
+            "\u{b}ls",
+            "\u{c}ls",
+            // Builtins that run or evaluate their arguments, or change what later words mean.
+            "printf -v 'a[$(id)0]' x",
+            "printf -v PATH /evil\nls",
+            "test -v 'a[$(id)]'",
+            "'[' -v 'a[$(id)]' ]",
+            "\"test\" x",
+            "read x",
+            "enable -f ./x y",
+            "hash -p ./x ls; ls",
+            "wait -p 'a[$(id)]'",
+            "let 'a[$(id)]'",
+            "declare 'a[$(id)]=x'",
+            "mapfile -C id -c 1",
+            "compgen -C id",
+            "jobs -x id",
+            "shopt -s expand_aliases",
+            "ls | read x",
         ] {
-            // A trailing operator leaves an empty command, which is refused except after a line end or `;`.
-            let refused = simple_commands(script).is_none();
-            let trailing = matches!(script, "ls;" | "ls |" | "ls && ");
-            assert!(
-                refused || trailing,
-                "{script:?}: {:?}",
-                simple_commands(script)
-            );
+            assert_eq!(simple_commands(script), None, "{script:?}");
         }
         assert!(simple_commands(&"a".repeat(MAX_SCRIPT_BYTES)).is_some());
         assert!(simple_commands(&"a".repeat(MAX_SCRIPT_BYTES + 1)).is_none());
@@ -251,7 +309,7 @@ mod tests {
         fn quoted_words_come_back(argv in proptest::collection::vec("[a-zA-Z0-9 \"$`;|&<>*?#~=(){}!\\\\]{1,8}", 1..5)) {
             let script: Vec<String> = argv.iter().map(|word| format!("'{word}'")).collect();
             let commands = simple_commands(&script.join(" "));
-            if SHELL_WORDS.contains(&argv[0].as_str()) {
+            if is_shell_word(&argv[0]) {
                 proptest::prop_assert_eq!(commands, None);
             } else {
                 proptest::prop_assert_eq!(commands, Some(vec![argv]));

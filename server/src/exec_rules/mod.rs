@@ -2,19 +2,24 @@
 //! one command.
 //!
 //! `file` keeps the file, `policy` says what holds for an agent, `line` takes a command apart, `program` finds its
-//! programs and matches them against the allowlist. The gateway's `exec.approvals.*` and the node host use it, possibly
-//! both on one machine: every change is made under a lock of the operating system. Nothing here knows a socket or the
+//! programs and matches them against the allowlist, `wrappers` knows which run anything, `command` joins these for one
+//! command. The gateway's `exec.approvals.*`, its gate for agents' commands and the node host use it, possibly all on one
+//! machine: every change is made under a lock of the operating system. Nothing here knows a socket or the
 //! store.
 
+mod command;
 mod file;
 mod line;
 mod policy;
 mod program;
+mod wrappers;
 
+pub use command::{Meant, Note, programs_of};
 pub use file::{RulesError, RulesFile, SetRefusal};
-pub use line::{MAX_SCRIPT_BYTES, command_line, script_of, simple_commands};
+pub use line::{MAX_SCRIPT_BYTES, command_line, is_plain_shell, script_of, simple_commands};
 pub use policy::{Ask, Fallbacks, Policy, Security, Verdict};
 pub use program::{Program, find_program, matches};
+pub use wrappers::runs_anything;
 
 /// Agent whose rules hold when none is named, and into which those of the earlier name are merged.
 pub const DEFAULT_AGENT: &str = "main";

@@ -4,28 +4,7 @@ use openclaw_protocol::types::{ExecApprovalsAgent, ExecApprovalsEntry, ExecAppro
 
 use super::file::{allow, defaults};
 use super::{ALL_AGENTS, DEFAULT_AGENT, Program, matches};
-
-/// What may run at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Security {
-    /// Nothing.
-    Deny,
-    /// What the allowlist has, and what a person said yes to.
-    Allowlist,
-    /// Everything.
-    Full,
-}
-
-/// When a person is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
-    /// Never.
-    Off,
-    /// When the allowlist does not have it.
-    OnMiss,
-    /// Always.
-    Always,
-}
+pub use crate::config::{ExecAsk as Ask, ExecSecurity as Security};
 
 /// What holds where the file says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +24,8 @@ pub struct Policy {
     pub security: Security,
     /// When a person is asked.
     pub ask: Ask,
+    /// What may run when a person was asked and did not answer.
+    pub ask_fallback: Security,
     /// Whether programs that skills need are allowed by themselves.
     pub auto_allow_skills: bool,
     /// Programs that are allowed: those of all agents, then the agent's own.
@@ -64,26 +45,20 @@ pub enum Verdict {
     NotListed,
 }
 
-impl Security {
-    /// The word in the file; one that is not known counts as the strictest.
-    fn of(word: &str) -> Self {
-        match word.trim() {
-            "full" => Self::Full,
-            "allowlist" => Self::Allowlist,
-            _ => Self::Deny,
-        }
-    }
+/// The word in the file; one that is not known, or is written otherwise, counts as the strictest.
+fn security(word: &str) -> Security {
+    let known = |one: &&Security| one.as_str() == word.trim();
+    Security::ALL
+        .iter()
+        .find(known)
+        .copied()
+        .unwrap_or(Security::Deny)
 }
 
-impl Ask {
-    /// The word in the file; one that is not known counts as the strictest.
-    fn of(word: &str) -> Self {
-        match word.trim() {
-            "off" => Self::Off,
-            "on-miss" => Self::OnMiss,
-            _ => Self::Always,
-        }
-    }
+/// As [`security`].
+fn ask(word: &str) -> Ask {
+    let known = |one: &&Ask| one.as_str() == word.trim();
+    Ask::ALL.iter().find(known).copied().unwrap_or(Ask::Always)
 }
 
 impl Policy {
@@ -103,12 +78,14 @@ impl Policy {
         };
         let (own, all, defaults) = (of(agent), of(ALL_AGENTS), defaults(rules));
         let first = |words: [Option<String>; 3]| words.into_iter().flatten().next();
-        let security = first([own.security, all.security, defaults.security]);
-        let ask = first([own.ask, all.ask, defaults.ask]);
+        let said_security = first([own.security, all.security, defaults.security]);
+        let said_ask = first([own.ask, all.ask, defaults.ask]);
+        let unanswered = first([own.ask_fallback, all.ask_fallback, defaults.ask_fallback]);
         Self {
             agent: agent.to_owned(),
-            security: security.map_or(fallbacks.security, |word| Security::of(&word)),
-            ask: ask.map_or(fallbacks.ask, |word| Ask::of(&word)),
+            security: said_security.map_or(fallbacks.security, |word| security(&word)),
+            ask: said_ask.map_or(fallbacks.ask, |word| ask(&word)),
+            ask_fallback: unanswered.map_or(Security::Deny, |word| security(&word)),
             auto_allow_skills: own
                 .auto_allow_skills
                 .or(all.auto_allow_skills)
@@ -119,6 +96,24 @@ impl Policy {
                 .flatten()
                 .flatten()
                 .collect(),
+        }
+    }
+
+    /// The same with what somebody else says too: the stricter of both holds.
+    #[must_use]
+    pub fn within(mut self, security: Security, ask: Ask) -> Self {
+        self.security = self.security.min(security);
+        self.ask = self.ask.max(ask);
+        self
+    }
+
+    /// Whether a command may run about which nobody answered in time.
+    #[must_use]
+    pub fn runs_unanswered(&self, listed: bool) -> bool {
+        match self.ask_fallback.min(self.security) {
+            Security::Deny => false,
+            Security::Allowlist => listed,
+            Security::Full => true,
         }
     }
 
@@ -165,123 +160,5 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    const FALLBACKS: Fallbacks = Fallbacks {
-        security: Security::Allowlist,
-        ask: Ask::OnMiss,
-    };
-
-    #[test]
-    fn rules_of_an_agent_come_from_the_nearest_place() {
-        let rules: ExecApprovalsFile = serde_json::from_value(json!({
-            "version": 1,
-            "defaults": {"security": "full", "autoAllowSkills": true},
-            "agents": {
-                "*": {"ask": "always", "allowlist": [{"pattern": "/all"}]},
-                "main": {"security": "deny", "ask": "off", "allowlist": [{"pattern": "/own"}]},
-                "odd": {"security": "most", "ask": "perhaps", "autoAllowSkills": false},
-            },
-        }))
-        .unwrap();
-        let check = |agent: Option<&str>, expected: (&str, Security, Ask, bool, &[&str])| {
-            let policy = Policy::of(&rules, agent, FALLBACKS);
-            let list: Vec<&str> = policy
-                .allowlist
-                .iter()
-                .map(|entry| entry.pattern.as_str())
-                .collect();
-            let got = (
-                policy.agent.as_str(),
-                policy.security,
-                policy.ask,
-                policy.auto_allow_skills,
-                list.as_slice(),
-            );
-            assert_eq!(got, expected);
-        };
-        let own = (
-            "main",
-            Security::Deny,
-            Ask::Off,
-            true,
-            &["/all", "/own"][..],
-        );
-        check(None, own);
-        check(Some(" "), own);
-        check(Some("main"), own);
-        check(
-            Some("x"),
-            ("x", Security::Full, Ask::Always, true, &["/all"]),
-        );
-        check(
-            Some("odd"),
-            ("odd", Security::Deny, Ask::Always, false, &["/all"]),
-        );
-        let empty = Policy::of(&ExecApprovalsFile::new(1), None, FALLBACKS);
-        assert_eq!(
-            (empty.security, empty.ask, empty.auto_allow_skills),
-            (Security::Allowlist, Ask::OnMiss, false)
-        );
-    }
-
-    #[test]
-    fn verdicts() {
-        use Verdict::{Allowed, Disabled, NeedsApproval, NotListed};
-        // listed or not, without and with a yes
-        let table = [
-            (
-                Security::Deny,
-                Ask::Off,
-                [Disabled, Disabled, Disabled, Disabled],
-            ),
-            (
-                Security::Deny,
-                Ask::Always,
-                [Disabled, Disabled, Disabled, Disabled],
-            ),
-            (
-                Security::Allowlist,
-                Ask::Off,
-                [Allowed, NotListed, Allowed, Allowed],
-            ),
-            (
-                Security::Allowlist,
-                Ask::OnMiss,
-                [Allowed, NeedsApproval, Allowed, Allowed],
-            ),
-            (
-                Security::Allowlist,
-                Ask::Always,
-                [NeedsApproval, NeedsApproval, Allowed, Allowed],
-            ),
-            (
-                Security::Full,
-                Ask::Off,
-                [Allowed, Allowed, Allowed, Allowed],
-            ),
-            (
-                Security::Full,
-                Ask::OnMiss,
-                [Allowed, Allowed, Allowed, Allowed],
-            ),
-            (
-                Security::Full,
-                Ask::Always,
-                [NeedsApproval, NeedsApproval, Allowed, Allowed],
-            ),
-        ];
-        for (security, ask, expected) in table {
-            let policy = Policy {
-                security,
-                ask,
-                ..Policy::of(&ExecApprovalsFile::new(1), None, FALLBACKS)
-            };
-            let cases = [(true, false), (false, false), (true, true), (false, true)];
-            let got = cases.map(|(listed, approved)| policy.judge(listed, approved));
-            assert_eq!(got, expected, "{security:?} {ask:?}");
-        }
-    }
-}
+#[path = "policy_tests.rs"]
+mod tests;

@@ -117,10 +117,7 @@ impl Gateway {
                 Arc::clone(&self.shared),
             ));
         }
-        tasks.spawn(refusals::report(
-            Arc::clone(&self.site.admission),
-            Arc::clone(&self.shared),
-        ));
+        tasks.spawn(refusals::report(Arc::clone(&self.shared.refusals)));
         let hub = Arc::clone(&self.hub);
         tasks.spawn(async move { hub.run_flusher().await });
         let hub = Arc::clone(&self.hub);
@@ -151,7 +148,7 @@ impl Gateway {
             );
         }
         tasks.abort_all();
-        refusals::sum_up(&self.site.admission, &self.shared);
+        refusals::sum_up(&self.shared.refusals);
         if let Err(error) = self.pairing.flush().await {
             tracing::warn!(%error, "what devices said about themselves could not be written");
         }
@@ -174,7 +171,7 @@ impl Service for Methods {
 
     fn greet(&self, node: &NodePlace, line: &Line) {
         self.voicewake.greet(line);
-        self.look_for_programs(node.node());
+        self.meet_node(node.node());
     }
 
     fn welcome(&self, caller: &Caller, line: &Line) {

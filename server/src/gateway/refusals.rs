@@ -4,37 +4,32 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::connection::Shared;
-use crate::http::Admission;
-use crate::limits::REFUSALS_REPORT;
+use openclaw_protocol::types::RefusalReason;
 
-type Counts = BTreeMap<&'static str, u64>;
+use crate::limits::REFUSALS_REPORT;
+use crate::refusals::Refusals;
+
+type Counts = BTreeMap<RefusalReason, u64>;
 
 /// Reports until the task is ended.
-pub(super) async fn report(admission: Arc<Admission>, shared: Arc<Shared>) {
+pub(super) async fn report(refusals: Arc<Refusals>) {
     let mut told = Counts::new();
     let mut beat = tokio::time::interval(REFUSALS_REPORT);
     loop {
         beat.tick().await;
-        let counts = counts(&admission, &shared);
+        let counts = refusals.all();
         if let Some(news) = news(&told, &counts) {
-            tracing::info!("since the last report: {news}");
+            tracing::info!("refused since the last report: {news}");
         }
         told = counts;
     }
 }
 
 /// Says how many there were since the start.
-pub(super) fn sum_up(admission: &Admission, shared: &Shared) {
-    if let Some(all) = news(&Counts::new(), &counts(admission, shared)) {
-        tracing::info!("since the start: {all}");
+pub(super) fn sum_up(refusals: &Refusals) {
+    if let Some(all) = news(&Counts::new(), &refusals.all()) {
+        tracing::info!("refused since the start: {all}");
     }
-}
-
-fn counts(admission: &Admission, shared: &Shared) -> Counts {
-    let mut counts = admission.turned_away();
-    counts.extend(shared.counters.refusals());
-    counts
 }
 
 /// What has been added.
@@ -55,13 +50,14 @@ mod tests {
     #[test]
     fn only_what_is_new_is_told() {
         let none = Counts::new();
-        let some = Counts::from([("refused: a", 2), ("turned away: b", 1)]);
-        let more = Counts::from([("refused: a", 5), ("turned away: b", 1)]);
+        let (a, b) = (RefusalReason::NotJson, RefusalReason::OtherUser);
+        let some = Counts::from([(a, 2), (b, 1)]);
+        let more = Counts::from([(a, 5), (b, 1)]);
         for (told, counts, expected) in [
             (&none, &none, None),
-            (&none, &some, Some("refused: a (2), turned away: b (1)")),
+            (&none, &some, Some("other-user (1), not-json (2)")),
             (&some, &some, None),
-            (&some, &more, Some("refused: a (3)")),
+            (&some, &more, Some("not-json (3)")),
         ] {
             assert_eq!(news(told, counts).as_deref(), expected);
         }

@@ -20,7 +20,7 @@ use super::listen::{self, ListenError};
 use super::socket::{self, LocalSocket};
 use super::{Gateway, force, host};
 use crate::agent::{Models, Parts, Runs};
-use crate::approvals::{Approvals, AskingGate};
+use crate::approvals::{Approvals, AskingGate, Machine};
 use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, StartError, Startup, TOKEN_BYTES};
@@ -33,7 +33,7 @@ use crate::exec_rules::RulesFile;
 use crate::health::Health;
 use crate::heartbeat::{self, Heartbeats, NoChannels};
 use crate::http::{Admission, Api, ApiParts, Caps, Doors, HookParts, Hooks, HooksOff, Site, Taps};
-use crate::hub::{Admitted, EventSink, Hub, SystemEvents};
+use crate::hub::{Admitted, EventSink, Hub};
 use crate::lock::{InstanceLock, LockError, Owner};
 use crate::methods::{Methods, UNFINISHED};
 use crate::nodes::{self, Nodes};
@@ -41,6 +41,7 @@ use crate::outbox::{Outbox, OutboxParts, WebChat};
 use crate::pairing::nodes::NodePairing;
 use crate::pairing::{Pairing, TokenKey, TokenKeyError};
 use crate::paths::{Environment, Paths};
+use crate::refusals::Refusals;
 use crate::sessions::{KeyRules, Sessions};
 use crate::skills::Skills;
 use crate::store::{Store, StoreError};
@@ -156,7 +157,7 @@ pub(super) async fn start(
         Arc::clone(&clock),
         Arc::clone(&hub) as Arc<dyn EventSink>,
     );
-    let events = Arc::new(SystemEvents::new(Arc::clone(&clock)));
+    let events = Arc::new(sessions.events(Arc::clone(&clock)));
     let taps = Arc::new(Taps::new(Arc::clone(&hub) as Arc<dyn EventSink>));
     let approvals = Approvals::load(
         store.clone(),
@@ -164,6 +165,17 @@ pub(super) async fn start(
         Arc::clone(&hub) as Arc<dyn EventSink>,
     )
     .map_err(in_store)?;
+    let machine = Machine {
+        rules: RulesFile::of_home(&environment.home),
+        home: environment.home.clone(),
+        path: startup
+            .loaded
+            .environment
+            .get("PATH")
+            .unwrap_or_default()
+            .to_owned(),
+        clock: Arc::clone(&clock),
+    };
     let runs = Runs::open(Parts {
         sessions: sessions.clone(),
         models: Models::new(Arc::clone(&config))
@@ -175,7 +187,11 @@ pub(super) async fn start(
         work: work.clone(),
         paths: paths.clone(),
         environment: (*startup.loaded.environment).clone(),
-        exec: Arc::new(AskingGate::new(Arc::clone(&config), approvals.clone())),
+        exec: Arc::new(AskingGate::new(
+            Arc::clone(&config),
+            machine,
+            approvals.clone(),
+        )),
         skills: Skills::new(
             &config,
             startup.loaded.parsed.as_ref(),
@@ -246,12 +262,14 @@ pub(super) async fn start(
     .await
     .map_err(in_store)?;
     let limiter = Arc::new(Limiter::default());
+    let refusals = Arc::new(Refusals::since(clock.now_ms()));
     let (beats, main) = (heartbeats.clone(), sessions.rules().default_agent.clone());
     let hooks = HookParts {
         runs: runs.clone(),
         events: Arc::clone(&events),
         clock: Arc::clone(&clock),
         wake: Some(Arc::new(move || beats.request(&main, HOOK_REASON))),
+        refusals: Arc::clone(&refusals),
     };
     let api = Api::new(
         &config,
@@ -262,6 +280,7 @@ pub(super) async fn start(
                 policy: Arc::clone(&policy),
                 limiter: Arc::clone(&limiter),
                 whois: Arc::clone(&whois),
+                refusals: Arc::clone(&refusals),
                 clock: Arc::clone(&clock),
             },
             hooks: hooks_of(&config, &policy, hooks),
@@ -284,6 +303,7 @@ pub(super) async fn start(
         events,
         nodes: nodes.clone(),
         voicewake,
+        refusals: Arc::clone(&refusals),
         clock: Arc::clone(&clock),
         work: work.clone(),
     };
@@ -309,6 +329,7 @@ pub(super) async fn start(
         ))),
         started,
         counters: Counters::default(),
+        refusals: Arc::clone(&refusals),
         limiter,
         whois,
     };
@@ -316,7 +337,11 @@ pub(super) async fn start(
     Ok(Gateway {
         listeners,
         site: Arc::new(
-            Site::new(Arc::new(Admission::new(caps)), policy.trust.clone()).with_api(api),
+            Site::new(
+                Arc::new(Admission::new(caps, refusals)),
+                policy.trust.clone(),
+            )
+            .with_api(api),
         ),
         shared: Arc::new(shared),
         hub,

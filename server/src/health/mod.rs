@@ -20,9 +20,9 @@ use crate::agent::Runs;
 use crate::clock::Clock;
 use crate::config::{Agent, Config};
 use crate::heartbeat::{self, Settings};
-use crate::hub::{Hub, SystemEvents};
+use crate::hub::Hub;
 use crate::sessions::key::normalise_agent_id;
-use crate::sessions::{Sessions, Summary};
+use crate::sessions::{Sessions, Summary, SystemEvents};
 use crate::store::StoreError;
 
 /// Makes summaries and tells the hub of them.

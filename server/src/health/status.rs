@@ -56,7 +56,7 @@ pub(super) fn status(health: &Health) -> Result<StatusSummary, StoreError> {
     Ok(StatusSummary::new(
         StatusHeartbeat::new(default_id.to_owned(), beats),
         Vec::new(),
-        health.events.peek(main.canonical()),
+        health.events.peek(&main),
         StatusSessions::new(
             paths,
             health.sessions.summary_of_all(0).count,

@@ -1,8 +1,7 @@
 //! Heartbeats of all agents: when one is to run, what it does and what came of it.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,16 +15,17 @@ use tokio::sync::Notify;
 use super::outlet::{Delivered, Outlet};
 use super::settings::Settings;
 use super::verdict::{Verdict, verdict};
-use crate::agent::{Done, Errand, Runs};
+use crate::agent::{Done, Errand, FileError, Runs, read_start};
 use crate::clock::Clock;
-use crate::hub::{EventSink, SystemEvents};
-use crate::sessions::SessionKey;
+use crate::hub::EventSink;
+use crate::sessions::{SessionKey, SystemEvents};
+use crate::text::first_chars;
 
 /// The file in an agent's workspace that says what to look after.
 const FILE: &str = "HEARTBEAT.md";
 
 /// Largest file that is looked into; a larger one holds something.
-const MAX_FILE: u64 = 64 * 1024;
+const MAX_FILE: usize = 64 * 1024;
 
 /// Longest sleep; timers stand still while the machine sleeps and do not follow a clock that is set.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
@@ -221,8 +221,8 @@ impl Heartbeats {
         if runs.is_busy(&session) {
             return Beat::Busy;
         }
-        let has_news = self.inner.parts.waiting.has(session.canonical());
-        if !has_news && says_nothing(&runs.workspace(agent).join(FILE)).await {
+        let has_news = self.inner.parts.waiting.has(&session);
+        if !has_news && says_nothing(runs.workspace(agent).join(FILE)).await {
             let event = self.event(HeartbeatStatus::Skipped, started);
             self.tell(because(event, "empty-heartbeat-file"));
             return skipped("empty-heartbeat-file");
@@ -279,7 +279,8 @@ impl Heartbeats {
             }
         };
         let mut event = self.event(HeartbeatStatus::Skipped, started);
-        event.preview = Some(preview(&text));
+        event.preview =
+            Some(first_chars(&text, limits::HEARTBEAT_PREVIEW_CHARS as usize).to_owned());
         event.has_media = Some(false);
         if agent.has_sent(&text, self.now()) {
             self.tell(because(event, "duplicate"));
@@ -414,30 +415,18 @@ fn because(mut event: HeartbeatEvent, why: &str) -> HeartbeatEvent {
     event
 }
 
-/// The first characters of a text, for an event.
-fn preview(text: &str) -> String {
-    let limit = usize::try_from(limits::HEARTBEAT_PREVIEW_CHARS).unwrap_or(usize::MAX);
-    text.chars().take(limit).collect()
-}
-
 /// Whether the file exists and says that there is nothing to look after.
-async fn says_nothing(path: &Path) -> bool {
-    let read = async {
-        if tokio::fs::metadata(path).await?.len() > MAX_FILE {
-            return Ok(None);
-        }
-        tokio::fs::read_to_string(path).await.map(Some)
-    };
-    match read.await {
-        Ok(text) => text.is_some_and(|text| text.lines().all(is_filler)),
+async fn says_nothing(path: PathBuf) -> bool {
+    let read = move || match read_start(&path, MAX_FILE + 1) {
+        Ok(bytes) if bytes.len() > MAX_FILE => false,
+        Ok(bytes) => String::from_utf8(bytes).is_ok_and(|text| text.lines().all(is_filler)),
+        Err(FileError::Missing) => false,
         Err(error) => {
-            let error: io::Error = error;
-            if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!(%error, path = %path.display(), "the heartbeat file cannot be read");
-            }
+            tracing::warn!(%error, path = %path.display(), "the heartbeat file cannot be read");
             false
         }
-    }
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or(false)
 }
 
 /// Blank lines, headings and empty list items ask for nothing.

@@ -17,9 +17,9 @@ use crate::agent::backend::scripted::{Scripted, Step, say};
 use crate::agent::{Models, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
-use crate::hub::{EventSink, SystemEvents};
+use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
-use crate::sessions::{Entry, open_in};
+use crate::sessions::{Entry, SystemEvents, open_in};
 
 const START: u64 = 1_770_000_000_000;
 const MAIN: &str = "agent:main:main";
@@ -96,9 +96,10 @@ impl World {
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let (model, clock) = (Scripted::new(replies), Arc::new(ManualClock::new(START)));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
-        let waiting = Arc::new(SystemEvents::new(clock.clone()));
+        let sessions = open_in(dir.path());
+        let waiting = Arc::new(sessions.events(clock.clone()));
         let runs = Runs::open(crate::agent::Parts {
-            sessions: open_in(dir.path()),
+            sessions,
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -155,6 +156,12 @@ impl World {
     fn last_words(&self) -> String {
         let asked = self.model.asked();
         format!("{:?}", asked.last().unwrap().turns.last().unwrap())
+    }
+
+    /// Lets a text wait for the main conversation.
+    async fn push(&self, text: &str) {
+        let main = self.runs.parts().sessions.key(MAIN);
+        self.waiting.push(&main, text).await.unwrap();
     }
 
     fn write(&self, text: &str) {
@@ -275,7 +282,7 @@ async fn a_file_that_asks_for_nothing_unless_something_waits() {
     world.write("# Heartbeat\n\n- [ ]\n- \n");
     assert_eq!(world.beat().await, skipped("empty-heartbeat-file"));
     assert_eq!(world.told(), ["heartbeat skipped empty-heartbeat-file"]);
-    world.waiting.push(MAIN, "the build is done");
+    world.push("the build is done").await;
     assert_eq!(world.beat().await, Beat::Ran);
     assert_eq!(world.asked(), 1);
     world.write("# Heartbeat\n- look at the door\n");
@@ -297,7 +304,7 @@ fn lines_that_ask_for_nothing() {
 #[tokio::test]
 async fn what_waits_stands_in_the_next_turn_once() {
     let world = World::new([say(&["HEARTBEAT_OK"]), say(&["HEARTBEAT_OK"])]).await;
-    world.waiting.push(MAIN, "wake up call");
+    world.push("wake up call").await;
     assert_eq!(world.beat().await, Beat::Ran);
     let words = world.last_words();
     assert!(

@@ -5,14 +5,17 @@
 //! client's network when a trusted proxy stands between. This host's own sockets, and those of proxies, count in the
 //! totals only.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use openclaw_protocol::types::RefusalReason;
 
 use crate::limits::{
     MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_HANDSHAKES, MAX_HANDSHAKES_PER_NETWORK,
 };
 use crate::net::Network;
+use crate::refusals::Refusals;
 
 /// How many may be connected (`gateway.connections`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,24 +51,15 @@ pub enum TurnedAway {
 }
 
 impl TurnedAway {
-    /// Every reason, each at the index that its value is.
-    pub const ALL: [Self; 5] = [
-        Self::Full,
-        Self::NetworkFull,
-        Self::HandshakesFull,
-        Self::NetworkHandshakesFull,
-        Self::OtherUser,
-    ];
-
-    /// The name under which it is counted.
+    /// The word under which it is counted.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn reason(self) -> RefusalReason {
         match self {
-            Self::Full => "turned away: too many connections",
-            Self::NetworkFull => "turned away: too many connections from one address",
-            Self::HandshakesFull => "turned away: too many handshakes",
-            Self::NetworkHandshakesFull => "turned away: too many handshakes from one address",
-            Self::OtherUser => "turned away: another user at the Unix socket",
+            Self::Full => RefusalReason::ConnectionsFull,
+            Self::NetworkFull => RefusalReason::AddressConnectionsFull,
+            Self::HandshakesFull => RefusalReason::HandshakesFull,
+            Self::NetworkHandshakesFull => RefusalReason::AddressHandshakesFull,
+            Self::OtherUser => RefusalReason::OtherUser,
         }
     }
 }
@@ -76,7 +70,7 @@ pub struct Admission {
     caps: Caps,
     connections: AtomicUsize,
     handshakes: AtomicUsize,
-    turned_away: [AtomicU64; TurnedAway::ALL.len()],
+    refusals: Arc<Refusals>,
     /// Of networks beyond this host; one without any place is not in the map.
     of_network: Mutex<HashMap<Network, Held>>,
 }
@@ -127,11 +121,12 @@ pub struct NetworkPlace {
 }
 
 impl Admission {
-    /// No places taken yet, and these to have.
+    /// No places taken yet, and these to have. `refusals` counts those who get none.
     #[must_use]
-    pub fn new(caps: Caps) -> Self {
+    pub fn new(caps: Caps, refusals: Arc<Refusals>) -> Self {
         Self {
             caps,
+            refusals,
             ..Self::default()
         }
     }
@@ -194,7 +189,7 @@ impl Admission {
 
     /// Counts somebody who gets no place, and says so again.
     pub fn turn_away(&self, why: TurnedAway) -> TurnedAway {
-        self.turned_away[why as usize].fetch_add(1, Ordering::Relaxed);
+        self.refusals.count(why.reason());
         why
     }
 
@@ -202,17 +197,6 @@ impl Admission {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
-    }
-
-    /// How many found no place since the start, by reason; reasons that never came are left out.
-    #[must_use]
-    pub fn turned_away(&self) -> BTreeMap<&'static str, u64> {
-        TurnedAway::ALL
-            .iter()
-            .zip(&self.turned_away)
-            .map(|(why, count)| (why.name(), count.load(Ordering::Relaxed)))
-            .filter(|(_, count)| *count > 0)
-            .collect()
     }
 
     fn take(self: &Arc<Self>, network: Network, kind: Kind, cap: usize) -> Option<NetworkPlace> {
@@ -266,6 +250,8 @@ impl Drop for NetworkPlace {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn network(text: &str) -> Option<Network> {
@@ -298,7 +284,7 @@ mod tests {
 
     #[test]
     fn connections_are_bounded_and_places_come_back() {
-        let admission = Arc::new(Admission::new(CAPS));
+        let admission = Arc::new(Admission::new(CAPS, Arc::default()));
         let mut places: Vec<_> = (0..CAPS.total)
             .map(|_| admission.enter(None).unwrap())
             .collect();
@@ -317,14 +303,14 @@ mod tests {
         places.pop();
         assert!(admission.enter(None).is_ok());
         assert_eq!(
-            admission.turned_away(),
-            BTreeMap::from([(TurnedAway::Full.name(), 2)])
+            admission.refusals.all(),
+            BTreeMap::from([(RefusalReason::ConnectionsFull, 2)])
         );
     }
 
     #[test]
     fn connections_are_bounded_for_each_network_with_or_without_a_proxy() {
-        let admission = Arc::new(Admission::new(CAPS));
+        let admission = Arc::new(Admission::new(CAPS, Arc::default()));
         let who = Network::of("192.0.2.1".parse().unwrap());
         let direct: Vec<_> = (1..CAPS.per_network)
             .map(|_| admission.enter(Some(who)).unwrap())
@@ -382,15 +368,5 @@ mod tests {
         assert!(admission.begin_handshake(network("2001:db8::1")).is_ok());
         drop((places, other));
         assert!(admission.networks().is_empty(), "no trace is left");
-    }
-
-    #[test]
-    fn reasons_are_counted_under_their_own_names() {
-        for (index, why) in TurnedAway::ALL.into_iter().enumerate() {
-            assert_eq!(why as usize, index);
-            let admission = Admission::default();
-            admission.turn_away(why);
-            assert_eq!(admission.turned_away(), BTreeMap::from([(why.name(), 1)]));
-        }
     }
 }

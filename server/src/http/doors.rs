@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, StatusCode};
+use openclaw_protocol::types::RefusalReason;
 use serde_json::json;
 
 use super::answer::{self, Response};
@@ -15,6 +16,7 @@ use crate::connection::limiter::Limiter;
 use crate::connection::locality::PeerFacts;
 use crate::connection::tailscale::{Claim, Whois};
 use crate::net::Ends;
+use crate::refusals::Refusals;
 
 /// Decides who may use the surfaces that programs talk to.
 pub struct Doors {
@@ -24,6 +26,8 @@ pub struct Doors {
     pub limiter: Arc<Limiter>,
     /// Members of the tailnet.
     pub whois: Arc<Whois>,
+    /// Who was not let in.
+    pub refusals: Arc<Refusals>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -44,8 +48,16 @@ impl Doors {
     /// Lets a request in.
     ///
     /// # Errors
-    /// [`Outside`].
+    /// [`Outside`], counted.
     pub(super) async fn enter(&self, ends: Ends, headers: &HeaderMap) -> Result<(), Outside> {
+        let judged = self.judge(ends, headers).await;
+        if let Err(outside) = judged {
+            self.refusals.count(outside.reason());
+        }
+        judged
+    }
+
+    async fn judge(&self, ends: Ends, headers: &HeaderMap) -> Result<(), Outside> {
         let facts = PeerFacts::of_request(ends, headers);
         let locality = self.policy.trust.judge(&facts);
         if locality.is_vouched_for {
@@ -84,6 +96,14 @@ impl Doors {
 }
 
 impl Outside {
+    /// The word under which it is counted.
+    pub(super) fn reason(self) -> RefusalReason {
+        match self {
+            Self::Unauthorized => RefusalReason::HttpUnauthorized,
+            Self::TooManyAttempts { .. } => RefusalReason::HttpTooManyAttempts,
+        }
+    }
+
     /// The refusal of the OpenAI surfaces.
     pub(super) fn answer(self) -> Response {
         let error =
@@ -142,6 +162,7 @@ mod tests {
             policy: Arc::new(policy),
             limiter: Arc::default(),
             whois: Arc::new(whois),
+            refusals: Arc::default(),
             clock: clock.clone(),
         };
         (doors, clock)
@@ -214,6 +235,17 @@ mod tests {
         assert_eq!(
             doors.enter(stranger, &HeaderMap::new()).await,
             Err(Outside::Unauthorized)
+        );
+        assert_eq!(
+            doors.refusals.all(),
+            [
+                (
+                    RefusalReason::HttpUnauthorized,
+                    u64::from(FREE_FAILURES) + 2
+                ),
+                (RefusalReason::HttpTooManyAttempts, 1)
+            ]
+            .into()
         );
         clock.advance(FIRST_PAUSE_MS);
         assert_eq!(doors.enter(stranger, &right).await, Ok(()));

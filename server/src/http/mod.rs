@@ -252,7 +252,7 @@ fn respond_at_once(
     let places = match take_places(site, ends, request.headers()) {
         Ok(places) => places,
         Err(why) => {
-            tracing::debug!(peer = %ends, why = why.name(), "no place");
+            tracing::debug!(peer = %ends, why = %why.reason(), "no place");
             return answer::refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many connections are being opened",

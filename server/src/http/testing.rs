@@ -21,9 +21,9 @@ use crate::config::{AuthMode, Config};
 use crate::connection::auth::Auth;
 use crate::connection::handshake::Policy;
 use crate::connection::tailscale::Whois;
-use crate::hub::{EventSink, SystemEvents};
+use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
-use crate::sessions::{KeyRules, Sessions, open_with};
+use crate::sessions::{KeyRules, Sessions, SystemEvents, open_with};
 
 /// The secret of the gateway.
 pub(super) const BEARER: &str = "Authorization: Bearer tok\r\n";
@@ -111,7 +111,7 @@ impl World {
         let ends = Arc::new(RunEnds(watch::Sender::new(Vec::new())));
         let taps = Arc::new(Taps::new(Arc::clone(&ends) as Arc<dyn EventSink>));
         let work = tokio::runtime::Handle::current();
-        let events = Arc::new(SystemEvents::new(clock.clone()));
+        let events = Arc::new(sessions.events(clock.clone()));
         let runs = Runs::open(Parts {
             sessions: sessions.clone(),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
@@ -146,6 +146,7 @@ impl World {
                 events: Arc::clone(&events),
                 clock: clock.clone(),
                 wake: None,
+                refusals: Arc::default(),
             },
         );
         let api = Api::new(
@@ -156,6 +157,7 @@ impl World {
                 doors: Doors {
                     policy: Arc::new(policy),
                     limiter: Arc::default(),
+                    refusals: Arc::default(),
                     whois: Arc::new(Whois::new("/nonexistent".into(), work, clock.clone())),
                     clock,
                 },

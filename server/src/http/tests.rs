@@ -2,6 +2,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::refusals::Refusals;
 
 /// A site on loopback and a client socket connected to it; the server's side runs in a task.
 async fn connect(site: &Arc<Site>) -> (TcpStream, tokio::task::JoinHandle<Option<Upgraded>>) {
@@ -247,7 +248,8 @@ async fn clients_behind_a_proxy_are_counted_each_for_its_own_network() {
         total: 100,
         per_network: 2,
     };
-    let admission = Arc::new(Admission::new(caps));
+    let refusals = Arc::<Refusals>::default();
+    let admission = Arc::new(Admission::new(caps, Arc::clone(&refusals)));
     let trust = Trust::new(&["127.0.0.1".into()], &[], &[]);
     let site = Site::new(Arc::clone(&admission), trust);
     site.set_ready();
@@ -269,8 +271,10 @@ async fn clients_behind_a_proxy_are_counted_each_for_its_own_network() {
         );
         held.extend(upgraded);
     }
-    let name = TurnedAway::NetworkFull.name();
-    assert_eq!(admission.turned_away().get(name), Some(&2));
+    assert_eq!(
+        refusals.all(),
+        [(TurnedAway::NetworkFull.reason(), 2)].into()
+    );
     held.clear();
     let request = format!("GET / HTTP/1.1\r\n{UPGRADE}X-Forwarded-For: 192.0.2.1\r\n\r\n");
     let (response, _) = exchange(&site, &request).await;

@@ -4,6 +4,8 @@ use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{PresenceEntry, SystemEventParams};
 
+use crate::text::first_chars;
+
 /// Start of a text that describes a client's presence.
 const PRESENCE_LINE: &str = "Node:";
 
@@ -68,7 +70,7 @@ impl Beacon {
         let names = [&self.device_id, &self.instance_id, &self.host, &self.ip];
         match names.into_iter().flatten().next() {
             Some(name) => name,
-            None => start_of(&self.text, limits::PRESENCE_KEY_CHARS as usize),
+            None => first_chars(&self.text, limits::PRESENCE_KEY_CHARS as usize),
         }
     }
 
@@ -184,13 +186,6 @@ fn update<T: Clone>(member: &mut Option<T>, new: &Option<T>) {
     if new.is_some() {
         member.clone_from(new);
     }
-}
-
-/// The first `chars` characters.
-fn start_of(text: &str, chars: usize) -> &str {
-    text.char_indices()
-        .nth(chars)
-        .map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]

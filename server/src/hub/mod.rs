@@ -7,8 +7,9 @@
 
 mod beacon;
 mod copies;
-pub(crate) mod events;
+mod health;
 mod line;
+mod membership;
 mod older;
 mod presence;
 mod registry;
@@ -16,23 +17,22 @@ mod registry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use openclaw_protocol::events::{Event, EventKind};
 use openclaw_protocol::protocol::{Role, close};
-use openclaw_protocol::types::{HealthSummary, PresenceEntry, PresenceEvent, StateVersion};
+use openclaw_protocol::types::{HealthSummary, PresenceEntry, StateVersion};
 use tokio::sync::Notify;
 
 pub use beacon::Beacon;
-pub use events::{SystemEvents, Waiting};
 pub use line::Line;
+pub use membership::Membership;
 pub use presence::{Presence, PresenceKey, is_tracked};
 
 use crate::clock::Clock;
-use crate::connection::Caller;
 use crate::limits;
 use crate::ws::{EventFrame, Outbox};
 use copies::Copies;
-use registry::{Key, Registry, Tally};
+use health::Health;
+use registry::{Registry, Tally};
 
 /// Takes events from the domain modules. [`Hub`] sends them to everybody who may see them; tests collect them.
 pub trait EventSink: Send + Sync + 'static {
@@ -73,12 +73,6 @@ struct State {
     is_stopping: bool,
 }
 
-#[derive(Clone)]
-struct Health {
-    start: Bytes,
-    droppable: bool,
-}
-
 /// What has become of broadcasts since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HubStats {
@@ -105,13 +99,6 @@ pub struct Snapshot<'a> {
     pub version: &'a StateVersion,
 }
 
-/// A connection's place in the hub, given back when this is dropped.
-pub struct Membership {
-    hub: Arc<Hub>,
-    key: Key,
-    presence: Option<PresenceKey>,
-}
-
 impl Hub {
     /// A hub without connections; `own` is the gateway's own presence entry.
     #[must_use]
@@ -132,23 +119,6 @@ impl Hub {
             dirty: Notify::new(),
             presence_changed: Notify::new(),
             emptied: Notify::new(),
-        }
-    }
-
-    /// Registers a connection that is not accepted yet. It gets no broadcasts, but is told of a shutdown (odd 66).
-    #[must_use]
-    pub fn enter(self: &Arc<Self>, outbox: Arc<Outbox>) -> Membership {
-        let mut state = self.state();
-        let is_late = state.is_stopping;
-        let key = state.registry.enter(Arc::clone(&outbox));
-        drop(state);
-        if is_late {
-            outbox.close(close::SERVICE_RESTART.code, close::SERVICE_RESTART.reason);
-        }
-        Membership {
-            hub: Arc::clone(self),
-            key,
-            presence: None,
         }
     }
 
@@ -362,146 +332,13 @@ impl State {
     }
 
     fn presence_frame(&mut self, now_ms: u64) -> EventFrame {
-        presence_frame(&self.presence.list_json(now_ms), &self.version)
-    }
-}
-
-/// The presence event for a list that is JSON text already.
-fn presence_frame(list: &str, version: &StateVersion) -> EventFrame {
-    // The frame of an empty list, opened where its entries go.
-    let empty = Event::Presence(PresenceEvent::new(Vec::new()));
-    let mut start = empty.frame_start();
-    start.truncate(start.len() - "[]}".len());
-    start.extend_from_slice(list.as_bytes());
-    start.push(b'}');
-    EventFrame::new(start, empty.droppable()).with_state_version(version.presence, version.health)
-}
-
-impl Health {
-    fn new(summary: HealthSummary) -> Self {
-        let event = Event::Health(summary);
-        Self {
-            start: event.frame_start().into(),
-            droppable: event.droppable(),
-        }
-    }
-
-    fn frame(&self, version: &StateVersion) -> EventFrame {
-        self.bare()
-            .with_state_version(version.presence, version.health)
-    }
-
-    /// For one connection alone.
-    fn bare(&self) -> EventFrame {
-        EventFrame::new(self.start.clone(), self.droppable)
-    }
-
-    /// The summary alone.
-    fn payload(&self) -> &str {
-        const MEMBER: &[u8] = br#""payload":"#;
-        let start = self
-            .start
-            .windows(MEMBER.len())
-            .position(|window| window == MEMBER);
-        let payload = start.map_or(&[][..], |start| &self.start[start + MEMBER.len()..]);
-        std::str::from_utf8(payload).unwrap_or_default()
-    }
-}
-
-impl Membership {
-    /// Says as whom the connection wants to be let in, before anything is granted to it: a revocation that comes while
-    /// the grant is being written then ends it too.
-    pub fn claim(&self, device_id: &str, role: Role) {
-        self.hub.state().registry.claim(self.key, device_id, role);
-    }
-
-    /// Lets an accepted connection in: enters it into presence, sends `hello` (made of the state at this moment)
-    /// before anything else, and then the newcomer's own presence and health events.
-    pub fn accept(
-        &mut self,
-        caller: &Caller,
-        outbox: &Outbox,
-        hello: impl FnOnce(Snapshot<'_>) -> Vec<u8>,
-    ) {
-        let now_ms = self.hub.clock.now_ms();
-        let mut state = self.hub.state();
-        let state = &mut *state;
-        let tracked = is_tracked(caller);
-        if tracked {
-            self.presence = Some(state.presence.connect(caller, now_ms));
-            state.version.presence += 1;
-        }
-        let list = state.presence.list_json(now_ms);
-        let version = &state.version;
-        let health = state.health.as_ref();
-        outbox.send(hello(Snapshot {
-            presence: &list,
-            health: health.map_or("{}", Health::payload),
-            version,
-        }));
-        state.registry.accept(self.key, caller, version.presence);
-        let greet = |kind: EventKind, frame: EventFrame| {
-            if let Some(frame) = older::frame_at(kind, caller.protocol, &frame) {
-                outbox.event(&frame);
-            }
-        };
-        if tracked {
-            greet(EventKind::Presence, presence_frame(&list, version));
-            self.hub.presence_changed.notify_one();
-        }
-        if let Some(health) = health {
-            greet(EventKind::Health, health.frame(version));
-        }
-    }
-}
-
-impl Membership {
-    /// Takes the connection out of broadcasts and presence. Its place is kept until this is dropped, so that a stopping
-    /// gateway waits for its farewell.
-    pub fn retire(&mut self) {
-        let now_ms = self.hub.clock.now_ms();
-        let mut state = self.hub.state();
-        state.registry.retire(self.key);
-        state.copies.leave(self.key);
-        let has_left = self
-            .presence
-            .take()
-            .is_some_and(|key| state.presence.disconnect(&key, now_ms));
-        if has_left {
-            state.version.presence += 1;
-        }
-        drop(state);
-        if has_left {
-            self.hub.presence_changed.notify_one();
-        }
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        self.retire();
-        let mut state = self.hub.state();
-        state.registry.leave(self.key);
-        let is_empty = state.registry.len() == 0;
-        drop(state);
-        if is_empty {
-            self.hub.emptied.notify_waiters();
-        }
+        presence::frame(&self.presence.list_json(now_ms), &self.version)
     }
 }
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Hub").field(&self.stats()).finish()
-    }
-}
-
-impl std::fmt::Debug for Membership {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Membership")
-            .field("key", &self.key)
-            .field("presence", &self.presence)
-            .finish_non_exhaustive()
     }
 }
 

@@ -7,13 +7,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use openclaw_protocol::events::Event;
 use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
-use openclaw_protocol::types::{ClientMode, PresenceEntry};
+use openclaw_protocol::types::{ClientMode, PresenceEntry, PresenceEvent, StateVersion};
 
 use super::beacon::Beacon;
 use crate::connection::Caller;
 use crate::limits::MAX_NAMELESS_GONE;
+use crate::ws::EventFrame;
 
 /// All entries.
 #[derive(Debug)]
@@ -289,6 +291,17 @@ fn merged<'a>(
 /// Entries hold nothing that cannot be written as JSON.
 fn json_of(entry: &PresenceEntry) -> String {
     serde_json::to_string(entry).unwrap_or_else(|_| r#"{"ts":0}"#.to_owned())
+}
+
+/// The presence event for a list that is JSON text already.
+pub(super) fn frame(list: &str, version: &StateVersion) -> EventFrame {
+    // The frame of an empty list, opened where its entries go.
+    let empty = Event::Presence(PresenceEvent::new(Vec::new()));
+    let mut start = empty.frame_start();
+    start.truncate(start.len() - "[]}".len());
+    start.extend_from_slice(list.as_bytes());
+    start.push(b'}');
+    EventFrame::new(start, empty.droppable()).with_state_version(version.presence, version.health)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::connection::Caller;
 use crate::ws::fake::FakeWire;
 
 /// A hub and what its clients have received.

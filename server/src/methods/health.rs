@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use openclaw_protocol::methods;
+use openclaw_protocol::protocol::Scope;
 use openclaw_protocol::server::HealthMethods;
 use openclaw_protocol::types::{
     ErrorShape, HealthParams, HealthSummary, IgnoredParams, StatusSummary,
@@ -16,9 +18,13 @@ impl HealthMethods<Caller> for Methods {
         Ok(self.health.look())
     }
 
-    async fn status(&self, _: &Caller, _: IgnoredParams) -> Result<StatusSummary, ErrorShape> {
+    async fn status(&self, caller: &Caller, _: IgnoredParams) -> Result<StatusSummary, ErrorShape> {
         let health = Arc::clone(&self.health);
-        self.aside(move || health.status().map_err(|error| unreadable(&error)))
-            .await
+        let status = self.aside(move || health.status().map_err(|error| unreadable(&error)));
+        let mut status = status.await?;
+        if methods::grants(&caller.scopes, &[Scope::Admin]) {
+            status.refusals = Some(self.refusals.shown());
+        }
+        Ok(status)
     }
 }

@@ -21,7 +21,7 @@ mod voice;
 
 use std::sync::Arc;
 
-use openclaw_protocol::protocol::errors;
+use openclaw_protocol::protocol::{ErrorCode, errors};
 use openclaw_protocol::types::ErrorShape;
 use tokio::runtime::Handle;
 
@@ -32,12 +32,13 @@ use crate::cron::Cron;
 use crate::exec_rules::RulesFile;
 use crate::health::Health;
 use crate::heartbeat::Heartbeats;
-use crate::hub::{Hub, SystemEvents};
+use crate::hub::Hub;
 use crate::nodes::Nodes;
 use crate::outbox::Outbox;
 use crate::pairing::Pairing;
 use crate::pairing::nodes::NodePairing;
-use crate::sessions::Sessions;
+use crate::refusals::Refusals;
+use crate::sessions::{NotKept, SessionKey, Sessions, SystemEvents};
 use crate::usage::{Costs, Quotas};
 use crate::voicewake::VoiceWake;
 
@@ -77,6 +78,8 @@ pub struct Methods {
     pub heartbeats: Heartbeats,
     /// Jobs that run by the clock.
     pub cron: Cron,
+    /// Who was not let in.
+    pub refusals: Arc<Refusals>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Runtime for what would hold up the sockets.
@@ -84,6 +87,18 @@ pub struct Methods {
 }
 
 impl Methods {
+    /// Keeps a text for a conversation's next run.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when it is not kept.
+    async fn keep_event(&self, session: &SessionKey, text: &str) -> Result<(), ErrorShape> {
+        let kept = self.events.push(session, text).await;
+        kept.map_err(|error: NotKept| {
+            tracing::error!(?error, "a system event is not kept");
+            ErrorCode::Unavailable.error(error.to_string())
+        })
+    }
+
     /// Runs something that reads the disk or computes for long, away from the sockets.
     pub(crate) async fn aside<T: Send + 'static>(
         &self,

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::Methods;
 use crate::connection::Caller;
 use crate::nodes::{Invocation, InvokeReply, Node, Nodes, node_id};
+use crate::pairing::nodes::NodePairingError;
 
 /// Operating system whose skills' programs are looked for on Macs, as skills name it.
 const MAC_OS: &str = "darwin";
@@ -92,18 +93,25 @@ impl NodeMethods<Caller> for Methods {
 }
 
 impl Methods {
-    /// Asks a Mac that has connected which programs of our skills it has; the answer comes when it comes.
-    pub(crate) fn look_for_programs(&self, node: &Arc<Node>) {
-        if !Nodes::wants_probe(node) {
-            return;
-        }
+    /// Notes that a node has connected, and asks a Mac which programs of our skills it has; the answer comes when it
+    /// comes.
+    pub(crate) fn meet_node(&self, node: &Arc<Node>) {
         let (nodes, node, work) = (self.nodes.clone(), Arc::clone(node), self.work.clone());
+        let list = self.node_pairing.clone();
         let parts = self.runs.parts();
         let (skills, workspaces) = (parts.skills.clone(), parts.workspaces());
         tokio::spawn(async move {
+            noted(list.connected(&node.node_id).await);
+            if !Nodes::wants_probe(&node) {
+                return;
+            }
             let wanted = work.spawn_blocking(move || skills.bins_on(&workspaces, MAC_OS));
             match wanted.await {
-                Ok(wanted) => nodes.probe(&node, &wanted).await,
+                Ok(wanted) => {
+                    if let Some(bins) = nodes.probe(&node, &wanted).await {
+                        noted(list.found(&node.node_id, &bins).await);
+                    }
+                }
                 Err(error) => tracing::error!(%error, "skills could not be looked at"),
             }
         });
@@ -112,6 +120,13 @@ impl Methods {
     fn rows(&self) -> Vec<NodeRow> {
         let (_, paired) = self.pairing.list();
         rows::rows(&self.nodes.connected(), &paired)
+    }
+}
+
+/// What the list of nodes keeps of a connected one is for people to read: trouble with it stops nothing.
+fn noted(result: Result<(), NodePairingError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "what a node showed of itself could not be noted");
     }
 }
 

@@ -28,9 +28,8 @@ impl SkillsMethods<Caller> for Methods {
         _: &Caller,
         _: SkillsBinsParams,
     ) -> Result<SkillsBinsResult, ErrorShape> {
-        let parts = self.runs.parts();
-        let (skills, workspaces) = (parts.skills.clone(), parts.workspaces());
-        let bins = self.aside(move || Ok(skills.bins(&workspaces))).await?;
+        let skills = self.runs.parts().skills.clone();
+        let bins = self.aside(move || Ok(skills.bins())).await?;
         let bins = bins.into_iter().filter_map(NonEmptyString::new);
         Ok(SkillsBinsResult::new(bins.collect()))
     }

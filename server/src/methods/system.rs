@@ -42,7 +42,7 @@ impl SystemMethods<Caller> for Methods {
         }
         let rules = self.sessions.rules();
         let agent = &rules.default_agent;
-        self.events.push(rules.main(agent).canonical(), text);
+        self.keep_event(&rules.main(agent), text).await?;
         if params.mode == WakeMode::Now {
             self.heartbeats.request(agent, WAKE_REASON);
         }
@@ -68,7 +68,7 @@ impl SystemMethods<Caller> for Methods {
         if let Some(note) = beacon.note(before.as_ref(), &after) {
             let rules = self.sessions.rules();
             let main = rules.main(&rules.default_agent);
-            self.events.push(main.canonical(), &note);
+            self.keep_event(&main, &note).await?;
         }
         Ok(OkResult::new(true))
     }

@@ -6,10 +6,11 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
+
+use crate::child::Group;
 
 /// Time between the request to end and the kill.
 const KILL_GRACE: Duration = Duration::from_secs(2);
@@ -89,7 +90,7 @@ pub(super) async fn run(spec: &Spec) -> Ended {
     }
     let (status, timed_out) = match timeout(spec.time, child.wait()).await {
         Ok(status) => (status, false),
-        Err(_) => (group.end(&mut child).await, true),
+        Err(_) => (group.end(&mut child, KILL_GRACE).await, true),
     };
     group.release();
     // Readers that are not done by then are dropped with the set.
@@ -161,49 +162,10 @@ async fn collect(
     }
 }
 
-/// A process group that ends with this, unless it was released.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.0
-            && let Err(error) = kill_process_group(group, signal)
-        {
-            tracing::debug!(%error, "a process group is gone already");
-        }
-    }
-
-    /// Asks the whole group to end, kills what is left of it, and waits for its head.
-    async fn end(&mut self, child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
-        self.signal(Signal::TERM);
-        let ended = timeout(KILL_GRACE, child.wait()).await;
-        self.signal(Signal::KILL);
-        match ended {
-            Ok(status) => status,
-            Err(_) => child.wait().await,
-        }
-    }
-
-    /// Its head has ended by itself: what it left in the background stays.
-    fn release(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{Pid, Signal, kill_process_group};
     use std::time::Instant;
 
     fn spec(script: &str) -> Spec {

@@ -17,9 +17,10 @@ use super::process::{self, Ended, Spec};
 use super::speaker::{Speaker, Told};
 use super::{Failure, Host, OUTPUT_BYTES, RUN_TIME, variables};
 use crate::exec_rules::{
-    Ask, Fallbacks, Policy, Program, Security, Verdict, command_line, find_program, script_of,
-    simple_commands,
+    Ask, Fallbacks, Meant, Note, Policy, Program, Security, Verdict, command_line, find_program,
+    is_plain_shell, programs_of, runs_anything, script_of, simple_commands,
 };
+use crate::text::given;
 
 /// What holds on a node whose rules say nothing: programs on the list run, a person decides about others.
 const FALLBACKS: Fallbacks = Fallbacks {
@@ -30,14 +31,11 @@ const FALLBACKS: Fallbacks = Fallbacks {
 /// Characters of output that the event shows; the rest is in the answer.
 const EVENT_OUTPUT_CHARS: usize = 20_000;
 
+/// What a shell skips around a script.
+const BLANKS: [char; 3] = [' ', '\t', '\n'];
+
 /// Mark of a cut.
 const CUT: &str = "... (truncated)";
-
-/// Programs that run whatever they are told; a lasting yes to one command of theirs is no yes to all others.
-const RUNS_ANYTHING: &[&str] = &[
-    "bash", "busybox", "dash", "env", "fish", "ksh", "node", "perl", "python", "python3", "ruby",
-    "sh", "sudo", "xargs", "zsh",
-];
 
 /// A command that was looked at.
 struct Looked {
@@ -49,14 +47,6 @@ struct Looked {
     programs: Option<Vec<Meant>>,
 }
 
-/// A program, and whether it was named without a path.
-struct Meant {
-    program: Program,
-    is_bare: bool,
-    /// Id of the entry that allows it.
-    entry: Option<String>,
-}
-
 /// Runs a command, or says why not; events go out on the way.
 pub(super) async fn run(
     host: &Host,
@@ -64,9 +54,9 @@ pub(super) async fn run(
     speaker: &Speaker,
 ) -> Result<SystemRunResult, Failure> {
     let told = Teller {
-        session_key: given(&params.session_key)
+        session_key: given(params.session_key.as_deref())
             .unwrap_or_else(|| texts::NODE_EXEC_SESSION.to_owned()),
-        run_id: given(&params.run_id).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        run_id: given(params.run_id.as_deref()).unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
         speaker,
     };
     let env = params.env.clone().map(|env| env.0).unwrap_or_default();
@@ -92,7 +82,9 @@ pub(super) async fn run(
         HashSet::new()
     };
     let is_listed = |meant: &Meant| {
-        meant.entry.is_some() || (meant.is_bare && skills.contains(&meant.program.name))
+        let name = &meant.program.name;
+        // A skill that says it needs a shell must not open all programs.
+        meant.entry.is_some() || (meant.is_own && skills.contains(name) && !runs_anything(name))
     };
     let listed = looked
         .programs
@@ -130,12 +122,11 @@ pub(super) async fn run(
         output_bytes: OUTPUT_BYTES,
     };
     {
-        let (host, always) = (
-            host.clone(),
-            decision == Some(ExecApprovalDecision::AllowAlways),
-        );
-        let note = Note::of(&looked, always);
-        super::aside(move || note.write(&host)).await?;
+        let always = decision == Some(ExecApprovalDecision::AllowAlways);
+        let programs = looked.programs.as_deref().unwrap_or_default();
+        let note = Note::new(&looked.policy, &looked.line, programs, always);
+        let host = host.clone();
+        super::aside(move || note.write(&host.rules, host.clock.now_ms())).await?;
     }
     told.started(&looked.line).await;
     let ended = process::run(&spec).await;
@@ -151,11 +142,13 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
         return Err(Failure::invalid(texts::NODE_RUN_COMMAND_REQUIRED));
     }
     let line = command_line(&argv);
-    let script = script_of(&argv).map(str::trim);
-    let raw = given(&params.raw_command);
+    let script = script_of(&argv);
+    let raw = given(params.raw_command.as_deref());
+    // Only for this comparison: what is judged is what the shell gets, to which other blanks are letters.
+    let is_script = |raw: &str| script.is_some_and(|script| raw == script.trim_matches(BLANKS));
     if let Some(raw) = &raw
         && *raw != line
-        && Some(raw.as_str()) != script
+        && !is_script(raw)
     {
         return Err(Failure::invalid(
             "rawCommand does not say what command runs",
@@ -163,16 +156,21 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
     }
     let rules = host.rules.read().map_err(|error| Failure::broken(&error))?;
     let policy = Policy::of(&rules, params.agent_id.as_deref(), FALLBACKS);
-    let cwd = host.directory(given(&params.cwd).as_deref());
+    let cwd = host.directory(given(params.cwd.as_deref()).as_deref());
     let commands = match (&raw, script) {
-        (Some(raw), Some(script)) if raw == script => simple_commands(script),
+        (Some(raw), Some(script)) if is_script(raw) && is_plain_shell(&argv) => {
+            simple_commands(script)
+        }
         _ => Some(vec![argv.clone()]),
     };
     let programs = commands.and_then(|commands| {
-        commands
-            .iter()
-            .map(|words| meant(host, &policy, words.first()?, &cwd, path_env))
-            .collect()
+        programs_of(
+            &commands,
+            &policy,
+            &cwd,
+            [path_env, host.path_env()],
+            &host.home,
+        )
     });
     let mut looked = Looked {
         line: raw.unwrap_or(line),
@@ -183,16 +181,6 @@ fn look(host: &Host, params: &SystemRunParams, path_env: &str) -> Result<Looked,
     };
     looked.find_shell(path_env);
     Ok(looked)
-}
-
-fn meant(host: &Host, policy: &Policy, word: &str, cwd: &Path, path_env: &str) -> Option<Meant> {
-    let program = find_program(word, cwd, path_env)?;
-    let entry = policy.entry_for(&program, &host.home);
-    Some(Meant {
-        entry: entry.and_then(|entry| entry.id.clone()).map(String::from),
-        is_bare: !word.contains('/'),
-        program,
-    })
 }
 
 impl Looked {
@@ -215,70 +203,6 @@ impl Looked {
             && let Some(path) = found.path.to_str()
         {
             path.clone_into(&mut self.argv[0]);
-        }
-    }
-}
-
-/// What running a command changes in the rules.
-struct Note {
-    policy: Policy,
-    line: String,
-    used: Vec<(String, PathBuf)>,
-    remembered: Vec<Program>,
-}
-
-impl Note {
-    fn of(looked: &Looked, always: bool) -> Self {
-        let programs = looked.programs.as_deref().unwrap_or_default();
-        let used = programs.iter().filter_map(|meant| {
-            let entry = meant.entry.clone()?;
-            Some((entry, meant.program.path.clone()))
-        });
-        let is_new = |meant: &&Meant| {
-            meant.entry.is_none() && !RUNS_ANYTHING.contains(&meant.program.name.as_str())
-        };
-        let remembered = programs
-            .iter()
-            .filter(is_new)
-            .map(|meant| meant.program.clone());
-        let remembers = always && looked.policy.security == Security::Allowlist;
-        Self {
-            used: used.collect(),
-            remembered: if remembers {
-                remembered.collect()
-            } else {
-                Vec::new()
-            },
-            policy: looked.policy.clone(),
-            line: looked.line.clone(),
-        }
-    }
-
-    /// Writes it down; a command does not fail because its use could not be noted.
-    fn write(self, host: &Host) {
-        if self.used.is_empty() && self.remembered.is_empty() {
-            return;
-        }
-        let now_ms = host.clock.now_ms();
-        let changed = host.rules.change(|rules| {
-            self.policy.remember(rules, &self.remembered);
-            let agents = rules.agents.get_or_insert_default();
-            for entry in agents
-                .values_mut()
-                .flat_map(|agent| agent.allowlist.iter_mut().flatten())
-            {
-                let id = entry.id.as_ref().map(|id| id.as_str());
-                if let Some((_, path)) =
-                    self.used.iter().find(|(used, _)| Some(used.as_str()) == id)
-                {
-                    entry.last_used_at = Some(now_ms);
-                    entry.last_used_command = Some(self.line.clone());
-                    entry.last_resolved_path = Some(path.display().to_string());
-                }
-            }
-        });
-        if let Err(error) = changed {
-            tracing::warn!(%error, "the use of a program is not noted");
         }
     }
 }
@@ -309,11 +233,6 @@ fn tail(text: &str, chars: usize) -> String {
         Some((start, _)) if start > 0 => format!("{CUT} {}", &text[start..]),
         _ => text.to_owned(),
     }
-}
-
-fn given(text: &Option<String>) -> Option<String> {
-    let text = text.as_deref().map(str::trim)?;
-    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Tells the gateway of one run.

@@ -266,6 +266,18 @@ async fn a_lasting_yes_is_remembered_but_not_for_programs_that_run_anything() {
     .await;
     check(
         &bench,
+        always(json!(["timeout", "9", "echo", "a"])),
+        Ok("a\n"),
+    )
+    .await;
+    check(
+        &bench,
+        json!({"command": ["timeout", "9", "echo", "a"]}),
+        Err(NEEDS),
+    )
+    .await;
+    check(
+        &bench,
         json!({"command": ["/bin/sh", "-c", "echo a"]}),
         Err(NEEDS),
     )
@@ -275,10 +287,32 @@ async fn a_lasting_yes_is_remembered_but_not_for_programs_that_run_anything() {
 #[tokio::test]
 async fn skills_may_bring_programs() {
     let mut bench = Bench::new(json!({"ask": "off", "autoAllowSkills": true}), &[]);
-    for (bins, expected) in [
-        (&["echo"][..], Ok("a\n")),
-        (&["ls"], Err(MISS)),
-        (&[], Err(MISS)),
+    // A program of the asker's that is called like one that a skill needs.
+    let evil = bench.dir.path().join("evil");
+    std::fs::create_dir(&evil).unwrap();
+    std::fs::copy("/bin/sh", evil.join("echo")).unwrap();
+    let path = format!("{}:/usr/bin:/bin", evil.display());
+    let script = "bash -c 'echo a'";
+    for (bins, params, expected) in [
+        (&["echo"][..], json!({"command": ["echo", "a"]}), Ok("a\n")),
+        (&["ls"], json!({"command": ["echo", "a"]}), Err(MISS)),
+        (&[], json!({"command": ["echo", "a"]}), Err(MISS)),
+        (&["echo"], json!({"command": ["/bin/echo", "a"]}), Err(MISS)),
+        (
+            &["echo"],
+            json!({"command": ["echo", "-c", "id"], "env": {"PATH": path}}),
+            Err(MISS),
+        ),
+        (
+            &["bash"],
+            json!({"command": ["bash", "-c", "id"]}),
+            Err(MISS),
+        ),
+        (
+            &["bash", "sh"],
+            json!({"command": ["/bin/sh", "-c", script], "rawCommand": script}),
+            Err(MISS),
+        ),
     ] {
         let Bench {
             host,
@@ -295,11 +329,49 @@ async fn skills_may_bring_programs() {
                 .send(bins.iter().map(|&bin| bin.to_owned()).collect())
                 .unwrap();
         };
-        let params = serde_json::from_value(json!({"command": ["echo", "a"]})).unwrap();
-        let (got, ()) = tokio::join!(run(host, params, speaker), answer);
+        let run = run(
+            host,
+            serde_json::from_value(params.clone()).unwrap(),
+            speaker,
+        );
+        let (got, ()) = tokio::join!(run, answer);
         let got = got.map(|run| run.stdout).map_err(|failure| failure.message);
-        assert_eq!(got.as_deref().map_err(String::as_str), expected, "{bins:?}");
+        assert_eq!(
+            got.as_deref().map_err(String::as_str),
+            expected,
+            "{bins:?} {params}"
+        );
         while told.try_recv().is_ok() {}
+    }
+}
+
+#[tokio::test]
+async fn what_is_judged_is_what_runs() {
+    let bench = Bench::new(
+        json!({"security": "allowlist", "ask": "off"}),
+        &["/usr/bin/ls", "/usr/bin/printf", "/usr/bin/test"],
+    );
+    let cwd = bench.dir.path().join("work");
+    std::fs::create_dir(&cwd).unwrap();
+    for name in ["ls", "\u{a0}ls"] {
+        let evil = cwd.join(name);
+        std::fs::write(&evil, "#!/bin/sh\necho evil\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&evil, mode).unwrap();
+    }
+    let shell = |script: &str, raw: &str, path: &str| json!({"command": ["/bin/sh", "-c", script], "rawCommand": raw, "cwd": cwd, "env": {"PATH": path}});
+    let own = "/usr/bin:/bin";
+    // A PATH that means the current directory is not taken over.
+    for path in [":/usr/bin:/bin", ".:/usr/bin:/bin", "work:/usr/bin:/bin"] {
+        check(&bench, shell("ls", "ls", path), Ok("ls\n\u{a0}ls\n")).await;
+    }
+    check(&bench, shell(" ls\n", "ls", own), Ok("ls\n\u{a0}ls\n")).await;
+    let lies = Err("rawCommand does not say what command runs");
+    for blank in ["\u{a0}", "\u{b}", "\u{c}", "\u{2003}"] {
+        check(&bench, shell(&format!("{blank}ls"), "ls", own), lies).await;
+    }
+    for script in ["printf -v 'a[$(id)0]' x", "test -v 'a[$(id)]'"] {
+        check(&bench, shell(script, script, own), Err(MISS)).await;
     }
 }
 

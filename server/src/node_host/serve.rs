@@ -16,6 +16,9 @@ use super::{CAPS, COMMANDS, Failure, Host, MAX_COMMANDS, commands};
 /// Tasks at a time: commands, and refusals that wait to be sent. A gateway that asks for more gets no answer.
 const MAX_TASKS: usize = 8 * MAX_COMMANDS;
 
+/// Characters of a command's name that the log shows.
+const NAME_CHARS: usize = 80;
+
 /// What the person at the terminal is told.
 #[derive(Debug)]
 pub enum Notice {
@@ -76,22 +79,19 @@ pub async fn serve(
     });
     let (speaker, queue) = speaker::queue();
     let own_id = NonEmptyString::or(node_id.as_str(), "node");
-    // Dropped with this future, and with it every command under way.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(speaker::send_all(client.clone(), own_id, queue));
-    let places = Arc::new(Semaphore::new(MAX_COMMANDS));
+    // Both are dropped with this future, and with them every command under way.
+    let mut sending = JoinSet::new();
+    sending.spawn(speaker::send_all(client.clone(), own_id, queue));
+    let mut work = Work::new(host, speaker);
     while let Some(notice) = notices.next().await {
-        // What has ended is let go.
-        while tasks.try_join_next().is_some() {}
         match notice {
             openclaw_client::Notice::Event(event) => {
-                if let Some(Event::NodeInvokeRequest(asked)) = &event.event {
-                    if tasks.len() >= MAX_TASKS {
-                        tracing::warn!(command = %&*asked.command, "a command is not even refused");
-                        continue;
-                    }
-                    let (host, speaker) = (host.clone(), speaker.clone());
-                    tasks.spawn(answer(host, asked.clone(), speaker, Arc::clone(&places)));
+                if let Some(Event::NodeInvokeRequest(asked)) = &event.event
+                    && !work.begin(asked)
+                {
+                    // The gateway's text, which may be anything and long.
+                    let command: String = asked.command.chars().take(NAME_CHARS).collect();
+                    tracing::warn!(?command, "a command is not even refused");
                 }
             }
             openclaw_client::Notice::Disconnected(cause) => tell(Notice::Lost(cause)),
@@ -135,6 +135,40 @@ async fn connect(
     }
 }
 
+/// The commands under way.
+struct Work {
+    host: Host,
+    speaker: Speaker,
+    tasks: JoinSet<()>,
+    places: Arc<Semaphore>,
+}
+
+impl Work {
+    fn new(host: Host, speaker: Speaker) -> Self {
+        Self {
+            host,
+            speaker,
+            tasks: JoinSet::new(),
+            places: Arc::new(Semaphore::new(MAX_COMMANDS)),
+        }
+    }
+
+    /// Begins to carry a command out, or to refuse it because of [`MAX_COMMANDS`]. `false` when there is no place even
+    /// for that.
+    fn begin(&mut self, asked: &NodeInvokeRequestEvent) -> bool {
+        // What has ended is let go.
+        while self.tasks.try_join_next().is_some() {}
+        if self.tasks.len() >= MAX_TASKS {
+            return false;
+        }
+        let (host, speaker) = (self.host.clone(), self.speaker.clone());
+        let places = Arc::clone(&self.places);
+        self.tasks
+            .spawn(answer(host, asked.clone(), speaker, places));
+        true
+    }
+}
+
 async fn answer(
     host: Host,
     asked: NodeInvokeRequestEvent,
@@ -148,4 +182,94 @@ async fn answer(
         ))),
     };
     speaker.tell(Told::Result(asked.id, outcome)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use serde_json::json;
+    use tokio::sync::mpsc;
+
+    use super::super::speaker::QUEUE;
+    use super::*;
+    use crate::clock::ManualClock;
+
+    /// The work of a node that lets everything run, whose gateway takes nothing: the queue is full, so every command
+    /// waits with the first thing that it says.
+    async fn stuck(dir: &tempfile::TempDir) -> (Work, mpsc::Receiver<Told>) {
+        let home = dir.path().join(".openclaw");
+        std::fs::create_dir(&home).unwrap();
+        let rules = r#"{"version":1,"defaults":{"security":"full","ask":"off"}}"#;
+        std::fs::write(home.join("exec-approvals.json"), rules).unwrap();
+        let path = ("PATH".to_owned(), "/usr/bin:/bin".to_owned());
+        let host = Host::new(dir.path(), &[path].into(), Arc::new(ManualClock::new(0)));
+        let (speaker, queue) = speaker::queue();
+        for _ in 0..QUEUE {
+            speaker.tell(Told::event("filler", &json!({}))).await;
+        }
+        (Work::new(host, speaker), queue)
+    }
+
+    fn asked(command: &str) -> NodeInvokeRequestEvent {
+        let params = json!({"command": ["true"]}).to_string();
+        let event = json!({"id": "i", "nodeId": "n", "command": command, "paramsJSON": params});
+        serde_json::from_value(event).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_queue_holds_so_much_and_no_more() {
+        let (speaker, mut queue) = speaker::queue();
+        let tell = || speaker.tell(Told::event("x", &json!({}))).now_or_never();
+        for n in 0..QUEUE {
+            assert!(tell().is_some(), "{n}");
+        }
+        assert!(tell().is_none(), "waits");
+        queue.recv().await.unwrap();
+        assert!(tell().is_some());
+    }
+
+    #[tokio::test]
+    async fn so_many_commands_run_and_the_next_is_refused() {
+        for (commands, refusals) in [(MAX_COMMANDS, 0), (MAX_COMMANDS + 1, 1)] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut work, mut queue) = stuck(&dir).await;
+            for _ in 0..commands {
+                assert!(work.begin(&asked("system.run")));
+            }
+            // Each takes its place or finds none before anything is sent.
+            tokio::task::yield_now().await;
+            let (mut ended, mut refused) = (0, 0);
+            while ended < commands {
+                match queue.recv().await.unwrap() {
+                    Told::Result(_, Ok(_)) => ended += 1,
+                    Told::Result(_, Err(failure)) => {
+                        assert!(
+                            failure.message.contains("run on this node already"),
+                            "{failure:?}"
+                        );
+                        ended += 1;
+                        refused += 1;
+                    }
+                    _ => {}
+                }
+            }
+            assert_eq!(refused, refusals, "{commands}");
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_answers_wait_and_the_next_is_not_even_a_refusal() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut work, mut queue) = stuck(&dir).await;
+        for n in 0..MAX_TASKS {
+            assert!(work.begin(&asked("no.such")), "{n}");
+        }
+        tokio::task::yield_now().await;
+        assert!(!work.begin(&asked("no.such")));
+        // As soon as one is told, there is room.
+        queue.recv().await.unwrap();
+        while !work.begin(&asked("no.such")) {
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Failure;
 
 /// Messages that wait to be sent: some for each command that may run at a time.
-const QUEUE: usize = 256;
+pub(super) const QUEUE: usize = 256;
 
 /// Bytes of a frame around the payload of a result.
 const FRAME_ROOM: usize = 4 * 1024;
@@ -148,11 +148,7 @@ fn fitted(mut run: SystemRunResult, room: usize) -> String {
         if quoted <= room || longest.is_empty() {
             return text;
         }
-        let mut half = longest.len() / 2;
-        while !longest.is_char_boundary(half) {
-            half -= 1;
-        }
-        longest.truncate(half);
+        longest.truncate(longest.floor_char_boundary(longest.len() / 2));
     }
 }
 

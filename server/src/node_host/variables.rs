@@ -62,12 +62,24 @@ pub(super) fn own(process: &BTreeMap<String, String>) -> BTreeMap<String, String
         .filter(|(name, _)| !is_secret(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let path = path_of(process).to_owned();
+    let absolute: Vec<&str> = parts(path_of(process))
+        .filter(|part| part.starts_with('/'))
+        .collect();
+    let path = match absolute.is_empty() {
+        true => DEFAULT_PATH.to_owned(),
+        false => absolute.join(":"),
+    };
     own.insert("PATH".to_owned(), path);
     own
 }
 
-/// `own` with what the asker adds. What it may not set is left out; PATH may only get more directories in front.
+/// Directories of a PATH. One that does not begin with `/` is another directory wherever a program runs (nothing and a
+/// relative path), or is read differently by shells (`~`), so that what is judged would not be what runs.
+fn parts(path: &str) -> std::str::Split<'_, char> {
+    path.split(':')
+}
+
+/// `own` with what the asker adds. What it may not set is left out; PATH may only get more absolute directories in front.
 pub(super) fn with(
     own: &BTreeMap<String, String>,
     added: &BTreeMap<String, String>,
@@ -77,7 +89,9 @@ pub(super) fn with(
         if name == "PATH" {
             let value = value.trim();
             let goes_on = value.strip_suffix(path_of(own));
-            if goes_on.is_some_and(|front| front.is_empty() || front.ends_with(':')) {
+            if goes_on.is_some_and(|front| front.is_empty() || front.ends_with(':'))
+                && parts(value).all(|part| part.starts_with('/'))
+            {
                 all.insert(name.clone(), value.to_owned());
             }
         } else if is_name(name) && !is_blocked(name) && !value.contains('\0') {
@@ -138,6 +152,18 @@ mod tests {
     }
 
     #[test]
+    fn the_own_path_keeps_absolute_directories() {
+        for (path, kept) in [
+            ("/usr/bin:/bin", "/usr/bin:/bin"),
+            (":/usr/bin::rel:./x:~/b:/bin:", "/usr/bin:/bin"),
+            (":.:rel", DEFAULT_PATH),
+            ("", DEFAULT_PATH),
+        ] {
+            assert_eq!(path_of(&own(&map(&[("PATH", path)]))), kept, "{path}");
+        }
+    }
+
+    #[test]
     fn what_an_asker_may_set() {
         let base = map(&[("PATH", "/usr/bin:/bin"), ("LANG", "C")]);
         let check = |name: &str, value: &str, expected: Option<&str>| {
@@ -169,7 +195,18 @@ mod tests {
         check("X", "a\0b", None);
         check("OPENCLAW_GATEWAY_TOKEN", "x", None);
         check("PATH", "/opt/x:/usr/bin:/bin", Some("/opt/x:/usr/bin:/bin"));
-        for path in ["/opt/x", "/opt/x/usr/bin:/bin", "/usr/bin:/bin:/opt/x", ""] {
+        for path in [
+            "/opt/x",
+            "/opt/x/usr/bin:/bin",
+            "/usr/bin:/bin:/opt/x",
+            "",
+            ":/usr/bin:/bin",
+            "rel:/usr/bin:/bin",
+            ".:/usr/bin:/bin",
+            "~/b:/usr/bin:/bin",
+            "/opt/x::/usr/bin:/bin",
+            "/opt/x: /y:/usr/bin:/bin",
+        ] {
             check("PATH", path, None);
         }
     }

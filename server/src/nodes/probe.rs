@@ -20,12 +20,12 @@ impl Nodes {
             && (node.has(texts::NODE_COMMAND_WHICH) || node.has(texts::NODE_COMMAND_RUN))
     }
 
-    /// Asks a node which of `wanted` it has, and keeps the answer for as long as it is connected. A node that does not
-    /// answer is not worth more than a line in the log.
-    pub async fn probe(&self, node: &Node, wanted: &BTreeSet<String>) {
+    /// Asks a node which of `wanted` it has, keeps the answer for as long as it is connected, and gives it. A node that
+    /// does not answer is not worth more than a line in the log.
+    pub async fn probe(&self, node: &Node, wanted: &BTreeSet<String>) -> Option<BTreeSet<String>> {
         let wanted = asked_for(wanted);
         if wanted.is_empty() || !Self::wants_probe(node) {
-            return;
+            return None;
         }
         let (command, params) = if node.has(texts::NODE_COMMAND_WHICH) {
             (texts::NODE_COMMAND_WHICH, json!({ "bins": wanted }))
@@ -38,9 +38,14 @@ impl Nodes {
         ask.params = Some(params);
         ask.timeout_ms = Some(limits::NODE_PROBE_TIMEOUT_MS);
         match self.invoke(ask).await {
-            Ok(answer) => self.found(node, found(answer.payload.as_ref(), &wanted)),
+            Ok(answer) => {
+                let bins = found(answer.payload.as_ref(), &wanted);
+                self.found(node, bins.clone());
+                Some(bins)
+            }
             Err(error) => {
                 tracing::debug!(node = %node.node_id, %error, "the node's programs are not known");
+                None
             }
         }
     }

@@ -297,7 +297,8 @@ async fn a_mac_is_asked_for_programs() {
             assert_eq!(request.timeout_ms, Some(15_000));
             assert!(nodes.answer("c1", &request.id, reply(answer)));
         }
-        probe.await.unwrap();
+        let given = probe.await.unwrap();
+        assert_eq!(given, expected.map(|_| ["gh".to_owned()].into()));
         assert_eq!(nodes.has_bin("gh"), expected.is_some());
     }
 }

@@ -47,9 +47,12 @@ impl Inner {
                 for touch in &touches {
                     let key = touch.device_id.as_bytes();
                     // Merged into what is stored now: grants may have changed since the touch.
-                    if let Some(mut device) = stored::<Device>(writer, Table::Devices, key)? {
+                    if let Some(known) = stored::<Device>(writer, Table::Devices, key)? {
+                        let mut device = known.clone();
                         touch.merge_into(&mut device);
-                        writer.put(Table::Devices, key, &device)?;
+                        if device != known {
+                            writer.put(Table::Devices, key, &device)?;
+                        }
                     }
                 }
                 for request in &requests {

@@ -14,6 +14,7 @@ use super::record::{Device, PendingPairing, Profile};
 use super::rules::{self, Ask, Step, Terms};
 use super::token::{Salt, TokenKey};
 use super::{MAX_DEVICES, MAX_PENDING, MAX_PENDING_PER_DEVICE, PairingError};
+use crate::connection::identity::VerifiedDevice;
 use crate::store::{StoreError, Table, Writer};
 
 /// Devices, requests, and what still has to be written behind.
@@ -64,6 +65,8 @@ pub(super) struct Fresh {
 #[derive(Debug, Default)]
 pub(super) struct Change {
     pub(super) device: Option<Device>,
+    /// What connects of the device had changed by the time of the plan.
+    pub(super) basis: Option<Touch>,
     pub(super) pending: Option<PendingPairing>,
     pub(super) settled: Vec<String>,
 }
@@ -89,7 +92,7 @@ impl Change {
 }
 
 /// What connects of a device changed that may be written later.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Touch {
     pub(super) device_id: String,
     profile: Profile,
@@ -100,8 +103,17 @@ pub(super) struct Touch {
 impl Touch {
     /// Puts it into the stored record, leaving what it grants alone.
     pub(super) fn merge_into(&self, stored: &mut Device) {
-        stored.profile.update(&self.profile);
-        stored.role = self.role;
+        self.merge_since(None, stored);
+    }
+
+    /// Puts into a planned record what has changed since its plan, which was made of `basis`.
+    fn merge_since(&self, basis: Option<&Self>, stored: &mut Device) {
+        if basis.is_none_or(|basis| basis.profile != self.profile) {
+            stored.profile.update(&self.profile);
+        }
+        if basis.is_none_or(|basis| basis.role != self.role) {
+            stored.role = self.role;
+        }
         for token in &mut stored.tokens {
             let used = self.last_used.iter().find(|(role, _)| *role == token.role);
             token.last_used_at_ms = token.last_used_at_ms.max(used.map(|(_, at)| *at));
@@ -128,17 +140,15 @@ impl Book {
     pub(super) fn accepts(
         &self,
         key: &TokenKey,
-        device_id: &str,
+        device: &VerifiedDevice,
         role: Role,
         scopes: &[String],
         shown: &str,
     ) -> bool {
-        let token = self
-            .devices
-            .get(device_id)
-            .and_then(|device| device.token(role));
+        let record = rules::paired(self.devices.get(device.id()), device.public_key());
+        let token = record.and_then(|record| record.token(role));
         token.is_some_and(|token| {
-            token.opens(scopes) && key.matches(shown, device_id, role, token.salt)
+            token.opens(scopes) && key.matches(shown, device.id(), role, token.salt)
         })
     }
 
@@ -162,13 +172,11 @@ impl Book {
         now_ms: u64,
     ) -> Result<Change, PairingError> {
         match step {
-            Step::Mint => Ok(Change {
-                device: self
-                    .devices
-                    .get(ask.device.id())
-                    .map(|device| rules::mint(device, ask.role, &ask.scopes, fresh.salt, now_ms)),
-                ..Change::default()
-            }),
+            Step::Mint => Ok(self
+                .devices
+                .get(ask.device.id())
+                .map(|device| rules::mint(device, ask.role, &ask.scopes, fresh.salt, now_ms))
+                .map_or_else(Change::default, |device| self.replacement(device))),
             Step::Approve => self.plan_approval(ask.terms(), fresh.salt, now_ms),
             Step::Request => self.plan_request(ask, fresh.request_id.clone(), now_ms),
             Step::Admit | Step::Wait(_) | Step::Skip => Ok(Change::default()),
@@ -192,9 +200,17 @@ impl Book {
         });
         Ok(Change {
             settled: answered.map(|request| request.request_id.clone()).collect(),
-            device: Some(device),
-            pending: None,
+            ..self.replacement(device)
         })
+    }
+
+    /// What writing `device` in the place of its present record writes.
+    pub(super) fn replacement(&self, device: Device) -> Change {
+        Change {
+            basis: self.touch_of(&device.device_id),
+            device: Some(device),
+            ..Change::default()
+        }
     }
 
     fn plan_request(
@@ -206,7 +222,6 @@ impl Book {
         rules::bounded(&ask.scopes)?;
         let device_id = ask.device.id().to_owned();
         Ok(Change {
-            device: None,
             settled: self.outlived(&device_id, now_ms),
             pending: Some(PendingPairing {
                 request_id,
@@ -219,6 +234,7 @@ impl Book {
                 ts: now_ms,
                 seen_at_ms: now_ms,
             }),
+            ..Change::default()
         })
     }
 
@@ -259,18 +275,16 @@ impl Book {
         if let Some(request) = change.pending {
             self.pending.insert(request.request_id.clone(), request);
         }
-        if let Some(mut device) = change.device {
-            // A profile touched while the change was being written is newer than the change's copy of it.
-            if let Some(touch) = self
-                .touched
-                .contains(&device.device_id)
-                .then(|| self.touch_of(&device.device_id))
-                .flatten()
-            {
-                touch.merge_into(&mut device);
-            }
-            self.devices.insert(device.device_id.clone(), device);
+        let Some(mut device) = change.device else {
+            return;
+        };
+        if let Some(touch) = self.touch_of(&device.device_id) {
+            // What a connect changed while the change was being written is newer than the change's copy of it.
+            touch.merge_since(change.basis.as_ref(), &mut device);
+            // Whatever was written behind in the meantime may have come before or after the change.
+            self.touched.insert(device.device_id.clone());
         }
+        self.devices.insert(device.device_id.clone(), device);
     }
 
     /// The way in of a device that the step before admitted, noting that it was used.

@@ -133,7 +133,7 @@ impl Pairing {
             };
             let change = inner.store(change).await?;
             if let Some(requested) = change.pending.clone() {
-                inner.book().apply(change);
+                inner.show(change);
                 inner
                     .admitted
                     .emit(Event::DevicePairRequested((&requested).into()));
@@ -146,7 +146,7 @@ impl Pairing {
                 Step::Approve => resolved(&change, ask.device.id(), Some(fresh.request_id), now_ms),
                 _ => Vec::new(),
             };
-            inner.book().apply(change);
+            inner.show(change);
             inner.tell(&resolved);
             inner.granted(&ask, resolved, now_ms)
         })
@@ -193,7 +193,7 @@ impl Pairing {
             };
             let change = inner.store(change).await?;
             let resolved = resolved(&change, &device_id, None, now_ms);
-            let device = inner.apply_device(change)?;
+            let device = inner.show_device(change)?;
             inner.tell(&resolved);
             Ok((device, resolved))
         })
@@ -217,7 +217,7 @@ impl Pairing {
                 ..Change::default()
             };
             let change = inner.store(change).await?;
-            inner.book().apply(change);
+            inner.show(change);
             let resolved = Resolved {
                 request_id,
                 device_id,
@@ -248,15 +248,18 @@ impl Pairing {
             let _turn = inner.turn(&device_id).await;
             let now_ms = inner.clock.now_ms();
             let salt = Fresh::draw()?.salt;
-            let rotated = inner
-                .book()
-                .device(&device_id)
-                .and_then(|device| rules::rotate(device, role, scopes.as_deref(), salt, now_ms));
-            let made = rotated.as_ref().and_then(|device| device.token(role));
+            let rotated = inner.plan_replacement(&device_id, |device| {
+                rules::rotate(device, role, scopes.as_deref(), salt, now_ms)
+            })?;
+            let made = rotated
+                .device
+                .as_ref()
+                .and_then(|device| device.token(role));
             if let Some(scope) = made.and_then(|token| actor.lacks(&token.scopes)) {
                 return Err(PairingError::NotYours(scope.clone()));
             }
-            let device = inner.replace(rotated).await?;
+            let change = inner.store(rotated).await?;
+            let device = inner.show_device(change)?;
             let token = device.token(role).ok_or(PairingError::UnknownDevice)?;
             inner.dismiss(&device_id, role, &actor);
             Ok(Grant {
@@ -284,11 +287,10 @@ impl Pairing {
         self.run(|inner| async move {
             let _turn = inner.turn(&device_id).await;
             let now_ms = inner.clock.now_ms();
-            let revoked = inner
-                .book()
-                .device(&device_id)
-                .and_then(|device| rules::revoke(device, role, now_ms));
-            let device = inner.replace(revoked).await?;
+            let revoked =
+                inner.plan_replacement(&device_id, |device| rules::revoke(device, role, now_ms))?;
+            let change = inner.store(revoked).await?;
+            let device = inner.show_device(change)?;
             let token = device.token(role).ok_or(PairingError::UnknownDevice)?;
             inner.dismiss(&device_id, role, &actor);
             Ok(token.revoked_at_ms.unwrap_or(now_ms))
@@ -315,7 +317,7 @@ impl Devices for Pairing {
     fn accepts(&self, device: &VerifiedDevice, role: Role, scopes: &[String], token: &str) -> bool {
         self.inner
             .book()
-            .accepts(&self.inner.key, device.id(), role, scopes, token)
+            .accepts(&self.inner.key, device, role, scopes, token)
     }
 
     fn decide(&self, ask: &Ask) -> Decision {
@@ -371,19 +373,30 @@ impl Inner {
         Ok(written.await?)
     }
 
-    /// Stores and shows a changed record; `None` means that there was nothing to change.
-    async fn replace(&self, device: Option<Device>) -> Result<Device, PairingError> {
-        let change = Change {
-            device: Some(device.ok_or(PairingError::UnknownDevice)?),
-            ..Change::default()
-        };
-        let change = self.store(change).await?;
-        self.apply_device(change)
+    /// What `change` makes of the device's record, from what memory has now.
+    fn plan_replacement(
+        &self,
+        device_id: &str,
+        change: impl FnOnce(&Device) -> Option<Device>,
+    ) -> Result<Change, PairingError> {
+        let book = self.book();
+        let device = book.device(device_id).and_then(change);
+        device
+            .map(|device| book.replacement(device))
+            .ok_or(PairingError::UnknownDevice)
     }
 
-    fn apply_device(&self, change: Change) -> Result<Device, PairingError> {
+    /// Shows a change that is on disk.
+    fn show(&self, change: Change) {
+        let mut book = self.book();
+        book.apply(change);
+        self.wake(book);
+    }
+
+    /// As [`Self::show`]; gives the record that was written.
+    fn show_device(&self, change: Change) -> Result<Device, PairingError> {
         let device = change.device.clone();
-        self.book().apply(change);
+        self.show(change);
         device.ok_or(PairingError::UnknownDevice)
     }
 

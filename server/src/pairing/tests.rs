@@ -5,6 +5,8 @@ mod bounds;
 mod flows;
 mod laws;
 mod machine;
+mod tokens;
+mod trouble;
 
 use std::sync::{Arc, Mutex};
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-use crate::connection::identity::hex;
+use crate::hex::hex;
 
 /// Bytes of the server's key: as many as its hash gives.
 const KEY_BYTES: usize = 32;

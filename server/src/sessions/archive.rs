@@ -9,8 +9,9 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::key::agent_prefix;
-use super::{hex_digest, transcript};
+use super::transcript;
 use crate::clock::iso_8601;
+use crate::hex::sha256_hex;
 use crate::store::{Reader, StoreError, Table, Writer};
 
 /// Longest session id that is part of a file's name as it is; UUIDs have 36 characters.
@@ -57,7 +58,7 @@ pub fn file_name(session_id: &str) -> String {
     if is_safe {
         format!("{session_id}.jsonl")
     } else {
-        format!("{}.jsonl", hex_digest(session_id.as_bytes()))
+        format!("{}.jsonl", sha256_hex(session_id))
     }
 }
 
@@ -116,7 +117,7 @@ pub(super) fn note(
 ) -> Result<(), StoreError> {
     let mut key = agent_prefix(agent);
     key.extend_from_slice(&archived.at.to_be_bytes());
-    key.extend_from_slice(hex_digest(archived.name.as_bytes()).as_bytes());
+    key.extend_from_slice(sha256_hex(&archived.name).as_bytes());
     writer.put(Table::Archives, &key, archived)
 }
 
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn names_of_files_stay_in_their_folder() {
-        let digest = |id: &str| format!("{}.jsonl", hex_digest(id.as_bytes()));
+        let digest = |id: &str| format!("{}.jsonl", sha256_hex(id));
         for (id, name) in [
             ("0f8c-1", "0f8c-1.jsonl".to_owned()),
             ("a.b_c", "a.b_c.jsonl".to_owned()),

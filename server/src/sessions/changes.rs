@@ -118,6 +118,7 @@ impl Changes<'_, '_> {
             Reason::Left
         };
         let archived = self.put_away(key, &old.session_id, reason, now)?;
+        self.forget_events(key)?;
         self.remove_entry(key)?;
         Ok(Some(
             archived.into_iter().filter(|_| with_transcript).collect(),

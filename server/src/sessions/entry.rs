@@ -205,12 +205,19 @@ pub(super) fn remove(writer: &mut Writer<'_>, key: &SessionKey) -> Result<bool, 
 pub(super) struct Tag {
     /// Names the transcript.
     pub(super) session_id: String,
-    /// Last change, ms.
-    pub(super) updated_at: Option<u64>,
     /// Name given by a user.
     pub(super) label: Option<String>,
     /// Key of the session that started this one.
     pub(super) spawned_by: Option<String>,
+}
+
+/// When a session changed last, without anything else of its entry: read of every session at a start.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Stamp {
+    /// ms.
+    #[serde(default)]
+    pub(super) updated_at: Option<u64>,
 }
 
 /// As [`visit`], with [`Tag`]s.
@@ -231,7 +238,8 @@ pub(super) fn visit(
     visit_as(reader, agent, each)
 }
 
-fn visit_as<E: DeserializeOwned>(
+/// As [`visit`], with as much of each entry as `E` has.
+pub(super) fn visit_as<E: DeserializeOwned>(
     reader: &Reader<'_>,
     agent: Option<&str>,
     mut each: impl FnMut(&str, String, E) -> ControlFlow<()>,

@@ -5,7 +5,10 @@
 //! What the client sent is kept beside it by the caller: events and history echo that spelling, because clients filter
 //! by their own string.
 
+use openclaw_protocol::types::SessionKind;
+
 use crate::config::{Config, SessionScope};
+use crate::hex::sha256_hex;
 
 /// Prefix of every key that names its agent.
 const AGENT_PREFIX: &str = "agent";
@@ -45,7 +48,7 @@ impl SessionKey {
         if self.canonical.len() <= MAX_STORED_KEY {
             bytes.extend_from_slice(self.canonical.as_bytes());
         } else {
-            bytes.extend_from_slice(super::hex_digest(self.canonical.as_bytes()).as_bytes());
+            bytes.extend_from_slice(sha256_hex(&self.canonical).as_bytes());
         }
         bytes
     }
@@ -170,29 +173,14 @@ pub fn normalise_agent_id(raw: &str) -> String {
     }
 }
 
-/// What sort of conversation a row shows (`kind` of sessions.list).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// One person.
-    Direct,
-    /// A group or a channel.
-    Group,
-    /// The shared session of `session.scope: global`.
-    Global,
-    /// Origin unknown.
-    Unknown,
-}
-
-impl Kind {
-    /// The kind of a canonical key; `chat_type` is what the entry says.
-    pub fn of(canonical: &str, chat_type: Option<&str>) -> Self {
-        match canonical {
-            GLOBAL => Self::Global,
-            UNKNOWN => Self::Unknown,
-            _ if matches!(chat_type, Some("group" | "channel")) => Self::Group,
-            _ if canonical.contains(":group:") || canonical.contains(":channel:") => Self::Group,
-            _ => Self::Direct,
-        }
+/// The kind of conversation that a canonical key names; `chat_type` is what the entry says.
+pub(super) fn kind(canonical: &str, chat_type: Option<&str>) -> SessionKind {
+    match canonical {
+        GLOBAL => SessionKind::Global,
+        UNKNOWN => SessionKind::Unknown,
+        _ if matches!(chat_type, Some("group" | "channel")) => SessionKind::Group,
+        _ if canonical.contains(":group:") || canonical.contains(":channel:") => SessionKind::Group,
+        _ => SessionKind::Direct,
     }
 }
 
@@ -304,15 +292,15 @@ mod tests {
 
     #[test]
     fn kinds() {
-        for (key, chat_type, kind) in [
-            ("global", None, Kind::Global),
-            ("unknown", Some("group"), Kind::Unknown),
-            ("agent:main:main", Some("direct"), Kind::Direct),
-            ("agent:main:telegram:group:-1", None, Kind::Group),
-            ("agent:main:discord:channel:9", None, Kind::Group),
-            ("agent:main:x", Some("channel"), Kind::Group),
+        for (key, chat_type, expected) in [
+            ("global", None, SessionKind::Global),
+            ("unknown", Some("group"), SessionKind::Unknown),
+            ("agent:main:main", Some("direct"), SessionKind::Direct),
+            ("agent:main:telegram:group:-1", None, SessionKind::Group),
+            ("agent:main:discord:channel:9", None, SessionKind::Group),
+            ("agent:main:x", Some("channel"), SessionKind::Group),
         ] {
-            assert_eq!(Kind::of(key, chat_type), kind, "{key}");
+            assert_eq!(kind(key, chat_type), expected, "{key}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! The words in which people set a session's levels, with their synonyms, and the one form in which each is stored
 //! (contract 9.6; methods.md 5).
 
+use crate::config::{ExecAsk, ExecSecurity};
+
 /// A level's stored form with the other words that mean it.
 type Words = &'static [(&'static str, &'static [&'static str])];
 
@@ -27,8 +29,6 @@ const ELEVATED: Words = &[
     ("full", &["auto", "auto-approve", "autoapprove"]),
 ];
 const EXEC_HOST: Words = &[("sandbox", &[]), ("gateway", &[]), ("node", &[])];
-const EXEC_SECURITY: Words = &[("deny", &[]), ("allowlist", &[]), ("full", &[])];
-const EXEC_ASK: Words = &[("off", &[]), ("on-miss", &[]), ("always", &[])];
 
 /// How long a model thinks before it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,12 +115,12 @@ pub(super) fn exec_host(said: &str) -> Option<&'static str> {
 
 /// Which commands may run.
 pub(super) fn exec_security(said: &str) -> Option<&'static str> {
-    find(EXEC_SECURITY, said)
+    said.parse::<ExecSecurity>().ok().map(ExecSecurity::as_str)
 }
 
 /// When a person is asked first.
 pub(super) fn exec_ask(said: &str) -> Option<&'static str> {
-    find(EXEC_ASK, said)
+    said.parse::<ExecAsk>().ok().map(ExecAsk::as_str)
 }
 
 #[cfg(test)]

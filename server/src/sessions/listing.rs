@@ -2,14 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use openclaw_protocol::types::{
-    DeliveryContext, SendPolicy, SessionKind, SessionRow, SessionsDefaults, SessionsListParams,
-    SessionsListResult,
-};
-use serde_json::Value;
+use openclaw_protocol::types::{SessionsDefaults, SessionsListParams, SessionsListResult};
 
-use super::key::{GLOBAL, Kind, UNKNOWN, normalise_agent_id};
-use super::{Entry, MULTIPLE, Sessions, entry, titles};
+use super::key::{GLOBAL, UNKNOWN, normalise_agent_id};
+use super::listed::Listed;
+use super::{MULTIPLE, Sessions, entry, titles};
 use crate::store::{Reader, StoreError};
 
 const MINUTE_MS: u64 = 60_000;
@@ -35,7 +32,7 @@ impl Sessions {
                 .map(|words| words.trim().to_lowercase())
                 && !words.is_empty()
             {
-                found.retain(|(key, entry)| mentions(key, entry, &words));
+                found.retain(|(key, entry)| entry.mentions(key, &words));
             }
             if let Some(minutes) = params.active_minutes {
                 let since = now.saturating_sub(minutes.max(1).saturating_mul(MINUTE_MS));
@@ -50,13 +47,17 @@ impl Sessions {
             }
             let mut sessions = Vec::with_capacity(found.len());
             for (key, entry) in found {
-                let mut row = row(&key, &entry);
-                if params.include_derived_titles == Some(true) {
-                    row.derived_title = titles::title(reader, &entry)?;
-                }
-                if params.include_last_message == Some(true) {
-                    row.last_message_preview = titles::last_words(reader, &entry.session_id)?;
-                }
+                let title = match params.include_derived_titles {
+                    Some(true) => titles::title(reader, &entry)?,
+                    _ => None,
+                };
+                let last = match params.include_last_message {
+                    Some(true) => titles::last_words(reader, &entry.session_id)?,
+                    _ => None,
+                };
+                let mut row = entry.row(key);
+                row.derived_title = title;
+                row.last_message_preview = last;
                 sessions.push(row);
             }
             let count = sessions.len() as u64;
@@ -75,11 +76,11 @@ impl Sessions {
 pub(super) fn find(
     reader: &Reader<'_>,
     params: &SessionsListParams,
-) -> Result<Vec<(String, Entry)>, StoreError> {
+) -> Result<Vec<(String, Listed)>, StoreError> {
     let agent = params.agent_id.as_ref().map(|id| normalise_agent_id(id));
     let label = params.label.as_ref().map(|label| label.trim());
     let mut found = Vec::new();
-    entry::visit(reader, agent.as_deref(), |_, key, entry| {
+    entry::visit_as(reader, agent.as_deref(), |_, key, entry: Listed| {
         let wanted = match key.as_str() {
             GLOBAL => params.include_global == Some(true) && agent.is_none(),
             UNKNOWN => params.include_unknown == Some(true) && agent.is_none(),
@@ -98,101 +99,11 @@ pub(super) fn find(
     Ok(found)
 }
 
-fn mentions(key: &str, entry: &Entry, words: &str) -> bool {
-    let texts = [
-        Some(key),
-        entry.shown_name(),
-        entry.label.as_deref(),
-        entry.subject.as_deref(),
-        Some(entry.session_id.as_str()),
-    ];
-    let mut texts = texts.into_iter().flatten();
-    texts.any(|text| text.to_lowercase().contains(words))
-}
-
-/// The kind of a session in the protocol's words.
-fn kind(key: &str, entry: &Entry) -> SessionKind {
-    match Kind::of(key, entry.chat_type.as_deref()) {
-        Kind::Direct => SessionKind::Direct,
-        Kind::Group => SessionKind::Group,
-        Kind::Global => SessionKind::Global,
-        Kind::Unknown => SessionKind::Unknown,
-    }
-}
-
-/// Tokens in the window, as far as they are known.
-fn total_tokens(entry: &Entry) -> u64 {
-    let counted = entry
-        .input_tokens
-        .unwrap_or(0)
-        .saturating_add(entry.output_tokens.unwrap_or(0));
-    entry.total_tokens.unwrap_or(counted)
-}
-
-fn row(key: &str, entry: &Entry) -> SessionRow {
-    let empty = SessionRow::new(
-        key.to_owned(),
-        kind(key, entry),
-        entry.updated_at,
-        total_tokens(entry),
-    );
-    SessionRow {
-        label: entry.label.clone(),
-        display_name: entry.shown_name().map(str::to_owned),
-        channel: entry.channel.clone(),
-        subject: entry.subject.clone(),
-        group_channel: entry.group_channel.clone(),
-        space: entry.space.clone(),
-        chat_type: entry
-            .chat_type
-            .as_deref()
-            .and_then(|kind| kind.parse().ok()),
-        origin: shaped(entry.origin.as_ref()),
-        session_id: Some(entry.session_id.clone()).filter(|id| !id.is_empty()),
-        system_sent: entry.system_sent,
-        aborted_last_run: entry.aborted_last_run,
-        thinking_level: entry.thinking_level.clone(),
-        verbose_level: entry.verbose_level.clone(),
-        reasoning_level: entry.reasoning_level.clone(),
-        elevated_level: entry.elevated_level.clone(),
-        send_policy: entry
-            .send_policy
-            .as_deref()
-            .and_then(|policy| policy.parse::<SendPolicy>().ok()),
-        input_tokens: entry.input_tokens,
-        output_tokens: entry.output_tokens,
-        response_usage: entry.response_usage.clone(),
-        model_provider: entry.model_provider.clone(),
-        model: entry.model.clone(),
-        context_tokens: entry.context_tokens,
-        delivery_context: shaped(entry.delivery_context.as_ref()).or_else(|| last_delivery(entry)),
-        last_channel: entry.last_channel.clone(),
-        last_to: entry.last_to.clone(),
-        last_account_id: entry.last_account_id.clone(),
-        ..empty
-    }
-}
-
-/// Where replies go when the entry only tells where the last message came from, as after a reset.
-fn last_delivery(entry: &Entry) -> Option<DeliveryContext> {
-    Some(DeliveryContext {
-        channel: Some(entry.last_channel.clone()?),
-        to: entry.last_to.clone(),
-        account_id: entry.last_account_id.clone(),
-        ..DeliveryContext::default()
-    })
-}
-
-/// A stored object as the protocol shows it: without members that it does not have, and not at all if it does not fit.
-fn shaped<T: serde::de::DeserializeOwned>(stored: Option<&Value>) -> Option<T> {
-    serde_json::from_value(stored?.clone()).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::open_in;
+    use super::super::{Entry, open_in};
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const NOW: u64 = 100 * MINUTE_MS;
 

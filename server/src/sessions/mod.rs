@@ -10,10 +10,12 @@ pub mod archive;
 mod changes;
 mod entry;
 pub mod envelope;
+pub(crate) mod events;
 pub mod files;
 mod history;
 pub mod key;
 pub mod levels;
+mod listed;
 mod listing;
 pub mod message;
 mod patch;
@@ -24,16 +26,15 @@ mod shown;
 mod titles;
 pub mod transcript;
 
-use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 pub use changes::Compacted;
 pub use entry::Entry;
+pub use events::{NotKept, SystemEvents, Waiting};
 pub use history::History;
 pub use key::{KeyRules, SessionKey};
 pub(crate) use patch::choose_model;
@@ -44,6 +45,7 @@ pub use resolve::ResolveError;
 use crate::paths::Paths;
 use crate::store::{Reader, Store, StoreError, Writer};
 use crate::usage::ledger::{self, Reply};
+use entry::Stamp;
 use recent::Recent;
 
 /// The sessions of a gateway. Clones share them.
@@ -83,8 +85,8 @@ impl Sessions {
     pub fn open(store: Store, paths: Paths, rules: KeyRules) -> Result<Self, StoreError> {
         let mut recent = Recent::default();
         store.read(|reader| {
-            entry::visit_tags(reader, None, |agent, key, tag| {
-                recent.note(agent, &key, tag.updated_at.unwrap_or(0), true, 0);
+            entry::visit_as(reader, None, |agent, key, stamp: Stamp| {
+                recent.note(agent, &key, stamp.updated_at.unwrap_or(0), true, 0);
                 ControlFlow::Continue(())
             })
         })?;
@@ -188,8 +190,8 @@ impl Sessions {
             if recent.is_short(agent) {
                 // Under the lock, so that no change comes between what is read and what is noted of it.
                 let read = self.read(|reader| {
-                    entry::visit_tags(reader, Some(agent), |agent, key, tag| {
-                        recent.refill(agent, &key, tag.updated_at.unwrap_or(0));
+                    entry::visit_as(reader, Some(agent), |agent, key, stamp: Stamp| {
+                        recent.refill(agent, &key, stamp.updated_at.unwrap_or(0));
                         ControlFlow::Continue(())
                     })
                 });
@@ -313,8 +315,8 @@ impl<'t> Changes<'_, 't> {
         transcript::append(self.writer, session_id, message)
     }
 
-    /// Takes the last message of a transcript back if it has this number.
-    pub fn take_back(&mut self, session_id: &str, index: u64) -> Result<(), StoreError> {
+    /// Takes the last message of a transcript back if it has this number, and tells whether it did.
+    pub fn take_back(&mut self, session_id: &str, index: u64) -> Result<bool, StoreError> {
         transcript::take_back(self.writer, session_id, index)
     }
 
@@ -327,17 +329,6 @@ impl<'t> Changes<'_, 't> {
     pub fn writer(&mut self) -> &mut Writer<'t> {
         self.writer
     }
-}
-
-/// SHA-256 in hex: stands in for identifiers that are too long for the store.
-pub(crate) fn hex_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }
 
 /// Sessions in a directory, for tests.

@@ -1,5 +1,6 @@
 //! What health and status show of sessions, kept in memory: per agent a count and the newest keys.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Newest sessions of an agent that are remembered; status shows ten, and a few may be deleted before it asks.
@@ -37,20 +38,23 @@ struct OfAgent {
 
 impl OfAgent {
     fn show(&mut self, key: &str, updated_at: u64) {
-        match self.newest.iter_mut().find(|recent| recent.key == key) {
-            Some(recent) => recent.updated_at = recent.updated_at.max(updated_at),
-            None => self.newest.push(RecentSession {
-                key: key.to_owned(),
-                updated_at,
-            }),
+        if let Some(at) = self.newest.iter().position(|recent| recent.key == key) {
+            if self.newest[at].updated_at >= updated_at {
+                return;
+            }
+            self.newest.remove(at);
         }
-        self.newest.sort_by(|one, other| {
-            other
-                .updated_at
-                .cmp(&one.updated_at)
-                .then_with(|| one.key.cmp(&other.key))
-        });
-        self.newest.truncate(KEPT);
+        let newer = |recent: &RecentSession| {
+            let (time, other) = (Reverse(recent.updated_at), recent.key.as_str());
+            (time, other) < (Reverse(updated_at), key)
+        };
+        let at = self.newest.partition_point(newer);
+        // At a start all sessions come by, most of them too old for a place.
+        if at < KEPT {
+            self.newest.truncate(KEPT - 1);
+            let key = key.to_owned();
+            self.newest.insert(at, RecentSession { key, updated_at });
+        }
     }
 
     fn count(&self) -> u64 {
@@ -124,7 +128,7 @@ impl Recent {
             .values()
             .flat_map(|of_agent| &of_agent.newest)
             .collect();
-        newest.sort_by_key(|recent| std::cmp::Reverse(recent.updated_at));
+        newest.sort_by_key(|recent| Reverse(recent.updated_at));
         let count = self.agents.values().map(OfAgent::count).sum();
         (count, newest.into_iter().take(limit).cloned().collect())
     }

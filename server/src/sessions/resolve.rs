@@ -3,8 +3,10 @@
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::types::{ErrorShape, SessionsListParams, SessionsResolveParams};
 
-use super::{Entry, Sessions, listing};
+use super::listed::Listed;
+use super::{Sessions, listing};
 use crate::store::StoreError;
+use crate::text::given;
 
 /// Why no session was found.
 #[derive(Debug, thiserror::Error)]
@@ -24,15 +26,11 @@ impl Sessions {
     /// # Errors
     /// See [`ResolveError`].
     pub fn resolve(&self, params: &SessionsResolveParams) -> Result<String, ResolveError> {
-        let given = |text: &Option<openclaw_protocol::rt::NonEmptyString>| {
-            let text = text.as_ref().map(|text| text.trim().to_owned());
-            text.filter(|text| !text.is_empty())
-        };
         let refused = |error| Err(ResolveError::Refused(error));
         match (
-            given(&params.key),
-            given(&params.session_id),
-            given(&params.label),
+            given(params.key.as_deref()),
+            given(params.session_id.as_deref()),
+            given(params.label.as_deref()),
         ) {
             (None, None, None) => refused(errors::SESSION_NAME_REQUIRED.error()),
             (Some(raw), None, None) => {
@@ -71,7 +69,7 @@ impl Sessions {
     fn matching(
         &self,
         params: &SessionsResolveParams,
-        is_meant: impl Fn(&str, &Entry) -> bool,
+        is_meant: impl Fn(&str, &Listed) -> bool,
     ) -> Result<Vec<String>, StoreError> {
         let filters = SessionsListParams {
             agent_id: params.agent_id.clone(),
@@ -101,8 +99,7 @@ fn one(mut keys: Vec<String>) -> Result<String, Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::open_in;
-    use super::*;
+    use super::super::{Entry, open_in};
     use serde_json::{Value, json};
 
     #[tokio::test]

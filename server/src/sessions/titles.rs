@@ -7,7 +7,7 @@ use openclaw_protocol::protocol::limits;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::entry::Entry;
+use super::listed::Listed;
 use super::message::{role_of, text_of};
 use super::{envelope, transcript};
 use crate::clock::iso_8601;
@@ -26,7 +26,7 @@ const ID_CHARS: usize = 8;
 
 /// A session's title: a name set for it, its group's subject, the first words of the user, or the start of its id with
 /// the day of its last change.
-pub(super) fn title(reader: &Reader<'_>, entry: &Entry) -> Result<Option<String>, StoreError> {
+pub(super) fn title(reader: &Reader<'_>, entry: &Listed) -> Result<Option<String>, StoreError> {
     let named = entry
         .display_name
         .as_deref()
@@ -126,16 +126,16 @@ mod tests {
     use crate::store::{Store, WriteError};
     use serde_json::json;
 
-    fn entry(id: &str) -> Entry {
-        Entry {
+    fn entry(id: &str) -> Listed {
+        Listed {
             session_id: id.to_owned(),
             updated_at: Some(1_795_404_123_385),
-            ..Entry::default()
+            ..Listed::default()
         }
     }
 
     async fn check(
-        entry: Entry,
+        entry: Listed,
         messages: Vec<Value>,
         expected_title: Option<&str>,
         expected_last: Option<&str>,
@@ -187,7 +187,7 @@ mod tests {
         )
         .await;
         check(
-            Entry {
+            Listed {
                 updated_at: None,
                 ..entry("b23b45d8-9385")
             },
@@ -196,7 +196,7 @@ mod tests {
             None,
         )
         .await;
-        check(Entry::default(), vec![], None, None).await;
+        check(Listed::default(), vec![], None, None).await;
         let talk = vec![
             user("first   words\n[message_id: c-1]"),
             assistant("echo: first words"),
@@ -209,7 +209,7 @@ mod tests {
         )
         .await;
         check(
-            Entry {
+            Listed {
                 display_name: Some("Team".into()),
                 ..entry("s")
             },

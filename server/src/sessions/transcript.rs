@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
+use crate::hex::sha256_hex;
 use crate::store::{Reader, StoreError, Table, Writer};
 
 /// Longest session id that is part of a record's key as it is; ids are UUIDs unless a client chose one.
@@ -19,7 +20,7 @@ fn prefix(session_id: &str) -> Vec<u8> {
     let mut key = if session_id.len() <= MAX_STORED_ID && !session_id.contains('\0') {
         session_id.as_bytes().to_vec()
     } else {
-        super::hex_digest(session_id.as_bytes()).into_bytes()
+        sha256_hex(session_id).into_bytes()
     };
     key.push(0);
     key
@@ -47,12 +48,16 @@ pub fn append(
     Ok(index)
 }
 
-/// Takes the message with this number back; only for the last one, lest a hole stays.
-pub fn take_back(writer: &mut Writer<'_>, session_id: &str, index: u64) -> Result<(), StoreError> {
-    if next_index(&writer.reader(), session_id)? == index + 1 {
-        writer.delete(Table::Transcripts, &record_key(session_id, index))?;
+/// Takes the message with this number back, and tells whether it did: only the last one, lest a hole stays.
+pub fn take_back(
+    writer: &mut Writer<'_>,
+    session_id: &str,
+    index: u64,
+) -> Result<bool, StoreError> {
+    if next_index(&writer.reader(), session_id)? != index + 1 {
+        return Ok(false);
     }
-    Ok(())
+    writer.delete(Table::Transcripts, &record_key(session_id, index))
 }
 
 /// How many messages there are. One step a message, without reading them.

@@ -2,8 +2,9 @@
 //! model is told of ([`Skills::told`]), and which programs all of them ask for ([`Skills::bins`]).
 //!
 //! A skill is a folder with a `SKILL.md` below `skills/` of an agent's workspace, in the folder that all agents share, or in
-//! a folder that the configuration names. Its [`head`] says what it needs. Reads the disk at each question: skills are
-//! edited by hand, and questions are few. Called by the methods `skills.*` and `node.*` and by runs; built once by the
+//! a folder that the configuration names. Its [`head`] says what it needs. What a node is to allow by itself comes from the
+//! folders outside of workspaces only: agents write into their workspaces. Reads the disk at each question: skills are edited
+//! by hand, and questions are few. Called by the methods `skills.*` and `node.*` and by runs; built once by the
 //! gateway.
 
 mod head;
@@ -11,14 +12,13 @@ mod install;
 mod needs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use openclaw_protocol::types::{SkillStatus, SkillsStatusResult};
 use serde_json::Value;
 
+use crate::agent::read_start;
 use crate::config::{self, Config};
 use crate::paths::Environment;
 use head::Head;
@@ -33,7 +33,7 @@ const FILE: &str = "SKILL.md";
 pub const MAX_SKILLS: usize = 1024;
 
 /// Beginning of a skill's file in which its head has to end, in bytes.
-pub const MAX_HEAD_BYTES: u64 = 64 * 1024;
+pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Skills that a model is told of; each costs some tokens in every turn.
 pub const MAX_TOLD: usize = 100;
@@ -165,11 +165,12 @@ impl Skills {
         all.filter(|dir| dir.is_absolute()).cloned().collect()
     }
 
-    /// Programs that skills of all these workspaces need or can install, each once, sorted (`skills.bins`). Reads the disk.
+    /// Programs that shared skills need or can install, each once, sorted (`skills.bins`). Nodes may allow them without
+    /// a question, so no skill of a workspace counts. Reads the disk.
     #[must_use]
-    pub fn bins(&self, workspaces: &[PathBuf]) -> BTreeSet<String> {
+    pub fn bins(&self) -> BTreeSet<String> {
         let mut bins = BTreeSet::new();
-        for head in self.heads(workspaces) {
+        for head in self.heads(&[]) {
             let needs = head.metadata.requires;
             let installed = head.metadata.install.into_iter().flat_map(|way| way.bins);
             bins.extend(
@@ -183,7 +184,8 @@ impl Skills {
         bins
     }
 
-    /// Programs that skills for this operating system (as `darwin`) need. Reads the disk.
+    /// Programs that skills for this operating system (as `darwin`) need, those of workspaces as well: nodes are asked
+    /// which of them they have. Reads the disk.
     #[must_use]
     pub fn bins_on(&self, workspaces: &[PathBuf], os: &str) -> BTreeSet<String> {
         let for_it = |head: &Head| {
@@ -280,21 +282,10 @@ fn read_all(folder: &Path) -> Vec<(PathBuf, Head)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let entries = entries.take(MAX_SKILLS).filter_map(Result::ok);
     let read = |folder: PathBuf| {
-        let text = read_start(&folder.join(FILE))?;
-        Some((folder, Head::of(&text)))
+        let bytes = read_start(&folder.join(FILE), MAX_HEAD_BYTES).ok()?;
+        Some((folder, Head::of(&String::from_utf8_lossy(&bytes))))
     };
     entries.filter_map(|entry| read(entry.path())).collect()
-}
-
-fn read_start(path: &Path) -> Option<String> {
-    let mut bytes = Vec::new();
-    // Before it is opened: a pipe would hold us up.
-    if !std::fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
-    let file = File::open(path).ok()?;
-    file.take(MAX_HEAD_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

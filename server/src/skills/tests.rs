@@ -24,7 +24,7 @@ fn programs_of_all_skills() {
     let (workspace, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let skills = skills(state.path(), json!({}));
     let workspaces = [workspace.path().to_owned(), "/nowhere".into()];
-    assert!(skills.bins(&workspaces).is_empty());
+    assert!(skills.bins().is_empty());
     for (place, name, json) in [
         (&workspace, "gh", r#"{"requires":{"bins":["gh"," jq "]}}"#),
         (
@@ -43,13 +43,13 @@ fn programs_of_all_skills() {
     write(state.path(), "plain", "No head.");
     std::fs::write(state.path().join(FOLDER).join("file"), "no folder").unwrap();
     let list = |bins: BTreeSet<String>| bins.into_iter().collect::<Vec<_>>();
-    assert_eq!(
-        list(skills.bins(&workspaces)),
-        ["a", "b", "brewed", "gh", "jq", "memo"]
-    );
+    assert_eq!(list(skills.bins()), ["a", "b"], "no workspace's");
+    let more = r#"{"requires":{"bins":["gh2"]},"install":[{"bins":["brewed2"]}]}"#;
+    write(state.path(), "gh2", &needs("gh2", more));
+    assert_eq!(list(skills.bins()), ["a", "b", "brewed2", "gh2"]);
     let on = |os| list(skills.bins_on(&workspaces, os));
-    assert_eq!(on("darwin"), ["gh", "jq", "memo"]);
-    assert_eq!(on("linux"), ["a", "b", "gh", "jq"]);
+    assert_eq!(on("darwin"), ["gh", "gh2", "jq", "memo"]);
+    assert_eq!(on("linux"), ["a", "b", "gh", "gh2", "jq"]);
 }
 
 #[test]
@@ -189,10 +189,10 @@ fn only_the_start_of_a_file_is_read() {
     let head = "---\nmetadata: {\"openclaw\":{\"requires\":{\"bins\":[\"gh\"]}}}\n";
     let end = "---";
     for (bytes, expected) in [(MAX_HEAD_BYTES, 1), (MAX_HEAD_BYTES + 1, 0)] {
-        let filler = usize::try_from(bytes).unwrap() - head.len() - end.len();
+        let filler = bytes - head.len() - end.len();
         let text = format!("{head}{}\n{end}", "#".repeat(filler - 1));
         write(dir.path(), "one", &text);
-        assert_eq!(skills.bins(&[]).len(), expected, "{bytes}");
+        assert_eq!(skills.bins().len(), expected, "{bytes}");
     }
 }
 

@@ -41,13 +41,15 @@ pub enum Table {
     CronRuns,
     /// Deliveries to people, and what channels keep about them.
     Outbox,
+    /// Texts that wait for the next run of a session, by session.
+    SystemEvents,
     /// What models used, by quarter of an hour and model.
     Usage,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
@@ -62,6 +64,7 @@ impl Table {
         Self::CronJobs,
         Self::CronRuns,
         Self::Outbox,
+        Self::SystemEvents,
         Self::Usage,
     ];
 
@@ -83,6 +86,7 @@ impl Table {
             Self::CronJobs => "cron-jobs",
             Self::CronRuns => "cron-runs",
             Self::Outbox => "outbox",
+            Self::SystemEvents => "system-events",
             Self::Usage => "usage",
         }
     }

@@ -200,6 +200,19 @@ accept<T.StatusSummary>({ linkChannel: { id: "whatsapp", label: "WhatsApp", link
 // @ts-expect-error: lines are texts
 accept<T.StatusSummary>({ heartbeat: { defaultAgentId: "main", agents: [] }, channelSummary: [1], queuedSystemEvents: [] });
 
+accept<T.StatusRefusals>({ sinceMs: 1769900000000, counts: [{ reason: "unauthorized", count: 3 }] });
+accept<T.StatusRefusals>({ sinceMs: 1769900000000, counts: [] });
+// @ts-expect-error: a table of numbers
+accept<T.StatusRefusals>({ sinceMs: 1769900000000, counts: { unauthorized: 3 } });
+
+accept<T.StatusRefusal>({ reason: "pairing-required", count: 1 });
+// @ts-expect-error: whose fault it was is not told
+accept<T.StatusRefusal>({ reason: "unauthorized", count: 1, address: "192.0.2.7" });
+
+accept<T.RefusalReason>("unauthorized");
+// @ts-expect-error: unknown word
+accept<T.RefusalReason>("bored");
+
 accept<T.StatusLinkChannel>({ id: "whatsapp", label: "WhatsApp", linked: true, authAgeMs: 60000 });
 // @ts-expect-error: linked left open
 accept<T.StatusLinkChannel>({ id: "whatsapp", label: "WhatsApp", authAgeMs: null });

@@ -71,6 +71,12 @@ impl Models {
         }
     }
 
+    /// The same models, waited for as long as `timeouts` say.
+    #[cfg(test)]
+    pub(super) fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
+    }
+
     /// As [`Models::new`], but `backend` answers every call: for tests.
     pub fn answered_by(config: Arc<Config>, backend: Arc<dyn Backend>) -> Self {
         Self {

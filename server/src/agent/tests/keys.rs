@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::super::backend::scripted::{Step, say};
 use super::super::lanes::MAX_QUEUED_PER_LANE;
-use super::super::outcome::RESTARTED;
+use super::super::recovery::RESTARTED;
 use super::super::runs::MAX_RUNS;
 use super::World;
 
@@ -97,18 +97,7 @@ async fn outcomes_survive_a_restart_and_no_run_runs_twice() {
     world.until("cut agent 1 start").await;
     world.chat("other", "same", "cut-chat").await;
     world.until("cut-chat agent 1 start").await;
-    let dir = Arc::clone(&world.dir);
-    let copy = Arc::new(tempfile::tempdir().unwrap());
-    // As a killed process leaves it: what was acknowledged is on disk.
-    std::fs::create_dir(copy.path().join("store")).unwrap();
-    for file in std::fs::read_dir(dir.path().join("store")).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(
-            file.path(),
-            copy.path().join("store").join(file.file_name()),
-        )
-        .unwrap();
-    }
+    let copy = world.killed();
     let now = 1_000_000 + 200_000;
     let after = World::over(Arc::clone(&copy), json!({}), now, []).await;
     assert_eq!(after.agent_answers(agent("done")).await, [done[1].clone()]);
@@ -122,7 +111,7 @@ async fn outcomes_survive_a_restart_and_no_run_runs_twice() {
     assert_eq!(after.model.asked().len(), 0);
     assert_eq!(
         after.said("main"),
-        ["user: same", "assistant: done", "user: same"],
+        ["user: same", "assistant: done", "user: same", "assistant: "],
         "words are not lost"
     );
     after.clock.set(now + 299_999);

@@ -6,8 +6,10 @@ mod catalog;
 mod commands;
 mod context;
 mod ends;
+mod faults;
 mod keys;
 mod quiet;
+mod recovery;
 mod requests;
 mod tools;
 
@@ -80,19 +82,34 @@ impl World {
         now: u64,
         replies: impl IntoIterator<Item = Vec<Step>>,
     ) -> Self {
+        let model = Scripted::new(replies);
+        let answering = Arc::new(model.clone());
+        let models = |config| Models::answered_by(config, answering);
+        Self::answered(dir, config, now, model, models).await
+    }
+
+    /// With these models; what `model` was asked is nothing where they are others.
+    async fn answered(
+        dir: Arc<tempfile::TempDir>,
+        config: Value,
+        now: u64,
+        model: Scripted,
+        models: impl FnOnce(Arc<Config>) -> Models,
+    ) -> Self {
         let (standstill, until) = std::sync::mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || until.recv());
         let config: Arc<Config> = Arc::new(serde_json::from_value(with_model(config)).unwrap());
-        let (model, clock) = (Scripted::new(replies), Arc::new(ManualClock::new(now)));
+        let clock = Arc::new(ManualClock::new(now));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
         let environment = Environment::new(dir.path(), BTreeMap::<String, String>::new());
+        let sessions = open_with(dir.path(), KeyRules::of(&config));
         let parts = Parts {
-            sessions: open_with(dir.path(), KeyRules::of(&config)),
-            models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
+            waiting: Arc::new(sessions.events(clock.clone())),
+            sessions,
+            models: models(Arc::clone(&config)),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             clock: clock.clone(),
             events: events.clone(),
-            waiting: Arc::default(),
             work: tokio::runtime::Handle::current(),
             paths: Paths {
                 state_dir: dir.path().to_owned(),
@@ -111,6 +128,31 @@ impl World {
             dir,
             _standstill: standstill,
         }
+    }
+
+    /// A directory as a killed process leaves it: what was acknowledged is on disk.
+    fn killed(&self) -> Arc<tempfile::TempDir> {
+        let copy = tempfile::tempdir().unwrap();
+        let store = copy.path().join("store");
+        std::fs::create_dir(&store).unwrap();
+        for file in std::fs::read_dir(self.path().join("store")).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), store.join(file.file_name())).unwrap();
+        }
+        Arc::new(copy)
+    }
+
+    /// Lets a text wait for the next run of a session.
+    async fn tell(&self, session_key: &str, text: &str) {
+        let parts = self.runs.parts();
+        let key = parts.sessions.key(session_key);
+        parts.waiting.push(&key, text).await.unwrap();
+    }
+
+    /// What waits for the next run of a session.
+    fn waiting(&self, session_key: &str) -> Vec<String> {
+        let parts = self.runs.parts();
+        parts.waiting.peek(&parts.sessions.key(session_key))
     }
 
     fn path(&self) -> &Path {

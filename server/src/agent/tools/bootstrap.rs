@@ -1,11 +1,8 @@
 //! The files of a workspace that a model is told with every turn: who it is, for whom it works and how.
 
-use std::fs::File;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
-
-use super::workspace::read_plain;
+use super::read_start;
 
 /// The files, in the order in which they are told.
 const NAMES: [&str; 8] = [
@@ -30,10 +27,7 @@ pub(in crate::agent) fn files(workspace: &Path, max_chars: usize) -> Vec<(&'stat
 }
 
 fn read(path: &Path) -> Option<String> {
-    // A pipe must not hold us up.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
-    let bytes = read_plain(File::from(file), MAX_READ).ok()?;
+    let bytes = read_start(path, MAX_READ).ok()?;
     let text = String::from_utf8_lossy(&bytes).trim().to_owned();
     (!text.is_empty()).then_some(text)
 }

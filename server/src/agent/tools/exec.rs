@@ -13,9 +13,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use super::gate::{ExecRequest, Verdict};
+use super::gate::{ExecRequest, SessionExec, Verdict};
 use super::{MAX_OUTPUT, Output, Progress, Toolbox, arguments};
-use crate::agent::child::Group;
+use crate::child::Group;
 use crate::paths::Environment;
 
 /// Least time between two reports of what a command has printed so far.
@@ -57,11 +57,19 @@ pub(super) async fn call(tools: &Toolbox, arguments: &Value, progress: Progress<
         Ok(cwd) => cwd,
         Err(error) => return Output::bad(format!("The workspace cannot be used: {error}.")),
     };
+    let session = match parts.sessions.entry(&tools.session) {
+        Ok(entry) => entry.as_ref().map(SessionExec::of).unwrap_or_default(),
+        Err(error) => {
+            tracing::error!(%error, "a command's conversation cannot be read");
+            return Output::bad("The command is not run: its conversation cannot be read.");
+        }
+    };
     let request = ExecRequest {
         agent: tools.session.agent().to_owned(),
         session_key: tools.session.canonical().to_owned(),
         command: command.clone(),
         cwd: cwd.to_owned(),
+        session,
     };
     if let Verdict::Refuse(why) = parts.exec.decide(request).await {
         return Output::bad(why);

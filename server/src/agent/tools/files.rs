@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::workspace::{FileError, Workspace};
-use super::{MAX_OUTPUT, Output, Tool, arguments, start_of};
+use super::{MAX_OUTPUT, Output, Tool, arguments};
+use crate::text::first_bytes;
 
 #[derive(Deserialize)]
 struct Read {
@@ -106,7 +107,7 @@ fn read(workspace: &Workspace, shared: &[Workspace], arguments: &Value) -> Resul
         // One line alone is too long; its start is better than nothing, and the rest is out of reach of lines.
         shown = format!(
             "{}\n[line {first} is cut here; it has {} bytes]",
-            start_of(line, MAX_OUTPUT),
+            first_bytes(line, MAX_OUTPUT),
             line.len()
         );
         count = 1;

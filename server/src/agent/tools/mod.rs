@@ -23,12 +23,14 @@ use super::backend::{Call, ToolSpec};
 use super::parts::Parts;
 use super::runs::Runs;
 use crate::sessions::SessionKey;
+use crate::text::first_chars;
 use policy::Tool;
 
 pub(super) use bootstrap::files as bootstrap_files;
 pub(super) use workspace::Workspace;
+pub(crate) use workspace::{FileError, read_start};
 
-pub use gate::{ConfigGate, ExecGate, ExecRequest, Verdict};
+pub use gate::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
 
 /// Most bytes of text that one call brings: some twelve thousand tokens. What a tool has beyond it, it gives in parts.
 pub(super) const MAX_OUTPUT: usize = 48 * 1024;
@@ -148,12 +150,7 @@ pub(super) fn meta(call: &Call) -> Option<String> {
 
 fn shorten(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
-    line.chars().take(MAX_META).collect()
-}
-
-/// The start of `text` that fits `limit` bytes, without cutting a character.
-fn start_of(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
+    first_chars(line, MAX_META).to_owned()
 }
 
 #[cfg(test)]
@@ -178,6 +175,5 @@ mod tests {
             assert_eq!(meta(&call).as_deref(), about, "{call:?}");
         }
         assert_eq!(shorten(&"ü".repeat(MAX_META + 1)).chars().count(), MAX_META);
-        assert_eq!((start_of("aü", 2), start_of("aü", 3)), ("a", "aü"));
     }
 }

@@ -8,13 +8,14 @@ use openclaw_protocol::types::SessionsListParams;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MAX_OUTPUT, Output, Toolbox, arguments, start_of};
+use super::{MAX_OUTPUT, Output, Toolbox, arguments};
 use crate::agent::outcome::{End, Space};
 use crate::agent::run::Job;
 use crate::agent::runs::{Admission, Ask};
 use crate::sessions::SessionKey;
 use crate::sessions::message::{role_of, text_of};
 use crate::store::StoreError;
+use crate::text::first_bytes;
 
 /// Conversations that are listed when the model does not say, and at most.
 const LIST: (u64, u64) = (20, 100);
@@ -139,7 +140,7 @@ pub(super) async fn history(tools: &Toolbox, arguments: &Value) -> Output {
         if text.is_empty() || !(is_talk || asked.include_tools) {
             return None;
         }
-        Some(json!({"role": role, "text": start_of(&text, MAX_MESSAGE)}))
+        Some(json!({"role": role, "text": first_bytes(&text, MAX_MESSAGE)}))
     });
     told(shown.collect())
 }
@@ -191,7 +192,7 @@ pub(super) async fn send(tools: &Toolbox, arguments: &Value) -> Output {
     let over = tokio::time::timeout(Duration::from_secs(seconds), run.over()).await;
     match over {
         Ok(Some(closing)) => match (&closing.ended.end, &closing.reply) {
-            (End::Completed, Some(reply)) => Output::good(start_of(&reply.text, MAX_OUTPUT)),
+            (End::Completed, Some(reply)) => Output::good(first_bytes(&reply.text, MAX_OUTPUT)),
             (End::Failed(error), _) => Output::bad(format!("No answer: {error}")),
             _ => Output::bad("No answer: it was called off."),
         },

@@ -16,7 +16,7 @@ pub(super) const MAX_FILE: usize = 4 * 1024 * 1024;
 
 /// Why a file cannot be had. The text is for models and people.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::agent) enum FileError {
+pub(crate) enum FileError {
     /// The path leads out of the workspace.
     #[error("the path leads out of the workspace")]
     Outside,
@@ -178,8 +178,19 @@ impl Workspace {
     }
 }
 
+/// The first `limit` bytes of the plain file at a path, which may be a link. Blocks on disk, and on nothing else: a pipe that
+/// nobody writes into must not hold a thread up.
+///
+/// # Errors
+/// [`FileError`]; [`FileError::NoFile`] for a pipe, a folder, a device.
+pub(crate) fn read_start(path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    read_plain(File::from(file), limit)
+}
+
 /// The first `limit` bytes of a plain file. Blocks.
-pub(super) fn read_plain(file: File, limit: usize) -> Result<Vec<u8>, FileError> {
+fn read_plain(file: File, limit: usize) -> Result<Vec<u8>, FileError> {
     if !file.metadata()?.is_file() {
         return Err(FileError::NoFile);
     }
@@ -258,6 +269,29 @@ mod tests {
             );
         }
         assert!(matches!(workspace.read("a\0b"), Err(FileError::System(_))));
+    }
+
+    #[test]
+    fn the_start_of_plain_files_only() {
+        let (_dir, workspace) = world();
+        let start = |name: &str| {
+            let read = read_start(&workspace.root.join(name), 1);
+            read.map(|bytes| String::from_utf8(bytes).unwrap())
+                .map_err(|error| error.to_string())
+        };
+        std::fs::write(workspace.root.join("two"), "xy").unwrap();
+        for (name, found) in [
+            ("a.txt", Ok("a")),
+            ("two", Ok("x")),
+            ("inner", Ok("a")),
+            // Nobody writes into it: reading would wait for ever.
+            ("pipe", Err("it is no plain file")),
+            ("sub", Err("it is no plain file")),
+            ("none", Err("there is no such file")),
+        ] {
+            let found = found.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(start(name), found, "{name}");
+        }
     }
 
     #[test]

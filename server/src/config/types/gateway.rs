@@ -51,8 +51,8 @@ pub struct Gateway {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{found:?} is not one of {allowed}")]
 pub struct UnknownName {
-    found: String,
-    allowed: String,
+    pub(super) found: String,
+    pub(super) allowed: String,
 }
 
 /// An enum of words: the same in the file, on the command line and in messages.
@@ -100,6 +100,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 words! {
     /// `gateway.mode`.

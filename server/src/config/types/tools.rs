@@ -1,9 +1,13 @@
 //! `tools`: what agents may do.
 
+use std::fmt;
 use std::num::NonZeroU64;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::gateway::{UnknownName, words};
 
 /// Longest command when nothing is configured, in seconds.
 const DEFAULT_EXEC_TIMEOUT_SECONDS: NonZeroU64 = NonZeroU64::new(1800).unwrap();
@@ -55,52 +59,31 @@ impl Default for ExecTool {
     }
 }
 
-/// `tools.exec.security`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ExecSecurity {
-    /// None.
-    #[default]
-    Deny,
-    /// Those that are known to be harmless, and what a person said yes to.
-    Allowlist,
-    /// All.
-    Full,
-}
-
-impl ExecSecurity {
-    /// The word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deny => "deny",
-            Self::Allowlist => "allowlist",
-            Self::Full => "full",
-        }
+words! {
+    /// What may run at all: `tools.exec.security`, `security` in the exec approvals; the strictest first.
+    #[derive(Default, PartialOrd, Ord)]
+    ExecSecurity {
+        /// Nothing.
+        #[default]
+        Deny = "deny",
+        /// What is known to be harmless or on the allowlist, and what a person said yes to.
+        Allowlist = "allowlist",
+        /// Everything.
+        Full = "full",
     }
 }
 
-/// `tools.exec.ask`. Nobody is asked about what `security` denies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ExecAsk {
-    /// Never: what is not known to be harmless is not run.
-    Off,
-    /// When the command is not known to be harmless.
-    #[default]
-    OnMiss,
-    /// About every command.
-    Always,
-}
-
-impl ExecAsk {
-    /// The word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::OnMiss => "on-miss",
-            Self::Always => "always",
-        }
+words! {
+    /// When a person is asked: `tools.exec.ask`, `ask` in the exec approvals; the strictest last. Nobody is asked about what
+    /// `security` denies.
+    #[derive(Default, PartialOrd, Ord)]
+    ExecAsk {
+        /// Never: `security` alone decides.
+        Off = "off",
+        /// When the command is not known to be harmless, or not on the allowlist.
+        #[default]
+        OnMiss = "on-miss",
+        /// About every command.
+        Always = "always",
     }
 }

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::{self, Close, close, errors, limits, texts};
 use openclaw_protocol::rt::{self, NonEmptyString, Violation};
-use openclaw_protocol::types::{ErrorShape, PairingRequiredDetails, ProtocolMismatchDetails};
+use openclaw_protocol::types::{
+    ErrorShape, PairingRequiredDetails, ProtocolMismatchDetails, RefusalReason,
+};
 
 use super::client::ClientKind;
 use crate::config::AuthMode;
@@ -104,6 +106,27 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The word under which it is counted.
+    #[must_use]
+    pub fn reason(&self) -> RefusalReason {
+        match self {
+            Self::TimedOut => RefusalReason::TimedOut,
+            Self::NotJson => RefusalReason::NotJson,
+            Self::InvalidFrame => RefusalReason::InvalidFrame,
+            Self::NotConnect => RefusalReason::NotConnect,
+            Self::InvalidParams(_) => RefusalReason::InvalidParams,
+            Self::ProtocolMismatch => RefusalReason::ProtocolMismatch,
+            Self::InvalidRole => RefusalReason::InvalidRole,
+            Self::ControlUiInsecure => RefusalReason::InsecureControlUi,
+            Self::DeviceRequired => RefusalReason::NoDevice,
+            Self::Identity(_) => RefusalReason::DeviceIdentity,
+            Self::Unauthorized { .. } => RefusalReason::Unauthorized,
+            Self::TooManyAttempts { .. } => RefusalReason::TooManyAttempts,
+            Self::PairingRequired { .. } => RefusalReason::PairingRequired,
+            Self::PairingFailed(_) => RefusalReason::PairingFailed,
+        }
+    }
+
     /// What the client is answered; `None` where it gets a close only.
     fn error(&self) -> Option<ErrorShape> {
         Some(match self {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::AuthMode;
-use crate::connection::identity::hex;
+use crate::hex::sha256_hex;
 use crate::pairing::Decision;
 
 const NOW: u64 = 1_769_900_000_000;

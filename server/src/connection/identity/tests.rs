@@ -146,14 +146,14 @@ fn checks_in_order() {
     let old = claim(&scopes, None);
     let upper = ID.to_uppercase();
     let short = BASE64.encode([7_u8; 31]);
-    let short_id = hex(&Sha256::digest([7_u8; 31]));
+    let short_id = sha256_hex([7_u8; 31]);
     let weak = BASE64.encode([0_u8; 32]);
-    let weak_id = hex(&Sha256::digest([0_u8; 32]));
+    let weak_id = sha256_hex([0_u8; 32]);
     // y = 2 is on no point of the curve.
     let no_point: [u8; 32] = std::array::from_fn(|index| if index == 0 { 2 } else { 0 });
-    let (off_curve, off_curve_id) = (BASE64.encode(no_point), hex(&Sha256::digest(no_point)));
+    let (off_curve, off_curve_id) = (BASE64.encode(no_point), sha256_hex(no_point));
     let rsa = "-----BEGIN PUBLIC KEY-----\nMFww\n-----END PUBLIC KEY-----";
-    let rsa_id = hex(&Sha256::digest(BASE64.decode("MFww").unwrap()));
+    let rsa_id = sha256_hex(BASE64.decode("MFww").unwrap());
     let long_signature = [V2, "AAAA"].concat();
     let blank_signature = BASE64.encode([7_u8; 64]);
     let other_scopes = [scopes[1].clone(), scopes[0].clone()];
@@ -429,7 +429,7 @@ fn forged_signature_of_a_weak_key() {
     let key: [u8; 32] = std::array::from_fn(|index| u8::from(index == 0));
     let mut forged = [0_u8; 64];
     forged[0] = 1;
-    let (id, key) = (hex(&Sha256::digest(key)), BASE64.encode(key));
+    let (id, key) = (sha256_hex(key), BASE64.encode(key));
     let signature = BASE64.encode(forged);
     let claim = Claim {
         device_id: &id,

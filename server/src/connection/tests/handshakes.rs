@@ -2,18 +2,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use openclaw_protocol::protocol::{Role, limits};
+use openclaw_protocol::types::RefusalReason;
 use openclaw_websocket::OpCode;
-use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::connection::identity::hex;
+use crate::hex::sha256_hex;
 use crate::pairing::Actor;
 
 /// A connect of a device that the gateway has never seen, signed without the nonce (contract 2.5, v1).
 fn connect_of_device(seed: u8) -> Value {
     let key = SigningKey::from_bytes(&[seed; 32]);
     let public = key.verifying_key().to_bytes();
-    let id = hex(&Sha256::digest(public));
+    let id = sha256_hex(public);
     let payload = format!("v1|{id}|test|test|operator||{NOW}|tok");
     let mut frame = connect();
     frame["params"]["device"] = json!({
@@ -153,14 +153,7 @@ async fn bad_first_messages_close_the_connection() {
         assert_eq!(client.next().await, "end", "{text}");
         client.ended().await;
         assert_eq!(bench.count("refused"), 1, "{text}");
-        let causes: u64 = bench
-            .shared
-            .counters
-            .all()
-            .iter()
-            .filter(|(name, _)| name.contains(':'))
-            .map(|(_, n)| n)
-            .sum();
+        let causes: u64 = bench.shared.refusals.all().values().sum();
         assert_eq!(causes, 1, "{text}");
     }
 }
@@ -196,7 +189,10 @@ async fn silence_ends_a_handshake() {
         "{took:?}"
     );
     client.ended().await;
-    assert_eq!(bench.count("refused: timed out"), 1);
+    assert_eq!(
+        bench.shared.refusals.all(),
+        [(RefusalReason::TimedOut, 1)].into()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,6 @@ use crate::agent::backend::scripted::{Scripted, Step, say};
 use crate::agent::{Models, Runs};
 use crate::config::Config;
 use crate::heartbeat::{self, Heartbeats, NoChannels};
-use crate::hub::SystemEvents;
 use crate::paths::{Environment, Paths};
 use crate::sessions::open_in;
 
@@ -42,9 +41,10 @@ impl Office {
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let model = Scripted::new(replies);
         let clock = Arc::new(ManualClock::new(START));
-        let events = Arc::new(SystemEvents::new(clock.clone()));
+        let sessions = open_in(dir.path());
+        let events = Arc::new(sessions.events(clock.clone()));
         let runs = Runs::open(crate::agent::Parts {
-            sessions: open_in(dir.path()),
+            sessions,
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -103,9 +103,13 @@ impl Office {
         self.work(job).await
     }
 
-    fn main(&self) -> Vec<String> {
-        let taken = self.jobs.events.take(MAIN);
-        taken.into_iter().map(|waiting| waiting.text).collect()
+    /// Takes what waits for the main conversation.
+    async fn main(&self) -> Vec<String> {
+        let sessions = &self.jobs.runs.parts().sessions;
+        let key = sessions.key(MAIN);
+        let taken = sessions.write(move |changes| changes.take_events(&key));
+        let taken = taken.await.unwrap().into_iter();
+        taken.map(|waiting| waiting.text).collect()
     }
 }
 
@@ -120,9 +124,9 @@ async fn texts_for_the_main_conversation() {
         office.work(note(" hi ")).await,
         Outcome::ok(Some("hi".into()))
     );
-    assert_eq!(office.main(), ["hi"]);
+    assert_eq!(office.main().await, ["hi"]);
     assert_eq!(office.work(note("  ")).await.status, CronRunStatus::Skipped);
-    assert!(office.main().is_empty());
+    assert!(office.main().await.is_empty());
     let mut foreign = note("hi");
     foreign["agentId"] = json!("ops");
     assert_eq!(
@@ -149,7 +153,7 @@ async fn an_urgent_text_wakes_the_agent_and_waits_for_it() {
         Outcome::ok(Some("hi".into()))
     );
     assert!(format!("{:?}", office.model.asked()[0].turns).contains("] hi"));
-    assert!(office.main().is_empty(), "the agent has it");
+    assert!(office.main().await.is_empty(), "the agent has it");
     let failed = office.work(urgent.clone()).await;
     assert_eq!(
         (failed.status, failed.summary.as_deref()),
@@ -161,7 +165,7 @@ async fn an_urgent_text_wakes_the_agent_and_waits_for_it() {
         (skipped.status, skipped.error.as_deref()),
         (CronRunStatus::Skipped, Some("disabled"))
     );
-    assert_eq!(office.main(), ["hi"], "it waits all the same");
+    assert_eq!(office.main().await, ["hi"], "it waits all the same");
 }
 
 #[tokio::test]
@@ -178,16 +182,16 @@ async fn runs_of_the_agent_begin_anew_and_tell_the_main_conversation() {
         office.turn(limits, json!({})).await,
         Outcome::ok(Some("first".into()))
     );
-    assert_eq!(office.main(), ["Cron: first"]);
+    assert_eq!(office.main().await, ["Cron: first"]);
     let isolation = json!({"isolation": {"postToMainPrefix": " Tour ", "postToMainMode": "full", "postToMainMaxChars": 3}});
     office.turn(json!({}), isolation).await;
-    assert_eq!(office.main(), ["Tour: sec"]);
+    assert_eq!(office.main().await, ["Tour: sec"]);
     assert_eq!(
         office.turn(json!({}), json!({})).await.status,
         CronRunStatus::Ok
     );
     assert_eq!(office.turn(json!({}), json!({})).await, Outcome::ok(None));
-    assert!(office.main().is_empty(), "nothing to report");
+    assert!(office.main().await.is_empty(), "nothing to report");
     let asked = office.model.asked();
     assert_eq!(
         (asked[0].model.as_str(), asked[1].model.as_str()),
@@ -211,7 +215,7 @@ async fn runs_that_fail_say_so() {
     let failed = office.turn(json!({}), json!({})).await;
     assert_eq!(failed.status, CronRunStatus::Error);
     assert_eq!(
-        office.main(),
+        office.main().await,
         [format!("Cron (error): {}", failed.error.unwrap())]
     );
 }

@@ -8,6 +8,7 @@ use super::template::{Context, render};
 use crate::agent::{CHANNELS, LAST_CHANNEL, is_known_channel};
 use crate::config::{HookAction, HookMapping, HookMatch, HookWakeMode};
 use crate::limits::MAX_HOOK_MAPPINGS;
+use crate::text::given;
 
 /// Name of a hook that has none.
 const DEFAULT_NAME: &str = "Hook";
@@ -106,7 +107,7 @@ struct AgentBody {
 pub(super) fn wake(payload: Value) -> Result<Action, Meaningless> {
     let body: WakeBody = read(payload)?;
     Ok(Action::Wake {
-        text: given(body.text).ok_or(Meaningless::Text)?,
+        text: given(body.text.as_deref()).ok_or(Meaningless::Text)?,
         mode: mode(body.mode.as_deref()),
     })
 }
@@ -114,7 +115,7 @@ pub(super) fn wake(payload: Value) -> Result<Action, Meaningless> {
 /// `agent`.
 pub(super) fn agent(payload: Value) -> Result<Action, Meaningless> {
     let body: AgentBody = read(payload)?;
-    let message = given(body.message).ok_or(Meaningless::Message)?;
+    let message = given(body.message.as_deref()).ok_or(Meaningless::Message)?;
     if body
         .channel
         .as_deref()
@@ -123,7 +124,7 @@ pub(super) fn agent(payload: Value) -> Result<Action, Meaningless> {
         return Err(Meaningless::Channel);
     }
     let model = match body.model {
-        Some(model) => Some(given(Some(model)).ok_or(Meaningless::Model)?),
+        Some(model) => Some(given(Some(&model)).ok_or(Meaningless::Model)?),
         None => None,
     };
     #[expect(
@@ -134,11 +135,11 @@ pub(super) fn agent(payload: Value) -> Result<Action, Meaningless> {
     let seconds = |seconds: f64| (seconds >= 1.0).then_some(seconds as u64);
     Ok(Action::Agent(Box::new(AgentHook {
         message,
-        name: given(body.name).unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+        name: given(body.name.as_deref()).unwrap_or_else(|| DEFAULT_NAME.to_owned()),
         mode: mode(body.wake_mode.as_deref()),
-        session_key: given(body.session_key),
+        session_key: given(body.session_key.as_deref()),
         model,
-        thinking: given(body.thinking),
+        thinking: given(body.thinking.as_deref()),
         timeout_seconds: body.timeout_seconds.and_then(seconds),
         is_external: true,
     })))
@@ -245,11 +246,6 @@ fn mode(word: Option<&str>) -> HookWakeMode {
         Some("next-heartbeat") => HookWakeMode::NextHeartbeat,
         _ => HookWakeMode::Now,
     }
-}
-
-fn given(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::server::Staged;
-use openclaw_protocol::types::{AgentParams, ErrorShape};
+use openclaw_protocol::types::{AgentParams, ErrorShape, RefusalReason};
 use serde_json::{Value, json};
 
 use super::answer::{self, Response};
@@ -29,9 +29,10 @@ use crate::config::{self, HookMapping, HookWakeMode};
 use crate::connection::auth::SecretHash;
 use crate::connection::limiter::Limiter;
 use crate::connection::locality::{PeerFacts, Trust};
-use crate::hub::SystemEvents;
 use crate::net::Ends;
-use crate::sessions::Entry;
+use crate::refusals::Refusals;
+use crate::sessions::{Entry, NotKept, SystemEvents};
+use crate::text::shortened;
 use mapping::{Action, AgentHook, Meaningless};
 use template::Context;
 
@@ -71,6 +72,8 @@ pub struct HookParts {
     pub runs: Runs,
     /// Notes for conversations.
     pub events: Arc<SystemEvents>,
+    /// Who was not let in.
+    pub refusals: Arc<Refusals>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Lets the default agent look at its notes now. Without it they wait for the next turn of the conversation.
@@ -196,7 +199,10 @@ impl Hooks {
         match meaning {
             Err(error) => wrong(StatusCode::BAD_REQUEST, &error.to_string()),
             Ok(Action::Wake { text, mode }) => {
-                self.parts.note(&text, mode);
+                if let Err(error) = self.parts.note(&text, mode).await {
+                    tracing::error!(?error, "a hook's text is not kept");
+                    return wrong(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+                }
                 let mode = match mode {
                     HookWakeMode::Now => "now",
                     HookWakeMode::NextHeartbeat => "next-heartbeat",
@@ -246,6 +252,9 @@ impl Hooks {
         if let Some(guesser) = guesser
             && let Some(wait_ms) = self.limiter.wait_ms(guesser, now_ms)
         {
+            self.parts
+                .refusals
+                .count(RefusalReason::HttpTooManyAttempts);
             let mut response = answer::refuse(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
             let seconds = HeaderValue::from(wait_ms.div_ceil(1000));
             response.headers_mut().insert(RETRY_AFTER, seconds);
@@ -260,19 +269,21 @@ impl Hooks {
         if let Some(guesser) = guesser {
             self.limiter.failed(guesser, now_ms);
         }
+        self.parts.refusals.count(RefusalReason::HttpUnauthorized);
         Some(answer::refuse(StatusCode::UNAUTHORIZED, "Unauthorized"))
     }
 }
 
 impl HookParts {
     /// Tells the main conversation something.
-    fn note(&self, text: &str, mode: HookWakeMode) {
+    async fn note(&self, text: &str, mode: HookWakeMode) -> Result<(), NotKept> {
         let rules = self.runs.parts().sessions.rules();
         let main = rules.main(&rules.default_agent);
-        self.events.push(main.canonical(), text);
+        self.events.push(&main, text).await?;
         if let (HookWakeMode::Now, Some(wake)) = (mode, &self.wake) {
             wake();
         }
+        Ok(())
     }
 
     /// Begins the turn of a hook and returns its run id, without waiting for its end.
@@ -305,7 +316,13 @@ impl HookParts {
                         format!("Hook {name} (error): {}", summary(&failure.error.message))
                     }
                 };
-                parts.note(&note, mode);
+                if let Err(error) = parts.note(&note, mode).await {
+                    tracing::error!(
+                        ?error,
+                        hook = name,
+                        "the end of a hook's turn could not be noted"
+                    );
+                }
             });
         }
         Ok(run_id)
@@ -328,10 +345,9 @@ impl HookParts {
 }
 
 fn summary(text: &str) -> String {
-    match text.char_indices().nth(MAX_SUMMARY) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None if text.is_empty() => "done, without words".to_owned(),
-        None => text.to_owned(),
+    match text {
+        "" => "done, without words".to_owned(),
+        text => shortened(text, MAX_SUMMARY),
     }
 }
 

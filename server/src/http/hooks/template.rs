@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::limits::MAX_HOOK_TEXT;
+use crate::text::first_bytes;
 
 /// What a template can refer to.
 #[derive(Debug, Clone)]
@@ -38,11 +39,7 @@ pub(super) fn render(template: &str, context: &Context) -> String {
         }
     }
     text.push_str(rest);
-    let mut end = text.len().min(MAX_HOOK_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].trim().to_owned()
+    first_bytes(&text, MAX_HOOK_TEXT).trim().to_owned()
 }
 
 fn fill(place: &str, context: &Context) -> String {

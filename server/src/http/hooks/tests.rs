@@ -85,11 +85,13 @@ async fn requests_in_the_order_of_their_checks() {
         assert_eq!(answer.code, code, "{start} {body}: {answer:?}");
         assert!(answer.body.contains(said), "{start} {body}: {answer:?}");
     }
-    assert_eq!(
-        world.events.peek("agent:main:main"),
-        ["a", "b", "c", "build a b"]
-    );
+    assert_eq!(waiting(&world), ["a", "b", "c", "build a b"]);
     assert_eq!(world.model.asked().len(), 0);
+}
+
+/// What waits for the main conversation.
+fn waiting(world: &World) -> Vec<String> {
+    world.events.peek(&world.sessions.key("main"))
 }
 
 #[tokio::test]
@@ -110,10 +112,10 @@ async fn a_turn_is_begun_and_its_result_noted() {
         format!("agent:main:hook:{run_id}")
     );
     // The note is made by a task behind the run's end.
-    while world.events.peek("agent:main:main").is_empty() {
+    while waiting(&world).is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(world.events.peek("agent:main:main"), ["Hook Shop: done it"]);
+    assert_eq!(waiting(&world), ["Hook Shop: done it"]);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::agent::is_known_channel;
 use crate::connection::Caller;
 use crate::methods::Methods;
 use crate::nodes::node_id;
+use crate::text::given;
 
 impl Methods {
     /// Acts on what a node tells.
@@ -52,16 +53,16 @@ impl Methods {
                 Ok(())
             }
             texts::NODE_EVENT_EXEC_STARTED => {
-                self.note(&node, payload(params).map(|told| started(&node, told)));
-                Ok(())
+                let told = payload(params).map(|told| started(&node, told));
+                self.note(&node, told).await
             }
             texts::NODE_EVENT_EXEC_FINISHED => {
-                self.note(&node, payload(params).map(|told| finished(&node, told)));
-                Ok(())
+                let told = payload(params).map(|told| finished(&node, told));
+                self.note(&node, told).await
             }
             texts::NODE_EVENT_EXEC_DENIED => {
-                self.note(&node, payload(params).map(|told| denied(&node, told)));
-                Ok(())
+                let told = payload(params).map(|told| denied(&node, told));
+                self.note(&node, told).await
             }
             other => {
                 tracing::debug!(%node, event = other, "a node tells something unknown");
@@ -83,13 +84,14 @@ impl Methods {
     }
 
     /// Keeps a text for the conversation's next turn, and lets its agent have one soon.
-    fn note(&self, node: &str, note: Option<Note>) {
+    async fn note(&self, node: &str, note: Option<Note>) -> Result<(), ErrorShape> {
         if let Some(Note { session_key, text }) = note {
-            let key = given(session_key).unwrap_or_else(|| own_session(node));
+            let key = given(session_key.as_deref()).unwrap_or_else(|| own_session(node));
             let session = self.sessions.key(&key);
-            self.events.push(session.canonical(), &text);
+            self.keep_event(&session, &text).await?;
             self.heartbeats.request(session.agent(), EXEC_REASON);
         }
+        Ok(())
     }
 }
 
@@ -111,7 +113,8 @@ fn spoken(said: NodeVoiceTranscript) -> Option<AgentParams> {
     let text = words(said.text)?;
     let run_id = format!("{}{}", texts::VOICE_RUN_PREFIX, uuid::Uuid::new_v4());
     let mut turn = AgentParams::new(text, NonEmptyString::new(run_id)?);
-    turn.session_key = Some(given(said.session_key).unwrap_or_else(|| MAIN_SESSION.to_owned()));
+    turn.session_key =
+        Some(given(said.session_key.as_deref()).unwrap_or_else(|| MAIN_SESSION.to_owned()));
     turn.thinking = Some(texts::VOICE_THINKING.to_owned());
     turn.deliver = Some(false);
     Some(turn)
@@ -121,18 +124,19 @@ fn requested(node: &str, asked: NodeAgentRequest) -> Option<AgentParams> {
     let message = words(asked.message)?;
     let run_id = NonEmptyString::new(uuid::Uuid::new_v4().to_string())?;
     let mut turn = AgentParams::new(message, run_id);
-    turn.session_key = Some(given(asked.session_key).unwrap_or_else(|| own_session(node)));
-    turn.thinking = given(asked.thinking);
+    turn.session_key =
+        Some(given(asked.session_key.as_deref()).unwrap_or_else(|| own_session(node)));
+    turn.thinking = given(asked.thinking.as_deref());
     turn.timeout = asked.timeout_seconds.and_then(whole_seconds);
-    let channel = given(asked.channel).filter(|channel| is_known_channel(channel));
+    let channel = given(asked.channel.as_deref()).filter(|channel| is_known_channel(channel));
     turn.deliver = Some(asked.deliver == Some(true) && channel.is_some());
     turn.channel = channel;
-    turn.to = given(asked.to);
+    turn.to = given(asked.to.as_deref());
     Some(turn)
 }
 
 fn session_key(wanted: NodeChatSubscription) -> Option<String> {
-    given(wanted.session_key)
+    given(wanted.session_key.as_deref())
 }
 
 fn started(node: &str, told: NodeExecStarted) -> Note {
@@ -181,26 +185,19 @@ fn own_session(node: &str) -> String {
 }
 
 fn id(run_id: Option<String>) -> String {
-    given(run_id).map_or_else(String::new, |id| format!(" id={id}"))
+    given(run_id.as_deref()).map_or_else(String::new, |id| format!(" id={id}"))
 }
 
 fn append(text: &mut String, between: &str, more: Option<String>) {
-    if let Some(more) = given(more) {
+    if let Some(more) = given(more.as_deref()) {
         text.push_str(between);
         text.push_str(&more);
     }
 }
 
-/// A text that is not blank, trimmed.
-fn given(text: Option<String>) -> Option<String> {
-    let text = text?;
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
 /// Words for a turn: some, and not too many.
 fn words(text: Option<String>) -> Option<NonEmptyString> {
-    let text = given(text)?;
+    let text = given(text.as_deref())?;
     let is_short = text.chars().count() <= limits::NODE_TEXT_CHARS as usize;
     is_short.then(|| NonEmptyString::new(text)).flatten()
 }

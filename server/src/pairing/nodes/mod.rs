@@ -4,11 +4,15 @@
 //! that of a node ([`NodePairing::verify`]). `methods::node_pair` calls it. Every change is one transaction that looks,
 //! decides and writes, so there is nothing in memory to be kept equal to the disk; all of it is rare.
 //!
+//! What connected nodes show of themselves is noted for those that are in the list: when one last connected
+//! ([`NodePairing::connected`]) and which programs it has ([`NodePairing::found`]). The methods' greeting of nodes calls both.
+//!
 //! A token is shown once, to the operator who approves. Of it a digest is stored: the lists leave tokens out (odd 9), and
 //! `verify` gives back the one that it was shown.
 
 mod record;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -173,7 +177,7 @@ impl NodePairing {
         let request_id = request_id.to_owned();
         let mut token = [0; TOKEN_BYTES];
         getrandom::fill(&mut token)?;
-        let token = SecretString::new(crate::connection::identity::hex(&token));
+        let token = SecretString::new(crate::hex::hex(&token));
         let digest = TokenDigest::of(&token);
         self.run(move |this| async move {
             let now_ms = this.clock.now_ms();
@@ -244,14 +248,72 @@ impl NodePairing {
     ) -> Result<(NonEmptyString, NonEmptyString), NodePairingError> {
         let name = trimmed(name).ok_or(NodePairingError::NoName)?;
         let node_id = trimmed(node_id).ok_or(NodePairingError::UnknownNode)?;
+        let kept = name.clone();
+        self.update(node_id.clone(), move |node, _| {
+            node.profile.display_name = Some(kept);
+        })
+        .await?;
+        Ok((node_id, name))
+    }
+
+    /// Notes that a node has connected, if it is in the list.
+    ///
+    /// # Errors
+    /// Trouble with the store.
+    pub async fn connected(&self, node_id: &str) -> Result<(), NodePairingError> {
+        self.note(node_id, |node, now_ms| {
+            node.last_connected_at_ms = Some(now_ms);
+        })
+        .await
+    }
+
+    /// Notes which programs were found on a node, if it is in the list.
+    ///
+    /// # Errors
+    /// [`NodePairingError::TooLarge`], or trouble with the store.
+    pub async fn found(
+        &self,
+        node_id: &str,
+        bins: &BTreeSet<String>,
+    ) -> Result<(), NodePairingError> {
+        let bins: Vec<_> = bins.iter().filter_map(NonEmptyString::new).collect();
+        self.note(node_id, |node, _| node.bins = Some(bins)).await
+    }
+
+    /// As [`Self::update`]. Most nodes are not in the list; they cost no write.
+    async fn note(
+        &self,
+        node_id: &str,
+        change: impl FnOnce(&mut PairedNode, u64) + Send + 'static,
+    ) -> Result<(), NodePairingError> {
+        let Some(node_id) = trimmed(node_id) else {
+            return Ok(());
+        };
+        if self
+            .store
+            .read(|reader| paired(reader, &node_id))?
+            .is_none()
+        {
+            return Ok(());
+        }
+        self.update(node_id, change).await
+    }
+
+    /// Changes the record of a node; the second argument of `change` is the time.
+    async fn update(
+        &self,
+        node_id: NonEmptyString,
+        change: impl FnOnce(&mut PairedNode, u64) + Send + 'static,
+    ) -> Result<(), NodePairingError> {
         self.run(move |this| async move {
+            let now_ms = this.clock.now_ms();
             let written = this.store.write(move |writer| {
                 let node = paired(&writer.reader(), &node_id)?;
                 let mut node = node.ok_or(NodePairingError::UnknownNode)?;
-                node.profile.display_name = Some(name.clone());
+                change(&mut node, now_ms);
                 bounded(&node)?;
                 writer.put(Table::PairedNodes, &node_key(&node_id), &node)?;
-                Ok::<_, NodePairingError>((node_id, name))
+                Ok::<_, NodePairingError>(())
             });
             Ok(written.await?)
         })

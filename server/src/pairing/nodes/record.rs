@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::connection::identity::hex;
+use crate::hex::sha256_hex;
 
 /// The key of a node in its table. Clients choose node ids, which may be longer than a key.
 pub(super) fn node_key(node_id: &str) -> [u8; 32] {
@@ -23,7 +23,7 @@ pub(super) struct TokenDigest(String);
 
 impl TokenDigest {
     pub(super) fn of(token: &SecretString) -> Self {
-        Self(hex(&Sha256::digest(token.expose().as_bytes())))
+        Self(sha256_hex(token.expose()))
     }
 
     /// Takes the same time whatever is shown.
@@ -81,8 +81,32 @@ pub(super) struct PairedNode {
     pub(super) token_digest: TokenDigest,
     #[serde(flatten)]
     pub(super) profile: NodeProfile,
+    /// Programs that were found on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bins: Option<Vec<NonEmptyString>>,
     created_at_ms: u64,
     pub(super) approved_at_ms: u64,
+    /// When a node of this id last connected, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_connected_at_ms: Option<u64>,
+}
+
+/// Adds what is said of a node to its record as clients see it. They see three forms of it, with the same members.
+macro_rules! with_profile {
+    ($shown:expr, $profile:expr) => {{
+        let (mut shown, profile) = ($shown, $profile);
+        shown.display_name = profile.display_name;
+        shown.platform = profile.platform;
+        shown.version = profile.version;
+        shown.core_version = profile.core_version;
+        shown.ui_version = profile.ui_version;
+        shown.device_family = profile.device_family;
+        shown.model_identifier = profile.model_identifier;
+        shown.caps = profile.caps;
+        shown.commands = profile.commands;
+        shown.remote_ip = profile.remote_ip;
+        shown
+    }};
 }
 
 impl PendingNode {
@@ -116,81 +140,61 @@ impl PendingNode {
 }
 
 impl PairedNode {
-    /// The node of an approved request; `known` is what was paired under its id before.
+    /// The node of an approved request; `known` is what was paired under its id before. What was seen of it stays.
     pub(super) fn approved(
         request: PendingNode,
         known: Option<Self>,
         token_digest: TokenDigest,
         now_ms: u64,
     ) -> Self {
-        Self {
+        let mut node = Self {
             node_id: request.node_id,
             token_digest,
             profile: request.profile,
-            created_at_ms: known.map_or(now_ms, |known| known.created_at_ms),
+            bins: None,
+            created_at_ms: now_ms,
             approved_at_ms: now_ms,
+            last_connected_at_ms: None,
+        };
+        if let Some(known) = known {
+            node.bins = known.bins;
+            node.created_at_ms = known.created_at_ms;
+            node.last_connected_at_ms = known.last_connected_at_ms;
         }
+        node
     }
 
     /// The node for who has its token.
     pub(super) fn with_token(self, token: SecretString) -> NodePairPaired {
-        let profile = self.profile;
-        NodePairPaired {
-            display_name: profile.display_name,
-            platform: profile.platform,
-            version: profile.version,
-            core_version: profile.core_version,
-            ui_version: profile.ui_version,
-            device_family: profile.device_family,
-            model_identifier: profile.model_identifier,
-            caps: profile.caps,
-            commands: profile.commands,
-            remote_ip: profile.remote_ip,
-            ..NodePairPaired::new(self.node_id, token, self.created_at_ms, self.approved_at_ms)
-        }
+        let shown =
+            NodePairPaired::new(self.node_id, token, self.created_at_ms, self.approved_at_ms);
+        let mut shown = with_profile!(shown, self.profile);
+        shown.bins = self.bins;
+        shown.last_connected_at_ms = self.last_connected_at_ms;
+        shown
     }
 }
 
 impl From<PendingNode> for NodePairPending {
     fn from(request: PendingNode) -> Self {
-        let profile = request.profile;
-        Self {
-            display_name: profile.display_name,
-            platform: profile.platform,
-            version: profile.version,
-            core_version: profile.core_version,
-            ui_version: profile.ui_version,
-            device_family: profile.device_family,
-            model_identifier: profile.model_identifier,
-            caps: profile.caps,
-            commands: profile.commands,
-            remote_ip: profile.remote_ip,
-            silent: request.silent,
-            ..Self::new(
-                request.request_id,
-                request.node_id,
-                request.is_repair,
-                request.ts,
-            )
-        }
+        let shown = Self::new(
+            request.request_id,
+            request.node_id,
+            request.is_repair,
+            request.ts,
+        );
+        let mut shown = with_profile!(shown, request.profile);
+        shown.silent = request.silent;
+        shown
     }
 }
 
 impl From<PairedNode> for NodePairListed {
     fn from(node: PairedNode) -> Self {
-        let profile = node.profile;
-        Self {
-            display_name: profile.display_name,
-            platform: profile.platform,
-            version: profile.version,
-            core_version: profile.core_version,
-            ui_version: profile.ui_version,
-            device_family: profile.device_family,
-            model_identifier: profile.model_identifier,
-            caps: profile.caps,
-            commands: profile.commands,
-            remote_ip: profile.remote_ip,
-            ..Self::new(node.node_id, node.created_at_ms, node.approved_at_ms)
-        }
+        let shown = Self::new(node.node_id, node.created_at_ms, node.approved_at_ms);
+        let mut shown = with_profile!(shown, node.profile);
+        shown.bins = node.bins;
+        shown.last_connected_at_ms = node.last_connected_at_ms;
+        shown
     }
 }

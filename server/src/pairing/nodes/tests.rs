@@ -228,6 +228,48 @@ async fn another_approval_is_another_token_and_nothing_clear_is_on_disk() {
 }
 
 #[tokio::test]
+async fn what_is_seen_of_paired_nodes_is_kept() {
+    let bench = Bench::new();
+    bench.nodes.approve(&bench.asked("n").await).await.unwrap();
+    let seen = |bench: &Bench| {
+        let mut list = bench.shown();
+        let node = list["paired"][0].take();
+        json!([node["lastConnectedAtMs"], node["bins"]])
+    };
+    assert_eq!(seen(&bench), json!([null, null]));
+    bench.clock.advance(5);
+    bench.nodes.connected(" n ").await.unwrap();
+    assert_eq!(seen(&bench), json!([START + 5, null]));
+    let bins = ["jq".to_owned(), "gh".to_owned(), String::new()].into();
+    bench.nodes.found("n", &bins).await.unwrap();
+    let all = json!([START + 5, ["gh", "jq"]]);
+    assert_eq!(seen(&bench), all);
+
+    // Neither a restart, another name nor another approval loses it.
+    let bench = bench.restart();
+    bench.nodes.rename("n", "N").await.unwrap();
+    assert_eq!(seen(&bench), all);
+    let node = bench.nodes.approve(&bench.asked("n").await).await.unwrap();
+    assert_eq!(seen(&bench), all);
+    let verified = bench.nodes.verify("n", &node.token).unwrap().unwrap();
+    assert_eq!(json!([verified.last_connected_at_ms, verified.bins]), all);
+
+    bench.nodes.found("n", &BTreeSet::new()).await.unwrap();
+    assert_eq!(seen(&bench), json!([START + 5, []]));
+    // Nodes that are not in the list do not get into it.
+    for stranger in ["other", " "] {
+        bench.nodes.connected(stranger).await.unwrap();
+        bench.nodes.found(stranger, &bins).await.unwrap();
+    }
+    assert_eq!(bench.shown()["paired"].as_array().unwrap().len(), 1);
+    let long = ["x".repeat(MAX_NODE_BYTES)].into();
+    assert!(matches!(
+        bench.nodes.found("n", &long).await,
+        Err(NodePairingError::TooLarge)
+    ));
+}
+
+#[tokio::test]
 async fn requests_expire() {
     let bench = Bench::new();
     let id = bench.asked("n").await;

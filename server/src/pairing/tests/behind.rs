@@ -1,5 +1,7 @@
 //! Writing behind.
 
+use super::super::book::{Book, Fresh};
+use super::super::rules::{self, Step};
 use super::*;
 
 #[tokio::test]
@@ -94,4 +96,43 @@ async fn the_writer_behind_gathers_what_comes_within_its_delay() {
         .unwrap();
     assert!(bench.store.stats().commits > commits && bench.store.stats().commits <= commits + 2);
     writer.abort();
+}
+
+#[test]
+fn what_a_device_says_while_its_record_changes_is_kept() {
+    let key = TokenKey::from_bytes([1; 32]);
+    let ask = local(1, &["a"]);
+    let id = ask.device.id();
+    let mut book = Book::default();
+    let fresh = Fresh {
+        request_id: "r".to_owned(),
+        salt: Salt::from_bytes([1; 16]),
+    };
+    let change = book.plan(&Step::Approve, &ask, &fresh, START).unwrap();
+    book.apply(change);
+    for (is_taken, platform) in [(false, "linux 7"), (true, "linux 8")] {
+        let revoked = rules::revoke(book.device(id).unwrap(), Role::Operator, START).unwrap();
+        let change = book.replacement(revoked);
+        let newer = Ask {
+            profile: Profile {
+                platform: Some(platform.to_owned()),
+                ..Profile::default()
+            },
+            ..ask.clone()
+        };
+        book.admit(&key, &newer, START + 1).unwrap();
+        // Written behind before the change is, which knows nothing of it.
+        if is_taken {
+            assert_eq!(book.take_dirty(usize::MAX).0.len(), 1);
+        }
+        book.apply(change);
+        let device = book.device(id).unwrap();
+        assert_eq!(device.profile.platform.as_deref(), Some(platform));
+        assert_eq!(device.tokens[0].revoked_at_ms, Some(START));
+        assert_eq!(
+            book.take_dirty(usize::MAX).0.len(),
+            1,
+            "the disk has it when all is written"
+        );
+    }
 }

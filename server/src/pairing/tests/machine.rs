@@ -2,11 +2,14 @@
 //! book are the real ones, around them a disk that is two maps, connections that are a list, and dice that choose what
 //! happens next. Connects are decided in one step, planned in another and written in a third, with anything in between:
 //! approvals, refusals, rotations, revocations, what is written behind, requests that expire, clients that leave, writes
-//! that fail, and restarts, also between the disk and the answer.
+//! that fail, records that are damaged, and restarts, also between the disk and the answer.
 //!
 //! What must hold: a connection has no role and scope that no operator, and no local connect, granted; a token that was
 //! revoked or replaced opens nothing; no connection outlives a revocation; a request ends in exactly one way; a restart
-//! loses nothing. `OPENCLAW_MACHINE_SEED` sets where the dice begin; it is printed.
+//! loses nothing that was written, and once everything is written, memory and disk are the same. `OPENCLAW_MACHINE_SEED`
+//! sets where the dice begin; it is printed.
+//!
+//! That the checks can fail is checked too: `world::broken` breaks each law by hand.
 //!
 //! `world` is what happens, `known` what is known to have happened, `door` the handshake.
 
@@ -16,8 +19,9 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::AssertUnwindSafe;
 
-use world::World;
+use world::{BREACHES, World};
 
 /// Steps of a run.
 const STEPS: u64 = 200_000;
@@ -26,13 +30,14 @@ const WORLD_STEPS: u64 = 200;
 /// Everything that is to be met, and met at least so often in a run, whatever the seed.
 const OFTEN: u64 = 200;
 /// What is counted.
-const OUTCOMES: [&str; 24] = [
+const OUTCOMES: [&str; 25] = [
     "approvals",
     "decisions too late",
     "connections",
     "connections through the handshake",
     "connects that wait again",
     "connects whose client has left",
+    "damaged records",
     "dead tokens refused",
     "expired requests",
     "failed writes",
@@ -75,6 +80,23 @@ impl Dice {
 }
 
 #[test]
+fn the_checks_see_every_breach() {
+    for (what, breach) in BREACHES {
+        let mut world = World::new(Dice(1));
+        for step in 0.. {
+            assert!(step < 50 * WORLD_STEPS, "nothing to break: {what}");
+            world.step();
+            world.settle();
+            if breach(&mut world) {
+                break;
+            }
+        }
+        let seen = std::panic::catch_unwind(AssertUnwindSafe(|| world.check_all()));
+        assert!(seen.is_err(), "{what} is not seen");
+    }
+}
+
+#[test]
 fn no_interleaving_admits_what_nobody_granted() {
     let seed = std::env::var("OPENCLAW_MACHINE_SEED")
         .ok()
@@ -91,7 +113,7 @@ fn no_interleaving_admits_what_nobody_granted() {
                 world.check();
             }
         }
-        world.check();
+        world.settle();
         for (what, count) in world.counts {
             *counts.entry(what).or_default() += count;
         }

@@ -112,7 +112,7 @@ async fn out_and_in_again() {
     assert_eq!(counts, (2, 3, 6, 2));
     let written = files(out.path());
     let names: Vec<&str> = written.keys().map(String::as_str).collect();
-    let digest = super::super::hex_digest(b"../../s-3");
+    let digest = crate::hex::sha256_hex(b"../../s-3");
     let expected = [
         "agents/main/sessions/s-1.jsonl".to_owned(),
         "agents/main/sessions/s-1.jsonl.bak.1970-01-01T00-00-00.020Z".to_owned(),

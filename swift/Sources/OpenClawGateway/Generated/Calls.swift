@@ -334,8 +334,11 @@ extension GatewayTransport {
         try await call(.skillsStatus, params)
     }
 
-    /// `skills.bins`: Programs that the skills of all agents need, for a node to look for. Nodes only: an
-    /// operator is refused, admins too.
+    /// `skills.bins`: Programs that the skills which all agents share need, for a node to allow. Nodes only:
+    /// an operator is refused, admins too.
+    ///
+    /// Skills of workspaces do not count: agents write there, and a node may run these programs without a
+    /// question.
     public func skillsBins(_ params: Gateway.SkillsBinsParams = .init()) async throws -> Gateway.SkillsBinsResult {
         try await call(.skillsBins, params)
     }

@@ -77,7 +77,7 @@ public enum GatewayMethod: String, CaseIterable, Codable, Sendable, Hashable {
     case agentsList = "agents.list"
     /// Skills that the default agent finds, with what each needs and what is missing.
     case skillsStatus = "skills.status"
-    /// Programs that the skills of all agents need, for a node to look for. Nodes only: an operator is
+    /// Programs that the skills which all agents share need, for a node to allow. Nodes only: an operator is
     /// refused, admins too.
     case skillsBins = "skills.bins"
     /// Installs what a skill needs, and waits for it.

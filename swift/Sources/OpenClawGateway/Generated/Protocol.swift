@@ -822,6 +822,9 @@ public enum GatewayProtocol {
         /// How long a question about a command waits when the caller does not say: time to find the phone.
         /// Unit: ms.
         public static let execApprovalTimeoutMs = 120000
+        /// Longest time that a question about a command waits; a longer one is cut to it. Who has not looked
+        /// within a day is asked anew; without an end a client could take up all places for good. Unit: ms.
+        public static let execApprovalMaxMs = 86400000
         /// Most words that wake a device; each costs the listener work all the time. Unit: count.
         public static let voiceWakeTriggers = 32
         /// Cut of a word that wakes a device. Unit: characters.

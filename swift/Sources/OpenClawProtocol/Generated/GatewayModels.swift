@@ -862,19 +862,24 @@ public struct StatusSummary: Codable, Sendable {
     public let queuedsystemevents: [String]
     /// Recent conversations.
     public let sessions: StatusSessions
+    /// Whom the gateway has not let in. Only for callers with operator.admin; the original has no such
+    /// member.
+    public let refusals: [String: AnyCodable]?
 
     public init(
         linkchannel: [String: AnyCodable]?,
         heartbeat: StatusHeartbeat,
         channelsummary: [String],
         queuedsystemevents: [String],
-        sessions: StatusSessions
+        sessions: StatusSessions,
+        refusals: [String: AnyCodable]?
     ) {
         self.linkchannel = linkchannel
         self.heartbeat = heartbeat
         self.channelsummary = channelsummary
         self.queuedsystemevents = queuedsystemevents
         self.sessions = sessions
+        self.refusals = refusals
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -883,6 +888,50 @@ public struct StatusSummary: Codable, Sendable {
         case channelsummary = "channelSummary"
         case queuedsystemevents = "queuedSystemEvents"
         case sessions
+        case refusals
+    }
+}
+
+/// How often somebody was not let in since the gateway started, by reason. They say whether a client is set
+/// up wrongly or somebody tries to get in; who it was is in the log.
+public struct StatusRefusals: Codable, Sendable {
+    /// When the gateway started.
+    public let sincems: Int
+    /// Each reason that there was, once.
+    public let counts: [StatusRefusal]
+
+    public init(
+        sincems: Int,
+        counts: [StatusRefusal]
+    ) {
+        self.sincems = sincems
+        self.counts = counts
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case sincems = "sinceMs"
+        case counts
+    }
+}
+
+/// One reason and how often it was met.
+public struct StatusRefusal: Codable, Sendable {
+    /// Why.
+    public let reason: AnyCodable
+    /// How often.
+    public let count: Int
+
+    public init(
+        reason: AnyCodable,
+        count: Int
+    ) {
+        self.reason = reason
+        self.count = count
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case reason
+        case count
     }
 }
 
@@ -3065,7 +3114,8 @@ public struct ExecApprovalRequestParams: Codable, Sendable {
     public let resolvedpath: String?
     /// The conversation that it is for.
     public let sessionkey: String?
-    /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+    /// How long the question waits, at most limits.execApprovalMaxMs; limits.execApprovalTimeoutMs when
+    /// absent.
     public let timeoutms: Int?
 
     public init(

@@ -4,7 +4,7 @@ import OpenClawGateway
 
 extension ExampleChecks {
     /// Number of examples.
-    static let count = 550
+    static let count = 554
 
     /// Checks every example.
     mutating func all() {
@@ -93,6 +93,10 @@ extension ExampleChecks {
         roundTrip(Gateway.HealthSessions.self, "HealthSessions", #"{"path":"/s","count":1,"recent":[{"key":"agent:main:main","updatedAt":null,"age":null}]}"#, #"{"path":"/s","count":1,"recent":[{"key":"agent:main:main","updatedAt":null,"age":null}]}"#)
         roundTrip(Gateway.HealthSessionRow.self, "HealthSessionRow", #"{"key":"agent:main:main","updatedAt":1769899999000,"age":1000}"#, #"{"key":"agent:main:main","updatedAt":1769899999000,"age":1000}"#)
         roundTrip(Gateway.StatusSummary.self, "StatusSummary", #"{"linkChannel":{"id":"whatsapp","label":"WhatsApp","linked":true,"authAgeMs":null},"heartbeat":{"defaultAgentId":"main","agents":[{"agentId":"main","enabled":false,"every":"disabled","everyMs":null}]},"channelSummary":["WhatsApp: linked"],"queuedSystemEvents":[],"sessions":{"paths":["/s"],"count":0,"defaults":{"model":null,"contextTokens":null},"recent":[],"byAgent":[{"agentId":"main","path":"/s","count":0,"recent":[]}]}}"#, #"{"linkChannel":{"id":"whatsapp","label":"WhatsApp","linked":true,"authAgeMs":null},"heartbeat":{"defaultAgentId":"main","agents":[{"agentId":"main","enabled":false,"every":"disabled","everyMs":null}]},"channelSummary":["WhatsApp: linked"],"queuedSystemEvents":[],"sessions":{"paths":["/s"],"count":0,"defaults":{"model":null,"contextTokens":null},"recent":[],"byAgent":[{"agentId":"main","path":"/s","count":0,"recent":[]}]}}"#)
+        roundTrip(Gateway.StatusRefusals.self, "StatusRefusals", #"{"sinceMs":1769900000000,"counts":[{"reason":"unauthorized","count":3}]}"#, #"{"sinceMs":1769900000000,"counts":[{"reason":"unauthorized","count":3}]}"#)
+        roundTrip(Gateway.StatusRefusals.self, "StatusRefusals", #"{"sinceMs":1769900000000,"counts":[]}"#, #"{"sinceMs":1769900000000,"counts":[]}"#)
+        roundTrip(Gateway.StatusRefusal.self, "StatusRefusal", #"{"reason":"pairing-required","count":1}"#, #"{"reason":"pairing-required","count":1}"#)
+        roundTrip(Gateway.RefusalReason.self, "RefusalReason", #""unauthorized""#, #""unauthorized""#)
         roundTrip(Gateway.StatusLinkChannel.self, "StatusLinkChannel", #"{"id":"whatsapp","label":"WhatsApp","linked":true,"authAgeMs":60000}"#, #"{"id":"whatsapp","label":"WhatsApp","linked":true,"authAgeMs":60000}"#)
         roundTrip(Gateway.StatusHeartbeat.self, "StatusHeartbeat", #"{"defaultAgentId":"main","agents":[{"agentId":"main","enabled":true,"every":"30m","everyMs":1800000}]}"#, #"{"defaultAgentId":"main","agents":[{"agentId":"main","enabled":true,"every":"30m","everyMs":1800000}]}"#)
         roundTrip(Gateway.StatusHeartbeatAgent.self, "StatusHeartbeatAgent", #"{"agentId":"main","enabled":false,"every":"0m","everyMs":null}"#, #"{"agentId":"main","enabled":false,"every":"0m","everyMs":null}"#)
@@ -140,13 +144,13 @@ extension ExampleChecks {
         roundTrip(Gateway.UsageTotals.self, "UsageTotals", #"{"input":0,"output":0,"cacheRead":0,"cacheWrite":0,"totalTokens":0,"totalCost":0,"missingCostEntries":0}"#, #"{"input":0,"output":0,"cacheRead":0,"cacheWrite":0,"totalTokens":0,"totalCost":0,"missingCostEntries":0}"#)
         roundTrip(Gateway.TtsProvider.self, "TtsProvider", #""edge""#, #""edge""#)
         roundTrip(Gateway.TtsAuto.self, "TtsAuto", #""off""#, #""off""#)
+    }
+
+    private mutating func part2() {
         roundTrip(Gateway.TtsStatusResult.self, "TtsStatusResult", #"{"enabled":true,"auto":"always","provider":"openai","fallbackProvider":"edge","fallbackProviders":["edge"],"prefsPath":"/home/user/.openclaw/settings/tts.json","hasOpenAIKey":true,"hasElevenLabsKey":false,"edgeEnabled":true}"#, #"{"enabled":true,"auto":"always","provider":"openai","fallbackProvider":"edge","fallbackProviders":["edge"],"prefsPath":"/home/user/.openclaw/settings/tts.json","hasOpenAIKey":true,"hasElevenLabsKey":false,"edgeEnabled":true}"#)
         roundTrip(Gateway.TtsStatusResult.self, "TtsStatusResult", #"{"enabled":false,"auto":"off","provider":"edge","fallbackProvider":null,"fallbackProviders":[],"prefsPath":"/home/user/.openclaw/settings/tts.json","hasOpenAIKey":false,"hasElevenLabsKey":false,"edgeEnabled":true}"#, #"{"enabled":false,"auto":"off","provider":"edge","fallbackProvider":null,"fallbackProviders":[],"prefsPath":"/home/user/.openclaw/settings/tts.json","hasOpenAIKey":false,"hasElevenLabsKey":false,"edgeEnabled":true}"#)
         roundTrip(Gateway.TtsProvidersResult.self, "TtsProvidersResult", #"{"providers":[{"id":"edge","name":"Edge TTS","configured":true,"models":[]}],"active":"edge"}"#, #"{"providers":[{"id":"edge","name":"Edge TTS","configured":true,"models":[]}],"active":"edge"}"#)
         roundTrip(Gateway.TtsProviderInfo.self, "TtsProviderInfo", #"{"id":"openai","name":"OpenAI","configured":false,"models":["gpt-4o-mini-tts","tts-1"],"voices":["alloy","nova"]}"#, #"{"id":"openai","name":"OpenAI","configured":false,"models":["gpt-4o-mini-tts","tts-1"],"voices":["alloy","nova"]}"#)
-    }
-
-    private mutating func part2() {
         roundTrip(Gateway.TtsSwitchResult.self, "TtsSwitchResult", #"{"enabled":true}"#, #"{"enabled":true}"#)
         roundTrip(Gateway.TtsSetProviderParams.self, "TtsSetProviderParams", #"{"provider":"edge"}"#, #"{"provider":"edge"}"#)
         roundTrip(Gateway.TtsSetProviderParams.self, "TtsSetProviderParams", #"{"provider":" openai "}"#, #"{"provider":" openai "}"#)
@@ -203,13 +207,13 @@ extension ExampleChecks {
         roundTrip(JSONValue.self, "ExecApprovalsNodeResult", #"{"path":"/home/node/.openclaw/exec-approvals.json","exists":true,"hash":"abc","file":{"version":1}}"#, #"{"path":"/home/node/.openclaw/exec-approvals.json","exists":true,"hash":"abc","file":{"version":1}}"#)
         roundTrip(JSONValue.self, "ExecApprovalsNodeResult", #"null"#, #"null"#)
         roundTrip(Gateway.ExecApprovalRequestParams.self, "ExecApprovalRequestParams", #"{"command":"ls -la"}"#, #"{"command":"ls -la"}"#)
+    }
+
+    private mutating func part3() {
         roundTrip(Gateway.ExecApprovalRequestParams.self, "ExecApprovalRequestParams", #"{"id":"ap-1","command":"ls -la","cwd":"/srv","host":"gateway","security":null,"agentId":"main","timeoutMs":20000}"#, #"{"id":"ap-1","command":"ls -la","cwd":"/srv","host":"gateway","agentId":"main","timeoutMs":20000}"#)
         roundTrip(Gateway.ExecApprovalRequestResult.self, "ExecApprovalRequestResult", #"{"id":"ap-1","decision":"allow-once","createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#, #"{"id":"ap-1","decision":"allow-once","createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#)
         roundTrip(Gateway.ExecApprovalRequestResult.self, "ExecApprovalRequestResult", #"{"id":"ap-2","decision":null,"createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#, #"{"id":"ap-2","decision":null,"createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#)
         roundTrip(Gateway.ExecApprovalDecision.self, "ExecApprovalDecision", #""deny""#, #""deny""#)
-    }
-
-    private mutating func part3() {
         roundTrip(Gateway.ExecApprovalRequestedEvent.self, "ExecApprovalRequestedEvent", #"{"id":"ap-1","request":{"command":"ls -la","cwd":"/srv","host":"gateway","security":null,"ask":null,"agentId":"main","resolvedPath":null,"sessionKey":null},"createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#, #"{"id":"ap-1","request":{"command":"ls -la","cwd":"/srv","host":"gateway","security":null,"ask":null,"agentId":"main","resolvedPath":null,"sessionKey":null},"createdAtMs":1769900000000,"expiresAtMs":1769900120000}"#)
         roundTrip(Gateway.ExecApprovalRequest.self, "ExecApprovalRequest", #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#, #"{"command":"echo deny","cwd":"/srv","host":"gateway","security":"allowlist","ask":"always","agentId":"main","resolvedPath":"/bin/echo","sessionKey":"agent:main:main"}"#)
         roundTrip(Gateway.ExecApprovalResolveParams.self, "ExecApprovalResolveParams", #"{"id":"ap-1","decision":"allow-once"}"#, #"{"id":"ap-1","decision":"allow-once"}"#)
@@ -266,13 +270,13 @@ extension ExampleChecks {
         roundTrip(Gateway.AgentSummary.self, "AgentSummary", #"{"id":"main","name":"Main","identity":{"name":"Maia","theme":"helper","emoji":"🦞","avatar":"avatar.png"}}"#, #"{"id":"main","name":"Main","identity":{"name":"Maia","theme":"helper","emoji":"🦞","avatar":"avatar.png"}}"#)
         roundTrip(Gateway.AgentSummaryIdentity.self, "AgentSummaryIdentity", #"{"name":"Maia","emoji":"🦞"}"#, #"{"name":"Maia","emoji":"🦞"}"#)
         roundTrip(Gateway.AgentSummaryIdentity.self, "AgentSummaryIdentity", #"{}"#, #"{}"#)
+    }
+
+    private mutating func part4() {
         roundTrip(Gateway.SkillsStatusParams.self, "SkillsStatusParams", #"{}"#, #"{}"#)
         roundTrip(Gateway.SkillsStatusResult.self, "SkillsStatusResult", #"{"workspaceDir":"/w","managedSkillsDir":"/s","skills":[]}"#, #"{"workspaceDir":"/w","managedSkillsDir":"/s","skills":[]}"#)
         roundTrip(Gateway.SkillStatus.self, "SkillStatus", #"{"name":"memo","description":"Notes.","source":"openclaw-bundled","filePath":"/s/memo/SKILL.md","baseDir":"/s/memo","skillKey":"memo","emoji":"📝","always":false,"disabled":false,"blockedByAllowlist":false,"eligible":false,"requirements":{"bins":["memo"],"anyBins":[],"env":[],"config":[],"os":["darwin"]},"missing":{"bins":["memo"],"anyBins":[],"env":[],"config":[],"os":[]},"configChecks":[],"install":[{"id":"brew","kind":"brew","label":"Install memo (brew)","bins":["memo"]}]}"#, #"{"name":"memo","description":"Notes.","source":"openclaw-bundled","filePath":"/s/memo/SKILL.md","baseDir":"/s/memo","skillKey":"memo","emoji":"📝","always":false,"disabled":false,"blockedByAllowlist":false,"eligible":false,"requirements":{"bins":["memo"],"anyBins":[],"env":[],"config":[],"os":["darwin"]},"missing":{"bins":["memo"],"anyBins":[],"env":[],"config":[],"os":[]},"configChecks":[],"install":[{"id":"brew","kind":"brew","label":"Install memo (brew)","bins":["memo"]}]}"#)
         roundTrip(Gateway.SkillRequirements.self, "SkillRequirements", #"{"bins":["op"],"anyBins":[],"env":[],"config":["channels.slack"],"os":["darwin","linux"]}"#, #"{"bins":["op"],"anyBins":[],"env":[],"config":["channels.slack"],"os":["darwin","linux"]}"#)
-    }
-
-    private mutating func part4() {
         roundTrip(Gateway.SkillConfigCheck.self, "SkillConfigCheck", #"{"path":"channels.slack","satisfied":false}"#, #"{"path":"channels.slack","satisfied":false}"#)
         roundTrip(Gateway.SkillConfigCheck.self, "SkillConfigCheck", #"{"path":"plugins.entries.voice-call.enabled","value":true,"satisfied":true}"#, #"{"path":"plugins.entries.voice-call.enabled","value":true,"satisfied":true}"#)
         roundTrip(Gateway.SkillInstallOption.self, "SkillInstallOption", #"{"id":"brew","kind":"brew","label":"Install memo (brew)","bins":["memo"]}"#, #"{"id":"brew","kind":"brew","label":"Install memo (brew)","bins":["memo"]}"#)
@@ -329,13 +333,13 @@ extension ExampleChecks {
         roundTrip(Gateway.SessionEntry.self, "SessionEntry", #"{"sessionId":"s-2","updatedAt":1769900000000,"systemSent":true,"abortedLastRun":false,"chatType":"direct","verboseLevel":"on","totalTokens":1540,"modelProvider":"mock","model":"echo-1","origin":{"label":"Client A","provider":"webchat"},"deliveryContext":{"channel":"webchat"},"lastChannel":"webchat","queueMode":"collect"}"#, #"{"sessionId":"s-2","updatedAt":1769900000000,"systemSent":true,"abortedLastRun":false,"chatType":"direct","verboseLevel":"on","totalTokens":1540,"modelProvider":"mock","model":"echo-1","origin":{"label":"Client A","provider":"webchat"},"deliveryContext":{"channel":"webchat"},"lastChannel":"webchat","queueMode":"collect"}"#)
         roundTrip(Gateway.SessionsResetParams.self, "SessionsResetParams", #"{"key":"main"}"#, #"{"key":"main"}"#)
         roundTrip(Gateway.SessionsResetResult.self, "SessionsResetResult", #"{"ok":true,"key":"agent:main:main","entry":{"sessionId":"s-2","updatedAt":1769900000000,"systemSent":false,"abortedLastRun":false,"inputTokens":0,"outputTokens":0,"totalTokens":0}}"#, #"{"ok":true,"key":"agent:main:main","entry":{"sessionId":"s-2","updatedAt":1769900000000,"systemSent":false,"abortedLastRun":false,"inputTokens":0,"outputTokens":0,"totalTokens":0}}"#)
+    }
+
+    private mutating func part5() {
         roundTrip(Gateway.SessionsDeleteParams.self, "SessionsDeleteParams", #"{"key":"agent:main:old"}"#, #"{"key":"agent:main:old"}"#)
         roundTrip(Gateway.SessionsDeleteParams.self, "SessionsDeleteParams", #"{"key":"agent:main:old","deleteTranscript":false}"#, #"{"key":"agent:main:old","deleteTranscript":false}"#)
         roundTrip(Gateway.SessionsDeleteResult.self, "SessionsDeleteResult", #"{"ok":true,"key":"agent:main:old","deleted":true,"archived":["/s/s-1.jsonl.deleted.2026-01-31T10-00-00.000Z"]}"#, #"{"ok":true,"key":"agent:main:old","deleted":true,"archived":["/s/s-1.jsonl.deleted.2026-01-31T10-00-00.000Z"]}"#)
         roundTrip(Gateway.SessionsDeleteResult.self, "SessionsDeleteResult", #"{"ok":true,"key":"agent:main:none","deleted":false,"archived":[]}"#, #"{"ok":true,"key":"agent:main:none","deleted":false,"archived":[]}"#)
-    }
-
-    private mutating func part5() {
         roundTrip(Gateway.SessionsCompactParams.self, "SessionsCompactParams", #"{"key":"main"}"#, #"{"key":"main"}"#)
         roundTrip(Gateway.SessionsCompactParams.self, "SessionsCompactParams", #"{"key":"main","maxLines":3}"#, #"{"key":"main","maxLines":3}"#)
         roundTrip(Gateway.SessionsCompactResult.self, "SessionsCompactResult", #"{"ok":true,"key":"agent:main:main","compacted":true,"archived":"/s/s-1.jsonl.bak.2026-01-31T10-00-00.000Z","kept":3}"#, #"{"ok":true,"key":"agent:main:main","compacted":true,"archived":"/s/s-1.jsonl.bak.2026-01-31T10-00-00.000Z","kept":3}"#)
@@ -392,13 +396,13 @@ extension ExampleChecks {
         roundTrip(Gateway.DevicePairRejectResult.self, "DevicePairRejectResult", #"{"requestId":"r-1","deviceId":"d-1"}"#, #"{"requestId":"r-1","deviceId":"d-1"}"#)
         roundTrip(Gateway.DevicePairResolvedEvent.self, "DevicePairResolvedEvent", #"{"requestId":"r-1","deviceId":"d-1","decision":"approved","ts":1769900000000}"#, #"{"requestId":"r-1","deviceId":"d-1","decision":"approved","ts":1769900000000}"#)
         roundTrip(Gateway.PairDecision.self, "PairDecision", #""approved""#, #""approved""#)
+    }
+
+    private mutating func part6() {
         roundTrip(Gateway.DeviceTokenRotateParams.self, "DeviceTokenRotateParams", #"{"deviceId":"d-1","role":"node"}"#, #"{"deviceId":"d-1","role":"node"}"#)
         roundTrip(Gateway.DeviceTokenRotateParams.self, "DeviceTokenRotateParams", #"{"deviceId":"d-1","role":"operator","scopes":["operator.read"]}"#, #"{"deviceId":"d-1","role":"operator","scopes":["operator.read"]}"#)
         roundTrip(Gateway.DeviceTokenRotateResult.self, "DeviceTokenRotateResult", #"{"deviceId":"d-1","role":"operator","token":"059be96934724cb5a6518a2e90f75265","scopes":["operator.read"],"rotatedAtMs":1769900000000}"#, #"{"deviceId":"d-1","role":"operator","token":"059be96934724cb5a6518a2e90f75265","scopes":["operator.read"],"rotatedAtMs":1769900000000}"#)
         roundTrip(Gateway.DeviceTokenRevokeParams.self, "DeviceTokenRevokeParams", #"{"deviceId":"d-1","role":"operator"}"#, #"{"deviceId":"d-1","role":"operator"}"#)
-    }
-
-    private mutating func part6() {
         roundTrip(Gateway.DeviceTokenRevokeResult.self, "DeviceTokenRevokeResult", #"{"deviceId":"d-1","role":"operator","revokedAtMs":1769900000000}"#, #"{"deviceId":"d-1","role":"operator","revokedAtMs":1769900000000}"#)
         roundTrip(Gateway.NodeListParams.self, "NodeListParams", #"{}"#, #"{}"#)
         roundTrip(Gateway.NodeListResult.self, "NodeListResult", #"{"ts":1769900000000,"nodes":[]}"#, #"{"ts":1769900000000,"nodes":[]}"#)
@@ -455,13 +459,13 @@ extension ExampleChecks {
         roundTrip(Gateway.CronPayloadPatch.self, "CronPayloadPatch", #"{"kind":"systemEvent"}"#, #"{"kind":"systemEvent"}"#)
         roundTrip(Gateway.CronPayloadPatch.self, "CronPayloadPatch", #"{"kind":"agentTurn","deliver":false}"#, #"{"kind":"agentTurn","deliver":false}"#)
         roundTrip(Gateway.CronListParams.self, "CronListParams", #"{}"#, #"{}"#)
+    }
+
+    private mutating func part7() {
         roundTrip(Gateway.CronListParams.self, "CronListParams", #"{"includeDisabled":true}"#, #"{"includeDisabled":true}"#)
         roundTrip(Gateway.CronListResult.self, "CronListResult", #"{"jobs":[]}"#, #"{"jobs":[]}"#)
         roundTrip(Gateway.CronStatusParams.self, "CronStatusParams", #"{}"#, #"{}"#)
         roundTrip(Gateway.CronStatusResult.self, "CronStatusResult", #"{"enabled":true,"storePath":"/s","jobs":0,"nextWakeAtMs":null}"#, #"{"enabled":true,"storePath":"/s","jobs":0,"nextWakeAtMs":null}"#)
-    }
-
-    private mutating func part7() {
         roundTrip(JSONValue.self, "CronAddRequest", #"{"name":"Nightly","enabled":true,"schedule":{"kind":"cron","expr":"0 3 * * *","tz":"UTC"},"sessionTarget":"main","wakeMode":"next-heartbeat","payload":{"kind":"systemEvent","text":"time to tidy up"}}"#, #"{"name":"Nightly","enabled":true,"schedule":{"kind":"cron","expr":"0 3 * * *","tz":"UTC"},"sessionTarget":"main","wakeMode":"next-heartbeat","payload":{"kind":"systemEvent","text":"time to tidy up"}}"#)
         roundTrip(JSONValue.self, "CronAddRequest", #"{"name":"Once","enabled":"true","schedule":{"at":"2030-01-01T00:00:00Z"},"payload":{"kind":"systemEvent","text":"happy new year"}}"#, #"{"name":"Once","enabled":"true","schedule":{"at":"2030-01-01T00:00:00Z"},"payload":{"kind":"systemEvent","text":"happy new year"}}"#)
         roundTrip(JSONValue.self, "CronAddRequest", #"{"job":{"name":"Hourly","schedule":{"everyMs":3600000},"payload":{"kind":"agentTurn","message":"look around","provider":"telegram","to":"123"}}}"#, #"{"job":{"name":"Hourly","schedule":{"everyMs":3600000},"payload":{"kind":"agentTurn","message":"look around","provider":"telegram","to":"123"}}}"#)
@@ -518,13 +522,13 @@ extension ExampleChecks {
         roundTrip(Gateway.AgentEvent.self, "AgentEvent", #"{"runId":"run-1","stream":"lifecycle","data":{"phase":"start","startedAt":1769900000000},"sessionKey":"main","seq":1,"ts":1769900000000}"#, #"{"runId":"run-1","stream":"lifecycle","data":{"phase":"start","startedAt":1769900000000},"sessionKey":"main","seq":1,"ts":1769900000000}"#)
         roundTrip(Gateway.AgentEvent.self, "AgentEvent", #"{"runId":"run-1","stream":"error","data":{"reason":"seq gap","expected":4,"received":6},"ts":1769900000000}"#, #"{"runId":"run-1","stream":"error","data":{"reason":"seq gap","expected":4,"received":6},"ts":1769900000000}"#)
         roundTrip(Gateway.AgentStream.self, "AgentStream", #""assistant""#, #""assistant""#)
+    }
+
+    private mutating func part8() {
         roundTrip(Gateway.AgentEventPhase.self, "AgentEventPhase", #""start""#, #""start""#)
         roundTrip(Gateway.AgentEventData.self, "AgentEventData", #"{"text":"echo: hel","delta":"hel"}"#, #"{"text":"echo: hel","delta":"hel"}"#)
         roundTrip(Gateway.AgentEventData.self, "AgentEventData", #"{"phase":"result","name":"read","toolCallId":"call_1","meta":"input.txt","isError":false,"result":{"content":[]},"elapsed":3}"#, #"{"phase":"result","name":"read","toolCallId":"call_1","meta":"input.txt","isError":false,"result":{"content":[]},"elapsed":3}"#)
         roundTrip(Gateway.BrowserRequestParams.self, "BrowserRequestParams", #"{"method":"get","path":"/"}"#, #"{"method":"get","path":"/"}"#)
-    }
-
-    private mutating func part8() {
         roundTrip(Gateway.BrowserRequestParams.self, "BrowserRequestParams", #"{"method":"POST","path":"/tabs/open","query":{"profile":"openclaw"},"body":{"url":"https://example.org"},"timeoutMs":5000.5}"#, #"{"method":"POST","path":"/tabs/open","query":{"profile":"openclaw"},"body":{"url":"https://example.org"},"timeoutMs":5000.5}"#)
         roundTrip(Gateway.BrowserRequestParams.self, "BrowserRequestParams", #"{}"#, #"{}"#)
         roundTrip(JSONValue.self, "BrowserRequestResult", #"{"profiles":[]}"#, #"{"profiles":[]}"#)
@@ -581,13 +585,13 @@ extension ExampleChecks {
         event("heartbeat", #"{"type":"event","event":"heartbeat","payload":{"ts":1769900000000,"status":"skipped","reason":"no-target","preview":"All quiet.","durationMs":1636,"hasMedia":false},"seq":1}"#, #"{"type":"event","event":"heartbeat","payload":{"ts":1769900000000,"status":"skipped","reason":"no-target","preview":"All quiet.","durationMs":1636,"hasMedia":false},"seq":1}"#)
         event("presence", #"{"type":"event","event":"presence","payload":{"presence":[{"ts":1769900000000,"mode":"gateway","reason":"self"}]},"seq":1}"#, #"{"type":"event","event":"presence","payload":{"presence":[{"ts":1769900000000,"mode":"gateway","reason":"self"}]},"seq":1}"#)
         event("tick", #"{"type":"event","event":"tick","payload":{"ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"tick","payload":{"ts":1769900000000},"seq":1}"#)
+    }
+
+    private mutating func part9() {
         event("shutdown", #"{"type":"event","event":"shutdown","payload":{"reason":"gateway stopping"},"seq":1}"#, #"{"type":"event","event":"shutdown","payload":{"reason":"gateway stopping"},"seq":1}"#)
         event("shutdown", #"{"type":"event","event":"shutdown","payload":{"reason":"gateway restarting","restartExpectedMs":1500},"seq":1}"#, #"{"type":"event","event":"shutdown","payload":{"reason":"gateway restarting","restartExpectedMs":1500},"seq":1}"#)
         event("node.pair.requested", #"{"type":"event","event":"node.pair.requested","payload":{"requestId":"b1bb2553-f536-4235-9e76-b3b9d419468a","nodeId":"n-1","displayName":"Phone","platform":"ios","caps":["canvas"],"commands":["canvas.present"],"isRepair":false,"ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"node.pair.requested","payload":{"requestId":"b1bb2553-f536-4235-9e76-b3b9d419468a","nodeId":"n-1","displayName":"Phone","platform":"ios","caps":["canvas"],"commands":["canvas.present"],"isRepair":false,"ts":1769900000000},"seq":1}"#)
         event("node.pair.resolved", #"{"type":"event","event":"node.pair.resolved","payload":{"requestId":"r-1","nodeId":"n-1","decision":"rejected","ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"node.pair.resolved","payload":{"requestId":"r-1","nodeId":"n-1","decision":"rejected","ts":1769900000000},"seq":1}"#)
-    }
-
-    private mutating func part9() {
         event("device.pair.requested", #"{"type":"event","event":"device.pair.requested","payload":{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"device.pair.requested","payload":{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000},"seq":1}"#)
         event("device.pair.resolved", #"{"type":"event","event":"device.pair.resolved","payload":{"requestId":"r-1","deviceId":"d-1","decision":"approved","ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"device.pair.resolved","payload":{"requestId":"r-1","deviceId":"d-1","decision":"approved","ts":1769900000000},"seq":1}"#)
         event("node.invoke.request", #"{"type":"event","event":"node.invoke.request","payload":{"id":"bbc78106-f021-464b-9ae8-12ee9a2fa749","nodeId":"d-1","command":"system.which","paramsJSON":"{\"bins\":[\"ls\"]}","timeoutMs":15000,"idempotencyKey":"inv-1"},"seq":1}"#, #"{"type":"event","event":"node.invoke.request","payload":{"id":"bbc78106-f021-464b-9ae8-12ee9a2fa749","nodeId":"d-1","command":"system.which","paramsJSON":"{\"bins\":[\"ls\"]}","timeoutMs":15000,"idempotencyKey":"inv-1"},"seq":1}"#)

@@ -4,7 +4,7 @@ import OpenClawProtocol
 
 extension ExampleChecks {
     /// Number of examples.
-    static let count = 360
+    static let count = 363
 
     /// Checks every example.
     mutating func all() {
@@ -14,6 +14,7 @@ extension ExampleChecks {
         part3()
         part4()
         part5()
+        part6()
     }
 
     private mutating func part0() {
@@ -46,6 +47,9 @@ extension ExampleChecks {
         roundTrip(HealthSessions.self, "HealthSessions", #"{"path":"/s","count":1,"recent":[{"key":"agent:main:main","updatedAt":null,"age":null}]}"#, #"{"path":"/s","count":1,"recent":[{"key":"agent:main:main","updatedAt":null,"age":null}]}"#)
         roundTrip(HealthSessionRow.self, "HealthSessionRow", #"{"key":"agent:main:main","updatedAt":1769899999000,"age":1000}"#, #"{"key":"agent:main:main","updatedAt":1769899999000,"age":1000}"#)
         roundTrip(StatusSummary.self, "StatusSummary", #"{"linkChannel":{"id":"whatsapp","label":"WhatsApp","linked":true,"authAgeMs":null},"heartbeat":{"defaultAgentId":"main","agents":[{"agentId":"main","enabled":false,"every":"disabled","everyMs":null}]},"channelSummary":["WhatsApp: linked"],"queuedSystemEvents":[],"sessions":{"paths":["/s"],"count":0,"defaults":{"model":null,"contextTokens":null},"recent":[],"byAgent":[{"agentId":"main","path":"/s","count":0,"recent":[]}]}}"#, #"{"linkChannel":{"id":"whatsapp","label":"WhatsApp","linked":true,"authAgeMs":null},"heartbeat":{"defaultAgentId":"main","agents":[{"agentId":"main","enabled":false,"every":"disabled","everyMs":null}]},"channelSummary":["WhatsApp: linked"],"queuedSystemEvents":[],"sessions":{"paths":["/s"],"count":0,"defaults":{"model":null,"contextTokens":null},"recent":[],"byAgent":[{"agentId":"main","path":"/s","count":0,"recent":[]}]}}"#)
+        roundTrip(StatusRefusals.self, "StatusRefusals", #"{"sinceMs":1769900000000,"counts":[{"reason":"unauthorized","count":3}]}"#, #"{"sinceMs":1769900000000,"counts":[{"reason":"unauthorized","count":3}]}"#)
+        roundTrip(StatusRefusals.self, "StatusRefusals", #"{"sinceMs":1769900000000,"counts":[]}"#, #"{"sinceMs":1769900000000,"counts":[]}"#)
+        roundTrip(StatusRefusal.self, "StatusRefusal", #"{"reason":"pairing-required","count":1}"#, #"{"reason":"pairing-required","count":1}"#)
         roundTrip(StatusLinkChannel.self, "StatusLinkChannel", #"{"id":"whatsapp","label":"WhatsApp","linked":true,"authAgeMs":60000}"#, #"{"id":"whatsapp","label":"WhatsApp","linked":true,"authAgeMs":60000}"#)
         roundTrip(StatusHeartbeat.self, "StatusHeartbeat", #"{"defaultAgentId":"main","agents":[{"agentId":"main","enabled":true,"every":"30m","everyMs":1800000}]}"#, #"{"defaultAgentId":"main","agents":[{"agentId":"main","enabled":true,"every":"30m","everyMs":1800000}]}"#)
         roundTrip(StatusHeartbeatAgent.self, "StatusHeartbeatAgent", #"{"agentId":"main","enabled":false,"every":"0m","everyMs":null}"#, #"{"agentId":"main","enabled":false,"every":"0m","everyMs":null}"#)
@@ -74,12 +78,12 @@ extension ExampleChecks {
         roundTrip(ChannelsLogoutResult.self, "ChannelsLogoutResult", #"{"channel":"telegram","accountId":"default","cleared":true,"envToken":true}"#, #"{"channel":"telegram","accountId":"default","cleared":true,"envToken":true}"#)
         roundTrip(WebLoginStartParams.self, "WebLoginStartParams", #"{}"#, #"{}"#)
         roundTrip(WebLoginStartParams.self, "WebLoginStartParams", #"{"force":true,"timeoutMs":30000,"verbose":false,"accountId":"work"}"#, #"{"force":true,"timeoutMs":30000,"verbose":false,"accountId":"work"}"#)
-        roundTrip(WebLoginStartResult.self, "WebLoginStartResult", #"{"message":"Scan this QR in WhatsApp → Linked Devices.","qrDataUrl":"data:image/png;base64,aGVsbG8="}"#, #"{"message":"Scan this QR in WhatsApp → Linked Devices.","qrDataUrl":"data:image/png;base64,aGVsbG8="}"#)
-        roundTrip(WebLoginStartResult.self, "WebLoginStartResult", #"{"message":"WhatsApp is already linked."}"#, #"{"message":"WhatsApp is already linked."}"#)
-        roundTrip(WebLoginWaitParams.self, "WebLoginWaitParams", #"{}"#, #"{}"#)
     }
 
     private mutating func part1() {
+        roundTrip(WebLoginStartResult.self, "WebLoginStartResult", #"{"message":"Scan this QR in WhatsApp → Linked Devices.","qrDataUrl":"data:image/png;base64,aGVsbG8="}"#, #"{"message":"Scan this QR in WhatsApp → Linked Devices.","qrDataUrl":"data:image/png;base64,aGVsbG8="}"#)
+        roundTrip(WebLoginStartResult.self, "WebLoginStartResult", #"{"message":"WhatsApp is already linked."}"#, #"{"message":"WhatsApp is already linked."}"#)
+        roundTrip(WebLoginWaitParams.self, "WebLoginWaitParams", #"{}"#, #"{}"#)
         roundTrip(WebLoginWaitParams.self, "WebLoginWaitParams", #"{"timeoutMs":120000,"accountId":"work"}"#, #"{"timeoutMs":120000,"accountId":"work"}"#)
         roundTrip(WebLoginWaitResult.self, "WebLoginWaitResult", #"{"connected":false,"message":"No active WhatsApp login in progress."}"#, #"{"connected":false,"message":"No active WhatsApp login in progress."}"#)
         roundTrip(UsageStatusResult.self, "UsageStatusResult", #"{"updatedAt":1769900000000,"providers":[]}"#, #"{"updatedAt":1769900000000,"providers":[]}"#)
@@ -137,12 +141,12 @@ extension ExampleChecks {
         roundTrip(SystemRunEnv.self, "SystemRunEnv", #"{}"#, #"{}"#)
         roundTrip(SystemRunResult.self, "SystemRunResult", #"{"exitCode":0,"timedOut":false,"success":true,"stdout":"hi\n","stderr":"","error":null}"#, #"{"exitCode":0,"timedOut":false,"success":true,"stdout":"hi\n","stderr":"","error":null}"#)
         roundTrip(SystemWhichResult.self, "SystemWhichResult", #"{"bins":{"sh":"/usr/bin/sh"}}"#, #"{"bins":{}}"#)
-        roundTrip(SystemWhichBins.self, "SystemWhichBins", #"{"sh":"/usr/bin/sh"}"#, #"{}"#)
-        roundTrip(SystemWhichBins.self, "SystemWhichBins", #"{}"#, #"{}"#)
-        roundTrip(WizardStartParams.self, "WizardStartParams", #"{}"#, #"{}"#)
     }
 
     private mutating func part2() {
+        roundTrip(SystemWhichBins.self, "SystemWhichBins", #"{"sh":"/usr/bin/sh"}"#, #"{}"#)
+        roundTrip(SystemWhichBins.self, "SystemWhichBins", #"{}"#, #"{}"#)
+        roundTrip(WizardStartParams.self, "WizardStartParams", #"{}"#, #"{}"#)
         roundTrip(WizardStartParams.self, "WizardStartParams", #"{"mode":"local","workspace":"/home/user/ws"}"#, #"{"mode":"local","workspace":"/home/user/ws"}"#)
         roundTrip(WizardNextParams.self, "WizardNextParams", #"{"sessionId":"w-1"}"#, #"{"sessionId":"w-1"}"#)
         roundTrip(WizardNextParams.self, "WizardNextParams", #"{"sessionId":"w-1","answer":{"stepId":"s-1","value":true}}"#, #"{"sessionId":"w-1","answer":{"stepId":"s-1","value":true}}"#)
@@ -200,12 +204,12 @@ extension ExampleChecks {
         roundTrip(UpdateStep.self, "UpdateStep", #"{"name":"git fetch","command":"git fetch","cwd":"/opt/openclaw","durationMs":800,"exitCode":null}"#, #"{"name":"git fetch","command":"git fetch","cwd":"/opt/openclaw","durationMs":800,"exitCode":null}"#)
         roundTrip(SessionsListParams.self, "SessionsListParams", #"{}"#, #"{}"#)
         roundTrip(SessionsListParams.self, "SessionsListParams", #"{"limit":50,"includeGlobal":true,"includeDerivedTitles":true,"label":"Work","search":""}"#, #"{"limit":50,"includeGlobal":true,"includeDerivedTitles":true,"label":"Work","search":""}"#)
-        roundTrip(SessionsListResult.self, "SessionsListResult", #"{"ts":1769900000000,"path":"(multiple)","count":1,"defaults":{"modelProvider":"mock","model":"echo-1","contextTokens":128000},"sessions":[{"key":"agent:main:main","kind":"direct","updatedAt":1769899999000,"sessionId":"s-1","totalTokens":0}]}"#, #"{"ts":1769900000000,"path":"(multiple)","count":1,"defaults":{"modelProvider":"mock","model":"echo-1","contextTokens":128000},"sessions":[{"key":"agent:main:main","kind":"direct","updatedAt":1769899999000,"sessionId":"s-1","totalTokens":0}]}"#)
-        roundTrip(SessionsPreviewParams.self, "SessionsPreviewParams", #"{"keys":["main","nope"],"limit":4,"maxChars":20}"#, #"{"keys":["main","nope"],"limit":4,"maxChars":20}"#)
-        roundTrip(SessionsPreviewParams.self, "SessionsPreviewParams", #"{"keys":[" "]}"#, #"{"keys":[" "]}"#)
     }
 
     private mutating func part3() {
+        roundTrip(SessionsListResult.self, "SessionsListResult", #"{"ts":1769900000000,"path":"(multiple)","count":1,"defaults":{"modelProvider":"mock","model":"echo-1","contextTokens":128000},"sessions":[{"key":"agent:main:main","kind":"direct","updatedAt":1769899999000,"sessionId":"s-1","totalTokens":0}]}"#, #"{"ts":1769900000000,"path":"(multiple)","count":1,"defaults":{"modelProvider":"mock","model":"echo-1","contextTokens":128000},"sessions":[{"key":"agent:main:main","kind":"direct","updatedAt":1769899999000,"sessionId":"s-1","totalTokens":0}]}"#)
+        roundTrip(SessionsPreviewParams.self, "SessionsPreviewParams", #"{"keys":["main","nope"],"limit":4,"maxChars":20}"#, #"{"keys":["main","nope"],"limit":4,"maxChars":20}"#)
+        roundTrip(SessionsPreviewParams.self, "SessionsPreviewParams", #"{"keys":[" "]}"#, #"{"keys":[" "]}"#)
         roundTrip(SessionsPreviewResult.self, "SessionsPreviewResult", #"{"ts":1769900000000,"previews":[{"key":"main","status":"missing","items":[]}]}"#, #"{"ts":1769900000000,"previews":[{"key":"main","status":"missing","items":[]}]}"#)
         roundTrip(SessionsPreviewEntry.self, "SessionsPreviewEntry", #"{"key":"main","status":"ok","items":[{"role":"user","text":"hello"},{"role":"tool","text":"call read, exec +1"}]}"#, #"{"key":"main","status":"ok","items":[{"role":"user","text":"hello"},{"role":"tool","text":"call read, exec +1"}]}"#)
         roundTrip(SessionPreviewItem.self, "SessionPreviewItem", #"{"role":"assistant","text":"Rain both days..."}"#, #"{"role":"assistant","text":"Rain both days..."}"#)
@@ -263,12 +267,12 @@ extension ExampleChecks {
         roundTrip(NodeRenameParams.self, "NodeRenameParams", #"{"nodeId":"n-1","displayName":"My phone"}"#, #"{"nodeId":"n-1","displayName":"My phone"}"#)
         roundTrip(NodeRenameResult.self, "NodeRenameResult", #"{"nodeId":"n-1","displayName":"My phone"}"#, #"{"nodeId":"n-1","displayName":"My phone"}"#)
         roundTrip(DevicePairListParams.self, "DevicePairListParams", #"{}"#, #"{}"#)
-        roundTrip(DevicePairListResult.self, "DevicePairListResult", #"{"pending":[],"paired":[]}"#, #"{"pending":[],"paired":[]}"#)
-        roundTrip(DevicePairListResult.self, "DevicePairListResult", #"{"pending":[{"requestId":"r-1","deviceId":"d-1","publicKey":"k-1","role":"operator","roles":["operator"],"scopes":["operator.read"],"silent":false,"isRepair":false,"ts":1769900000000}],"paired":[{"deviceId":"d-2","publicKey":"k-2","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900000000}]}]}"#, #"{"pending":[{"requestId":"r-1","deviceId":"d-1","publicKey":"k-1","role":"operator","roles":["operator"],"scopes":["operator.read"],"silent":false,"isRepair":false,"ts":1769900000000}],"paired":[{"deviceId":"d-2","publicKey":"k-2","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900000000}]}]}"#)
-        roundTrip(DevicePairRequestedEvent.self, "DevicePairRequestedEvent", #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000}"#, #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000}"#)
     }
 
     private mutating func part4() {
+        roundTrip(DevicePairListResult.self, "DevicePairListResult", #"{"pending":[],"paired":[]}"#, #"{"pending":[],"paired":[]}"#)
+        roundTrip(DevicePairListResult.self, "DevicePairListResult", #"{"pending":[{"requestId":"r-1","deviceId":"d-1","publicKey":"k-1","role":"operator","roles":["operator"],"scopes":["operator.read"],"silent":false,"isRepair":false,"ts":1769900000000}],"paired":[{"deviceId":"d-2","publicKey":"k-2","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900000000}]}]}"#, #"{"pending":[{"requestId":"r-1","deviceId":"d-1","publicKey":"k-1","role":"operator","roles":["operator"],"scopes":["operator.read"],"silent":false,"isRepair":false,"ts":1769900000000}],"paired":[{"deviceId":"d-2","publicKey":"k-2","role":"node","roles":["node"],"createdAtMs":1769900000000,"approvedAtMs":1769900000000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900000000}]}]}"#)
+        roundTrip(DevicePairRequestedEvent.self, "DevicePairRequestedEvent", #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000}"#, #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f","deviceId":"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c","publicKey":"A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"ui","role":"operator","roles":["operator"],"scopes":["operator.read","operator.write"],"remoteIp":"192.0.2.7","silent":false,"isRepair":false,"ts":1769900000000}"#)
         roundTrip(DevicePaired.self, "DevicePaired", #"{"deviceId":"d-1","publicKey":"k-1","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"node","role":"node","roles":["operator","node"],"scopes":["operator.read"],"createdAtMs":1769900000000,"approvedAtMs":1769900100000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900100000},{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"lastUsedAtMs":1769900200000}]}"#, #"{"deviceId":"d-1","publicKey":"k-1","displayName":"Phone","platform":"iOS 18.1","clientId":"openclaw-ios","clientMode":"node","role":"node","roles":["operator","node"],"scopes":["operator.read"],"createdAtMs":1769900000000,"approvedAtMs":1769900100000,"tokens":[{"role":"node","scopes":[],"createdAtMs":1769900100000},{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"lastUsedAtMs":1769900200000}]}"#)
         roundTrip(DeviceTokenInfo.self, "DeviceTokenInfo", #"{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"rotatedAtMs":1769900100000,"revokedAtMs":1769900200000}"#, #"{"role":"operator","scopes":["operator.read"],"createdAtMs":1769900000000,"rotatedAtMs":1769900100000,"revokedAtMs":1769900200000}"#)
         roundTrip(DevicePairApproveParams.self, "DevicePairApproveParams", #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f"}"#, #"{"requestId":"250ace5d-7df8-4ff4-aac2-c50c8aca386f"}"#)
@@ -326,12 +330,12 @@ extension ExampleChecks {
         roundTrip(CronRemoveParams.self, "CronRemoveParams", #"{"jobId":"j-1"}"#, #"{"jobId":"j-1"}"#)
         roundTrip(CronRemoveResult.self, "CronRemoveResult", #"{"ok":true,"removed":false}"#, #"{"ok":true,"removed":false}"#)
         roundTrip(CronRunParams.self, "CronRunParams", #"{"id":"j-1","mode":"force"}"#, #"{"id":"j-1","mode":"force"}"#)
-        roundTrip(CronRunParams.self, "CronRunParams", #"{"jobId":"j-1"}"#, #"{"jobId":"j-1"}"#)
-        roundTrip(CronRunResult.self, "CronRunResult", #"{"ok":true,"ran":true}"#, #"{"ok":true,"ran":true}"#)
-        roundTrip(CronRunResult.self, "CronRunResult", #"{"ok":true,"ran":false,"reason":"not-due"}"#, #"{"ok":true,"ran":false,"reason":"not-due"}"#)
     }
 
     private mutating func part5() {
+        roundTrip(CronRunParams.self, "CronRunParams", #"{"jobId":"j-1"}"#, #"{"jobId":"j-1"}"#)
+        roundTrip(CronRunResult.self, "CronRunResult", #"{"ok":true,"ran":true}"#, #"{"ok":true,"ran":true}"#)
+        roundTrip(CronRunResult.self, "CronRunResult", #"{"ok":true,"ran":false,"reason":"not-due"}"#, #"{"ok":true,"ran":false,"reason":"not-due"}"#)
         roundTrip(CronRunsParams.self, "CronRunsParams", #"{"id":"j-1"}"#, #"{"id":"j-1"}"#)
         roundTrip(CronRunsParams.self, "CronRunsParams", #"{"jobId":"j-1","limit":5000}"#, #"{"jobId":"j-1","limit":5000}"#)
         roundTrip(CronRunsResult.self, "CronRunsResult", #"{"entries":[]}"#, #"{"entries":[]}"#)
@@ -389,6 +393,9 @@ extension ExampleChecks {
         roundTrip(VoicecallStartResult.self, "VoicecallStartResult", #"{"callId":"c-1","initiated":true}"#, #"{"callId":"c-1","initiated":true}"#)
         roundTrip(VoicecallContinueResult.self, "VoicecallContinueResult", #"{"success":true,"transcript":"yes please"}"#, #"{"success":true,"transcript":"yes please"}"#)
         roundTrip(VoicecallSuccess.self, "VoicecallSuccess", #"{"success":true}"#, #"{"success":true}"#)
+    }
+
+    private mutating func part6() {
         roundTrip(VoicecallStatusResult.self, "VoicecallStatusResult", #"{"found":false}"#, #"{"found":false}"#)
         roundTrip(VoicecallStatusResult.self, "VoicecallStatusResult", #"{"found":true,"call":{"callId":"c-1","state":"active"}}"#, #"{"found":true,"call":{"callId":"c-1","state":"active"}}"#)
         roundTrip(VoicecallFailure.self, "VoicecallFailure", #"{"error":"callId required"}"#, #"{"error":"callId required"}"#)

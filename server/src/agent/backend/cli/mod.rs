@@ -21,7 +21,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{Backend, BackendError, Chunk, ModelRequest, ReplyStream, Turn};
-use crate::agent::child::Group;
+use crate::child::Group;
 use crate::config::{CliBackend, CliInput, CliOutput};
 use crate::paths::Environment;
 use output::Reader;

@@ -438,4 +438,6 @@ fn retry_after(response: &Response) -> Option<Duration> {
 type ByteStream = BoxStream<'static, Result<Bytes, BackendError>>;
 
 #[cfg(test)]
+pub(in crate::agent) mod stand_in;
+#[cfg(test)]
 mod tests;

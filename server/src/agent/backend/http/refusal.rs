@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::BackendError;
 
+use crate::text::shortened;
+
 /// Longest text of a provider's error that is passed on, in characters.
 const MAX_MESSAGE: usize = 500;
 
@@ -17,7 +19,8 @@ pub(super) fn refusal(status: u16, body: &[u8], reason: &str) -> BackendError {
         .or_else(|| {
             // A page of a proxy tells nothing; a short line does.
             let line = text.trim();
-            (!line.is_empty() && !line.starts_with(['<', '{', '['])).then(|| shorten(line))
+            (!line.is_empty() && !line.starts_with(['<', '{', '[']))
+                .then(|| shortened(line, MAX_MESSAGE))
         });
     BackendError::Refused {
         status,
@@ -39,15 +42,7 @@ pub(super) fn message_in(body: &Value) -> Option<String> {
         .flatten()
         .find_map(Value::as_str)?
         .trim();
-    (!message.is_empty()).then(|| shorten(message))
-}
-
-fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(MAX_MESSAGE).collect();
-    if short.len() < text.len() {
-        short.push_str("...");
-    }
-    short
+    (!message.is_empty()).then(|| shortened(message, MAX_MESSAGE))
 }
 
 #[cfg(test)]

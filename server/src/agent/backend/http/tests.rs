@@ -1,139 +1,15 @@
 //! The backend against a scripted server on a real socket. Times are real here, so waits are short and every test
 //! ends on an event.
 
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
+use super::stand_in::{
+    ANTHROPIC, Answer, DONE, HELLO, Head, Lines, OPENAI, Part, STOP, USAGE, events, refusal, serve,
+};
 use super::*;
 use crate::agent::backend::{StopReason, Turn, Usage};
-
-/// What the server does after the head of its answer.
-#[derive(Clone)]
-enum Part {
-    Text(&'static str),
-    Raw(Vec<u8>),
-    /// Send nothing more and keep the connection.
-    Stall,
-    /// Break the connection.
-    Cut,
-}
-
-/// An answer.
-#[derive(Clone)]
-struct Answer {
-    status: u16,
-    headers: Vec<(&'static str, &'static str)>,
-    body: Vec<Part>,
-    /// Do not even send the head.
-    silent: bool,
-}
-
-fn events(body: Vec<Part>) -> Answer {
-    Answer {
-        status: 200,
-        headers: vec![("content-type", "text/event-stream; charset=utf-8")],
-        body,
-        silent: false,
-    }
-}
-
-fn refusal(status: u16, body: &'static str) -> Answer {
-    Answer {
-        status,
-        headers: vec![("content-type", "application/json")],
-        body: vec![Part::Text(body)],
-        silent: false,
-    }
-}
-
-type Seen = Arc<Mutex<Vec<(hyper::HeaderMap, String, Value)>>>;
-
-struct Server {
-    url: String,
-    seen: Seen,
-    /// Permits: connections whose client has gone.
-    gone: Arc<Semaphore>,
-}
-
-/// Serves `answers` in order, the last one for ever.
-async fn serve(answers: Vec<Answer>) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/v1", listener.local_addr().unwrap());
-    let (seen, gone) = (Seen::default(), Arc::new(Semaphore::new(0)));
-    let server = Server {
-        url,
-        seen: Arc::clone(&seen),
-        gone: Arc::clone(&gone),
-    };
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let (answers, seen, gone) = (answers.clone(), Arc::clone(&seen), Arc::clone(&gone));
-            tokio::spawn(async move {
-                let service =
-                    service_fn(move |request| answer(request, answers.clone(), Arc::clone(&seen)));
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(socket), service)
-                    .await;
-                gone.add_permits(1);
-            });
-        }
-    });
-    server
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    answers: Vec<Answer>,
-    seen: Seen,
-) -> Result<Response<BoxBody<Bytes, &'static str>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    let call = {
-        let mut seen = seen.lock().unwrap();
-        seen.push((
-            head.headers,
-            head.uri.path().to_owned(),
-            serde_json::from_slice(&body).unwrap(),
-        ));
-        seen.len() - 1
-    };
-    let answer = answers[call.min(answers.len() - 1)].clone();
-    if answer.silent {
-        std::future::pending::<()>().await;
-    }
-    let parts = stream::iter(answer.body).then(|part| async move {
-        match part {
-            Part::Text(text) => Ok(Frame::data(Bytes::from_static(text.as_bytes()))),
-            Part::Raw(bytes) => Ok(Frame::data(Bytes::from(bytes))),
-            Part::Stall => std::future::pending().await,
-            Part::Cut => {
-                // A pending body lets the server flush what it has.
-                tokio::task::yield_now().await;
-                Err("cut")
-            }
-        }
-    });
-    let mut response = Response::builder().status(answer.status);
-    for (name, value) in answer.headers {
-        response = response.header(name, value);
-    }
-    Ok(response
-        .body(BodyExt::boxed(StreamBody::new(parts)))
-        .unwrap())
-}
 
 fn backend(url: &str, dialect: Dialect) -> HttpModel {
     let endpoint = Endpoint {
@@ -144,14 +20,7 @@ fn backend(url: &str, dialect: Dialect) -> HttpModel {
         api_key: Some("sk-secret".into()),
         headers: vec![("x-team".into(), "blue".into())],
     };
-    let timeouts = Timeouts {
-        connect: Duration::from_secs(5),
-        first_byte: Duration::from_millis(300),
-        between: Duration::from_millis(300),
-        back_off: Duration::from_millis(1),
-        max_back_off: Duration::from_millis(2),
-    };
-    HttpModel::new(&endpoint, timeouts).unwrap()
+    HttpModel::new(&endpoint, stand_in::IMPATIENT).unwrap()
 }
 
 fn request() -> ModelRequest {
@@ -168,36 +37,6 @@ fn request() -> ModelRequest {
         max_tokens: None,
     }
 }
-
-/// How a dialect says the same things.
-struct Lines {
-    dialect: Dialect,
-    hello: &'static str,
-    end: &'static str,
-    busy: &'static str,
-    /// What is wrong with an event that is none.
-    not_ours: &'static str,
-}
-
-const OPENAI: Lines = Lines {
-    dialect: Dialect::OpenAi,
-    hello: HELLO,
-    end: DONE,
-    busy: "data: {\"error\":{\"message\":\"busy\"}}\n\n",
-    not_ours: "an event is not a completion chunk",
-};
-const ANTHROPIC: Lines = Lines {
-    dialect: Dialect::Anthropic,
-    hello: "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hello\"}}\n\n",
-    end: "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
-    busy: "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n",
-    not_ours: "an event is not one of a message",
-};
-
-const HELLO: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hello\"}}]}\n\n";
-const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15}}\n\n";
-const DONE: &str = "data: [DONE]\n\n";
 
 /// Runs one call; the texts, or the error's text after the texts before it, and how often the server was called.
 async fn check(
@@ -408,7 +247,7 @@ async fn broken(lines: &Lines) {
     )
     .await;
     let silent = Answer {
-        silent: true,
+        head: Head::Never,
         ..events(vec![])
     };
     check(

@@ -178,7 +178,7 @@ fn rows() {
     let weak = connect(|params| {
         sign(params, Some(NONCE));
         params["device"]["publicKey"] = json!(URL_SAFE_NO_PAD.encode([0; 32]));
-        params["device"]["id"] = json!(hex(&<sha2::Sha256 as sha2::Digest>::digest([0; 32])));
+        params["device"]["id"] = json!(sha256_hex([0; 32]));
     });
     let cases = [
         // 2

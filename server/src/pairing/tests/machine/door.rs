@@ -46,7 +46,7 @@ pub(super) struct Door<'k> {
 impl Devices for Door<'_> {
     fn accepts(&self, device: &VerifiedDevice, role: Role, scopes: &[String], token: &str) -> bool {
         let book = self.book.borrow();
-        book.accepts(self.key, device.id(), role, scopes, token)
+        book.accepts(self.key, device, role, scopes, token)
     }
 
     fn decide(&self, ask: &Ask) -> Decision {
@@ -91,7 +91,9 @@ pub(super) fn knock(door: &Door<'_>, ask: &Ask, token: &str, is_forged: bool) ->
     let signature = URL_SAFE_NO_PAD.encode(signer.sign(signed.as_bytes()).to_bytes());
     let frame = json!({"type": "req", "id": "c", "method": "connect", "params": {
         "minProtocol": 3, "maxProtocol": 3, "role": role, "scopes": ask.scopes, "auth": {"token": token},
-        "client": {"id": "test", "version": "1", "platform": "linux", "mode": "test"},
+        "client": {
+            "id": "test", "version": "1", "platform": "linux", "mode": "test", "displayName": ask.profile.display_name,
+        },
         "device": {
             "id": id, "publicKey": ask.device.public_key(), "signature": signature, "signedAt": now_ms, "nonce": NONCE,
         },

@@ -17,6 +17,14 @@ pub(super) enum End {
     Gone,
 }
 
+/// The key of a record that is not its device's own any more.
+pub(super) const DAMAGE: &str = "another key";
+
+/// Does the record take another key for that of its device?
+pub(super) fn is_damaged(device: &Device) -> bool {
+    device.public_key == DAMAGE
+}
+
 #[derive(Default)]
 pub(super) struct Known {
     roles: BTreeSet<Place>,
@@ -30,6 +38,8 @@ pub(super) struct Known {
     asked: BTreeMap<String, u64>,
     /// How a request ended, and in which step.
     ended: HashMap<String, (End, u64)>,
+    /// What a device last said about itself.
+    said: BTreeMap<String, Profile>,
 }
 
 impl Known {
@@ -83,8 +93,23 @@ impl Known {
         self.ended.insert(id.to_owned(), (end, now));
     }
 
+    /// The record of a device is damaged: nothing that was granted to it holds.
+    pub(super) fn damaged(&mut self, id: &str) {
+        self.roles.retain(|place| place.0 != id);
+        self.scopes.remove(id);
+        self.live.retain(|place, _| place.0 != id);
+    }
+
+    /// The token that is alive.
+    pub(super) fn token(&self, place: &Place) -> Option<&String> {
+        self.live.get(place)
+    }
+
     /// A device's record was written: which of its tokens are alive now.
     pub(super) fn learn(&mut self, key: &TokenKey, device: &Device) {
+        if is_damaged(device) {
+            return;
+        }
         for token in &device.tokens {
             let place = (device.device_id.clone(), token.role);
             if token.revoked_at_ms.is_some() {
@@ -103,7 +128,7 @@ impl Known {
     }
 
     /// A connection was let in.
-    pub(super) fn admitted(&self, ask: &Ask, grant: &Grant) {
+    pub(super) fn admitted(&mut self, ask: &Ask, grant: &Grant) {
         let place = (ask.device.id().to_owned(), ask.role);
         for scopes in [&ask.scopes, &grant.scopes] {
             assert!(
@@ -116,10 +141,33 @@ impl Known {
             self.is_live(&place, grant.token.expose()),
             "{place:?} gets a token that is not alive"
         );
+        self.said.insert(place.0, ask.profile.clone());
     }
 
-    /// After a restart a request was last asked for when the disk says so, which may miss what was not written behind.
-    pub(super) fn reread<'p>(&mut self, pending: impl Iterator<Item = &'p PendingPairing>) {
+    /// What a device last said about itself.
+    pub(super) fn said(&self, id: &str) -> Option<&Profile> {
+        self.said.get(id)
+    }
+
+    /// An approval was written, planned when the device had said `before`. What it says in its request is newer, unless
+    /// it has said something else since the plan.
+    pub(super) fn approved(&mut self, id: &str, profile: &Profile, before: Option<&Profile>) {
+        if self.said(id) == before {
+            self.said.insert(id.to_owned(), profile.clone());
+        }
+    }
+
+    /// After a restart a request was last asked for when the disk says so, and devices are what it says, which may miss
+    /// what was not written behind.
+    pub(super) fn reread<'p>(
+        &mut self,
+        devices: impl Iterator<Item = &'p Device>,
+        pending: impl Iterator<Item = &'p PendingPairing>,
+    ) {
+        for device in devices {
+            let said = self.said.get_mut(&device.device_id);
+            *said.expect("only devices that said something are kept") = device.profile.clone();
+        }
         for request in pending {
             let asked = self.asked.get_mut(&request.request_id);
             let asked = asked.expect("only open requests are kept");
@@ -132,7 +180,7 @@ impl Known {
     pub(super) fn check(&self, key: &TokenKey, book: &Book, now_ms: u64) {
         let mut roles = BTreeSet::new();
         let mut live = BTreeMap::new();
-        for device in book.devices() {
+        for device in book.devices().filter(|device| !is_damaged(device)) {
             let id = &device.device_id;
             roles.extend(device.roles.iter().map(|role| (id.clone(), *role)));
             assert_eq!(
@@ -140,6 +188,7 @@ impl Known {
                 self.scopes.get(id).cloned().unwrap_or_default(),
                 "scopes of {id}"
             );
+            assert_eq!(Some(&device.profile), self.said(id), "what {id} says");
             for token in &device.tokens {
                 let place = (id.clone(), token.role);
                 assert!(self.grants(&place, &token.scopes), "{token:?} of {id}");

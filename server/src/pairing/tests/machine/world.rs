@@ -1,15 +1,18 @@
 //! What happens; connects are in `connects`.
 
+mod broken;
 mod connects;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::book::{Book, Change, Fresh, Touch};
 use super::super::super::rules::{self, Step, Terms};
 use super::super::*;
 use super::Dice;
 use super::door::{DEVICES, device};
-use super::known::{End, Known, Place};
+use super::known::{DAMAGE, End, Known, Place, is_damaged};
+
+pub(super) use broken::BREACHES;
 
 const SCOPES: [&str; 3] = ["a", "b", "c"];
 
@@ -45,6 +48,8 @@ struct Writing {
     work: Work,
     /// Step in which it was planned.
     since: u64,
+    /// What the device had said about itself by then.
+    said: Option<Profile>,
 }
 
 enum Work {
@@ -119,6 +124,13 @@ impl World {
             },
             scopes: chosen.map(|(_, scope)| (*scope).to_owned()).collect(),
             local: dice.once_in(6),
+            profile: Profile {
+                display_name: Some(format!("called {}", dice.throw(3))),
+                platform: Some("linux".to_owned()),
+                client_id: Some("test".to_owned()),
+                client_mode: Some("test".to_owned()),
+                remote_ip: None,
+            },
             ..remote(0, &[])
         }
     }
@@ -168,6 +180,7 @@ impl World {
             change,
             work,
             since: self.steps,
+            said: self.known.said(device_id).cloned(),
         });
     }
 
@@ -239,10 +252,7 @@ impl World {
     fn replace(&mut self, device: Device, role: Role, what: &'static str) {
         let id = device.device_id.clone();
         if self.is_free(&id) {
-            let change = Change {
-                device: Some(device),
-                ..Change::default()
-            };
+            let change = self.book.replacement(device);
             self.plan(&id, change, Work::Replacement(role, what));
         }
     }
@@ -280,6 +290,7 @@ impl World {
             device,
             pending,
             settled,
+            ..
         } = &writing.change;
         if let Some(device) = device {
             let id = device.device_id.clone();
@@ -295,6 +306,8 @@ impl World {
                 let ask = &waiting.ask;
                 assert!(ask.local);
                 self.known.grant(ask.device.id(), ask.role, &ask.scopes);
+                self.known
+                    .approved(ask.device.id(), &ask.profile, writing.said.as_ref());
                 ("silent approvals", End::Approved)
             }
             Work::Connect(_, Step::Request) => ("requests", End::Gone),
@@ -302,6 +315,8 @@ impl World {
             Work::Approval(request) => {
                 let (id, scopes) = (&request.device_id, &request.scopes);
                 self.known.grant(id, request.role, scopes);
+                self.known
+                    .approved(id, &request.profile, writing.said.as_ref());
                 ("approvals", End::Approved)
             }
             Work::Rejection => ("refusals", End::Rejected),
@@ -316,7 +331,23 @@ impl World {
             }
         }
         if let Some(device) = device {
+            let place = |role| (device.device_id.clone(), role);
+            let before = match &writing.work {
+                Work::Replacement(role, _) => self.known.token(&place(*role)).cloned(),
+                _ => None,
+            };
             self.known.learn(&self.key, device);
+            match &writing.work {
+                Work::Connect(Waiting { ask, .. }, Step::Approve) => {
+                    assert_token(device, ask.role, &ask.scopes);
+                }
+                Work::Approval(request) => assert_token(device, request.role, &request.scopes),
+                // Whatever was done to a token, it opens nothing any more.
+                Work::Replacement(role, _) if before.is_some() => {
+                    assert_ne!(before.as_ref(), self.known.token(&place(*role)));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -364,8 +395,49 @@ impl World {
         self.count("written behind");
     }
 
+    /// Everything that is on its way arrives; then memory and disk have to be the same.
+    pub(super) fn settle(&mut self) {
+        self.arrive();
+        self.check_all();
+    }
+
+    fn arrive(&mut self) {
+        while !self.writing.is_empty() {
+            self.land();
+        }
+        while self.behind.is_some() || self.book.is_dirty() {
+            self.write_behind();
+        }
+    }
+
+    /// As [`Self::check`], for a world in which nothing is on its way.
+    pub(super) fn check_all(&self) {
+        self.check();
+        let remembered: BTreeMap<_, _> = self
+            .book
+            .devices()
+            .map(|device| (device.device_id.clone(), device.clone()))
+            .collect();
+        assert_eq!(remembered, self.devices, "devices on disk");
+        // At this time none has expired.
+        let remembered: BTreeMap<_, _> = self
+            .book
+            .requests(0)
+            .map(|request| (request.request_id.clone(), request.clone()))
+            .collect();
+        assert_eq!(remembered, self.pending, "requests on disk");
+    }
+
     /// Everything in memory is lost, and what was not written yet with it.
     fn restart(&mut self) {
+        if self.dice.once_in(3)
+            && let Some(index) = self.dice.index(self.devices.len())
+            && let Some(device) = self.devices.values_mut().nth(index)
+        {
+            DAMAGE.clone_into(&mut device.public_key);
+            self.known.damaged(&device.device_id);
+            self.count("damaged records");
+        }
         let devices = serde_json::to_string(&self.devices.values().collect::<Vec<_>>()).unwrap();
         let pending = serde_json::to_string(&self.pending.values().collect::<Vec<_>>()).unwrap();
         self.book = Book::new(
@@ -376,8 +448,17 @@ impl World {
         self.open.clear();
         self.writing.clear();
         self.behind = None;
-        self.known.reread(self.pending.values());
+        self.known
+            .reread(self.devices.values(), self.pending.values());
         self.count("restarts");
         self.check();
     }
+}
+
+/// An approval gives a token for exactly what was asked for.
+fn assert_token(device: &Device, role: Role, scopes: &[String]) {
+    let expected: BTreeSet<_> = scopes.iter().collect();
+    let token = device.token(role).expect("a token");
+    assert_eq!(token.scopes.iter().collect::<BTreeSet<_>>(), expected);
+    assert!(!is_damaged(device), "an approval is of a real key");
 }

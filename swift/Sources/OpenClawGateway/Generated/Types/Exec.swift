@@ -291,7 +291,8 @@ extension Gateway {
         public var resolvedPath: String?
         /// The conversation that it is for.
         public var sessionKey: String?
-        /// How long the question waits; limits.execApprovalTimeoutMs when absent.
+        /// How long the question waits, at most limits.execApprovalMaxMs; limits.execApprovalTimeoutMs when
+        /// absent.
         public var timeoutMs: Int?
 
         public init(

@@ -431,19 +431,175 @@ extension Gateway {
         public var queuedSystemEvents: [String]
         /// Recent conversations.
         public var sessions: Gateway.StatusSessions
+        /// Whom the gateway has not let in. Only for callers with operator.admin; the original has no such
+        /// member.
+        public var refusals: Gateway.StatusRefusals?
 
         public init(
             linkChannel: Gateway.StatusLinkChannel? = nil,
             heartbeat: Gateway.StatusHeartbeat,
             channelSummary: [String],
             queuedSystemEvents: [String],
-            sessions: Gateway.StatusSessions
+            sessions: Gateway.StatusSessions,
+            refusals: Gateway.StatusRefusals? = nil
         ) {
             self.linkChannel = linkChannel
             self.heartbeat = heartbeat
             self.channelSummary = channelSummary
             self.queuedSystemEvents = queuedSystemEvents
             self.sessions = sessions
+            self.refusals = refusals
+        }
+    }
+}
+
+extension Gateway {
+    /// How often somebody was not let in since the gateway started, by reason. They say whether a client is
+    /// set up wrongly or somebody tries to get in; who it was is in the log.
+    public struct StatusRefusals: Codable, Sendable, Hashable {
+        /// When the gateway started.
+        public var sinceMs: Int
+        /// Each reason that there was, once.
+        public var counts: [Gateway.StatusRefusal]
+
+        public init(
+            sinceMs: Int,
+            counts: [Gateway.StatusRefusal]
+        ) {
+            self.sinceMs = sinceMs
+            self.counts = counts
+        }
+    }
+}
+
+extension Gateway {
+    /// One reason and how often it was met.
+    public struct StatusRefusal: Codable, Sendable, Hashable {
+        /// Why.
+        public var reason: Gateway.RefusalReason
+        /// How often.
+        public var count: Int
+
+        public init(
+            reason: Gateway.RefusalReason,
+            count: Int
+        ) {
+            self.reason = reason
+            self.count = count
+        }
+    }
+}
+
+extension Gateway {
+    /// Why somebody was not let in. At the port: connections-full, address-connections-full (too many of one
+    /// address), handshakes-full, address-handshakes-full, other-user (of this host, at the Unix socket). In
+    /// the handshake: timed-out, not-json, invalid-frame, not-connect, invalid-params, protocol-mismatch,
+    /// invalid-role, insecure-control-ui, no-device, device-identity, unauthorized (a missing or wrong
+    /// secret), too-many-attempts, pairing-required, pairing-failed. Over HTTP: http-unauthorized,
+    /// http-too-many-attempts.
+    public enum RefusalReason: GatewayStringSet {
+        /// `connections-full`
+        case connectionsFull
+        /// `address-connections-full`
+        case addressConnectionsFull
+        /// `handshakes-full`
+        case handshakesFull
+        /// `address-handshakes-full`
+        case addressHandshakesFull
+        /// `other-user`
+        case otherUser
+        /// `timed-out`
+        case timedOut
+        /// `not-json`
+        case notJson
+        /// `invalid-frame`
+        case invalidFrame
+        /// `not-connect`
+        case notConnect
+        /// `invalid-params`
+        case invalidParams
+        /// `protocol-mismatch`
+        case protocolMismatch
+        /// `invalid-role`
+        case invalidRole
+        /// `insecure-control-ui`
+        case insecureControlUi
+        /// `no-device`
+        case noDevice
+        /// `device-identity`
+        case deviceIdentity
+        /// `unauthorized`
+        case unauthorized
+        /// `too-many-attempts`
+        case tooManyAttempts
+        /// `pairing-required`
+        case pairingRequired
+        /// `pairing-failed`
+        case pairingFailed
+        /// `http-unauthorized`
+        case httpUnauthorized
+        /// `http-too-many-attempts`
+        case httpTooManyAttempts
+        /// A value that this version does not know.
+        case unknown(String)
+
+        /// Every value that this version knows.
+        public static let known: [Self] = [.connectionsFull, .addressConnectionsFull, .handshakesFull, .addressHandshakesFull, .otherUser, .timedOut, .notJson, .invalidFrame, .notConnect, .invalidParams, .protocolMismatch, .invalidRole, .insecureControlUi, .noDevice, .deviceIdentity, .unauthorized, .tooManyAttempts, .pairingRequired, .pairingFailed, .httpUnauthorized, .httpTooManyAttempts]
+
+        /// The case of a wire value.
+        public init(rawValue: String) {
+            switch rawValue {
+            case "connections-full": self = .connectionsFull
+            case "address-connections-full": self = .addressConnectionsFull
+            case "handshakes-full": self = .handshakesFull
+            case "address-handshakes-full": self = .addressHandshakesFull
+            case "other-user": self = .otherUser
+            case "timed-out": self = .timedOut
+            case "not-json": self = .notJson
+            case "invalid-frame": self = .invalidFrame
+            case "not-connect": self = .notConnect
+            case "invalid-params": self = .invalidParams
+            case "protocol-mismatch": self = .protocolMismatch
+            case "invalid-role": self = .invalidRole
+            case "insecure-control-ui": self = .insecureControlUi
+            case "no-device": self = .noDevice
+            case "device-identity": self = .deviceIdentity
+            case "unauthorized": self = .unauthorized
+            case "too-many-attempts": self = .tooManyAttempts
+            case "pairing-required": self = .pairingRequired
+            case "pairing-failed": self = .pairingFailed
+            case "http-unauthorized": self = .httpUnauthorized
+            case "http-too-many-attempts": self = .httpTooManyAttempts
+            default: self = .unknown(rawValue)
+            }
+        }
+
+        /// As on the wire.
+        public var rawValue: String {
+            switch self {
+            case .connectionsFull: "connections-full"
+            case .addressConnectionsFull: "address-connections-full"
+            case .handshakesFull: "handshakes-full"
+            case .addressHandshakesFull: "address-handshakes-full"
+            case .otherUser: "other-user"
+            case .timedOut: "timed-out"
+            case .notJson: "not-json"
+            case .invalidFrame: "invalid-frame"
+            case .notConnect: "not-connect"
+            case .invalidParams: "invalid-params"
+            case .protocolMismatch: "protocol-mismatch"
+            case .invalidRole: "invalid-role"
+            case .insecureControlUi: "insecure-control-ui"
+            case .noDevice: "no-device"
+            case .deviceIdentity: "device-identity"
+            case .unauthorized: "unauthorized"
+            case .tooManyAttempts: "too-many-attempts"
+            case .pairingRequired: "pairing-required"
+            case .pairingFailed: "pairing-failed"
+            case .httpUnauthorized: "http-unauthorized"
+            case .httpTooManyAttempts: "http-too-many-attempts"
+            case .unknown(let value): value
+            }
         }
     }
 }

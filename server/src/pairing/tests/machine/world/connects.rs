@@ -1,7 +1,6 @@
 //! Connects: those with the shared secret, those with a token, and what they lead to.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 
 use super::super::door::{Door, SECRET, knock};
 use super::*;
@@ -145,7 +144,7 @@ impl World {
         }
         let accepted = self
             .book
-            .accepts(&self.key, &id, ask.role, &ask.scopes, &token);
+            .accepts(&self.key, &ask.device, ask.role, &ask.scopes, &token);
         assert_eq!(accepted, opens, "{place:?} shown by {ask:?}");
         if opens {
             ask.by_device_token = true;
