@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::agent::backend::Usage;
-use crate::sessions::hex_digest;
+use crate::hex::sha256_hex;
 use crate::store::{Reader, StoreError, Table, Writer};
 
 /// Time that one record covers.
@@ -148,7 +148,7 @@ fn key(quarter: u64, provider: &str, model: &str) -> Vec<u8> {
     if name.len() <= MAX_STORED_NAME {
         key.extend_from_slice(name.as_bytes());
     } else {
-        key.extend_from_slice(hex_digest(name.as_bytes()).as_bytes());
+        key.extend_from_slice(sha256_hex(&name).as_bytes());
     }
     key
 }
