@@ -24,4 +24,5 @@ mod remote;
 mod restarts;
 mod schedules;
 mod sessions;
+mod skills;
 mod tools;

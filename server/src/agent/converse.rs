@@ -65,12 +65,22 @@ impl Runs {
         let workspace = parts.workspace(session.agent());
         let most = parts.config.agents.defaults.bootstrap_max_chars.get();
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let files = tokio::task::spawn_blocking(move || tools::bootstrap_files(&workspace, most));
+        let skills = parts.skills.clone();
+        let can_read = tools::can_read(parts, session.agent());
+        let read = tokio::task::spawn_blocking(move || {
+            let skills = if can_read {
+                skills.told(&workspace)
+            } else {
+                Vec::new()
+            };
+            (tools::bootstrap_files(&workspace, most), skills)
+        });
         // A task that reads files does not panic; without them there is still somebody to talk to.
-        let files = files.await.unwrap_or_default();
+        let (files, skills) = read.await.unwrap_or_default();
         prompt::system(
             parts.agent(session.agent()),
             &files,
+            &skills,
             job.extra_system.as_deref(),
         )
     }

@@ -65,7 +65,6 @@ pub(super) fn assistant(
         }
     });
     let content: Vec<Value> = thoughts.chain(words).chain(calls).collect();
-    let price = choice.price(usage);
     let mut message = json!({
         "role": "assistant",
         "content": content,
@@ -78,16 +77,18 @@ pub(super) fn assistant(
             "cacheRead": usage.cache_read,
             "cacheWrite": usage.cache_write,
             "totalTokens": usage.total(),
-            "cost": {
-                "input": number(price.input),
-                "output": number(price.output),
-                "cacheRead": number(price.cache_read),
-                "cacheWrite": number(price.cache_write),
-                "total": number(price.total()),
-            },
         },
         "timestamp": timestamp,
     });
+    if let Some(price) = choice.price(usage) {
+        message["usage"]["cost"] = json!({
+            "input": number(price.input),
+            "output": number(price.output),
+            "cacheRead": number(price.cache_read),
+            "cacheWrite": number(price.cache_write),
+            "total": number(price.total()),
+        });
+    }
     match ended {
         Ended::Whole(reason) => message["stopReason"] = json!(reason.as_str()),
         Ended::Broken(error) => {
@@ -240,10 +241,10 @@ mod tests {
             max_tokens: None,
             reasoning: false,
             images: false,
-            cost: Cost {
+            cost: Some(Cost {
                 input: input_price,
                 ..Cost::default()
-            },
+            }),
         }
     }
 
@@ -298,6 +299,13 @@ mod tests {
             (&paid["usage"]["cost"]["input"], &paid["stopReason"]),
             (&json!(0.5), &json!("length"))
         );
+        let unknown = Choice {
+            cost: None,
+            ..choice(0.0)
+        };
+        let stop = Ended::Whole(StopReason::Stop);
+        let unpriced = assistant(Said::default(), &unknown, &usage, &stop, 7);
+        assert_eq!(unpriced["usage"].get("cost"), None);
         let image = Image {
             mime: "image/png".into(),
             base64: "AAAA".into(),

@@ -20,7 +20,7 @@ mod context;
 mod converse;
 mod direct;
 mod errand;
-mod http_client;
+pub(crate) mod http_client;
 mod identity;
 mod inject;
 mod lanes;
@@ -42,7 +42,7 @@ mod words;
 
 pub use direct::{ToolRefusal, ToolUse};
 pub use errand::{Done, Errand, ErrandError};
-pub use models::{Choice, Models};
+pub use models::{Choice, Models, Price};
 pub use parts::Parts;
 pub use requests::Manner;
 pub use runs::Runs;

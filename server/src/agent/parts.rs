@@ -19,6 +19,7 @@ use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{Entry, SessionKey, Sessions, SystemEvents, levels};
+use crate::skills::Skills;
 
 /// What runs need of the rest of the gateway.
 pub struct Parts {
@@ -46,6 +47,8 @@ pub struct Parts {
     pub reach: Reach,
     /// Servers of tools.
     pub mcp: Mcp,
+    /// What agents know how to do.
+    pub skills: Skills,
 }
 
 impl Parts {
@@ -70,6 +73,12 @@ impl Parts {
             None if is_default => self.paths.default_workspace(),
             None => self.paths.state_dir.join(format!("workspace-{id}")),
         }
+    }
+
+    /// The directory that the default agent works in.
+    #[must_use]
+    pub fn default_workspace(&self) -> PathBuf {
+        self.workspace(&self.sessions.rules().default_agent)
     }
 
     /// The directories that the configured agents work in, and that of the default one.
@@ -174,6 +183,7 @@ mod tests {
                 config_file: "/state/openclaw.json".into(),
             },
             environment: Environment::new("/home/ann", Vec::<(String, String)>::new()),
+            skills: Skills::default(),
         }
     }
 

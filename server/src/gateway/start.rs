@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::SessionDefaults;
@@ -44,6 +45,7 @@ use crate::refusals::Refusals;
 use crate::sessions::{KeyRules, Sessions};
 use crate::skills::Skills;
 use crate::store::{Store, StoreError};
+use crate::usage::{Costs, Quotas};
 use crate::voicewake::VoiceWake;
 
 /// Directory of a development gateway, in the home directory.
@@ -195,6 +197,12 @@ pub(super) async fn start(
         )),
         reach: reach.clone(),
         mcp: mcp.clone(),
+        skills: Skills::new(
+            &config,
+            startup.loaded.parsed.as_ref(),
+            &paths.state_dir,
+            &startup.loaded.environment,
+        ),
     })
     .await
     .map_err(in_store)?;
@@ -289,11 +297,12 @@ pub(super) async fn start(
         },
     );
     let methods = Methods {
+        costs: Arc::new(Costs::new(sessions.clone(), TimeZone::system())),
+        quotas: Quotas::new(&config),
         heartbeats: heartbeats.clone(),
         cron: cron.clone(),
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
-        skills: Skills::new(&runs.parts().workspaces(), &paths.state_dir),
         runs,
         pairing: pairing.clone(),
         node_pairing,

@@ -129,6 +129,7 @@ impl World {
                 config_file: dir.path().join("openclaw.json"),
             },
             environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
+            skills: crate::skills::Skills::default(),
         })
         .await
         .unwrap();

@@ -95,14 +95,17 @@ impl Methods {
     /// Notes that a node has connected, and asks a Mac which programs of our skills it has; the answer comes when it
     /// comes.
     pub(crate) fn meet_node(&self, node: &Arc<Node>) {
-        let (nodes, node, skills) = (self.nodes.clone(), Arc::clone(node), self.skills.clone());
-        let (work, list) = (self.work.clone(), self.node_pairing.clone());
+        let (nodes, node, work) = (self.nodes.clone(), Arc::clone(node), self.work.clone());
+        let list = self.node_pairing.clone();
+        let parts = self.runs.parts();
+        let (skills, workspaces) = (parts.skills.clone(), parts.workspaces());
         tokio::spawn(async move {
             noted(list.connected(&node.node_id).await);
             if !Nodes::wants_probe(&node) {
                 return;
             }
-            match work.spawn_blocking(move || skills.bins_on(MAC_OS)).await {
+            let wanted = work.spawn_blocking(move || skills.bins_on(&workspaces, MAC_OS));
+            match wanted.await {
                 Ok(wanted) => {
                     if let Some(bins) = nodes.probe(&node, &wanted).await {
                         noted(list.found(&node.node_id, &bins).await);

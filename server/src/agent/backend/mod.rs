@@ -137,7 +137,7 @@ pub struct ModelRequest {
 
 /// Tokens of one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 pub struct Usage {
     /// Prompt tokens that did not come from a cache.
     pub input: u64,

@@ -1,7 +1,6 @@
 use super::fit::{NO_RESULT, OLD_RESULT};
 use super::summary::{Plan, SUMMED_RESULT};
 use super::*;
-use crate::config::Cost;
 use crate::sessions::open_in;
 use serde_json::json;
 
@@ -16,7 +15,7 @@ fn choice(bytes: u64) -> Choice {
         max_tokens: None,
         reasoning: false,
         images: false,
-        cost: Cost::default(),
+        cost: None,
     }
 }
 

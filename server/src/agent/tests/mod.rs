@@ -36,6 +36,7 @@ use crate::config::Config;
 use crate::hub::EventSink;
 use crate::paths::{Environment, Paths};
 use crate::sessions::{Entry, KeyRules, open_with};
+use crate::skills::Skills;
 
 /// Longest wait for something that must happen, in real time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -101,6 +102,7 @@ impl World {
         let config: Arc<Config> = Arc::new(serde_json::from_value(with_model(config)).unwrap());
         let clock = Arc::new(ManualClock::new(now));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
+        let environment = Environment::new(dir.path(), BTreeMap::<String, String>::new());
         let sessions = open_with(dir.path(), KeyRules::of(&config));
         let parts = Parts {
             waiting: Arc::new(sessions.events(clock.clone())),
@@ -109,7 +111,6 @@ impl World {
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             reach: Reach::default(),
             mcp: Mcp::default(),
-            config,
             clock: clock.clone(),
             events: events.clone(),
             work: tokio::runtime::Handle::current(),
@@ -117,7 +118,9 @@ impl World {
                 state_dir: dir.path().to_owned(),
                 config_file: dir.path().join("openclaw.json"),
             },
-            environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
+            skills: Skills::new(&config, None, dir.path(), &environment),
+            config,
+            environment,
         };
         let runs = Runs::open(parts).await.unwrap();
         Self {

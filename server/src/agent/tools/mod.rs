@@ -26,6 +26,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::backend::{Call, ToolSpec};
+use super::parts::Parts;
 use super::runs::Runs;
 use crate::sessions::SessionKey;
 use crate::text::{first_bytes, first_chars};
@@ -157,7 +158,9 @@ impl Toolbox {
         };
         match (tool, self.runs.parts().reach.parts()) {
             (Tool::Read | Tool::Write | Tool::Edit, _) => {
-                files::call(self.workspace.clone(), *tool, arguments.clone()).boxed()
+                let shared = self.runs.parts().skills.shared().into_iter();
+                let shared = shared.map(Workspace::new).collect();
+                files::call(self.workspace.clone(), shared, *tool, arguments.clone()).boxed()
             }
             (Tool::Exec, _) => exec::call(self, arguments, progress).boxed(),
             (Tool::SessionsList, _) => sessions::list(self, arguments).boxed(),
@@ -181,6 +184,15 @@ impl Offered {
             Self::Served(served) => served.spec().clone(),
         }
     }
+}
+
+/// Whether the configuration lets an agent (normalised id) read files.
+pub(super) fn can_read(parts: &Parts, agent: &str) -> bool {
+    let policy = Policy {
+        all: &parts.config.tools,
+        own: parts.agent(agent).map(|agent| &agent.tools),
+    };
+    policy.offered().any(|tool| tool == Tool::Read)
 }
 
 /// What a call is about, in a few words: the path, the command, the session.

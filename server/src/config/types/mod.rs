@@ -9,6 +9,7 @@ mod gateway;
 mod http;
 mod mcp;
 mod models;
+mod skills;
 mod tools;
 
 use std::num::NonZeroU16;
@@ -31,6 +32,7 @@ pub use http::{
 };
 pub use mcp::{Mcp, McpServer, McpTransport};
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider, ProviderAuth};
+pub use skills::{NodeManager, SkillEntry, Skills, SkillsInstall, SkillsLoad};
 pub use tools::{AgentTools, ExecAsk, ExecSecurity, ExecTool, Tools};
 
 /// The whole configuration.
@@ -49,6 +51,8 @@ pub struct Config {
     pub tools: Tools,
     /// Servers of tools.
     pub mcp: Mcp,
+    /// What agents know how to do.
+    pub skills: Skills,
     /// How the assistant presents itself in web clients.
     pub ui: Ui,
     /// What is logged, and where.

@@ -59,6 +59,7 @@ impl Office {
                 config_file: dir.path().join("openclaw.json"),
             },
             environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
+            skills: crate::skills::Skills::default(),
         })
         .await
         .unwrap();

@@ -24,6 +24,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::{Backend, BackendError, Chunk, ModelRequest, ReplyStream};
 use crate::agent::http_client;
+use crate::agent::http_client::root_cause;
 use crate::config::ModelApi;
 
 /// Calls made for one reply at most; a provider that is down stays down for longer than more would bridge.
@@ -431,19 +432,6 @@ fn retry_after(response: &Response) -> Option<Duration> {
         .parse()
         .ok()?;
     Some(Duration::from_secs(seconds))
-}
-
-/// The innermost reason of an error. The outer ones name the URL, which may hold a key.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    if std::ptr::eq(cause, error) {
-        "the connection failed".to_owned()
-    } else {
-        cause.to_string()
-    }
 }
 
 /// Kept apart so that the guard can be tested without HTTP.
