@@ -2,13 +2,13 @@
 //!
 //! The way of a turn: [`requests`] and [`chat`] check a request, [`runs`] accepts it (idempotency, lane, durable record),
 //! [`turn`] carries it (transcript, model, end), or [`commands`] if it is a slash command, [`bus`] tells the world,
-//! [`outcome`] remembers how it ended, and after a crash [`recovery`] ends what was under way. A [`backend`] turns a conversation into a stream of text and knows nothing of all
-//! this. Between the two stands [`converse`]: it lets the model use [`tools`] until it has come to an end, and keeps what
-//! it is told within bounds.
+//! [`outcome`] remembers how it ended, and after a crash [`recovery`] ends what was under way. A [`backend`] turns a
+//! conversation into a stream of text and knows nothing of all this. Between the two stands [`converse`]: it lets the model
+//! use [`tools`] until it has come to an end, and keeps what it is told within bounds.
 //!
 //! Called by `methods/agent.rs`, `methods/chat.rs`, `methods/catalog.rs` and, for what runs may not meet,
-//! `methods/session_changes.rs`; by `http` for turns and single tools ([`direct`]); by `cron` and `heartbeat` for turns that no client asked for ([`Errand`]). Built once by
-//! the gateway.
+//! `methods/session_changes.rs`; by `http` for turns and for single tools ([`direct`]); by `cron` and `heartbeat` for turns
+//! that no client asked for ([`Errand`]). Built once by the gateway.
 
 mod attachments;
 pub mod backend;

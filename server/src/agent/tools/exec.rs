@@ -31,6 +31,22 @@ struct Exec {
     timeout: Option<u64>,
 }
 
+impl Toolbox {
+    /// What the conversation says of commands.
+    pub(super) fn session_exec(&self) -> Result<SessionExec, Output> {
+        let entry = self.runs.parts().sessions.entry(&self.session);
+        match entry {
+            Ok(entry) => Ok(entry.as_ref().map(SessionExec::of).unwrap_or_default()),
+            Err(error) => {
+                tracing::error!(%error, "a command's conversation cannot be read");
+                Err(Output::bad(
+                    "The command is not run: its conversation cannot be read.",
+                ))
+            }
+        }
+    }
+}
+
 /// Runs a command if the gate lets it.
 pub(super) async fn call(tools: &Toolbox, arguments: &Value, progress: Progress<'_>) -> Output {
     let Exec { command, timeout } = match arguments::read(arguments) {
@@ -42,12 +58,9 @@ pub(super) async fn call(tools: &Toolbox, arguments: &Value, progress: Progress<
         Ok(cwd) => cwd,
         Err(error) => return Output::bad(format!("The workspace cannot be used: {error}.")),
     };
-    let session = match parts.sessions.entry(&tools.session) {
-        Ok(entry) => entry.as_ref().map(SessionExec::of).unwrap_or_default(),
-        Err(error) => {
-            tracing::error!(%error, "a command's conversation cannot be read");
-            return Output::bad("The command is not run: its conversation cannot be read.");
-        }
+    let session = match tools.session_exec() {
+        Ok(session) => session,
+        Err(output) => return output,
     };
     let request = ExecRequest {
         agent: tools.session.agent().to_owned(),

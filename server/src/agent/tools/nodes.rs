@@ -12,6 +12,7 @@ use super::device::{Device, MAX_WAIT_MS, Order};
 use super::policy::Tool;
 use super::reach::Reached;
 use super::{Output, ToolSpec, Toolbox, arguments, told};
+use crate::config::ExecSecurity;
 use crate::nodes;
 
 /// Longest recording that is asked for, in ms; what it weighs has to come in one message.
@@ -251,6 +252,11 @@ async fn act(tools: &Toolbox, reached: &Reached, ask: Ask) -> Result<Output, Out
             if !tools.has(Tool::Exec) {
                 return Err(Output::bad(
                     "The command is not run: you may run none (tools.exec.security, or exec is denied).",
+                ));
+            }
+            if tools.session_exec()?.security == Some(ExecSecurity::Deny) {
+                return Err(Output::bad(
+                    "The command is not run: this conversation's execSecurity is deny.",
                 ));
             }
             if command.iter().all(|word| word.trim().is_empty()) {

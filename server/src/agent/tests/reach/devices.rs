@@ -1,6 +1,7 @@
 //! `nodes` and `canvas`.
 
 use super::*;
+use crate::sessions::Entry;
 
 #[tokio::test(start_paused = true)]
 async fn devices_do_what_they_may() {
@@ -115,14 +116,28 @@ async fn devices_do_what_they_may() {
 
 #[tokio::test(start_paused = true)]
 async fn commands_on_devices_want_exec() {
-    let world = World::configured(json!({}), Vec::<Vec<Step>>::new()).await;
-    let rest = rest(&world).await;
-    let (laptop, _place) = rest.device(("laptop-1", "", "linux"), [("system.run", Ok(json!({})))]);
-    let run = ("nodes", json!({"action": "run", "command": ["ls"]}));
-    let told = use_more(&world, &[run]).await;
-    let why = "The command is not run: you may run none (tools.exec.security, or exec is denied).";
-    assert_eq!(told, [(why.to_owned(), true)]);
-    assert_eq!(laptop.asked(), []);
+    let deny = |entry: &mut Entry| entry.exec_security = Some("deny".to_owned());
+    for (security, why) in [
+        (
+            "deny",
+            "The command is not run: you may run none (tools.exec.security, or exec is denied).",
+        ),
+        (
+            "full",
+            "The command is not run: this conversation's execSecurity is deny.",
+        ),
+    ] {
+        let config = json!({"tools": {"exec": {"security": security}}});
+        let world = World::configured(config, Vec::<Vec<Step>>::new()).await;
+        world.settle("main", deny).await;
+        let rest = super::rest(&world).await;
+        let (laptop, _place) =
+            rest.device(("laptop-1", "", "linux"), [("system.run", Ok(json!({})))]);
+        let run = ("nodes", json!({"action": "run", "command": ["ls"]}));
+        let told = use_more(&world, &[run]).await;
+        assert_eq!(told, [(why.to_owned(), true)]);
+        assert_eq!(laptop.asked(), []);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,6 +25,7 @@ use super::names;
 use crate::agent::backend::ToolSpec;
 use crate::agent::http_client;
 use crate::child::Group;
+use crate::text::first_bytes;
 
 /// Largest message of a server that is taken; what is told of it is far less.
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;
@@ -189,11 +190,11 @@ impl Link {
                     continue;
                 }
                 let description = tool.description.unwrap_or_default();
-                let end = description.floor_char_boundary(MAX_DESCRIPTION);
+                let description = first_bytes(&description, MAX_DESCRIPTION).to_owned();
                 listed.push(Listed {
                     spec: ToolSpec {
                         name: names.name(&tool.name).into(),
-                        description: description[..end].to_owned().into(),
+                        description: description.into(),
                         parameters,
                     },
                     name: tool.name.into_owned(),
@@ -250,7 +251,7 @@ fn failed(error: &ServiceError) -> Trouble {
 }
 
 fn short(text: &str) -> String {
-    text[..text.floor_char_boundary(MAX_ERROR)].to_owned()
+    first_bytes(text, MAX_ERROR).to_owned()
 }
 
 /// Writes a program's log into ours, without the secrets that it was given, until it ends.
