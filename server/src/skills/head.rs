@@ -167,7 +167,9 @@ fn members(lines: &[&str]) -> Map<String, Value> {
 }
 
 fn yaml(text: &str) -> Option<Map<String, Value>> {
-    serde_saphyr::from_str(text).ok()
+    // As the YAML 1.2 of other tools: `on` and `yes` are words.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).ok()
 }
 
 /// What stands under the product's name: a mapping, or JSON5 in a text.

@@ -223,7 +223,8 @@ async fn a_start_that_hangs_ends() {
     }}));
     let starting = tokio::spawn(async move { offered(&mcp).await.len() });
     let life = life.await.unwrap();
-    tokio::time::advance(Duration::from_secs(30)).await;
+    // A timer is due with the next whole millisecond.
+    tokio::time::advance(Duration::from_millis(30_001)).await;
     assert_eq!(starting.await.unwrap(), 0);
     is_dead(life).await;
 }
