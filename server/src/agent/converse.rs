@@ -46,7 +46,7 @@ impl Runs {
         system: &str,
         turn: &mut Turn,
     ) -> Result<StopReason, Failure> {
-        let toolbox = Toolbox::new(self, session, hops);
+        let toolbox = Toolbox::new(self, &run.id, session, hops);
         self.sum_up(run, turn, &toolbox).await?;
         for _ in 0..=MAX_ROUNDS {
             let reason = self.ask(run, session, turn, system, &toolbox).await?;

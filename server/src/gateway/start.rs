@@ -30,7 +30,7 @@ use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shar
 use crate::cron::{self, Cron, Jobs};
 use crate::exec_rules::RulesFile;
 use crate::health::Health;
-use crate::heartbeat::{self, Heartbeats, NoChannels};
+use crate::heartbeat::{self, Heartbeats};
 use crate::http::{Admission, Api, ApiParts, Caps, Doors, HookParts, Hooks, HooksOff, Site, Taps};
 use crate::hub::{Admitted, EventSink, Hub};
 use crate::lock::{InstanceLock, LockError, Owner};
@@ -164,6 +164,19 @@ pub(super) async fn start(
         Arc::clone(&hub) as Arc<dyn EventSink>,
     )
     .map_err(in_store)?;
+    let webchat = WebChat {
+        sessions: sessions.clone(),
+        events: Arc::clone(&hub) as Arc<dyn EventSink>,
+        clock: Arc::clone(&clock),
+    };
+    let outbox = Outbox::open(OutboxParts {
+        sessions: sessions.clone(),
+        clock: Arc::clone(&clock),
+        work: work.clone(),
+        channels: vec![Arc::new(webchat)],
+    })
+    .await
+    .map_err(in_store)?;
     let machine = Machine {
         rules: RulesFile::of_home(&environment.home),
         home: environment.home.clone(),
@@ -176,6 +189,7 @@ pub(super) async fn start(
         clock: Arc::clone(&clock),
     };
     let runs = Runs::open(Parts {
+        outbox: outbox.clone(),
         sessions: sessions.clone(),
         models: Models::new(Arc::clone(&config))
             .with_environment((*startup.loaded.environment).clone()),
@@ -218,7 +232,7 @@ pub(super) async fn start(
             waiting: Arc::clone(&events),
             events: Arc::clone(&hub) as Arc<dyn EventSink>,
             clock: Arc::clone(&clock),
-            outlet: Arc::new(NoChannels),
+            outbox: outbox.clone(),
         },
         heartbeat::all(&config, &sessions.rules().default_agent),
     );
@@ -238,19 +252,6 @@ pub(super) async fn start(
         work: work.clone(),
         enabled: config.cron.enabled && !environment.is_on("SKIP_CRON"),
         store_path: shown.display().to_string(),
-    })
-    .await
-    .map_err(in_store)?;
-    let webchat = WebChat {
-        sessions: sessions.clone(),
-        events: Arc::clone(&hub) as Arc<dyn EventSink>,
-        clock: Arc::clone(&clock),
-    };
-    let outbox = Outbox::open(OutboxParts {
-        sessions: sessions.clone(),
-        clock: Arc::clone(&clock),
-        work: work.clone(),
-        channels: vec![Arc::new(webchat)],
     })
     .await
     .map_err(in_store)?;

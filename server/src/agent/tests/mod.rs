@@ -33,6 +33,7 @@ use super::{ConfigGate, Models, Parts, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
+use crate::outbox::testing::{self, Pigeon};
 use crate::paths::{Environment, Paths};
 use crate::sessions::{Entry, KeyRules, open_with};
 
@@ -59,6 +60,7 @@ struct World {
     model: Scripted,
     clock: Arc<ManualClock>,
     events: Arc<Recorder>,
+    pigeon: Pigeon,
     dir: Arc<tempfile::TempDir>,
     /// Held so that tokio's paused clock does not run ahead while the store's thread works: it stands still as long as
     /// a blocking task is under way.
@@ -101,9 +103,12 @@ impl World {
         let clock = Arc::new(ManualClock::new(now));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
         let sessions = open_with(dir.path(), KeyRules::of(&config));
+        let pigeon = Pigeon::new(false, []);
+        let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
         let parts = Parts {
             waiting: Arc::new(sessions.events(clock.clone())),
             sessions,
+            outbox,
             models: models(Arc::clone(&config)),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             config,
@@ -122,6 +127,7 @@ impl World {
             model,
             clock,
             events,
+            pigeon,
             dir,
             _standstill: standstill,
         }

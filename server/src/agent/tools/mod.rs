@@ -8,12 +8,14 @@ mod bootstrap;
 mod exec;
 mod files;
 mod gate;
+mod message;
 mod policy;
 mod sessions;
 mod workspace;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -74,6 +76,10 @@ pub(super) type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
 pub(super) struct Toolbox {
     runs: Runs,
     session: SessionKey,
+    /// Id of the run.
+    run_id: String,
+    /// Messages to people that the run has asked for.
+    messages: AtomicU64,
     /// How many runs have asked each other before this one.
     hops: u8,
     workspace: Workspace,
@@ -83,13 +89,15 @@ pub(super) struct Toolbox {
 
 impl Toolbox {
     /// The tools that the configuration lets the session's agent use.
-    pub(super) fn new(runs: &Runs, session: &SessionKey, hops: u8) -> Self {
+    pub(super) fn new(runs: &Runs, run_id: &str, session: &SessionKey, hops: u8) -> Self {
         let parts = runs.parts();
         let own = parts.agent(session.agent()).map(|agent| &agent.tools);
         let offered = policy::offered(&parts.config.tools, own);
         Self {
             runs: runs.clone(),
             session: session.clone(),
+            run_id: run_id.to_owned(),
+            messages: AtomicU64::new(0),
             hops,
             workspace: Workspace::new(parts.workspace(session.agent())),
             specs: offered.iter().map(|tool| tool.spec()).collect(),
@@ -125,13 +133,14 @@ impl Toolbox {
             Tool::SessionsList => sessions::list(self, &call.arguments).boxed(),
             Tool::SessionsHistory => sessions::history(self, &call.arguments).boxed(),
             Tool::SessionsSend => sessions::send(self, &call.arguments).boxed(),
+            Tool::Message => message::send(self, &call.arguments).boxed(),
         }
     }
 }
 
 /// What a call is about, in a few words: the path, the command, the session.
 pub(super) fn meta(call: &Call) -> Option<String> {
-    ["path", "command", "sessionKey", "label"]
+    ["path", "command", "sessionKey", "to", "label"]
         .iter()
         .find_map(|name| call.arguments.get(name)?.as_str())
         .map(shorten)

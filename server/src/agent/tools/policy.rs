@@ -15,10 +15,11 @@ pub(in crate::agent) enum Tool {
     SessionsList,
     SessionsHistory,
     SessionsSend,
+    Message,
 }
 
 impl Tool {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Read,
         Self::Write,
         Self::Edit,
@@ -26,6 +27,7 @@ impl Tool {
         Self::SessionsList,
         Self::SessionsHistory,
         Self::SessionsSend,
+        Self::Message,
     ];
 
     /// Name by which models call it and configurations name it.
@@ -38,6 +40,7 @@ impl Tool {
             Self::SessionsList => "sessions_list",
             Self::SessionsHistory => "sessions_history",
             Self::SessionsSend => "sessions_send",
+            Self::Message => "message",
         }
     }
 
@@ -47,6 +50,7 @@ impl Tool {
             Self::Read | Self::Write | Self::Edit => "group:fs",
             Self::Exec => "group:runtime",
             Self::SessionsList | Self::SessionsHistory | Self::SessionsSend => "group:sessions",
+            Self::Message => "group:messaging",
         }
     }
 
@@ -123,6 +127,16 @@ impl Tool {
                 }),
                 json!(["sessionKey", "message"]),
             ),
+            Self::Message => (
+                "Sends a message to a person through a channel. To answer in this conversation, answer: do not use it.",
+                json!({
+                    "message": text("What to say."),
+                    "channel": text("The channel; the one by which you were spoken to last when absent."),
+                    "to": text("The address on the channel; that of the last message when absent."),
+                    "media": text("Address of a picture or file to send along."),
+                }),
+                json!(["message"]),
+            ),
         };
         ToolSpec {
             name: self.name(),
@@ -166,8 +180,8 @@ mod tests {
     #[test]
     fn who_may_use_what() {
         let sessions = "sessions_list sessions_history sessions_send";
-        let usual = format!("read write edit {sessions}");
-        let all = format!("read write edit exec {sessions}");
+        let usual = format!("read write edit {sessions} message");
+        let all = format!("read write edit exec {sessions} message");
         check(json!({}), None, &usual);
         check(json!({"exec": {"security": "full"}}), None, &all);
         check(
@@ -200,9 +214,10 @@ mod tests {
         );
         check(
             json!({}),
-            Some(json!({"deny": ["group:sessions"]})),
+            Some(json!({"deny": ["group:sessions", "group:messaging"]})),
             "read write edit",
         );
+        check(json!({"allow": ["message"]}), None, "message");
     }
 
     #[test]
