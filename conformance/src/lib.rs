@@ -22,3 +22,4 @@ pub mod schema;
 pub mod session;
 pub mod suite;
 pub mod track;
+pub mod unserved;

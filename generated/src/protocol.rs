@@ -358,8 +358,12 @@ pub mod limits {
     pub const USAGE_PROVIDER_GUARD_MS: u64 = 1000;
     /// usage.cost without days. Unit: count.
     pub const USAGE_DAYS_DEFAULT: u64 = 30;
-    /// How long a usage.cost answer is kept for each number of days; counting reads all transcripts. Unit: ms.
+    /// Most days of usage.cost; more are taken for this many. A year, and what one answer reads stays small. Unit: count.
+    pub const USAGE_DAYS_MAX: u64 = 366;
+    /// How long the last usage.cost answer is kept for who asks for as many days. Unit: ms.
     pub const USAGE_COST_CACHE_MS: u64 = 30000;
+    /// How long a usage.status answer is kept; providers limit how often they are asked. Unit: ms.
+    pub const USAGE_STATUS_CACHE_MS: u64 = 30000;
     /// Longest text that is spoken when the config says nothing else; what the services take. Unit: characters.
     pub const TTS_TEXT_CHARS: u64 = 4096;
     /// How long a spoken file is kept: long enough to fetch and send it. Unit: ms.

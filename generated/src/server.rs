@@ -77,7 +77,7 @@ pub trait ChannelsMethods<C>: Send + Sync + 'static {
 pub trait UsageMethods<C>: Send + Sync + 'static {
     /// `usage.status`: How much of each model provider's quota is used.
     ///
-    /// Only providers with credentials are asked, each within limits.usageProviderMs; one that does not answer within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error.
+    /// Only providers with credentials are asked, each within limits.usageProviderMs; one that does not answer within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error. An answer is kept for limits.usageStatusCacheMs. Which providers tell, and by which credentials: docs/models.md.
     fn usage_status(
         &self,
         cx: &C,
@@ -85,7 +85,7 @@ pub trait UsageMethods<C>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<types::UsageStatusResult, ErrorShape>> + Send;
     /// `usage.cost`: Tokens and cost of the last days, day by day.
     ///
-    /// Counts the assistant's messages with usage in the default agent's transcripts, from the present time of day days - 1 days ago. An answer is kept for limits.usageCostCacheMs, and the old one is given while it is renewed.
+    /// Counts what the replies to all agents used, from the present time of day days - 1 days ago, to the quarter of an hour. What was spent stays counted when a conversation is deleted. The last answer is kept for limits.usageCostCacheMs.
     fn usage_cost(
         &self,
         cx: &C,

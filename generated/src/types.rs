@@ -11238,7 +11238,7 @@ impl SkillConfig {
 pub struct SkillConfigCheck {
     /// The setting, as a path in the config.
     pub path: ::std::string::String,
-    /// What is set there, if it is a plain value; a whole section, which may hold secrets, is never shown. Absent when nothing is set.
+    /// What is set there, if it is a switch or a number; a text or a whole section may hold secrets and is never shown. Absent when nothing is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<::serde_json::Value>,
     /// Whether that will do.
@@ -13114,7 +13114,7 @@ impl UpdateVersion {
 /// Never refused: only days is looked at, and what is no number counts as absent.
 #[derive(::serde::Serialize, Clone, Debug, Default, PartialEq)]
 pub struct UsageCostParams {
-    /// How many days, today among them: a number, or one as text. Rounded down, at least 1; limits.usageDaysDefault when absent or neither.
+    /// How many days, today among them: a number, or one as text. Rounded down, at least 1, at most limits.usageDaysMax; limits.usageDaysDefault when absent or neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<::serde_json::Value>,
 }

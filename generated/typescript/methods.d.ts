@@ -261,7 +261,8 @@ export interface Methods {
    * How much of each model provider's quota is used.
    *
    * Only providers with credentials are asked, each within limits.usageProviderMs; one that does not answer
-   * within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error.
+   * within limits.usageProviderGuardMs more is listed with texts.usageTimeout as its error. An answer is kept
+   * for limits.usageStatusCacheMs. Which providers tell, and by which credentials: docs/models.md.
    *
    * For role `operator`, needs `operator.read`.
    */
@@ -269,9 +270,9 @@ export interface Methods {
   /**
    * Tokens and cost of the last days, day by day.
    *
-   * Counts the assistant's messages with usage in the default agent's transcripts, from the present time of
-   * day days - 1 days ago. An answer is kept for limits.usageCostCacheMs, and the old one is given while it
-   * is renewed.
+   * Counts what the replies to all agents used, from the present time of day days - 1 days ago, to the
+   * quarter of an hour. What was spent stays counted when a conversation is deleted. The last answer is kept
+   * for limits.usageCostCacheMs.
    *
    * For role `operator`, needs `operator.read`.
    */

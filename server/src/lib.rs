@@ -35,5 +35,6 @@ pub mod sessions;
 pub mod skills;
 pub mod store;
 mod text;
+pub mod usage;
 pub mod voicewake;
 pub mod ws;

@@ -26,3 +26,5 @@ mod replies;
 mod restarts;
 mod schedules;
 mod sessions;
+mod skills;
+mod tools;

@@ -10,7 +10,7 @@ mod laws;
 mod pairing;
 mod speech;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -19,6 +19,7 @@ use crate::compare::{Difference, compare};
 use crate::rules::Rules;
 use crate::session::{Action, By, Close, Session};
 use crate::track::{Requests, Sorter, Track};
+use crate::unserved::Offered;
 
 /// What a gateway said in one replay.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +39,17 @@ pub struct HeardConn {
     pub close: Option<(u64, Close)>,
     /// True: the client closed and the gateway did not answer the close frame.
     pub close_unanswered: bool,
+}
+
+impl HeardConn {
+    /// What hello-ok offered.
+    fn offered(&self) -> Offered {
+        let mut offered = Offered::default();
+        self.frames
+            .iter()
+            .for_each(|heard| offered.note(&heard.frame));
+        offered
+    }
 }
 
 /// A frame from the gateway.
@@ -180,6 +192,11 @@ impl Judge<'_> {
         let mut binder = Binder::with_constants(self.constants.iter().map(String::as_str));
         meetings.sort_by_key(|m| m.step);
         for meeting in meetings {
+            let offered = heard.conns.get(&meeting.conn).map(HeardConn::offered);
+            let offered = offered.unwrap_or_default();
+            if offered.unserved(&meeting.label, &meeting.actual).is_some() {
+                continue;
+            }
             let found = compare(
                 self.rules,
                 &meeting.label,
@@ -203,6 +220,20 @@ impl Judge<'_> {
         findings.retain(|f| !crossed_the_close(session, heard, f));
         findings.sort_by_key(|f| (f.step.unwrap_or(usize::MAX), f.heard));
         findings
+    }
+
+    /// Methods that the gateway said it does not serve yet, where an answer was expected.
+    pub fn unserved(&self, session: &Session, heard: &Heard) -> BTreeSet<String> {
+        let requests = Requests::of(session);
+        let mut unserved = BTreeSet::new();
+        for (conn, heard) in &heard.conns {
+            let offered = heard.offered();
+            for HeardFrame { frame, .. } in &heard.frames {
+                let label = requests.describe(conn, frame);
+                unserved.extend(offered.unserved(&label, frame).map(str::to_owned));
+            }
+        }
+        unserved
     }
 
     /// Frames of several requests with one id may come in any order: the pairing with the fewest differences counts.

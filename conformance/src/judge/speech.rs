@@ -60,11 +60,7 @@ pub(super) fn pair(requests: &Requests, expected: &[At<'_>], actual: &[At<'_>], 
         out.find(Some(e.index), Some(a.index), problem);
         return;
     }
-    let open_ended = expected.iter().any(|at| {
-        at.frame
-            .pointer("/payload/state")
-            .is_some_and(|s| s == "aborted")
-    });
+    let open_ended = is_open_ended(expected);
     let pairs = align(&expected_labels, &actual_labels);
     for (e, a) in pairs.meet {
         match (&told.items[e], &heard.items[a]) {
@@ -97,6 +93,23 @@ pub(super) fn pair(requests: &Requests, expected: &[At<'_>], actual: &[At<'_>], 
         let at = heard.items[a].first();
         out.find(None, Some(at.index), Problem::Unexpected(at.frame.clone()));
     }
+}
+
+/// Whether a run was cut short, by an abort or because the recording ends in the midst of it: how far its text had come is a
+/// matter of time.
+fn is_open_ended(frames: &[At<'_>]) -> bool {
+    let states = || {
+        let state = |at: &At<'_>| {
+            at.frame
+                .pointer("/payload/state")?
+                .as_str()
+                .map(str::to_owned)
+        };
+        frames.iter().filter_map(state)
+    };
+    let has_events = frames.iter().any(|at| event_name(at.frame).is_some());
+    let has_ended = states().any(|state| matches!(state.as_str(), "final" | "error"));
+    states().any(|state| state == "aborted") || (has_events && !has_ended)
 }
 
 fn telling<'a>(frames: &[At<'a>]) -> Telling<'a> {
@@ -244,5 +257,30 @@ fn judge_speech(expected: &[At<'_>], actual: &[At<'_>], open_ended: bool, out: &
         let heard = actual.last().map_or(0, |at| at.index);
         let (expected, said) = (json!({"says": recorded}), json!({"says": text}));
         out.meet("what the run says".into(), step, heard, expected, said);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_open_until_its_last_chat_event() {
+        let agent = json!({"event": "agent", "type": "event", "payload": {"stream": "lifecycle", "data": {"phase": "end"}}});
+        let chat =
+            |state: &str| json!({"event": "chat", "type": "event", "payload": {"state": state}});
+        for (frames, open) in [
+            (vec![], false),
+            (vec![json!({"type": "res"})], false),
+            (vec![agent.clone()], true),
+            (vec![chat("delta"), agent.clone()], true),
+            (vec![chat("delta"), chat("final")], false),
+            (vec![chat("error")], false),
+            (vec![chat("delta"), chat("aborted")], true),
+        ] {
+            let ats = frames.iter().enumerate();
+            let ats: Vec<At<'_>> = ats.map(|(index, frame)| At { index, frame }).collect();
+            assert_eq!(is_open_ended(&ats), open, "{frames:?}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::compare::compare;
 use crate::judge::{Heard, HeardConn, HeardFrame};
 use crate::session::{Action, By, Close, Mark, NO_CLOSE_FRAME, Session};
 use crate::track::{Requests, event_name, is_speech};
+use crate::unserved::Offered;
 
 /// Messages from all connections that wait to be looked at; readers wait when it is full.
 const INBOX: usize = 1024;
@@ -70,6 +71,8 @@ struct Stage<'a> {
     names: BTreeMap<String, &'a str>,
     started: Instant,
     recorded_epoch: Option<u64>,
+    /// What hello-ok offered, by connection.
+    offered: HashMap<&'a str, Offered>,
     /// Step of the last presence list that was waited for.
     presence_waited: Option<usize>,
     differs: bool,
@@ -99,6 +102,7 @@ pub async fn play(player: Player<'_>, session: &Session, endpoint: &Endpoint<'_>
         names: opened.collect(),
         started: Instant::now(),
         recorded_epoch: recorded_epoch(session),
+        offered: HashMap::new(),
         presence_waited: None,
         differs: false,
     };
@@ -421,6 +425,8 @@ impl<'a> Stage<'a> {
     }
 
     fn heard_frame(&mut self, conn: &'a str, at: u64, frame: Value) {
+        let offered = self.offered.entry(conn).or_default();
+        offered.note(&frame);
         if let Some((place, nth)) = self.progress.note(conn, &frame) {
             let expected = self
                 .expected
@@ -431,6 +437,12 @@ impl<'a> Stage<'a> {
             }) = expected
             {
                 let label = self.requests.describe(conn, expected);
+                if offered.unserved(&label, &frame).is_some() {
+                    heard_mut(&mut self.heard, conn)
+                        .frames
+                        .push(HeardFrame { at, frame });
+                    return;
+                }
                 let differences = compare(
                     self.player.rules,
                     &label,

@@ -24,6 +24,7 @@ pub fn line(outcome: &Outcome) -> String {
     let (verdict, note) = match &outcome.status {
         Status::Passed => ("passed", String::new()),
         Status::Deviating(odds) => ("deviating", list(odds)),
+        Status::Without(methods) => ("partly", without(methods)),
         Status::KnownFailing(reason) => ("known failing", reason.clone()),
         Status::UnexpectedPass(reason) => {
             ("UNEXPECTED PASS", format!("listed as failing: {reason}"))
@@ -37,6 +38,10 @@ pub fn line(outcome: &Outcome) -> String {
         outcome.took.as_secs_f64()
     );
     line.trim_end().to_owned()
+}
+
+fn without(methods: &[String]) -> String {
+    format!("not served yet: {}", methods.join(", "))
 }
 
 /// Rows of section 13 of the wire contract; an improvement that it does not list has none.
@@ -77,6 +82,10 @@ pub fn summary(outcomes: &[Outcome], took: Duration, verbose: bool) -> String {
         count(|s| matches!(s, Status::KnownFailing(_))),
     );
     for (name, number) in [
+        (
+            "as far as served",
+            count(|s| matches!(s, Status::Without(_))),
+        ),
         ("skipped", count(|s| matches!(s, Status::Skipped(_)))),
         ("FAILED", count(|s| matches!(s, Status::Failed))),
         (
@@ -334,10 +343,11 @@ pub fn to_json(outcomes: &[Outcome], took: Duration) -> Value {
         let (status, reason, odds) = match &o.status {
             Status::Passed => ("passed", None, None),
             Status::Deviating(odds) => ("deviating", None, Some(odds)),
-            Status::KnownFailing(reason) => ("known-failing", Some(reason), None),
-            Status::UnexpectedPass(reason) => ("unexpected-pass", Some(reason), None),
+            Status::Without(methods) => ("partly", Some(without(methods)), None),
+            Status::KnownFailing(reason) => ("known-failing", Some(reason.clone()), None),
+            Status::UnexpectedPass(reason) => ("unexpected-pass", Some(reason.clone()), None),
             Status::Failed => ("failed", None, None),
-            Status::Skipped(reason) => ("skipped", Some(reason), None),
+            Status::Skipped(reason) => ("skipped", Some(reason.clone()), None),
         };
         let mut entry = json!({
             "session": o.session.name,

@@ -161,6 +161,7 @@ fn the_summary() {
     let outcomes = [
         outcome(Status::Passed, vec![], None),
         outcome(Status::Deviating(vec![22, 66]), vec![], None),
+        outcome(Status::Without(vec!["config.get".into()]), vec![], None),
         outcome(
             Status::KnownFailing("cron is not there yet".into()),
             vec![],
@@ -186,10 +187,12 @@ fn the_results_for_a_machine() {
     let outcomes = [
         outcome(Status::Deviating(vec![1]), vec![], None),
         outcome(Status::KnownFailing("why".into()), vec![], None),
+        outcome(Status::Without(vec!["tts.status".into()]), vec![], None),
     ];
     let sessions = json!([
         {"session": "sample", "status": "deviating", "odds": [1], "durationMs": 1234},
         {"session": "sample", "status": "known-failing", "reason": "why", "durationMs": 1234},
+        {"session": "sample", "status": "partly", "reason": "not served yet: tts.status", "durationMs": 1234},
     ]);
     let expected = json!({"ok": true, "durationMs": 7000, "sessions": sessions});
     assert_eq!(to_json(&outcomes, Duration::from_secs(7)), expected);

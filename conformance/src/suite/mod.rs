@@ -1,6 +1,6 @@
 //! Runs sessions, several at a time, each with a gateway of its own or all against one that runs already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,6 +89,8 @@ pub enum Status {
     Passed,
     /// As expected where the recording is to be improved on (odds).
     Deviating(Vec<u32>),
+    /// As recorded or expected, as far as it is about methods that the gateway serves: these it says it does not have yet.
+    Without(Vec<String>),
     /// Failed, which is known and has this reason.
     KnownFailing(String),
     /// Passed although it is listed as failing.
@@ -132,6 +134,8 @@ struct Trial {
     findings: Vec<Finding>,
     stall: Option<Stall>,
     error: Option<String>,
+    /// Methods that the gateway said it does not serve yet.
+    unserved: BTreeSet<String>,
     heard: Heard,
     home: Option<PathBuf>,
 }
@@ -227,12 +231,13 @@ impl Suite {
             skipped,
             self.known_failing.get(name),
             self.odds.get(name),
-            trial.is_pass(),
+            trial.is_pass().then_some(&trial.unserved),
         );
         let Trial {
             findings,
             stall,
             error,
+            unserved: _,
             heard,
             home,
         } = trial;
@@ -341,6 +346,7 @@ impl Suite {
         };
         let findings = judge.findings(session, &played.heard, played.reached);
         Trial {
+            unserved: judge.unserved(session, &played.heard),
             findings,
             stall: played.stall,
             error: None,
@@ -350,19 +356,25 @@ impl Suite {
     }
 }
 
-/// What became of a session that is skipped for a reason, known to fail for a reason, expected to deviate.
+/// What became of a session that is skipped for a reason, known to fail for a reason, expected to deviate. One that
+/// `passed` may have done so without methods that are not served yet.
 fn status(
     skipped: Option<String>,
     known: Option<&String>,
     odds: Option<&Vec<u32>>,
-    passed: bool,
+    passed: Option<&BTreeSet<String>>,
 ) -> Status {
     match (skipped, known, passed) {
         (Some(reason), ..) => Status::Skipped(reason),
-        (None, Some(reason), false) => Status::KnownFailing(reason.clone()),
-        (None, Some(reason), true) => Status::UnexpectedPass(reason.clone()),
-        (None, None, false) => Status::Failed,
-        (None, None, true) => odds.map_or(Status::Passed, |odds| Status::Deviating(odds.clone())),
+        (None, Some(reason), None) => Status::KnownFailing(reason.clone()),
+        (None, Some(reason), Some(_)) => Status::UnexpectedPass(reason.clone()),
+        (None, None, None) => Status::Failed,
+        (None, None, Some(unserved)) if !unserved.is_empty() => {
+            Status::Without(unserved.iter().cloned().collect())
+        }
+        (None, None, Some(_)) => {
+            odds.map_or(Status::Passed, |odds| Status::Deviating(odds.clone()))
+        }
     }
 }
 

@@ -5,29 +5,35 @@ use super::*;
 #[test]
 fn what_becomes_of_a_session() {
     let (why, odds) = ("why".to_owned(), vec![1]);
+    let nothing = BTreeSet::new();
+    let some = BTreeSet::from(["config.get".to_owned()]);
+    let without = Status::Without(vec!["config.get".to_owned()]);
+    let (whole, partly) = (Some(&nothing), Some(&some));
     for (skipped, known, odds, passed, expected) in [
-        (None, None, None, true, Status::Passed),
-        (None, None, Some(&odds), true, Status::Deviating(vec![1])),
-        (None, None, Some(&odds), false, Status::Failed),
+        (None, None, None, whole, Status::Passed),
+        (None, None, Some(&odds), whole, Status::Deviating(vec![1])),
+        (None, None, Some(&odds), partly, without.clone()),
+        (None, None, None, partly, without),
+        (None, None, Some(&odds), None, Status::Failed),
         (
             None,
             Some(&why),
             None,
-            false,
+            None,
             Status::KnownFailing(why.clone()),
         ),
         (
             None,
             Some(&why),
             Some(&odds),
-            true,
+            partly,
             Status::UnexpectedPass(why.clone()),
         ),
         (
             Some(why.clone()),
             Some(&why),
             None,
-            true,
+            whole,
             Status::Skipped(why.clone()),
         ),
     ] {

@@ -73,8 +73,8 @@ export type SkillConfigCheck = {
   /** The setting, as a path in the config. */
   path: string;
   /**
-   * What is set there, if it is a plain value; a whole section, which may hold secrets, is never shown.
-   * Absent when nothing is set.
+   * What is set there, if it is a switch or a number; a text or a whole section may hold secrets and is never
+   * shown. Absent when nothing is set.
    */
   value?: JsonValue;
   /** Whether that will do. */

@@ -43,8 +43,8 @@ export type UsageWindow = {
 export type UsageCostParams =
   | {
     /**
-     * How many days, today among them: a number, or one as text. Rounded down, at least 1;
-     * limits.usageDaysDefault when absent or neither.
+     * How many days, today among them: a number, or one as text. Rounded down, at least 1, at most
+     * limits.usageDaysMax; limits.usageDaysDefault when absent or neither.
      */
     days?: JsonValue;
     /** Members that the schema does not name. */

@@ -2,13 +2,13 @@
 //!
 //! The way of a turn: [`requests`] and [`chat`] check a request, [`runs`] accepts it (idempotency, lane, durable record),
 //! [`turn`] carries it (transcript, model, end), or [`commands`] if it is a slash command, [`bus`] tells the world,
-//! [`outcome`] remembers how it ended, and after a crash [`recovery`] ends what was under way. A [`backend`] turns a conversation into a stream of text and knows nothing of all
-//! this. Between the two stands [`converse`]: it lets the model use [`tools`] until it has come to an end, and keeps what
-//! it is told within bounds.
+//! [`outcome`] remembers how it ended, and after a crash [`recovery`] ends what was under way. A [`backend`] turns a
+//! conversation into a stream of text and knows nothing of all this. Between the two stands [`converse`]: it lets the model
+//! use [`tools`] until it has come to an end, and keeps what it is told within bounds.
 //!
 //! Called by `methods/agent.rs`, `methods/chat.rs`, `methods/catalog.rs` and, for what runs may not meet,
-//! `methods/session_changes.rs`; by `cron` and `heartbeat` for turns that no client asked for ([`Errand`]). Built once by
-//! the gateway.
+//! `methods/session_changes.rs`; by `http` for turns and for single tools ([`direct`]); by `cron` and `heartbeat` for turns
+//! that no client asked for ([`Errand`]). Built once by the gateway.
 
 mod attachments;
 pub mod backend;
@@ -18,7 +18,9 @@ mod chat;
 mod commands;
 mod context;
 mod converse;
+mod direct;
 mod errand;
+pub(crate) mod http_client;
 mod identity;
 mod inject;
 mod lanes;
@@ -38,12 +40,16 @@ mod turn;
 mod wire;
 mod words;
 
+pub use direct::{ToolRefusal, ToolUse};
 pub use errand::{Done, Errand, ErrandError};
-pub use models::{Choice, Models};
+pub use models::{Choice, Models, Price};
 pub use parts::Parts;
 pub use requests::Manner;
 pub use runs::Runs;
-pub use tools::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
+pub use tools::{
+    ConfigGate, ExecGate, ExecRequest, Mcp, NOT_LISTED, Reach, Reached, Ruling, SessionExec,
+    Verdict,
+};
 pub(crate) use tools::{FileError, read_start};
 pub(crate) use words::{CHANNELS, LAST_CHANNEL};
 pub use words::{Thinking, is_known_channel};

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::models::{Choice, Models};
 use super::requests::unreadable;
-use super::tools::ExecGate;
+use super::tools::{ExecGate, Mcp, Reach};
 use super::words::Thinking;
 use crate::clock::Clock;
 use crate::config::{Agent, Config, VerboseLevel};
@@ -20,6 +20,7 @@ use crate::outbox::Outbox;
 use crate::paths::{Environment, Paths};
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{Entry, SessionKey, Sessions, SystemEvents, levels};
+use crate::skills::Skills;
 
 /// What runs need of the rest of the gateway.
 pub struct Parts {
@@ -45,6 +46,12 @@ pub struct Parts {
     pub exec: Arc<dyn ExecGate>,
     /// What takes messages of agents to people.
     pub outbox: Outbox,
+    /// What tools reach beyond conversations.
+    pub reach: Reach,
+    /// Servers of tools.
+    pub mcp: Mcp,
+    /// What agents know how to do.
+    pub skills: Skills,
 }
 
 impl Parts {
@@ -69,6 +76,12 @@ impl Parts {
             None if is_default => self.paths.default_workspace(),
             None => self.paths.state_dir.join(format!("workspace-{id}")),
         }
+    }
+
+    /// The directory that the default agent works in.
+    #[must_use]
+    pub fn default_workspace(&self) -> PathBuf {
+        self.workspace(&self.sessions.rules().default_agent)
     }
 
     /// The directories that the configured agents work in, and that of the default one.
@@ -165,6 +178,8 @@ mod tests {
             outbox,
             models: Models::new(Arc::clone(&config)),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
+            reach: Reach::default(),
+            mcp: Mcp::default(),
             config,
             clock,
             events: Arc::new(Nobody),
@@ -174,6 +189,7 @@ mod tests {
                 config_file: "/state/openclaw.json".into(),
             },
             environment: Environment::new("/home/ann", Vec::<(String, String)>::new()),
+            skills: Skills::default(),
         }
     }
 

@@ -1,13 +1,15 @@
 //! What a model is told before the conversation.
 
 use crate::config::Agent;
+use crate::skills::ToldSkill;
 use crate::text::given;
 
-/// The system prompt of a turn: who the agent is, if it is configured, the files of its workspace (name and text), and what
-/// this turn adds.
+/// The system prompt of a turn: who the agent is, if it is configured, the files of its workspace (name and text), the
+/// skills that it can use, and what this turn adds.
 pub(super) fn system(
     agent: Option<&Agent>,
     files: &[(&str, String)],
+    skills: &[ToldSkill],
     extra: Option<&str>,
 ) -> String {
     let identity = agent.map(|agent| &agent.identity);
@@ -27,6 +29,19 @@ pub(super) fn system(
         );
         for (name, text) in files {
             prompt.push_str(&format!("\n\n## {name}\n\n{text}"));
+        }
+    }
+    if !skills.is_empty() {
+        prompt.push_str(
+            "\n\nSkills: when one of these fits what is asked, read its file before you answer, and do as it says.",
+        );
+        for skill in skills {
+            let ToldSkill {
+                name,
+                description,
+                path,
+            } = skill;
+            prompt.push_str(&format!("\n- {name} ({path}): {description}"));
         }
     }
     if let Some(extra) = extra.map(str::trim).filter(|extra| !extra.is_empty()) {
@@ -63,7 +78,7 @@ mod tests {
                 format!("You are a personal assistant.{place}\n\nBe brief."),
             ),
         ] {
-            assert_eq!(system(agent, &[], extra), prompt);
+            assert_eq!(system(agent, &[], &[], extra), prompt);
         }
         let files = [
             ("SOUL.md", "Be kind.".to_owned()),
@@ -71,6 +86,15 @@ mod tests {
         ];
         let told = "These files of your workspace say who you are, for whom you work and how.\n\n## SOUL.md\n\nBe kind.\n\n## USER.md\n\nAnn\n\nBe brief.";
         let prompt = format!("You are a personal assistant.{place}\n\n{told}");
-        assert_eq!(system(None, &files, Some("Be brief.")), prompt);
+        assert_eq!(system(None, &files, &[], Some("Be brief.")), prompt);
+        let skill = |name: &str| ToldSkill {
+            name: name.into(),
+            description: format!("About {name}."),
+            path: format!("skills/{name}/SKILL.md"),
+        };
+        let told = "Skills: when one of these fits what is asked, read its file before you answer, and do as it says.\n- gh (skills/gh/SKILL.md): About gh.\n- memo (skills/memo/SKILL.md): About memo.\n\nBe brief.";
+        let prompt = format!("You are a personal assistant.{place}\n\n{told}");
+        let skills = [skill("gh"), skill("memo")];
+        assert_eq!(system(None, &[], &skills, Some("Be brief.")), prompt);
     }
 }

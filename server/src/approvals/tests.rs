@@ -3,7 +3,7 @@
 mod gate;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openclaw_protocol::events::Event;
 use openclaw_protocol::protocol::limits;
@@ -17,9 +17,12 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock::ManualClock;
 use crate::hub::EventSink;
-use crate::store::{Store, Table};
+use crate::store::{Store, StoreError, Table};
 
 const START: u64 = 1_769_900_000_000;
+
+/// Longest wait for what another thread does.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Collects events as lines.
 struct Recorder(watch::Sender<Vec<String>>);
@@ -73,7 +76,7 @@ impl World {
     }
 
     /// Everything closed and opened again, `after` ms later.
-    fn restart(self, after: u64) -> Self {
+    async fn restart(self, after: u64) -> Self {
         let now_ms = self.clock.advance(after);
         self.store.close();
         let Self {
@@ -83,6 +86,12 @@ impl World {
             ..
         } = self;
         drop((approvals, store));
+        // What is removed behind the callers' backs holds the store for a moment longer.
+        let began = Instant::now();
+        while matches!(Store::open(dir.path()), Err(StoreError::AlreadyOpen { .. })) {
+            assert!(began.elapsed() < PATIENCE, "somebody holds the store");
+            tokio::task::yield_now().await;
+        }
         Self::over(dir, now_ms)
     }
 
@@ -276,7 +285,7 @@ async fn a_decision_waits_for_an_asker_who_left() {
     assert!(asking.await.is_err());
     world.resolve("q", "allow-once").await.unwrap();
     // Another question under the id is a question of its own.
-    let world = world.restart(DECIDED_TTL_MS - 1);
+    let world = world.restart(DECIDED_TTL_MS - 1).await;
     assert_eq!(
         decision(world.approvals.ask(params("q", "ls")).await),
         Some(ExecApprovalDecision::AllowOnce)
@@ -285,7 +294,7 @@ async fn a_decision_waits_for_an_asker_who_left() {
     again.abort();
     assert!(again.await.is_err());
     world.resolve("q", "allow-once").await.unwrap();
-    let world = world.restart(DECIDED_TTL_MS);
+    let world = world.restart(DECIDED_TTL_MS).await;
     let late = world.ask("q", "ls").await;
     world.resolve("q", "deny").await.unwrap();
     assert_eq!(
@@ -302,7 +311,7 @@ async fn questions_survive_a_restart() {
     one.abort();
     two.abort();
     assert!(one.await.is_err() && two.await.is_err());
-    let world = world.restart(1_000);
+    let world = world.restart(1_000).await;
     let waiting: Vec<String> = world
         .approvals
         .waiting()
@@ -326,7 +335,7 @@ async fn questions_survive_a_restart() {
     let three = world.ask("3", "ls").await;
     three.abort();
     assert!(three.await.is_err());
-    let world = world.restart(5_000);
+    let world = world.restart(5_000).await;
     assert!(world.approvals.waiting().is_empty());
     world.ask("4", "ls").await.abort();
     assert_eq!(world.stored(), 1, "old records went with the first write");

@@ -493,5 +493,8 @@ fn a_broken_file_starts_on_the_last_good_copy() {
     fs::write(&home.paths.config_file, rotated).unwrap();
     let error = start(&home, &[], &flags()).unwrap_err();
     assert!(error.contains("is not valid JSON5"), "{error}");
-    assert_eq!(fs::read_to_string(&home.paths.config_file).unwrap(), "{");
+    assert_eq!(
+        fs::read_to_string(&home.paths.config_file).unwrap(),
+        rotated
+    );
 }

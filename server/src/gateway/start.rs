@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::SessionDefaults;
@@ -18,7 +19,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::listen::{self, ListenError};
 use super::socket::{self, LocalSocket};
 use super::{Gateway, force, host};
-use crate::agent::{Models, Parts, Runs};
+use crate::agent::{Mcp, Models, Parts, Reach, Reached, Runs};
 use crate::approvals::{Approvals, AskingGate, Machine};
 use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
@@ -44,6 +45,7 @@ use crate::refusals::Refusals;
 use crate::sessions::{KeyRules, Sessions};
 use crate::skills::Skills;
 use crate::store::{Store, StoreError};
+use crate::usage::{Costs, Quotas};
 use crate::voicewake::VoiceWake;
 
 /// Directory of a development gateway, in the home directory.
@@ -188,6 +190,8 @@ pub(super) async fn start(
             .to_owned(),
         clock: Arc::clone(&clock),
     };
+    let mcp = Mcp::new(&config.mcp, &startup.loaded.environment);
+    let reach = Reach::default();
     let runs = Runs::open(Parts {
         outbox: outbox.clone(),
         sessions: sessions.clone(),
@@ -205,6 +209,14 @@ pub(super) async fn start(
             machine,
             approvals.clone(),
         )),
+        reach: reach.clone(),
+        mcp: mcp.clone(),
+        skills: Skills::new(
+            &config,
+            startup.loaded.parsed.as_ref(),
+            &paths.state_dir,
+            &startup.loaded.environment,
+        ),
     })
     .await
     .map_err(in_store)?;
@@ -255,6 +267,11 @@ pub(super) async fn start(
     })
     .await
     .map_err(in_store)?;
+    reach.fill(Reached {
+        cron: cron.clone(),
+        nodes: nodes.clone(),
+        pairing: pairing.clone(),
+    });
     let limiter = Arc::new(Limiter::default());
     let refusals = Arc::new(Refusals::since(clock.now_ms()));
     let (beats, main) = (heartbeats.clone(), sessions.rules().default_agent.clone());
@@ -281,11 +298,12 @@ pub(super) async fn start(
         },
     );
     let methods = Methods {
+        costs: Arc::new(Costs::new(sessions.clone(), TimeZone::system())),
+        quotas: Quotas::new(&config),
         heartbeats: heartbeats.clone(),
         cron: cron.clone(),
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
-        skills: Skills::new(&runs.parts().workspaces(), &paths.state_dir),
         runs,
         pairing: pairing.clone(),
         node_pairing,
@@ -342,6 +360,7 @@ pub(super) async fn start(
         pairing,
         heartbeats,
         cron,
+        mcp,
         work,
         store,
         clock,

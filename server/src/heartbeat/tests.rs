@@ -94,6 +94,8 @@ impl World {
             config: Arc::clone(&config),
             clock: clock.clone(),
             exec: Arc::new(crate::agent::ConfigGate::new(Arc::clone(&config))),
+            reach: crate::agent::Reach::default(),
+            mcp: crate::agent::Mcp::default(),
             events: events.clone(),
             waiting: waiting.clone(),
             work: Handle::current(),
@@ -102,6 +104,7 @@ impl World {
                 config_file: dir.path().join("openclaw.json"),
             },
             environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
+            skills: crate::skills::Skills::default(),
         })
         .await
         .unwrap();

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::hooks::{HookParts, Hooks};
 use super::*;
 use crate::agent::backend::scripted::{Scripted, Step};
-use crate::agent::{ConfigGate, Models, Parts, Runs};
+use crate::agent::{ConfigGate, Mcp, Models, Parts, Reach, Runs};
 use crate::clock::ManualClock;
 use crate::config::{AuthMode, Config};
 use crate::connection::auth::Auth;
@@ -123,6 +123,8 @@ impl World {
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
+            reach: Reach::default(),
+            mcp: Mcp::default(),
             clock: clock.clone(),
             events: taps.clone(),
             waiting: Arc::clone(&events),
@@ -132,6 +134,7 @@ impl World {
                 config_file: dir.path().join("openclaw.json"),
             },
             environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
+            skills: crate::skills::Skills::default(),
         })
         .await
         .unwrap();

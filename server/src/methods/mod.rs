@@ -17,6 +17,7 @@ mod sessions;
 mod skills;
 mod system;
 mod unfinished;
+mod usage;
 mod voice;
 
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use crate::pairing::Pairing;
 use crate::pairing::nodes::NodePairing;
 use crate::refusals::Refusals;
 use crate::sessions::{NotKept, SessionKey, Sessions, SystemEvents};
-use crate::skills::Skills;
+use crate::usage::{Costs, Quotas};
 use crate::voicewake::VoiceWake;
 
 pub use unfinished::UNFINISHED;
@@ -70,8 +71,10 @@ pub struct Methods {
     pub nodes: Nodes,
     /// The words that wake a listening device.
     pub voicewake: VoiceWake,
-    /// What agents know how to do.
-    pub skills: Skills,
+    /// What models used.
+    pub costs: Arc<Costs>,
+    /// What is left of providers' quotas.
+    pub quotas: Quotas,
     /// Turns of agents that nobody asked for.
     pub heartbeats: Heartbeats,
     /// Jobs that run by the clock.

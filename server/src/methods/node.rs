@@ -1,7 +1,6 @@
 //! Group `node`: which nodes there are, commands for them, and what they tell (contract 8.3 to 8.5).
 
 mod event;
-mod rows;
 
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use serde_json::Value;
 
 use super::Methods;
 use crate::connection::Caller;
-use crate::nodes::{Invocation, InvokeReply, Node, Nodes, node_id};
+use crate::nodes::{self, Invocation, InvokeReply, Node, Nodes, node_id};
 use crate::pairing::nodes::NodePairingError;
 
 /// Operating system whose skills' programs are looked for on Macs, as skills name it.
@@ -39,7 +38,7 @@ impl NodeMethods<Caller> for Methods {
         }
         let row = self.rows().into_iter().find(|row| &*row.node_id == wanted);
         let row = row.ok_or_else(|| errors::NODE_UNKNOWN.error())?;
-        Ok(rows::described(row, self.clock.now_ms()))
+        Ok(nodes::described(row, self.clock.now_ms()))
     }
 
     async fn node_invoke(
@@ -96,14 +95,17 @@ impl Methods {
     /// Notes that a node has connected, and asks a Mac which programs of our skills it has; the answer comes when it
     /// comes.
     pub(crate) fn meet_node(&self, node: &Arc<Node>) {
-        let (nodes, node, skills) = (self.nodes.clone(), Arc::clone(node), self.skills.clone());
-        let (work, list) = (self.work.clone(), self.node_pairing.clone());
+        let (nodes, node, work) = (self.nodes.clone(), Arc::clone(node), self.work.clone());
+        let list = self.node_pairing.clone();
+        let parts = self.runs.parts();
+        let (skills, workspaces) = (parts.skills.clone(), parts.workspaces());
         tokio::spawn(async move {
             noted(list.connected(&node.node_id).await);
             if !Nodes::wants_probe(&node) {
                 return;
             }
-            match work.spawn_blocking(move || skills.bins_on(MAC_OS)).await {
+            let wanted = work.spawn_blocking(move || skills.bins_on(&workspaces, MAC_OS));
+            match wanted.await {
                 Ok(wanted) => {
                     if let Some(bins) = nodes.probe(&node, &wanted).await {
                         noted(list.found(&node.node_id, &bins).await);
@@ -116,7 +118,7 @@ impl Methods {
 
     fn rows(&self) -> Vec<NodeRow> {
         let (_, paired) = self.pairing.list();
-        rows::rows(&self.nodes.connected(), &paired)
+        nodes::rows(&self.nodes.connected(), &paired)
     }
 }
 

@@ -8,7 +8,7 @@ use openclaw_protocol::methods::Method;
 use openclaw_protocol::protocol::errors;
 use openclaw_protocol::server::{
     BrowserMethods, ChannelsMethods, ConfigMethods, LogsMethods, TtsMethods, UpdateMethods,
-    UsageMethods, VoicecallMethods, WizardMethods,
+    VoicecallMethods, WizardMethods,
 };
 use openclaw_protocol::types::ErrorShape;
 use openclaw_protocol::unfinished;
@@ -23,8 +23,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::ChannelsLogout,
     Method::WebLoginStart,
     Method::WebLoginWait,
-    Method::UsageStatus,
-    Method::UsageCost,
     Method::TtsStatus,
     Method::TtsProviders,
     Method::TtsEnable,
@@ -40,7 +38,6 @@ pub const UNFINISHED: &[Method] = &[
     Method::WizardNext,
     Method::WizardCancel,
     Method::WizardStatus,
-    Method::SkillsStatus,
     Method::SkillsInstall,
     Method::SkillsUpdate,
     Method::UpdateRun,
@@ -66,10 +63,6 @@ impl LogsMethods<Caller> for Methods {
 
 impl ChannelsMethods<Caller> for Methods {
     unfinished!(Caller: channels_status, channels_logout, web_login_start, web_login_wait);
-}
-
-impl UsageMethods<Caller> for Methods {
-    unfinished!(Caller: usage_status, usage_cost);
 }
 
 impl TtsMethods<Caller> for Methods {

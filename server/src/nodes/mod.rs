@@ -14,6 +14,7 @@ mod node;
 pub mod policy;
 mod probe;
 mod registry;
+mod rows;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 pub use invoke::{Invocation, InvokeAnswer, InvokeError, InvokeReply};
 pub use node::{Node, Offer, node_id};
 pub use policy::Policy;
+pub use rows::{described, rows};
 
 use crate::clock::Clock;
 use crate::connection::Caller;

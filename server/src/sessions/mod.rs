@@ -45,6 +45,7 @@ pub use resolve::ResolveError;
 
 use crate::paths::Paths;
 use crate::store::{Reader, Store, StoreError, Writer};
+use crate::usage::ledger::{self, Reply};
 use entry::Stamp;
 use recent::Recent;
 
@@ -307,8 +308,11 @@ impl<'t> Changes<'_, 't> {
         Ok(())
     }
 
-    /// Adds a message to a transcript and returns its number.
+    /// Adds a message to a transcript and returns its number. What a reply used is entered into the ledger.
     pub fn append(&mut self, session_id: &str, message: &Value) -> Result<u64, StoreError> {
+        if let Some(reply) = Reply::of(message) {
+            ledger::enter(self.writer, &reply)?;
+        }
         transcript::append(self.writer, session_id, message)
     }
 

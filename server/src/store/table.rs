@@ -43,11 +43,13 @@ pub enum Table {
     Outbox,
     /// Texts that wait for the next run of a session, by session.
     SystemEvents,
+    /// What models used, by quarter of an hour and model.
+    Usage,
 }
 
 impl Table {
     /// Every table, in the order of their declaration.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Devices,
         Self::PendingPairings,
@@ -63,6 +65,7 @@ impl Table {
         Self::CronRuns,
         Self::Outbox,
         Self::SystemEvents,
+        Self::Usage,
     ];
 
     /// Name of the LMDB database; part of the format, never change one.
@@ -84,6 +87,7 @@ impl Table {
             Self::CronRuns => "cron-runs",
             Self::Outbox => "outbox",
             Self::SystemEvents => "system-events",
+            Self::Usage => "usage",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::backend::Usage;
-use super::super::models::{Choice, Price};
+use super::super::models::Choice;
 use crate::sessions::Compacted;
 use crate::sessions::levels::Thinking;
 
@@ -142,16 +142,15 @@ pub(super) fn usage_line(is_full: bool, usage: &Usage, choice: &Choice) -> Strin
     if !is_full {
         return tokens;
     }
-    let price: Price = choice.price(usage);
+    let price = choice.price(usage);
+    let cost = price.map_or_else(String::new, |price| format!(", cost {:.4}", price.total()));
     let cached = match usage.cache_read {
         0 => String::new(),
         cached => format!(" / {cached} cached"),
     };
     format!(
-        "{tokens}{cached}, cost {:.4}, {}/{}",
-        price.total(),
-        choice.provider,
-        choice.model
+        "{tokens}{cached}{cost}, {}/{}",
+        choice.provider, choice.model
     )
 }
 
@@ -238,10 +237,10 @@ mod tests {
             reasoning: false,
             images: false,
             max_tokens: None,
-            cost: Cost {
+            cost: Some(Cost {
                 input: 10_000.0,
                 ..Cost::default()
-            },
+            }),
         }
     }
 
@@ -275,6 +274,14 @@ mod tests {
         assert_eq!(
             usage_line(true, &usage, &choice()),
             "Usage: 10 in / 5 out / 3 cached, cost 0.1000, mock/echo-1"
+        );
+        let unknown = Choice {
+            cost: None,
+            ..choice()
+        };
+        assert_eq!(
+            usage_line(true, &usage, &unknown),
+            "Usage: 10 in / 5 out / 3 cached, mock/echo-1"
         );
     }
 

@@ -8,7 +8,9 @@ mod context;
 mod ends;
 mod faults;
 mod keys;
+mod message;
 mod quiet;
+mod reach;
 mod recovery;
 mod requests;
 mod tools;
@@ -29,13 +31,14 @@ use tokio::sync::watch;
 
 use super::backend::scripted::{Scripted, Step};
 use super::requests::AgentAnswer;
-use super::{ConfigGate, Models, Parts, Runs};
+use super::{ConfigGate, Mcp, Models, Parts, Reach, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
 use crate::outbox::testing::{self, Pigeon};
 use crate::paths::{Environment, Paths};
 use crate::sessions::{Entry, KeyRules, open_with};
+use crate::skills::Skills;
 
 /// Longest wait for something that must happen, in real time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -102,6 +105,7 @@ impl World {
         let config: Arc<Config> = Arc::new(serde_json::from_value(with_model(config)).unwrap());
         let clock = Arc::new(ManualClock::new(now));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
+        let environment = Environment::new(dir.path(), BTreeMap::<String, String>::new());
         let sessions = open_with(dir.path(), KeyRules::of(&config));
         let pigeon = Pigeon::new(false, []);
         let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
@@ -111,7 +115,8 @@ impl World {
             outbox,
             models: models(Arc::clone(&config)),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
-            config,
+            reach: Reach::default(),
+            mcp: Mcp::default(),
             clock: clock.clone(),
             events: events.clone(),
             work: tokio::runtime::Handle::current(),
@@ -119,7 +124,9 @@ impl World {
                 state_dir: dir.path().to_owned(),
                 config_file: dir.path().join("openclaw.json"),
             },
-            environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
+            skills: Skills::new(&config, None, dir.path(), &environment),
+            config,
+            environment,
         };
         let runs = Runs::open(parts).await.unwrap();
         Self {

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::super::backend::scripted::{Step, say};
-use super::super::backend::{Call, Chunk, StopReason, Turn};
+use super::super::backend::{BackendError, Call, Chunk, StopReason, Thought, Turn};
 use super::World;
 
 /// A reply that calls tools.
-fn call(calls: &[(&str, &str, Value)]) -> Vec<Step> {
+pub(super) fn call(calls: &[(&str, &str, Value)]) -> Vec<Step> {
     let call = |(id, name, arguments): &(&str, &str, Value)| {
         Step::Give(Chunk::Call(Call {
             id: (*id).to_owned(),
@@ -24,7 +24,7 @@ fn reading(path: &str) -> Vec<Step> {
 }
 
 /// A world whose workspace has one file.
-async fn world(config: Value, replies: Vec<Vec<Step>>) -> World {
+pub(super) async fn world(config: Value, replies: Vec<Vec<Step>>) -> World {
     let world = World::configured(config, replies).await;
     let workspace = world.path().join("workspace");
     std::fs::create_dir_all(&workspace).unwrap();
@@ -32,7 +32,7 @@ async fn world(config: Value, replies: Vec<Vec<Step>>) -> World {
     world
 }
 
-fn results(world: &World, request: usize) -> Vec<(String, bool)> {
+pub(super) fn results(world: &World, request: usize) -> Vec<(String, bool)> {
     let asked = world.model.asked();
     let turns = asked[request].turns.iter();
     let result = |turn: &Turn| match turn {
@@ -78,11 +78,8 @@ async fn hidden_tools_still_count() {
         })
     );
     assert_eq!(results(&world, 1), [("line\n".to_owned(), false)]);
-    let offered: Vec<&str> = world.model.asked()[0]
-        .tools
-        .iter()
-        .map(|tool| tool.name)
-        .collect();
+    let asked = world.model.asked();
+    let offered: Vec<&str> = asked[0].tools.iter().map(|tool| &*tool.name).collect();
     assert_eq!(
         offered,
         [
@@ -302,93 +299,51 @@ async fn conversations_are_listed_and_read() {
     );
 }
 
-fn sending(arguments: Value) -> Vec<Step> {
-    call(&[("c1", "message", arguments)])
-}
-
 #[tokio::test(start_paused = true)]
-async fn messages_to_people_go_through_the_outbox() {
-    let longest = "x".repeat(16 * 1024);
-    let sent = r#"{"channel":"pigeon","messageId":"m1","sent":true,"to":"ann"}"#;
-    for (arguments, taken) in [
-        (json!({"message": " hi "}), "hi"),
-        (
-            json!({"message": "hi", "target": "@ann", "channel": "last"}),
-            "hi",
-        ),
-        (
-            json!({"message": "hi", "channel": "pigeon", "to": "@ann", "media": "http://a/b.png"}),
-            "hihttp://a/b.png",
-        ),
-        (json!({"message": longest}), longest.as_str()),
-    ] {
-        let world = spoken_to([sending(arguments.clone()), say(&["ok"])]).await;
-        world.turn("go", "r").await;
-        assert_eq!(results(&world, 1), [(sent.to_owned(), false)]);
-        assert_eq!(world.pigeon.taken(), [format!("ann:{taken}")]);
-    }
-    for (arguments, told) in [
-        (json!({"message": " "}), "The message is empty."),
-        (
-            json!({"message": longest + "x"}),
-            "The message is too long: 16385 bytes, of at most 16384.",
-        ),
-        (
-            json!({"message": "hi", "channel": "webchat"}),
-            "Not sent: this conversation is where it would be read. Say it in your answer.",
-        ),
-        (
-            json!({"message": "hi", "channel": "telegram", "to": "7"}),
-            "Not sent: unsupported channel: telegram. There are: pigeon.",
-        ),
-        (
-            json!({"message": "hi", "to": "ann"}),
-            "Not sent: ann is no dovecote.",
-        ),
-        (
-            json!({"text": "hi"}),
-            "The arguments are not right: missing field `message`.",
-        ),
-    ] {
-        let world = spoken_to([sending(arguments.clone()), say(&["ok"])]).await;
-        world.turn("go", "r").await;
-        assert_eq!(results(&world, 1), [(told.to_owned(), true)]);
-        assert!(world.pigeon.taken().is_empty(), "{told}");
-    }
-}
-
-/// A world whose main conversation was spoken to by pigeon.
-async fn spoken_to(replies: [Vec<Step>; 2]) -> World {
-    let world = world(json!({}), replies.into()).await;
-    let by_pigeon = |entry: &mut crate::sessions::Entry| {
-        entry.last_channel = Some("pigeon".to_owned());
-        entry.last_to = Some("@ann".to_owned());
+async fn thoughts_are_told_again_until_the_user_speaks() {
+    let thought = Thought::Open {
+        text: "hm".into(),
+        signature: "sig".into(),
     };
-    world.settle("main", by_pigeon).await;
-    world
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_run_sends_so_many_messages_and_no_more() {
-    let one = json!({"message": "same", "channel": "pigeon", "to": "@ann"});
-    // The same id each time, as some models do.
-    let replies = [vec![sending(one); 21], vec![say(&["ok"])]].concat();
-    let world = world(json!({}), replies).await;
+    let thinking = [
+        vec![Step::Give(Chunk::Thought(thought.clone()))],
+        reading("a.txt"),
+    ]
+    .concat();
+    let failing = vec![
+        Step::Give(Chunk::Thought(thought.clone())),
+        Step::Fail(BackendError::CutOff),
+    ];
+    let world = world(
+        json!({}),
+        vec![
+            thinking,
+            reading("a.txt"),
+            say(&["done"]),
+            say(&["ok"]),
+            failing,
+        ],
+    )
+    .await;
     world.turn("go", "r").await;
-    let told = results(&world, 21);
-    assert!(told[..20].iter().all(|(_, is_error)| !is_error), "{told:?}");
-    let refused = "Not sent: one turn may send 20 messages.";
-    assert_eq!(told[20], (refused.to_owned(), true));
-    assert_eq!(world.pigeon.taken().len(), 20);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_denied_message_tool_sends_nothing() {
-    let one = json!({"message": "hi", "channel": "pigeon", "to": "@ann"});
-    let denied = json!({"tools": {"deny": ["message"]}});
-    let world = world(denied, vec![sending(one), say(&["ok"])]).await;
-    world.turn("go", "r").await;
-    let told = "There is no tool \"message\".".to_owned();
-    assert_eq!(results(&world, 1), [(told, true)]);
-    assert!(world.pigeon.taken().is_empty());
+    world.turn("and now?", "s").await;
+    let thoughts = |request: usize| {
+        let asked = world.model.asked();
+        let turns = asked[request].turns.iter();
+        let of_turn = |turn: &Turn| match turn {
+            Turn::Assistant { thoughts, .. } => thoughts.clone(),
+            _ => Vec::new(),
+        };
+        turns.flat_map(of_turn).collect::<Vec<_>>()
+    };
+    assert_eq!(thoughts(1), [thought.clone()]);
+    assert_eq!(thoughts(2), [thought], "the first reply only");
+    assert_eq!(thoughts(3), [], "the user has spoken");
+    let history = world.history("main");
+    let part = json!({"type": "thinking", "thinking": "hm", "thinkingSignature": "sig"});
+    assert_eq!(history["messages"][1]["content"][0], part);
+    world.turn("fail", "t").await;
+    let history = world.history("main");
+    let last = history["messages"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["content"], json!([]), "a reply that led to nothing");
 }

@@ -15,28 +15,13 @@ use tokio::time::Instant;
 
 use super::gate::{ExecRequest, SessionExec, Verdict};
 use super::{MAX_OUTPUT, Output, Progress, Toolbox, arguments};
-use crate::child::Group;
+use crate::child::{Group, plain_variables};
 use crate::paths::Environment;
 
 /// Least time between two reports of what a command has printed so far.
 const REPORT_SPACING: Duration = Duration::from_millis(500);
 /// How long output is read after the command itself has ended: what it left behind may hold the pipe open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// Variables that a command gets. The others may be secrets of the gateway.
-const VARIABLES: [&str; 12] = [
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LOGNAME",
-    "PATH",
-    "SHELL",
-    "TERM",
-    "TMPDIR",
-    "TZ",
-    "USER",
-    "XDG_RUNTIME_DIR",
-];
 
 #[derive(Deserialize)]
 struct Exec {
@@ -44,6 +29,22 @@ struct Exec {
     /// Seconds.
     #[serde(default)]
     timeout: Option<u64>,
+}
+
+impl Toolbox {
+    /// What the conversation says of commands.
+    pub(super) fn session_exec(&self) -> Result<SessionExec, Output> {
+        let entry = self.runs.parts().sessions.entry(&self.session);
+        match entry {
+            Ok(entry) => Ok(entry.as_ref().map(SessionExec::of).unwrap_or_default()),
+            Err(error) => {
+                tracing::error!(%error, "a command's conversation cannot be read");
+                Err(Output::bad(
+                    "The command is not run: its conversation cannot be read.",
+                ))
+            }
+        }
+    }
 }
 
 /// Runs a command if the gate lets it.
@@ -57,12 +58,9 @@ pub(super) async fn call(tools: &Toolbox, arguments: &Value, progress: Progress<
         Ok(cwd) => cwd,
         Err(error) => return Output::bad(format!("The workspace cannot be used: {error}.")),
     };
-    let session = match parts.sessions.entry(&tools.session) {
-        Ok(entry) => entry.as_ref().map(SessionExec::of).unwrap_or_default(),
-        Err(error) => {
-            tracing::error!(%error, "a command's conversation cannot be read");
-            return Output::bad("The command is not run: its conversation cannot be read.");
-        }
+    let session = match tools.session_exec() {
+        Ok(session) => session,
+        Err(output) => return output,
     };
     let request = ExecRequest {
         agent: tools.session.agent().to_owned(),
@@ -91,15 +89,12 @@ async fn run(
     time_up: impl Future<Output = u64>,
     progress: Progress<'_>,
 ) -> Output {
-    let variables = VARIABLES
-        .iter()
-        .filter_map(|name| Some((*name, environment.variables.get(*name)?)));
     let child = Command::new("/bin/sh")
         .arg("-c")
         .arg(command)
         .current_dir(cwd)
         .env_clear()
-        .envs(variables)
+        .envs(plain_variables(environment))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

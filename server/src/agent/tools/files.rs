@@ -36,11 +36,17 @@ struct Edit {
 }
 
 /// Runs one of the three, away from the threads that carry runs.
-pub(super) async fn call(workspace: Workspace, tool: Tool, arguments: Value) -> Output {
+/// `shared` are further folders that only `read` looks into.
+pub(super) async fn call(
+    workspace: Workspace,
+    shared: Vec<Workspace>,
+    tool: Tool,
+    arguments: Value,
+) -> Output {
     let done = tokio::task::spawn_blocking(move || match tool {
         Tool::Write => write(&workspace, &arguments),
         Tool::Edit => edit(&workspace, &arguments),
-        _ => read(&workspace, &arguments),
+        _ => read(&workspace, &shared, &arguments),
     });
     match done.await {
         Ok(Ok(output) | Err(output)) => output,
@@ -55,19 +61,25 @@ fn failed(path: &str, error: &FileError) -> Output {
     Output::bad(format!("{}: {error}.", super::shorten(path)))
 }
 
-fn text_of(workspace: &Workspace, path: &str) -> Result<String, Output> {
-    let bytes = workspace.read(path).map_err(|error| failed(path, &error))?;
+fn text_of(workspace: &Workspace, shared: &[Workspace], path: &str) -> Result<String, Output> {
+    let mut bytes = workspace.read(path);
+    // A relative path is one of the workspace.
+    let mut others = shared.iter().filter(|_| path.trim().starts_with('/'));
+    while let (Err(FileError::Outside), Some(other)) = (&bytes, others.next()) {
+        bytes = other.read(path);
+    }
+    let bytes = bytes.map_err(|error| failed(path, &error))?;
     String::from_utf8(bytes)
         .map_err(|_| Output::bad(format!("{}: it is no text.", super::shorten(path))))
 }
 
-fn read(workspace: &Workspace, arguments: &Value) -> Result<Output, Output> {
+fn read(workspace: &Workspace, shared: &[Workspace], arguments: &Value) -> Result<Output, Output> {
     let Read {
         path,
         offset,
         limit,
     } = arguments::read(arguments)?;
-    let text = text_of(workspace, &path)?;
+    let text = text_of(workspace, shared, &path)?;
     let first = offset.unwrap_or(1).max(1);
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     if first > lines.len().max(1) {
@@ -132,7 +144,7 @@ fn edit(workspace: &Workspace, arguments: &Value) -> Result<Output, Output> {
     if old.is_empty() {
         return Err(Output::bad("oldText is empty."));
     }
-    let text = text_of(workspace, &path)?;
+    let text = text_of(workspace, &[], &path)?;
     // Counted with overlaps: which one is meant would be a guess.
     let first = text.find(&old);
     let last = text.rfind(&old);
@@ -169,7 +181,7 @@ mod tests {
 
     async fn check(workspace: &Workspace, tool: Tool, arguments: Value, told: Result<&str, &str>) {
         let case = format!("{tool:?} {arguments}");
-        let output = call(workspace.clone(), tool, arguments).await;
+        let output = call(workspace.clone(), Vec::new(), tool, arguments).await;
         let told = match told {
             Ok(text) => Output::good(text),
             Err(text) => Output::bad(text),
@@ -205,16 +217,57 @@ mod tests {
         for (arguments, told) in cases {
             check(&files, Tool::Read, arguments, told).await;
         }
-        let long = call(files.clone(), Tool::Read, json!({"path": "long"})).await;
+        let long = call(
+            files.clone(),
+            Vec::new(),
+            Tool::Read,
+            json!({"path": "long"}),
+        )
+        .await;
         let cut = format!("[line 1 is cut here; it has {} bytes]", 2 * MAX_OUTPUT);
         assert!(long.text.ends_with(&cut) && long.text.len() == MAX_OUTPUT + 1 + cut.len());
+    }
+
+    #[tokio::test]
+    async fn shared_folders_are_only_read() {
+        let (_own, files) = world(&[("a", b"mine")]);
+        let (dir, shared) = world(&[("skill", b"do this"), ("a", b"theirs")]);
+        let path = |name: &str| json!({"path": dir.path().join(name), "content": "x"});
+        for (tool, arguments, told) in [
+            (Tool::Read, path("skill"), Ok("do this")),
+            (Tool::Read, json!({"path": "a"}), Ok("mine")),
+            (
+                Tool::Read,
+                json!({"path": "skill"}),
+                Err("there is no such file"),
+            ),
+            (
+                Tool::Read,
+                json!({"path": "/etc/passwd"}),
+                Err("leads out of the workspace"),
+            ),
+            (Tool::Read, path("../x"), Err("leads out of the workspace")),
+            (
+                Tool::Write,
+                path("skill"),
+                Err("leads out of the workspace"),
+            ),
+        ] {
+            let output = call(files.clone(), vec![shared.clone()], tool, arguments.clone()).await;
+            let (words, is_error) = match told {
+                Ok(words) => (words, false),
+                Err(words) => (words, true),
+            };
+            assert_eq!(output.is_error, is_error, "{arguments}: {}", output.text);
+            assert!(output.text.contains(words), "{arguments}: {}", output.text);
+        }
     }
 
     #[tokio::test]
     async fn long_files_come_in_parts() {
         let line = "x".repeat(1023) + "\n";
         let (_dir, files) = world(&[("a", line.repeat(MAX_OUTPUT / 1024 + 1).as_bytes())]);
-        let first = call(files.clone(), Tool::Read, json!({"path": "a"}))
+        let first = call(files.clone(), Vec::new(), Tool::Read, json!({"path": "a"}))
             .await
             .text;
         let (text, hint) = first.split_at(MAX_OUTPUT);

@@ -91,6 +91,9 @@ pub trait ExecGate: Send + Sync + 'static {
     fn decide(&self, request: ExecRequest) -> BoxFuture<'_, Verdict>;
 }
 
+/// Longest command that can be a plain call, in bytes: each of its words is looked for in the directory.
+const MAX_PLAIN_BYTES: usize = 1024;
+
 /// Why a command is not run about which nobody is asked.
 pub const NOT_LISTED: &str = "The command is not run: only plain calls of programs that are allowed are, without names of files.";
 
@@ -163,7 +166,8 @@ fn is_listed(command: &str, programs: &[String], cwd: &Path) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || " _-./:,@%+".contains(c);
     let mut words = command.split(' ').filter(|word| !word.is_empty());
     let program = words.next();
-    command.chars().all(is_plain)
+    command.len() <= MAX_PLAIN_BYTES
+        && command.chars().all(is_plain)
         && program.is_some_and(|program| programs.iter().any(|listed| listed.trim() == program))
         && words.all(|word| !names_a_file(word, cwd))
 }
@@ -246,6 +250,16 @@ mod tests {
             };
             let verdict = gate.decide(request).await;
             assert_eq!(verdict == Verdict::Run, runs, "{security:?} {command:?}");
+        }
+    }
+
+    #[test]
+    fn plain_calls_are_short() {
+        let programs = ["date".to_owned()];
+        for (bytes, is_plain) in [(MAX_PLAIN_BYTES, true), (MAX_PLAIN_BYTES + 1, false)] {
+            let command = format!("date {}", "x".repeat(bytes - 5));
+            let is_listed = is_listed(&command, &programs, Path::new("/"));
+            assert_eq!(is_listed, is_plain, "{bytes}");
         }
     }
 

@@ -149,7 +149,7 @@ async fn a_lasting_yes_allows_the_programs_of_that_agent() {
     );
     // It outlives the gateway.
     drop(gate);
-    let world = world.restart(1);
+    let world = world.restart(1).await;
     let gate = gate_of(&world, "allowlist", "on-miss");
     assert!(decided(&world, &gate, command_of("main", "rm z"), None).await);
 }

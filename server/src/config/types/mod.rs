@@ -7,7 +7,9 @@ mod agents;
 mod cli_backends;
 mod gateway;
 mod http;
+mod mcp;
 mod models;
+mod skills;
 mod tools;
 
 use std::num::NonZeroU16;
@@ -28,7 +30,9 @@ pub use http::{
     ChatCompletions, Endpoints, GatewayHttp, HOOK_SESSIONS, HookAction, HookMapping, HookMatch,
     HookTransform, HookWakeMode, Hooks, Responses,
 };
+pub use mcp::{Mcp, McpServer, McpTransport};
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider, ProviderAuth};
+pub use skills::{NodeManager, SkillEntry, Skills, SkillsInstall, SkillsLoad};
 pub use tools::{AgentTools, ExecAsk, ExecSecurity, ExecTool, Tools};
 
 /// The whole configuration.
@@ -45,6 +49,10 @@ pub struct Config {
     pub models: Models,
     /// What agents may do.
     pub tools: Tools,
+    /// Servers of tools.
+    pub mcp: Mcp,
+    /// What agents know how to do.
+    pub skills: Skills,
     /// How the assistant presents itself in web clients.
     pub ui: Ui,
     /// What is logged, and where.

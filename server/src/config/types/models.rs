@@ -124,9 +124,9 @@ pub struct Model {
     /// What it takes.
     #[serde(default = "text_only")]
     pub input: Vec<InputKind>,
-    /// Price per million tokens.
+    /// Price per million tokens; what it costs is unknown when absent.
     #[serde(default)]
-    pub cost: Cost,
+    pub cost: Option<Cost>,
     /// Context window in tokens.
     #[serde(default)]
     pub context_window: Option<NonZeroU64>,

@@ -53,6 +53,8 @@ impl Office {
             config: Arc::clone(&config),
             clock: clock.clone(),
             exec: Arc::new(crate::agent::ConfigGate::new(Arc::clone(&config))),
+            reach: crate::agent::Reach::default(),
+            mcp: crate::agent::Mcp::default(),
             events: Arc::new(Silent),
             waiting: events.clone(),
             work: tokio::runtime::Handle::current(),
@@ -61,6 +63,7 @@ impl Office {
                 config_file: dir.path().join("openclaw.json"),
             },
             environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
+            skills: crate::skills::Skills::default(),
         })
         .await
         .unwrap();

@@ -18,6 +18,7 @@ use super::super::{Changes, Entry, Sessions, transcript};
 use super::export::SESSION_FILE;
 use super::{FilesError, INDEX, MAX_LINE_BYTES, folder};
 use crate::store::StoreError;
+use crate::usage::ledger::{self, Reply};
 
 /// Transcripts that are in memory and written together: one commit for many small ones.
 const BATCH: usize = 32;
@@ -202,7 +203,7 @@ impl Sessions {
         let write = self.write(move |changes| {
             for found in batch {
                 changes.put_entry(&found.key, &found.entry)?;
-                append_all(changes, &found.entry.session_id, &found.messages)?;
+                append_all(changes, &found.entry.session_id, &found.messages, true)?;
             }
             Ok(())
         });
@@ -264,7 +265,13 @@ impl Sessions {
             };
             let agent = agent.to_owned();
             let write = self.write(move |changes| {
-                append_all(changes, &row.transcript, &messages)?;
+                // What was left of a cut transcript counts with its session; the whole would count that twice.
+                append_all(
+                    changes,
+                    &row.transcript,
+                    &messages,
+                    row.reason != Reason::Cut,
+                )?;
                 archive::note(changes.writer(), &agent, &row)
             });
             write.await?;
@@ -275,12 +282,18 @@ impl Sessions {
     }
 }
 
+/// Adds messages to a transcript, and what they used to the ledger if it is `counted`.
 fn append_all(
     changes: &mut Changes<'_, '_>,
     transcript: &str,
     messages: &[Box<RawValue>],
+    counted: bool,
 ) -> Result<(), StoreError> {
     for message in messages {
+        let reply = Reply::of(&mut serde_json::Deserializer::from_str(message.get()));
+        if let Some(reply) = reply.filter(|_| counted) {
+            ledger::enter(changes.writer(), &reply)?;
+        }
         transcript::append(changes.writer(), transcript, message)?;
     }
     Ok(())

@@ -292,3 +292,44 @@ async fn what_the_reference_leaves_in_a_folder() {
             .contains("is no list of sessions")
     );
 }
+
+#[tokio::test]
+async fn what_replies_used_comes_along_once() {
+    let (home, out, other) = (
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let sessions = open_in(home.path());
+    let reply = |input: u64| {
+        let mut reply = said("assistant", "yes");
+        reply["usage"] = json!({"input": input, "output": 0, "cacheRead": 0, "cacheWrite": 0, "totalTokens": input});
+        reply
+    };
+    for (raw, inputs) in [("cut", [1, 2]), ("deleted", [4, 8]), ("live", [16, 32])] {
+        let entry = json!({"sessionId": raw, "updatedAt": 7});
+        put(&sessions, raw, entry, &inputs.map(reply)).await;
+    }
+    let (cut, deleted) = (sessions.key("cut"), sessions.key("deleted"));
+    let changed = sessions.write(move |changes| {
+        changes.compact(&cut, 1, 20)?;
+        changes.delete(&deleted, true, 20)
+    });
+    changed.await.unwrap();
+    assert_eq!(tokens(&sessions), 63, "nothing that was spent is forgotten");
+    sessions.export(out.path(), None).unwrap();
+    let sessions = open_in(other.path());
+    for _ in 0..2 {
+        import(&sessions, out.path()).await;
+        assert_eq!(tokens(&sessions), 62, "all but what was cut off");
+    }
+}
+
+/// All tokens that models used.
+fn tokens(sessions: &Sessions) -> u64 {
+    let models = crate::agent::Models::new(std::sync::Arc::default());
+    let costs = crate::usage::Costs::new(sessions.clone(), jiff::tz::TimeZone::UTC);
+    let params = serde_json::from_value(json!({"days": 1})).unwrap();
+    let cost = costs.of(&params, &models, 1_795_404_123_385).unwrap();
+    cost.totals.total_tokens
+}

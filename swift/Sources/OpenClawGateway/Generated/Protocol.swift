@@ -732,9 +732,13 @@ public enum GatewayProtocol {
         public static let usageProviderGuardMs = 1000
         /// usage.cost without days. Unit: count.
         public static let usageDaysDefault = 30
-        /// How long a usage.cost answer is kept for each number of days; counting reads all transcripts.
-        /// Unit: ms.
+        /// Most days of usage.cost; more are taken for this many. A year, and what one answer reads stays
+        /// small. Unit: count.
+        public static let usageDaysMax = 366
+        /// How long the last usage.cost answer is kept for who asks for as many days. Unit: ms.
         public static let usageCostCacheMs = 30000
+        /// How long a usage.status answer is kept; providers limit how often they are asked. Unit: ms.
+        public static let usageStatusCacheMs = 30000
         /// Longest text that is spoken when the config says nothing else; what the services take. Unit:
         /// characters.
         public static let ttsTextChars = 4096

@@ -4097,8 +4097,8 @@ public struct SkillRequirements: Codable, Sendable {
 public struct SkillConfigCheck: Codable, Sendable {
     /// The setting, as a path in the config.
     public let path: String
-    /// What is set there, if it is a plain value; a whole section, which may hold secrets, is never shown.
-    /// Absent when nothing is set.
+    /// What is set there, if it is a switch or a number; a text or a whole section may hold secrets and is
+    /// never shown. Absent when nothing is set.
     public let value: AnyCodable?
     /// Whether that will do.
     public let satisfied: Bool

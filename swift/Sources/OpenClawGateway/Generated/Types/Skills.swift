@@ -143,8 +143,8 @@ extension Gateway {
     public struct SkillConfigCheck: Codable, Sendable, Hashable {
         /// The setting, as a path in the config.
         public var path: String
-        /// What is set there, if it is a plain value; a whole section, which may hold secrets, is never
-        /// shown. Absent when nothing is set.
+        /// What is set there, if it is a switch or a number; a text or a whole section may hold secrets and
+        /// is never shown. Absent when nothing is set.
         public var value: JSONValue?
         /// Whether that will do.
         public var satisfied: Bool

@@ -75,8 +75,8 @@ extension Gateway {
     ///
     /// Nothing here is checked: members of another type read as absent.
     public struct UsageCostParams: Codable, Sendable, Hashable {
-        /// How many days, today among them: a number, or one as text. Rounded down, at least 1;
-        /// limits.usageDaysDefault when absent or neither.
+        /// How many days, today among them: a number, or one as text. Rounded down, at least 1, at most
+        /// limits.usageDaysMax; limits.usageDaysDefault when absent or neither.
         public var days: JSONValue?
 
         public init(
