@@ -167,9 +167,14 @@ pub struct Method {
     pub errors: Vec<String>,
     /// Events it may cause.
     pub emits: Vec<String>,
+    /// Not in the original's protocol, so not listed in hello-ok; a gateway may lack it.
+    pub extension: bool,
     /// Handled by the handshake, not by a group handler.
     pub handshake: bool,
 }
+
+/// What the reference says of an extension.
+pub const EXTENSION: &str = "not in the original's protocol, so not listed in hello-ok; a gateway without it answers that the method is unknown";
 
 /// What a method answers.
 pub enum Outcome {

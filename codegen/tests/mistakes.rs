@@ -333,6 +333,11 @@ fn mistakes_are_named() {
             Set("/events/tea.ready/dropIfSlow/equals", json!("hot")),
         ),
         (
+            "extension_listed",
+            TEA,
+            Set("/methods/tea.pour/extension", json!(true)),
+        ),
+        (
             "event_not_listed",
             PROTOCOL,
             Set("/features/events", json!([])),

@@ -165,6 +165,14 @@ pub enum Call {
     Send(Box<types::SendParams>),
     /// `poll`
     Poll(Box<types::PollParams>),
+    /// `outbox.list`
+    OutboxList(Box<types::OutboxListParams>),
+    /// `outbox.get`
+    OutboxGet(Box<types::OutboxGetParams>),
+    /// `outbox.retry`
+    OutboxRetry(Box<types::OutboxRetryParams>),
+    /// `outbox.cancel`
+    OutboxCancel(Box<types::OutboxCancelParams>),
     /// `agent`
     Agent(Box<types::AgentParams>),
     /// `agent.wait`
@@ -276,6 +284,10 @@ impl Call {
             Call::CronRuns(_) => Method::CronRuns,
             Call::Send(_) => Method::Send,
             Call::Poll(_) => Method::Poll,
+            Call::OutboxList(_) => Method::OutboxList,
+            Call::OutboxGet(_) => Method::OutboxGet,
+            Call::OutboxRetry(_) => Method::OutboxRetry,
+            Call::OutboxCancel(_) => Method::OutboxCancel,
             Call::Agent(_) => Method::Agent,
             Call::AgentWait(_) => Method::AgentWait,
             Call::AgentIdentityGet(_) => Method::AgentIdentityGet,
@@ -554,6 +566,18 @@ impl Call {
             }
             Method::Send => rt::decode(&tables::SEND_PARAMS, params).map(Call::Send),
             Method::Poll => rt::decode(&tables::POLL_PARAMS, params).map(Call::Poll),
+            Method::OutboxList => {
+                rt::decode(&tables::OUTBOX_LIST_PARAMS, params).map(Call::OutboxList)
+            }
+            Method::OutboxGet => {
+                rt::decode(&tables::OUTBOX_GET_PARAMS, params).map(Call::OutboxGet)
+            }
+            Method::OutboxRetry => {
+                rt::decode(&tables::OUTBOX_RETRY_PARAMS, params).map(Call::OutboxRetry)
+            }
+            Method::OutboxCancel => {
+                rt::decode(&tables::OUTBOX_CANCEL_PARAMS, params).map(Call::OutboxCancel)
+            }
             Method::Agent => rt::decode(&tables::AGENT_PARAMS, params).map(Call::Agent),
             Method::AgentWait => {
                 rt::decode(&tables::AGENT_WAIT_PARAMS, params).map(Call::AgentWait)
@@ -1226,6 +1250,38 @@ impl rt::ParamsOf for Call {
                         Checked::<Box<types::PollParams>>::new(&tables::POLL_PARAMS),
                     )
                     .map(Call::Poll)
+            }
+            Method::OutboxList => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::OutboxListParams>,
+                        >::new(&tables::OUTBOX_LIST_PARAMS),
+                    )
+                    .map(Call::OutboxList)
+            }
+            Method::OutboxGet => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::OutboxGetParams>,
+                        >::new(&tables::OUTBOX_GET_PARAMS),
+                    )
+                    .map(Call::OutboxGet)
+            }
+            Method::OutboxRetry => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::OutboxRetryParams>,
+                        >::new(&tables::OUTBOX_RETRY_PARAMS),
+                    )
+                    .map(Call::OutboxRetry)
+            }
+            Method::OutboxCancel => {
+                map.next_value_seed(
+                        Checked::<
+                            Box<types::OutboxCancelParams>,
+                        >::new(&tables::OUTBOX_CANCEL_PARAMS),
+                    )
+                    .map(Call::OutboxCancel)
             }
             Method::Agent => {
                 map.next_value_seed(

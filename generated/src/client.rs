@@ -705,6 +705,40 @@ pub trait GatewayCalls: Transport {
     ) -> impl Future<Output = Result<types::PollResult, Self::Error>> + Send {
         self.call(Method::Poll, params)
     }
+    /// `outbox.list`: Lists deliveries, the newest first.
+    ///
+    /// What was sent is forgotten after limits.dedupeTtlMs, what failed or may have after a week. Page on with before.
+    fn outbox_list(
+        &self,
+        params: &types::OutboxListParams,
+    ) -> impl Future<Output = Result<types::OutboxListResult, Self::Error>> + Send {
+        self.call(Method::OutboxList, params)
+    }
+    /// `outbox.get`: Shows one delivery with the whole of what is sent.
+    fn outbox_get(
+        &self,
+        params: &types::OutboxGetParams,
+    ) -> impl Future<Output = Result<types::OutboxGetResult, Self::Error>> + Send {
+        self.call(Method::OutboxGet, params)
+    }
+    /// `outbox.retry`: Tries a delivery again, now, and does not wait for its end.
+    ///
+    /// A queued one goes on at once instead of after its pause. A failed one is queued again, with as many attempts as a new one. One whose outcome is unknown needs mayDuplicate. It needs operator.admin, because it acts on what other clients and agents have sent, polls among them.
+    fn outbox_retry(
+        &self,
+        params: &types::OutboxRetryParams,
+    ) -> impl Future<Output = Result<types::OutboxDelivery, Self::Error>> + Send {
+        self.call(Method::OutboxRetry, params)
+    }
+    /// `outbox.cancel`: Ends a queued delivery; it is not sent.
+    ///
+    /// Whoever waits for it gets UNAVAILABLE. One that is being sent is refused, since nobody can call it back.
+    fn outbox_cancel(
+        &self,
+        params: &types::OutboxCancelParams,
+    ) -> impl Future<Output = Result<types::OutboxDelivery, Self::Error>> + Send {
+        self.call(Method::OutboxCancel, params)
+    }
     /// `agent`: Runs one turn of an agent: accepted at once, the outcome later under the same id.
     ///
     /// The run's id is the idempotency key. A repeated key gets what is stored: the acceptance while the run goes on, then the outcome alone. The second response reaches only the connection that asked; agent.wait and the agent event tell the same.

@@ -4079,6 +4079,107 @@ pub static ALL: &[Examples] = &[
         ],
     },
     Examples {
+        definition: "OutboxState",
+        node: &crate::tables::OUTBOX_STATE,
+        valid: &["\"queued\""],
+        invalid: &[
+            (
+                "no such state",
+                "\"lost\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "OutboxOrigin",
+        node: &crate::tables::OUTBOX_ORIGIN,
+        valid: &["\"cron\""],
+        invalid: &[
+            (
+                "no such origin",
+                "\"chat\"",
+                "must be equal to constant; must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "OutboxDelivery",
+        node: &crate::tables::OUTBOX_DELIVERY,
+        valid: &[
+            "{\"id\":\"5f0c\",\"number\":7,\"origin\":\"send\",\"channel\":\"telegram\",\"to\":\"123\",\"state\":\"failed\",\"problem\":\"chat not found\",\"attempts\":1,\"queuedAtMs\":1769900000000,\"changedAtMs\":1769900001000,\"preview\":\"hello\"}",
+            "{\"id\":\"9ab1\",\"number\":8,\"origin\":\"cron\",\"channel\":\"webchat\",\"to\":\"agent:main:main\",\"state\":\"sent\",\"messageId\":\"9ab1\",\"attempts\":1,\"queuedAtMs\":1769900000000,\"changedAtMs\":1769900000005,\"preview\":\"Good morning\"}",
+        ],
+        invalid: &[
+            (
+                "a state of its own",
+                "{\"id\":\"5f0c\",\"number\":7,\"origin\":\"send\",\"channel\":\"telegram\",\"to\":\"123\",\"state\":\"gone\",\"attempts\":1,\"queuedAtMs\":1,\"changedAtMs\":1,\"preview\":\"\"}",
+                "at /state: must be equal to constant; at /state: must match a schema in anyOf",
+            ),
+        ],
+    },
+    Examples {
+        definition: "OutboxListParams",
+        node: &crate::tables::OUTBOX_LIST_PARAMS,
+        valid: &[
+            "{}",
+            "{\"limit\":20,\"before\":8,\"state\":\"failed\",\"channel\":\"telegram\"}",
+        ],
+        invalid: &[
+            (
+                "an empty page, and too large a one is refused as well",
+                "{\"limit\":0}",
+                "at /limit: must be >= 1",
+            ),
+            ("too large a page", "{\"limit\":201}", "at /limit: must be <= 200"),
+        ],
+    },
+    Examples {
+        definition: "OutboxListResult",
+        node: &crate::tables::OUTBOX_LIST_RESULT,
+        valid: &["{\"ts\":1769900000000,\"deliveries\":[]}"],
+        invalid: &[("no list", "{\"ts\":1}", "must have required property 'deliveries'")],
+    },
+    Examples {
+        definition: "OutboxGetParams",
+        node: &crate::tables::OUTBOX_GET_PARAMS,
+        valid: &["{\"id\":\"5f0c\"}"],
+        invalid: &[("none named", "{}", "must have required property 'id'")],
+    },
+    Examples {
+        definition: "OutboxId",
+        node: &crate::tables::OUTBOX_ID,
+        valid: &["\"5f0c\""],
+        invalid: &[("empty", "\"\"", "must NOT have fewer than 1 characters")],
+    },
+    Examples {
+        definition: "OutboxGetResult",
+        node: &crate::tables::OUTBOX_GET_RESULT,
+        valid: &[
+            "{\"ts\":1769900000000,\"delivery\":{\"id\":\"5f0c\",\"number\":7,\"origin\":\"send\",\"channel\":\"telegram\",\"to\":\"123\",\"state\":\"queued\",\"attempts\":0,\"queuedAtMs\":1769900000000,\"changedAtMs\":1769900000000,\"preview\":\"hello\"},\"text\":\"hello\",\"mediaUrls\":[\"https://example.org/a.png\"]}",
+        ],
+        invalid: &[
+            (
+                "no text",
+                "{\"ts\":1,\"delivery\":{\"id\":\"5f0c\",\"number\":7,\"origin\":\"send\",\"channel\":\"telegram\",\"to\":\"123\",\"state\":\"queued\",\"attempts\":0,\"queuedAtMs\":1,\"changedAtMs\":1,\"preview\":\"hello\"}}",
+                "must have required property 'text'",
+            ),
+        ],
+    },
+    Examples {
+        definition: "OutboxRetryParams",
+        node: &crate::tables::OUTBOX_RETRY_PARAMS,
+        valid: &["{\"id\":\"5f0c\"}", "{\"id\":\"5f0c\",\"mayDuplicate\":true}"],
+        invalid: &[
+            ("none named", "{\"mayDuplicate\":true}", "must have required property 'id'"),
+        ],
+    },
+    Examples {
+        definition: "OutboxCancelParams",
+        node: &crate::tables::OUTBOX_CANCEL_PARAMS,
+        valid: &["{\"id\":\"5f0c\"}"],
+        invalid: &[("an id that is none", "{\"id\":5}", "at /id: must be string")],
+    },
+    Examples {
         definition: "AgentParams",
         node: &crate::tables::AGENT_PARAMS,
         valid: &[

@@ -390,6 +390,16 @@ pub mod limits {
     pub const CHAT_INJECT_LABEL_CHARS: u64 = 100;
     /// Fewest answers of a poll; with one there is nothing to choose. Unit: count.
     pub const POLL_OPTIONS_MIN: u64 = 2;
+    /// Deliveries of one outbox.list when it does not say: about what a terminal shows. Unit: count.
+    pub const OUTBOX_LIST_DEFAULT: u64 = 50;
+    /// Most deliveries of one outbox.list; with all their members some 200 KB, well below what a connection may have unsent. Unit: count.
+    pub const OUTBOX_LIST_MAX: u64 = 200;
+    /// Length of a delivery's id; its beginning is enough where no other has it. Unit: characters.
+    pub const OUTBOX_ID_CHARS: u64 = 64;
+    /// Longest beginning of a message that outbox.list shows; three dots follow a cut. Unit: characters.
+    pub const OUTBOX_PREVIEW_CHARS: u64 = 120;
+    /// Longest reason that a delivery is said to have failed for; channels quote what services say. Unit: characters.
+    pub const OUTBOX_PROBLEM_CHARS: u64 = 500;
     /// Most answers of a poll, which is what the most generous channel allows; a channel may allow fewer. Unit: count.
     pub const POLL_OPTIONS_MAX: u64 = 12;
     /// Answers one person may choose when a poll does not say. Unit: count.
@@ -844,6 +854,36 @@ pub mod errors {
     pub const MESSAGING_BAD_TARGET: KnownError = KnownError {
         code: ErrorCode::InvalidRequest,
         text: "{problem}",
+    };
+    /// outbox.get, outbox.retry, outbox.cancel: no delivery has an id that begins so; those that are over are forgotten in time.
+    pub const OUTBOX_UNKNOWN: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "unknown delivery: {id}",
+    };
+    /// As above, and more than one has.
+    pub const OUTBOX_AMBIGUOUS: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "several deliveries begin with {id}: give more of the id",
+    };
+    /// outbox.retry and outbox.cancel: it can neither be called back nor sent a second time.
+    pub const OUTBOX_SENDING: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "the message is being sent right now",
+    };
+    /// outbox.retry: it is over for good.
+    pub const OUTBOX_NOT_RETRIABLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "only queued, failed and unknown deliveries can be retried; this one is {state}",
+    };
+    /// outbox.retry: the outcome is unknown, and the caller has not said that a second copy does no harm.
+    pub const OUTBOX_MAY_DUPLICATE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "the message may have arrived: retry it with mayDuplicate if it may arrive twice",
+    };
+    /// outbox.cancel: it is over.
+    pub const OUTBOX_NOT_CANCELLABLE: KnownError = KnownError {
+        code: ErrorCode::InvalidRequest,
+        text: "only queued deliveries can be cancelled; this one is {state}",
     };
     /// send and poll: delivery failed; in the channel's words, with the kind of the error before it. Kept for repeats of the key.
     pub const MESSAGING_FAILED: KnownError = KnownError {

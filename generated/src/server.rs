@@ -642,6 +642,39 @@ pub trait MessagingMethods<C>: Send + Sync + 'static {
         params: types::PollParams,
     ) -> impl Future<Output = Result<types::PollResult, ErrorShape>> + Send;
 }
+/// Methods of group `outbox`: What is on its way to people and what became of it, for whoever runs the gateway. Not in the original, which keeps no record.
+pub trait OutboxMethods<C>: Send + Sync + 'static {
+    /// `outbox.list`: Lists deliveries, the newest first.
+    ///
+    /// What was sent is forgotten after limits.dedupeTtlMs, what failed or may have after a week. Page on with before.
+    fn outbox_list(
+        &self,
+        cx: &C,
+        params: types::OutboxListParams,
+    ) -> impl Future<Output = Result<types::OutboxListResult, ErrorShape>> + Send;
+    /// `outbox.get`: Shows one delivery with the whole of what is sent.
+    fn outbox_get(
+        &self,
+        cx: &C,
+        params: types::OutboxGetParams,
+    ) -> impl Future<Output = Result<types::OutboxGetResult, ErrorShape>> + Send;
+    /// `outbox.retry`: Tries a delivery again, now, and does not wait for its end.
+    ///
+    /// A queued one goes on at once instead of after its pause. A failed one is queued again, with as many attempts as a new one. One whose outcome is unknown needs mayDuplicate. It needs operator.admin, because it acts on what other clients and agents have sent, polls among them.
+    fn outbox_retry(
+        &self,
+        cx: &C,
+        params: types::OutboxRetryParams,
+    ) -> impl Future<Output = Result<types::OutboxDelivery, ErrorShape>> + Send;
+    /// `outbox.cancel`: Ends a queued delivery; it is not sent.
+    ///
+    /// Whoever waits for it gets UNAVAILABLE. One that is being sent is refused, since nobody can call it back.
+    fn outbox_cancel(
+        &self,
+        cx: &C,
+        params: types::OutboxCancelParams,
+    ) -> impl Future<Output = Result<types::OutboxDelivery, ErrorShape>> + Send;
+}
 /// Methods of group `agent`: Runs of an agent: start one, watch it, wait for it.
 pub trait AgentMethods<C>: Send + Sync + 'static {
     /// `agent`: Runs one turn of an agent: accepted at once, the outcome later under the same id.
@@ -788,8 +821,8 @@ where
         + VoiceMethods<C> + CatalogMethods<C> + SkillsMethods<C> + UpdateMethods<C>
         + SessionsMethods<C> + SessionChangesMethods<C> + SystemMethods<C>
         + NodePairMethods<C> + DeviceMethods<C> + NodeMethods<C> + CronMethods<C>
-        + MessagingMethods<C> + AgentMethods<C> + BrowserMethods<C> + ChatMethods<C>
-        + VoicecallMethods<C>,
+        + MessagingMethods<C> + OutboxMethods<C> + AgentMethods<C> + BrowserMethods<C>
+        + ChatMethods<C> + VoicecallMethods<C>,
     C: Send + Sync + 'static,
 {
     Ok(
@@ -1254,6 +1287,30 @@ where
             Call::Poll(params) => {
                 Box::pin(async move {
                     let outcome = handlers.poll(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::OutboxList(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.outbox_list(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::OutboxGet(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.outbox_get(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::OutboxRetry(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.outbox_retry(&cx, *params).await;
+                    rt::answer(&id, outcome)
+                })
+            }
+            Call::OutboxCancel(params) => {
+                Box::pin(async move {
+                    let outcome = handlers.outbox_cancel(&cx, *params).await;
                     rt::answer(&id, outcome)
                 })
             }
@@ -1763,6 +1820,26 @@ macro_rules! unfinished {
         async fn poll(& self, _ : & $cx, _ : $crate::types::PollParams) -> Result <
         $crate::types::PollResult, $crate::types::ErrorShape > { Err(self
         .unfinished($crate::methods::Method::Poll).into()) }
+    };
+    (@ $cx:ty, outbox_list) => {
+        async fn outbox_list(& self, _ : & $cx, _ : $crate::types::OutboxListParams) ->
+        Result < $crate::types::OutboxListResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::OutboxList).into()) }
+    };
+    (@ $cx:ty, outbox_get) => {
+        async fn outbox_get(& self, _ : & $cx, _ : $crate::types::OutboxGetParams) ->
+        Result < $crate::types::OutboxGetResult, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::OutboxGet).into()) }
+    };
+    (@ $cx:ty, outbox_retry) => {
+        async fn outbox_retry(& self, _ : & $cx, _ : $crate::types::OutboxRetryParams) ->
+        Result < $crate::types::OutboxDelivery, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::OutboxRetry).into()) }
+    };
+    (@ $cx:ty, outbox_cancel) => {
+        async fn outbox_cancel(& self, _ : & $cx, _ : $crate::types::OutboxCancelParams)
+        -> Result < $crate::types::OutboxDelivery, $crate::types::ErrorShape > { Err(self
+        .unfinished($crate::methods::Method::OutboxCancel).into()) }
     };
     (@ $cx:ty, agent) => {
         async fn agent(& self, _ : & $cx, _ : $crate::types::AgentParams) -> Result <

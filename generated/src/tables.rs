@@ -9656,6 +9656,276 @@ pub static POLL_RESULT: Node = Node::Obj(
         extra: Extra::Closed,
     },
 );
+/// Constraints of [`OutboxState`](crate::types).
+pub static OUTBOX_STATE: Node = Node::Enum {
+    values: &["queued", "sending", "sent", "failed", "unknown", "cancelled"],
+};
+/// Constraints of [`OutboxOrigin`](crate::types).
+pub static OUTBOX_ORIGIN: Node = Node::Enum {
+    values: &["send", "poll", "cron", "heartbeat", "hook", "agent"],
+};
+/// Constraints of [`OutboxDelivery`](crate::types).
+pub static OUTBOX_DELIVERY: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &NON_EMPTY_STRING,
+                required: 1,
+            },
+            Prop {
+                name: "number",
+                node: &UINT,
+                required: 2,
+            },
+            Prop {
+                name: "origin",
+                node: &OUTBOX_ORIGIN,
+                required: 4,
+            },
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 8,
+            },
+            Prop {
+                name: "to",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 16,
+            },
+            Prop {
+                name: "accountId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "sessionKey",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "state",
+                node: &OUTBOX_STATE,
+                required: 32,
+            },
+            Prop {
+                name: "problem",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "messageId",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+            Prop {
+                name: "attempts",
+                node: &UINT,
+                required: 64,
+            },
+            Prop {
+                name: "queuedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 128,
+            },
+            Prop {
+                name: "changedAtMs",
+                node: &TIMESTAMP_MS,
+                required: 256,
+            },
+            Prop {
+                name: "preview",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 512,
+            },
+        ],
+        required: &[
+            "id",
+            "number",
+            "origin",
+            "channel",
+            "to",
+            "state",
+            "attempts",
+            "queuedAtMs",
+            "changedAtMs",
+            "preview",
+        ],
+        mask: 1023,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`OutboxListParams`](crate::types).
+pub static OUTBOX_LIST_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "limit",
+                node: &Node::Int { min: 1, max: 200 },
+                required: 0,
+            },
+            Prop {
+                name: "before",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "state",
+                node: &OUTBOX_STATE,
+                required: 0,
+            },
+            Prop {
+                name: "channel",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 0,
+            },
+        ],
+        required: &[],
+        mask: 0,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`OutboxListResult`](crate::types).
+pub static OUTBOX_LIST_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "deliveries",
+                node: &Node::Arr {
+                    items: &OUTBOX_DELIVERY,
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 2,
+            },
+            Prop {
+                name: "nextBefore",
+                node: &UINT,
+                required: 0,
+            },
+        ],
+        required: &["ts", "deliveries"],
+        mask: 3,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`OutboxGetParams`](crate::types).
+pub static OUTBOX_GET_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &OUTBOX_ID,
+                required: 1,
+            },
+        ],
+        required: &["id"],
+        mask: 1,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`OutboxId`](crate::types).
+pub static OUTBOX_ID: Node = Node::Str { min: 1, max: 64 };
+/// Constraints of [`OutboxGetResult`](crate::types).
+pub static OUTBOX_GET_RESULT: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "ts",
+                node: &TIMESTAMP_MS,
+                required: 1,
+            },
+            Prop {
+                name: "delivery",
+                node: &OUTBOX_DELIVERY,
+                required: 2,
+            },
+            Prop {
+                name: "text",
+                node: &Node::Str { min: 0, max: u32::MAX },
+                required: 4,
+            },
+            Prop {
+                name: "mediaUrls",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "options",
+                node: &Node::Arr {
+                    items: &Node::Str { min: 0, max: u32::MAX },
+                    min: 0,
+                    max: u32::MAX,
+                },
+                required: 0,
+            },
+            Prop {
+                name: "maxSelections",
+                node: &UINT,
+                required: 0,
+            },
+            Prop {
+                name: "durationHours",
+                node: &UINT,
+                required: 0,
+            },
+        ],
+        required: &["ts", "delivery", "text"],
+        mask: 7,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`OutboxRetryParams`](crate::types).
+pub static OUTBOX_RETRY_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &OUTBOX_ID,
+                required: 1,
+            },
+            Prop {
+                name: "mayDuplicate",
+                node: &Node::Bool,
+                required: 0,
+            },
+        ],
+        required: &["id"],
+        mask: 1,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
+/// Constraints of [`OutboxCancelParams`](crate::types).
+pub static OUTBOX_CANCEL_PARAMS: Node = Node::Obj(
+    &Obj {
+        props: &[
+            Prop {
+                name: "id",
+                node: &OUTBOX_ID,
+                required: 1,
+            },
+        ],
+        required: &["id"],
+        mask: 1,
+        newer: &[],
+        extra: Extra::Closed,
+    },
+);
 /// Constraints of [`AgentParams`](crate::types).
 pub static AGENT_PARAMS: Node = Node::Obj(
     &Obj {

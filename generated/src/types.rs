@@ -31,6 +31,8 @@ pub type ThreadId = ::serde_json::Value;
 pub type CronAddRequest = ::serde_json::Value;
 /// A change of a job: a CronUpdateParams whose patch may be in any of the forms that CronAddRequest tells. Only the patch is put into one form, and nothing is added to it: no wakeMode, no sessionTarget. Not typed, for the same reason.
 pub type CronUpdateRequest = ::serde_json::Value;
+/// A delivery's id or its beginning.
+pub type OutboxId = NonEmptyString;
 /// The body of the answer. Not constrained: what it holds is between the path and its caller.
 pub type BrowserRequestResult = ::serde_json::Value;
 /// The run is queued. First answer of agent.
@@ -8106,6 +8108,389 @@ impl OkResult {
     #[allow(clippy::too_many_arguments)]
     pub fn new(ok: bool) -> Self {
         Self { ok }
+    }
+}
+/// Which delivery.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct OutboxCancelParams {
+    /// Its id, or so much of its beginning that no other has it.
+    pub id: crate::rt::NonEmptyString,
+}
+impl OutboxCancelParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(id: crate::rt::NonEmptyString) -> Self {
+        Self { id }
+    }
+}
+/// A delivery and what became of it.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct OutboxDelivery {
+    /// Names it, limits.outboxIdChars hex digits.
+    pub id: crate::rt::NonEmptyString,
+    /// Order of acceptance, over restarts.
+    pub number: u64,
+    /// What asked for it.
+    pub origin: OutboxOrigin,
+    /// Channel it goes through.
+    pub channel: ::std::string::String,
+    /// Address, in the channel's own form.
+    pub to: ::std::string::String,
+    /// Account of ours that sends; absent for the channel's default.
+    #[serde(rename = "accountId", default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<::std::string::String>,
+    /// Conversation whose transcript notes what was sent.
+    #[serde(rename = "sessionKey", default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<::std::string::String>,
+    /// Where it is.
+    pub state: OutboxState,
+    /// Why it failed, why its outcome is unknown, or why the last attempt was not the last; at most limits.outboxProblemChars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<::std::string::String>,
+    /// The message's name on its channel, once it is sent.
+    #[serde(rename = "messageId", default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<::std::string::String>,
+    /// Attempts begun.
+    pub attempts: u64,
+    /// When it was accepted.
+    #[serde(rename = "queuedAtMs")]
+    pub queued_at_ms: u64,
+    /// When its state last changed.
+    #[serde(rename = "changedAtMs")]
+    pub changed_at_ms: u64,
+    /// Beginning of the message or question, at most limits.outboxPreviewChars.
+    pub preview: ::std::string::String,
+}
+impl OutboxDelivery {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        id: crate::rt::NonEmptyString,
+        number: u64,
+        origin: OutboxOrigin,
+        channel: ::std::string::String,
+        to: ::std::string::String,
+        state: OutboxState,
+        attempts: u64,
+        queued_at_ms: u64,
+        changed_at_ms: u64,
+        preview: ::std::string::String,
+    ) -> Self {
+        Self {
+            id,
+            number,
+            origin,
+            channel,
+            to,
+            account_id: Default::default(),
+            session_key: Default::default(),
+            state,
+            problem: Default::default(),
+            message_id: Default::default(),
+            attempts,
+            queued_at_ms,
+            changed_at_ms,
+            preview,
+        }
+    }
+}
+/// Which delivery.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct OutboxGetParams {
+    /// Its id, or so much of its beginning that no other has it.
+    pub id: crate::rt::NonEmptyString,
+}
+impl OutboxGetParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(id: crate::rt::NonEmptyString) -> Self {
+        Self { id }
+    }
+}
+/// A delivery with what is sent. A message has text and perhaps mediaUrls; a poll has options, with the question as text.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct OutboxGetResult {
+    /// Now, to tell ages by.
+    pub ts: u64,
+    /// The delivery.
+    pub delivery: OutboxDelivery,
+    /// The whole message, or the question.
+    pub text: ::std::string::String,
+    /// Pictures and files sent along.
+    #[serde(rename = "mediaUrls", default, skip_serializing_if = "Option::is_none")]
+    pub media_urls: Option<::std::vec::Vec<::std::string::String>>,
+    /// Answers of a poll.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<::std::vec::Vec<::std::string::String>>,
+    /// Answers that one person may choose.
+    #[serde(rename = "maxSelections", default, skip_serializing_if = "Option::is_none")]
+    pub max_selections: Option<u64>,
+    /// How long a poll is open, in hours; absent for the channel's default.
+    #[serde(rename = "durationHours", default, skip_serializing_if = "Option::is_none")]
+    pub duration_hours: Option<u64>,
+}
+impl OutboxGetResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ts: u64, delivery: OutboxDelivery, text: ::std::string::String) -> Self {
+        Self {
+            ts,
+            delivery,
+            text,
+            media_urls: Default::default(),
+            options: Default::default(),
+            max_selections: Default::default(),
+            duration_hours: Default::default(),
+        }
+    }
+}
+/// Which deliveries; all of them when nothing is said.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Default, PartialEq)]
+pub struct OutboxListParams {
+    /// Most deliveries; limits.outboxListDefault when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Only those of a smaller number: nextBefore of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// Only those in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<OutboxState>,
+    /// Only those through this channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<::std::string::String>,
+}
+impl OutboxListParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new() -> Self {
+        Self {
+            limit: Default::default(),
+            before: Default::default(),
+            state: Default::default(),
+            channel: Default::default(),
+        }
+    }
+}
+/// A page of deliveries.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct OutboxListResult {
+    /// Now, to tell ages by.
+    pub ts: u64,
+    /// The deliveries, the newest first.
+    pub deliveries: ::std::vec::Vec<OutboxDelivery>,
+    /// before of the next page; absent on the last.
+    #[serde(rename = "nextBefore", default, skip_serializing_if = "Option::is_none")]
+    pub next_before: Option<u64>,
+}
+impl OutboxListResult {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(ts: u64, deliveries: ::std::vec::Vec<OutboxDelivery>) -> Self {
+        Self {
+            ts,
+            deliveries,
+            next_before: Default::default(),
+        }
+    }
+}
+/// What asked for a delivery: the methods send and poll, the reply of a job, heartbeat or hook, or a tool of an agent.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum OutboxOrigin {
+    /// `send`
+    #[serde(rename = "send")]
+    Send,
+    /// `poll`
+    #[serde(rename = "poll")]
+    Poll,
+    /// `cron`
+    #[serde(rename = "cron")]
+    Cron,
+    /// `heartbeat`
+    #[serde(rename = "heartbeat")]
+    Heartbeat,
+    /// `hook`
+    #[serde(rename = "hook")]
+    Hook,
+    /// `agent`
+    #[serde(rename = "agent")]
+    Agent,
+}
+impl OutboxOrigin {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Poll => "poll",
+            Self::Cron => "cron",
+            Self::Heartbeat => "heartbeat",
+            Self::Hook => "hook",
+            Self::Agent => "agent",
+        }
+    }
+}
+impl ::std::fmt::Display for OutboxOrigin {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Send => f.write_str("send"),
+            Self::Poll => f.write_str("poll"),
+            Self::Cron => f.write_str("cron"),
+            Self::Heartbeat => f.write_str("heartbeat"),
+            Self::Hook => f.write_str("hook"),
+            Self::Agent => f.write_str("agent"),
+        }
+    }
+}
+impl ::std::str::FromStr for OutboxOrigin {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "send" => Ok(Self::Send),
+            "poll" => Ok(Self::Poll),
+            "cron" => Ok(Self::Cron),
+            "heartbeat" => Ok(Self::Heartbeat),
+            "hook" => Ok(Self::Hook),
+            "agent" => Ok(Self::Agent),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for OutboxOrigin {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for OutboxOrigin {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+/// Which delivery, and whether it may arrive twice.
+#[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+pub struct OutboxRetryParams {
+    /// Its id, or so much of its beginning that no other has it.
+    pub id: crate::rt::NonEmptyString,
+    /// A second copy does no harm: needed where the outcome is unknown.
+    #[serde(rename = "mayDuplicate", default, skip_serializing_if = "Option::is_none")]
+    pub may_duplicate: Option<bool>,
+}
+impl OutboxRetryParams {
+    /// The required members; everything optional is absent.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(id: crate::rt::NonEmptyString) -> Self {
+        Self {
+            id,
+            may_duplicate: Default::default(),
+        }
+    }
+}
+/// Where a delivery is: queued waits for its turn or another attempt; sending is under way; sent, failed, unknown (nobody can say whether it arrived) and cancelled are over.
+#[derive(
+    ::serde::Deserialize,
+    ::serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    Ord,
+    PartialEq,
+    PartialOrd
+)]
+pub enum OutboxState {
+    /// `queued`
+    #[serde(rename = "queued")]
+    Queued,
+    /// `sending`
+    #[serde(rename = "sending")]
+    Sending,
+    /// `sent`
+    #[serde(rename = "sent")]
+    Sent,
+    /// `failed`
+    #[serde(rename = "failed")]
+    Failed,
+    /// `unknown`
+    #[serde(rename = "unknown")]
+    Unknown,
+    /// `cancelled`
+    #[serde(rename = "cancelled")]
+    Cancelled,
+}
+impl OutboxState {
+    /// As on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+impl ::std::fmt::Display for OutboxState {
+    fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+        match *self {
+            Self::Queued => f.write_str("queued"),
+            Self::Sending => f.write_str("sending"),
+            Self::Sent => f.write_str("sent"),
+            Self::Failed => f.write_str("failed"),
+            Self::Unknown => f.write_str("unknown"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+impl ::std::str::FromStr for OutboxState {
+    type Err = self::error::ConversionError;
+    fn from_str(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        match value {
+            "queued" => Ok(Self::Queued),
+            "sending" => Ok(Self::Sending),
+            "sent" => Ok(Self::Sent),
+            "failed" => Ok(Self::Failed),
+            "unknown" => Ok(Self::Unknown),
+            "cancelled" => Ok(Self::Cancelled),
+            _ => Err("invalid value".into()),
+        }
+    }
+}
+impl ::std::convert::TryFrom<&str> for OutboxState {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: &str,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
+    }
+}
+impl ::std::convert::TryFrom<::std::string::String> for OutboxState {
+    type Error = self::error::ConversionError;
+    fn try_from(
+        value: ::std::string::String,
+    ) -> ::std::result::Result<Self, self::error::ConversionError> {
+        value.parse()
     }
 }
 /// Admitted or refused.

@@ -100,6 +100,13 @@ import type {
   NodeRenameParams,
   NodeRenameResult,
   OkResult,
+  OutboxCancelParams,
+  OutboxDelivery,
+  OutboxGetParams,
+  OutboxGetResult,
+  OutboxListParams,
+  OutboxListResult,
+  OutboxRetryParams,
   PollParams,
   PollResult,
   PresenceList,
@@ -818,6 +825,39 @@ export interface Methods {
    * For role `operator`, needs `operator.admin`.
    */
   "poll": { params: PollParams; result: PollResult };
+  /**
+   * Lists deliveries, the newest first.
+   *
+   * What was sent is forgotten after limits.dedupeTtlMs, what failed or may have after a week. Page on with
+   * before.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "outbox.list": { params: OutboxListParams; result: OutboxListResult };
+  /**
+   * Shows one delivery with the whole of what is sent.
+   *
+   * For role `operator`, needs `operator.read`.
+   */
+  "outbox.get": { params: OutboxGetParams; result: OutboxGetResult };
+  /**
+   * Tries a delivery again, now, and does not wait for its end.
+   *
+   * A queued one goes on at once instead of after its pause. A failed one is queued again, with as many
+   * attempts as a new one. One whose outcome is unknown needs mayDuplicate. It needs operator.admin, because
+   * it acts on what other clients and agents have sent, polls among them.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "outbox.retry": { params: OutboxRetryParams; result: OutboxDelivery };
+  /**
+   * Ends a queued delivery; it is not sent.
+   *
+   * Whoever waits for it gets UNAVAILABLE. One that is being sent is refused, since nobody can call it back.
+   *
+   * For role `operator`, needs `operator.admin`.
+   */
+  "outbox.cancel": { params: OutboxCancelParams; result: OutboxDelivery };
   /**
    * Runs one turn of an agent: accepted at once, the outcome later under the same id.
    *

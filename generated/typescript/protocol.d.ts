@@ -283,6 +283,22 @@ export declare const LIMITS: {
   readonly chatInjectLabelChars: 100;
   /** Fewest answers of a poll; with one there is nothing to choose. Unit: count. */
   readonly pollOptionsMin: 2;
+  /** Deliveries of one outbox.list when it does not say: about what a terminal shows. Unit: count. */
+  readonly outboxListDefault: 50;
+  /**
+   * Most deliveries of one outbox.list; with all their members some 200 KB, well below what a connection may
+   * have unsent. Unit: count.
+   */
+  readonly outboxListMax: 200;
+  /** Length of a delivery's id; its beginning is enough where no other has it. Unit: characters. */
+  readonly outboxIdChars: 64;
+  /** Longest beginning of a message that outbox.list shows; three dots follow a cut. Unit: characters. */
+  readonly outboxPreviewChars: 120;
+  /**
+   * Longest reason that a delivery is said to have failed for; channels quote what services say. Unit:
+   * characters.
+   */
+  readonly outboxProblemChars: 500;
   /**
    * Most answers of a poll, which is what the most generous channel allows; a channel may allow fewer. Unit:
    * count.
@@ -536,6 +552,21 @@ export declare const ERRORS: {
   readonly pollUnsupportedChannel: { readonly code: "INVALID_REQUEST"; readonly text: "unsupported poll channel: {channel}" };
   /** send and poll: the channel cannot make an address of to; in the channel's words. */
   readonly messagingBadTarget: { readonly code: "INVALID_REQUEST"; readonly text: "{problem}" };
+  /**
+   * outbox.get, outbox.retry, outbox.cancel: no delivery has an id that begins so; those that are over are
+   * forgotten in time.
+   */
+  readonly outboxUnknown: { readonly code: "INVALID_REQUEST"; readonly text: "unknown delivery: {id}" };
+  /** As above, and more than one has. */
+  readonly outboxAmbiguous: { readonly code: "INVALID_REQUEST"; readonly text: "several deliveries begin with {id}: give more of the id" };
+  /** outbox.retry and outbox.cancel: it can neither be called back nor sent a second time. */
+  readonly outboxSending: { readonly code: "INVALID_REQUEST"; readonly text: "the message is being sent right now" };
+  /** outbox.retry: it is over for good. */
+  readonly outboxNotRetriable: { readonly code: "INVALID_REQUEST"; readonly text: "only queued, failed and unknown deliveries can be retried; this one is {state}" };
+  /** outbox.retry: the outcome is unknown, and the caller has not said that a second copy does no harm. */
+  readonly outboxMayDuplicate: { readonly code: "INVALID_REQUEST"; readonly text: "the message may have arrived: retry it with mayDuplicate if it may arrive twice" };
+  /** outbox.cancel: it is over. */
+  readonly outboxNotCancellable: { readonly code: "INVALID_REQUEST"; readonly text: "only queued deliveries can be cancelled; this one is {state}" };
   /**
    * send and poll: delivery failed; in the channel's words, with the kind of the error before it. Kept for
    * repeats of the key.

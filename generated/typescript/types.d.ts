@@ -26,6 +26,7 @@ export type * from "./types/node.js";
 export type * from "./types/cron-job.js";
 export type * from "./types/cron.js";
 export type * from "./types/messaging.js";
+export type * from "./types/outbox.js";
 export type * from "./types/agent.js";
 export type * from "./types/browser.js";
 export type * from "./types/chat.js";

@@ -17,7 +17,7 @@ const LATEST_MS: u64 = 60;
 /// Seed of the moments; another one by `OUTBOX_SEED`.
 const SEED: u64 = 42;
 
-async fn connect(gateway: &Gateway) -> Client {
+pub(crate) async fn connect(gateway: &Gateway) -> Client {
     let who = ConnectClient::new(
         ClientId::Test,
         NonEmptyString::or("1", "1"),
@@ -43,8 +43,8 @@ fn moment(state: &mut u64) -> Duration {
     Duration::from_micros((*state >> 33) % (LATEST_MS * 1000))
 }
 
-/// The texts of the conversation, sorted.
-async fn texts(client: &Client) -> Vec<String> {
+/// The texts of the main conversation, sorted.
+pub(crate) async fn texts(client: &Client) -> Vec<String> {
     let params = json!({"sessionKey": "main", "limit": 1000});
     let history = client
         .request("chat.history", &params)

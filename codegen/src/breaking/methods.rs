@@ -34,6 +34,8 @@ impl<'a> Comparison<'a> {
             &rule::METHOD_ADDED_WITH_SINCE
         } else if self.new.feature_methods.contains(&method.name) {
             &rule::METHOD_ADDED
+        } else if method.extension {
+            &rule::METHOD_ADDED_EXTENSION
         } else {
             &rule::METHOD_ADDED_UNLISTED
         };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::Outputs;
 use crate::model::{
-    Definition, Drop, Event, Extra, Member, Method, Model, Outcome, Type, json_text,
+    Definition, Drop, EXTENSION, Event, Extra, Member, Method, Model, Outcome, Type, json_text,
 };
 
 /// Emits the reference.
@@ -256,6 +256,9 @@ fn method_section(model: &Model, method: &Method, page: &mut Page) {
         facts.push(vec!["events".into(), events.join(", ")]);
     }
     facts.push(vec!["since protocol".into(), method.since.to_string()]);
+    if method.extension {
+        facts.push(vec!["extension".into(), EXTENSION.into()]);
+    }
     page.table(&["", ""], facts);
     let example = |name: &str| model.definition(name).examples.first().map(json_text);
     let mut frames = String::new();

@@ -86,6 +86,9 @@ fn describe(model: &Model, group: &str, method: &Method) -> Value {
     out.insert("x-effect".into(), json!(effect));
     out.insert("x-since".into(), json!(method.since));
     out.insert("x-emits".into(), json!(method.emits));
+    if method.extension {
+        out.insert("x-extension".into(), json!(true));
+    }
     if method.handshake {
         out.insert("x-handshake".into(), json!(true));
     }

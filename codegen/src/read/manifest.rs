@@ -136,6 +136,14 @@ impl Reader {
                     "define it, or take it off the list: clients detect features by it",
                 ));
             }
+            for extension in model.methods().filter(|method| method.extension) {
+                if methods.contains(&extension.name) {
+                    self.errors.push(place.at("features").at("methods").error(
+                        format!("`{}` is an extension", extension.name),
+                        "take it off the list, which holds what the original's clients know",
+                    ));
+                }
+            }
             model.feature_methods = methods;
             for event in model.events() {
                 if !events.contains(&event.name) {

@@ -110,7 +110,7 @@ impl Subject {
     }
 }
 
-/// Every method with the name of its params on the wire, from the published schema.
+/// Every method that the original has, with the name of its params on the wire, from the published schema.
 pub(crate) fn params_of_methods() -> Vec<(Method, String)> {
     let bundle = published();
     let params = |method: Method| {
@@ -119,6 +119,7 @@ pub(crate) fn params_of_methods() -> Vec<(Method, String)> {
     };
     Method::ALL
         .iter()
+        .filter(|method| !method.spec().extension)
         .map(|&method| (method, params(method)))
         .collect()
 }

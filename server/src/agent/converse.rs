@@ -46,7 +46,7 @@ impl Runs {
         system: &str,
         turn: &mut Turn,
     ) -> Result<StopReason, Failure> {
-        let toolbox = Toolbox::open(self, session, hops).await;
+        let toolbox = Toolbox::open(self, &run.id, session, hops).await;
         self.sum_up(run, turn, &toolbox).await?;
         for _ in 0..=MAX_ROUNDS {
             let reason = self.ask(run, session, turn, system, &toolbox).await?;

@@ -71,7 +71,8 @@ impl Runs {
         wanted: ToolUse,
         session: &SessionKey,
     ) -> Result<Value, ToolRefusal> {
-        let toolbox = Toolbox::open(self, session, 0).await;
+        let id = uuid::Uuid::new_v4().to_string();
+        let toolbox = Toolbox::open(self, &id, session, 0).await;
         let specs = toolbox.specs();
         let Some(spec) = specs.iter().find(|spec| spec.name == wanted.tool) else {
             return Err(ToolRefusal::NotAvailable(wanted.tool));
@@ -83,7 +84,7 @@ impl Runs {
             arguments.entry("action").or_insert(json!(action));
         }
         let call = Call {
-            id: uuid::Uuid::new_v4().to_string(),
+            id,
             name: wanted.tool,
             arguments: Value::Object(arguments),
         };

@@ -30,6 +30,8 @@ pub struct Errand {
 /// What came of an errand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
+    /// Names the run.
+    pub run_id: String,
     /// The reply, trimmed; empty if there was none.
     pub text: String,
     /// When it was there, ms.
@@ -57,6 +59,7 @@ impl Runs {
     /// See [`ErrandError`].
     pub async fn errand(&self, errand: Errand) -> Result<Done, ErrandError> {
         let id = NonEmptyString::or(uuid::Uuid::new_v4().to_string(), "run");
+        let run_id = id.to_string();
         let transcript = errand.fresh.then(|| id.to_string());
         let on_entry = Box::new(move |entry: &mut Entry| {
             if let Some(id) = transcript {
@@ -103,6 +106,7 @@ impl Runs {
         };
         match &closing.ended.end {
             End::Completed => Ok(Done {
+                run_id,
                 text: closing
                     .reply
                     .as_ref()

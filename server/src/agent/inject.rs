@@ -1,16 +1,12 @@
 //! `chat.inject`: words put into a conversation as if its agent had said them (contract 6.7).
 
-use openclaw_protocol::protocol::{KnownError, errors, texts};
+use openclaw_protocol::protocol::{KnownError, errors};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{ChatInjectParams, ChatInjectResult, ErrorShape};
 use serde_json::json;
 
 use super::runs::Runs;
-use super::wire;
-use crate::sessions::transcript;
-
-/// Hex digits of a message's id.
-const ID_DIGITS: usize = 8;
+use crate::sessions::{injected, transcript};
 
 impl Runs {
     /// `chat.inject`: writes the words and tells everybody. Only where something was said before. Goes on when the
@@ -39,7 +35,7 @@ impl Runs {
             Some(label) => format!("[{label}]\n\n{}", params.message.as_str()),
             None => params.message.to_string(),
         };
-        let message = wire::injected(&text, self.clock().now_ms());
+        let message = injected::message(&text, self.clock().now_ms());
         let stored = json!(message);
         let written = self.sessions().write(move |changes| {
             let known = changes.entry(&session)?;
@@ -65,10 +61,9 @@ impl Runs {
             .simple()
             .to_string()
             .chars()
-            .take(ID_DIGITS)
+            .take(injected::ID_CHARS)
             .collect();
-        let run_id = NonEmptyString::or(format!("{}{id}", texts::INJECTED_RUN_PREFIX), "inject");
-        let event = wire::injected_event(&run_id, &params.session_key, 0, &message);
+        let event = injected::event(&id, &params.session_key, message);
         self.parts().events.emit(event);
         Ok(ChatInjectResult::new(true, NonEmptyString::or(id, "0")))
     }

@@ -16,6 +16,7 @@ use super::words::Thinking;
 use crate::clock::Clock;
 use crate::config::{Agent, Config, VerboseLevel};
 use crate::hub::EventSink;
+use crate::outbox::Outbox;
 use crate::paths::{Environment, Paths};
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{Entry, SessionKey, Sessions, SystemEvents, levels};
@@ -43,6 +44,8 @@ pub struct Parts {
     pub environment: Environment,
     /// Decides on commands of agents.
     pub exec: Arc<dyn ExecGate>,
+    /// What takes messages of agents to people.
+    pub outbox: Outbox,
     /// What tools reach beyond conversations.
     pub reach: Reach,
     /// Servers of tools.
@@ -156,10 +159,11 @@ impl Parts {
 mod tests {
     use super::super::tools::ConfigGate;
     use super::*;
+    use crate::outbox::testing::{self, Pigeon};
     use crate::sessions::{KeyRules, open_with};
     use serde_json::json;
 
-    fn parts(dir: &std::path::Path, config: serde_json::Value, work: Handle) -> Parts {
+    async fn parts(dir: &std::path::Path, config: serde_json::Value) -> Parts {
         struct Nobody;
         impl EventSink for Nobody {
             fn emit(&self, _: openclaw_protocol::events::Event) {}
@@ -167,9 +171,11 @@ mod tests {
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let sessions = open_with(dir, KeyRules::of(&config));
         let clock = Arc::new(crate::clock::ManualClock::new(0));
+        let outbox = testing::outbox(&sessions, clock.clone(), &Pigeon::new(false, [])).await;
         Parts {
             waiting: Arc::new(sessions.events(clock.clone())),
             sessions,
+            outbox,
             models: Models::new(Arc::clone(&config)),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             reach: Reach::default(),
@@ -177,7 +183,7 @@ mod tests {
             config,
             clock,
             events: Arc::new(Nobody),
-            work,
+            work: Handle::current(),
             paths: Paths {
                 state_dir: "/state".into(),
                 config_file: "/state/openclaw.json".into(),
@@ -219,7 +225,7 @@ mod tests {
             ),
         ] {
             let dir = tempfile::tempdir().unwrap();
-            let parts = parts(dir.path(), config, Handle::current());
+            let parts = parts(dir.path(), config).await;
             assert_eq!(
                 (parts.is_agent(agent), parts.workspace(agent)),
                 (is, place.into()),
@@ -244,7 +250,7 @@ mod tests {
                 None => json!({}),
             };
             let dir = tempfile::tempdir().unwrap();
-            let parts = parts(dir.path(), defaults, Handle::current());
+            let parts = parts(dir.path(), defaults).await;
             let entry = Entry {
                 verbose_level: session.map(str::to_owned),
                 ..Entry::default()
@@ -261,7 +267,7 @@ mod tests {
     async fn levels_and_times() {
         let dir = tempfile::tempdir().unwrap();
         let defaults = json!({"agents": {"defaults": {"thinkingDefault": "medium", "verboseDefault": "on", "timeoutSeconds": 5}}});
-        let parts = parts(dir.path(), defaults, Handle::current());
+        let parts = parts(dir.path(), defaults).await;
         let choice = parts.models.choose("main", None);
         let entry = |level: &str| Entry {
             thinking_level: Some(level.into()),

@@ -7,7 +7,7 @@ use openclaw_protocol::server::Failure;
 use openclaw_protocol::types::{
     AgentEvent, AgentEventData, AgentEventPhase, AgentFailure, AgentFinal, AgentRunMeta,
     AgentRunModel, AgentRunPayload, AgentRunResult, AgentRunUsage, AgentStream, AgentWaitResult,
-    AgentWaitStatus, ChatEvent, ChatMessage, ChatPart, ChatSendFailure, ChatState, ChatUsage,
+    AgentWaitStatus, ChatEvent, ChatMessage, ChatSendFailure, ChatState,
 };
 
 use serde_json::json;
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::backend::Call;
 use super::outcome::{AbortReason, End, Ended, Reply};
 use super::tools::Output;
+use crate::sessions::injected::said;
 
 /// Who a run is, in events.
 #[derive(Debug, Clone)]
@@ -165,37 +166,6 @@ pub(super) fn chat_event(
         ChatNews::Aborted { reason } => event.stop_reason = Some(reason.as_str().to_owned()),
     }
     Event::Chat(event)
-}
-
-/// The event that shows an injected message.
-pub(super) fn injected_event(
-    run_id: &NonEmptyString,
-    session_key: &NonEmptyString,
-    seq: u64,
-    message: &ChatMessage,
-) -> Event {
-    let news = ChatNews::Injected { message };
-    chat_event(run_id, session_key, seq, 0, &news)
-}
-
-/// A message in the agent's name that no model wrote.
-pub(super) fn injected(text: &str, ts: u64) -> ChatMessage {
-    ChatMessage {
-        stop_reason: Some(texts::INJECTED_STOP_REASON.to_owned()),
-        usage: Some(ChatUsage::new(0, 0, 0)),
-        ..said(text, ts)
-    }
-}
-
-fn said(text: &str, ts: u64) -> ChatMessage {
-    let part = ChatPart {
-        text: Some(text.to_owned()),
-        ..ChatPart::new("text".to_owned())
-    };
-    ChatMessage {
-        timestamp: Some(ts),
-        ..ChatMessage::new("assistant".to_owned(), vec![part])
-    }
 }
 
 /// The second response of `agent` for a run that ended well.

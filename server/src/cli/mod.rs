@@ -12,6 +12,7 @@ mod gateway_args;
 mod message;
 mod node;
 mod nodes;
+mod outbox;
 mod pairing;
 pub(crate) mod print;
 mod protocol;
@@ -59,6 +60,11 @@ enum Command {
     Message {
         #[command(subcommand)]
         command: message::MessageCommand,
+    },
+    /// Show what is on its way to people, try it again, or call it off
+    Outbox {
+        #[command(subcommand)]
+        command: outbox::OutboxCommand,
     },
     /// Look for what is wrong or risky in this host's set-up; exit code 1 when something is wrong
     Doctor(doctor::DoctorArgs),
@@ -158,6 +164,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(args) => block_on(client::status(args, &environment)),
         Command::Agent(args) => block_on(agent::agent(args, &environment)),
         Command::Message { command } => block_on(message::message(command, &environment)),
+        Command::Outbox { command } => block_on(outbox::outbox(command, &environment)),
         Command::Doctor(args) => doctor::doctor(&args, &environment),
         Command::Nodes { command } => block_on(nodes::nodes(command, &environment)),
         Command::Devices { command } => block_on(devices::devices(command, &environment)),

@@ -1,24 +1,24 @@
 //! What a run of a job does: it notes a text for the main conversation, or runs the agent in a conversation of the job's
-//! own and tells the main one what came of it.
+//! own, sends its reply through the outbox if the job says so, and tells the main one what came of it.
 
 use std::time::Duration;
 
 use openclaw_protocol::protocol::{limits, texts};
 use openclaw_protocol::rt::BoxFuture;
-use openclaw_protocol::types::{CronJob, CronPayload, CronPostMode, CronRunStatus, WakeMode};
+use openclaw_protocol::types::{
+    CronJob, CronPayload, CronPostMode, CronRunStatus, OutboxOrigin, WakeMode,
+};
 use std::sync::Arc;
 
 use crate::agent::{Errand, Runs};
 use crate::heartbeat::{Beat, Heartbeats, Verdict, verdict};
+use crate::outbox::{Reply, ReplyError, Wish};
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{NotKept, SystemEvents};
 use crate::text::first_chars;
 
 /// Cut of what the run log says of a reply, in characters: enough to know what it was about.
 pub(super) const SUMMARY_CHARS: usize = 2_000;
-
-/// The channel that needs no delivery: replies are read in the conversation itself.
-const WEBCHAT: &str = "webchat";
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,14 +180,57 @@ impl Jobs {
         let summary = said
             .as_deref()
             .map(|reply| first_chars(reply, SUMMARY_CHARS).to_owned());
-        let outcome = match undelivered(&job.payload) {
-            Some(why) => Outcome {
-                summary,
-                ..Outcome::error(why)
-            },
-            None => Outcome::ok(summary),
+        let outcome = match self.deliver(job, agent, said.as_deref()).await {
+            Ok(()) => Outcome::ok(summary),
+            Err(error) => {
+                let is_best_effort = matches!(
+                    job.payload,
+                    CronPayload::AgentTurn {
+                        best_effort_deliver: Some(true),
+                        ..
+                    }
+                );
+                Outcome {
+                    status: if is_best_effort {
+                        CronRunStatus::Ok
+                    } else {
+                        CronRunStatus::Error
+                    },
+                    error: Some(format!("the reply was not delivered: {error}")),
+                    summary,
+                }
+            }
         };
         (outcome, said)
+    }
+
+    /// Sends a reply to whom the job names, or to where the agent was spoken to last. The key is that of the run: whoever
+    /// asks again for its delivery gets the first one's outcome.
+    async fn deliver(
+        &self,
+        job: &CronJob,
+        agent: &str,
+        reply: Option<&str>,
+    ) -> Result<(), ReplyError> {
+        let (Some(wish), Verdict::Say(text)) =
+            (wish(&job.payload), verdict(reply.unwrap_or_default(), 0))
+        else {
+            return Ok(());
+        };
+        let main = self.runs.parts().sessions.rules().main(agent);
+        let reply = Reply {
+            origin: OutboxOrigin::Cron,
+            key: format!(
+                "{}:{}",
+                job.id.as_str(),
+                job.state.running_at_ms.unwrap_or_default()
+            ),
+            wish,
+            session: &main,
+            text,
+            media: Vec::new(),
+        };
+        self.runs.parts().outbox.reply(reply).await.map(drop)
     }
 
     /// What an isolated run leaves in the main conversation, if there is anything to say.
@@ -248,25 +291,20 @@ fn not_noted(error: &NotKept) -> Outcome {
     Outcome::error(error.to_string())
 }
 
-/// Why the reply of a run did not go where it was to go; none if it did, or was to go nowhere, or need not.
-fn undelivered(payload: &CronPayload) -> Option<String> {
+/// Where the reply of a job's runs is to go; none if nowhere.
+fn wish(payload: &CronPayload) -> Option<Wish> {
     let CronPayload::AgentTurn {
         deliver,
         channel,
         to,
-        best_effort_deliver,
         ..
     } = payload
     else {
         return None;
     };
     let has_address = to.as_deref().is_some_and(|to| !to.trim().is_empty());
-    let channel = channel.as_deref().map_or("last", |channel| channel.trim());
-    let wanted = deliver.unwrap_or(has_address) && !channel.eq_ignore_ascii_case(WEBCHAT);
-    if !wanted || *best_effort_deliver == Some(true) {
-        return None;
-    }
-    Some(format!(
-        "the reply could not be delivered: channel \"{channel}\" is not connected"
-    ))
+    deliver.unwrap_or(has_address).then(|| Wish {
+        channel: channel.clone().map(String::from),
+        to: to.clone(),
+    })
 }

@@ -31,7 +31,7 @@ use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shar
 use crate::cron::{self, Cron, Jobs};
 use crate::exec_rules::RulesFile;
 use crate::health::Health;
-use crate::heartbeat::{self, Heartbeats, NoChannels};
+use crate::heartbeat::{self, Heartbeats};
 use crate::http::{Admission, Api, ApiParts, Caps, Doors, HookParts, Hooks, HooksOff, Site, Taps};
 use crate::hub::{Admitted, EventSink, Hub};
 use crate::lock::{InstanceLock, LockError, Owner};
@@ -166,6 +166,19 @@ pub(super) async fn start(
         Arc::clone(&hub) as Arc<dyn EventSink>,
     )
     .map_err(in_store)?;
+    let webchat = WebChat {
+        sessions: sessions.clone(),
+        events: Arc::clone(&hub) as Arc<dyn EventSink>,
+        clock: Arc::clone(&clock),
+    };
+    let outbox = Outbox::open(OutboxParts {
+        sessions: sessions.clone(),
+        clock: Arc::clone(&clock),
+        work: work.clone(),
+        channels: vec![Arc::new(webchat)],
+    })
+    .await
+    .map_err(in_store)?;
     let machine = Machine {
         rules: RulesFile::of_home(&environment.home),
         home: environment.home.clone(),
@@ -180,6 +193,7 @@ pub(super) async fn start(
     let mcp = Mcp::new(&config.mcp, &startup.loaded.environment);
     let reach = Reach::default();
     let runs = Runs::open(Parts {
+        outbox: outbox.clone(),
         sessions: sessions.clone(),
         models: Models::new(Arc::clone(&config))
             .with_environment((*startup.loaded.environment).clone()),
@@ -230,7 +244,7 @@ pub(super) async fn start(
             waiting: Arc::clone(&events),
             events: Arc::clone(&hub) as Arc<dyn EventSink>,
             clock: Arc::clone(&clock),
-            outlet: Arc::new(NoChannels),
+            outbox: outbox.clone(),
         },
         heartbeat::all(&config, &sessions.rules().default_agent),
     );
@@ -258,19 +272,6 @@ pub(super) async fn start(
         nodes: nodes.clone(),
         pairing: pairing.clone(),
     });
-    let webchat = WebChat {
-        sessions: sessions.clone(),
-        events: Arc::clone(&hub) as Arc<dyn EventSink>,
-        clock: Arc::clone(&clock),
-    };
-    let outbox = Outbox::open(OutboxParts {
-        sessions: sessions.clone(),
-        clock: Arc::clone(&clock),
-        work: work.clone(),
-        channels: vec![Arc::new(webchat)],
-    })
-    .await
-    .map_err(in_store)?;
     let limiter = Arc::new(Limiter::default());
     let refusals = Arc::new(Refusals::since(clock.now_ms()));
     let (beats, main) = (heartbeats.clone(), sessions.rules().default_agent.clone());

@@ -10,20 +10,21 @@
 //! | --- | --- | --- |
 //! | nothing | `ok-empty` | the conversation does not count as used |
 //! | `HEARTBEAT_OK`, with at most `ackMaxChars` beside it | `ok-token` | likewise |
-//! | anything else | `sent` | if there is a channel that takes it |
+//! | anything else | `sent` | through the outbox, where the target or the last message says |
 //! | | `skipped` | `no-target`, `target-none`, `duplicate` |
+//! | | `failed` | the channel does not take it, or there is no such channel |
 //! | (the run fails) | `failed` | |
 //!
 //! `methods/system.rs`, `cron` and whoever has news for an agent call [`Heartbeats`]; the gateway drives
 //! [`Heartbeats::run`]; `health` shows [`Settings`]. Nothing is stored.
 
+mod answer;
+mod file;
 mod hours;
-mod outlet;
 mod runner;
 mod settings;
 mod verdict;
 
-pub use outlet::{Delivered, NoChannels, Outlet};
 pub use runner::{Beat, Heartbeats, Parts};
 pub use settings::{Settings, all};
 pub use verdict::{Verdict, verdict};

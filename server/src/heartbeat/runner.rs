@@ -1,7 +1,6 @@
 //! Heartbeats of all agents: when one is to run, what it does and what came of it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,20 +11,16 @@ use openclaw_protocol::protocol::limits;
 use openclaw_protocol::types::{HeartbeatEvent, HeartbeatIndicator, HeartbeatStatus};
 use tokio::sync::Notify;
 
-use super::outlet::{Delivered, Outlet};
+use super::answer::{self, Sent};
+use super::file;
 use super::settings::Settings;
 use super::verdict::{Verdict, verdict};
-use crate::agent::{Done, Errand, FileError, Runs, read_start};
+use crate::agent::{Done, Errand, Runs};
 use crate::clock::Clock;
 use crate::hub::EventSink;
+use crate::outbox::Outbox;
 use crate::sessions::{SessionKey, SystemEvents};
 use crate::text::first_chars;
-
-/// The file in an agent's workspace that says what to look after.
-const FILE: &str = "HEARTBEAT.md";
-
-/// Largest file that is looked into; a larger one holds something.
-const MAX_FILE: usize = 64 * 1024;
 
 /// Longest sleep; timers stand still while the machine sleeps and do not follow a clock that is set.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
@@ -52,8 +47,8 @@ pub struct Parts {
     pub events: Arc<dyn EventSink>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
-    /// Where answers go.
-    pub outlet: Arc<dyn Outlet>,
+    /// What takes answers to people.
+    pub outbox: Outbox,
 }
 
 /// The heartbeats of a gateway. Clones share them.
@@ -222,7 +217,7 @@ impl Heartbeats {
             return Beat::Busy;
         }
         let has_news = self.inner.parts.waiting.has(&session);
-        if !has_news && says_nothing(runs.workspace(agent).join(FILE)).await {
+        if !has_news && file::says_nothing(runs.workspace(agent)).await {
             let event = self.event(HeartbeatStatus::Skipped, started);
             self.tell(because(event, "empty-heartbeat-file"));
             return skipped("empty-heartbeat-file");
@@ -286,13 +281,13 @@ impl Heartbeats {
             self.tell(because(event, "duplicate"));
             return Beat::Ran;
         }
-        let outlet = &self.inner.parts.outlet;
-        match outlet.send(&agent.settings, text.clone()).await {
-            Delivered::Nowhere(why) => {
+        let outbox = &self.inner.parts.outbox;
+        match answer::send(outbox, &agent.settings, session, done, &text).await {
+            Ok(Sent::Nowhere(why)) => {
                 self.tell(because(event, why));
                 Beat::Ran
             }
-            Delivered::Sent { channel, to } => {
+            Ok(Sent::To { channel, to }) => {
                 *agent.sent.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((text, self.now()));
                 event.status = HeartbeatStatus::Sent;
@@ -302,7 +297,8 @@ impl Heartbeats {
                 self.tell(event);
                 Beat::Ran
             }
-            Delivered::Failed(why) => {
+            Err(error) => {
+                let why = error.to_string();
                 event.status = HeartbeatStatus::Failed;
                 event.indicator_type = Some(HeartbeatIndicator::Error);
                 self.tell(because(event, &why));
@@ -413,31 +409,4 @@ fn later(now: u64, by: Duration) -> u64 {
 fn because(mut event: HeartbeatEvent, why: &str) -> HeartbeatEvent {
     event.reason = Some(why.to_owned());
     event
-}
-
-/// Whether the file exists and says that there is nothing to look after.
-async fn says_nothing(path: PathBuf) -> bool {
-    let read = move || match read_start(&path, MAX_FILE + 1) {
-        Ok(bytes) if bytes.len() > MAX_FILE => false,
-        Ok(bytes) => String::from_utf8(bytes).is_ok_and(|text| text.lines().all(is_filler)),
-        Err(FileError::Missing) => false,
-        Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "the heartbeat file cannot be read");
-            false
-        }
-    };
-    tokio::task::spawn_blocking(read).await.unwrap_or(false)
-}
-
-/// Blank lines, headings and empty list items ask for nothing.
-pub(super) fn is_filler(line: &str) -> bool {
-    let line = line.trim();
-    let is_heading = {
-        let after = line.trim_start_matches('#');
-        after.len() < line.len() && (after.is_empty() || after.starts_with(char::is_whitespace))
-    };
-    let item = line.strip_prefix(['-', '*', '+']).map(str::trim);
-    line.is_empty()
-        || is_heading
-        || item.is_some_and(|item| matches!(item, "" | "[ ]" | "[x]" | "[X]" | "[]"))
 }

@@ -1,23 +1,24 @@
-//! Heartbeats over runs with a scripted model, a clock that stands still and an outlet that is told what to do.
+//! Heartbeats over runs with a scripted model, a clock that stands still and a channel that is told what to do.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::events::Event;
-use openclaw_protocol::rt::BoxFuture;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
-use super::runner::is_filler;
-use super::{Beat, Delivered, Heartbeats, NoChannels, Outlet, Parts, Settings, all};
+use super::file::is_filler;
+use super::{Beat, Heartbeats, Parts, all};
 use crate::agent::backend::BackendError;
 use crate::agent::backend::scripted::{Scripted, Step, say};
 use crate::agent::{Models, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
+use crate::outbox::channel::Fault;
+use crate::outbox::testing::{self, Pigeon};
 use crate::paths::{Environment, Paths};
 use crate::sessions::{Entry, SystemEvents, open_in};
 
@@ -52,19 +53,6 @@ impl EventSink for Recorder {
     }
 }
 
-/// An outlet that does what it is told, in order.
-#[derive(Default)]
-struct Told(Mutex<VecDeque<Delivered>>);
-
-impl Outlet for Told {
-    fn send(&self, settings: &Settings, text: String) -> BoxFuture<'static, Delivered> {
-        match self.0.lock().unwrap().pop_front() {
-            Some(told) => Box::pin(std::future::ready(told)),
-            None => NoChannels.send(settings, text),
-        }
-    }
-}
-
 struct World {
     heartbeats: Heartbeats,
     runs: Runs,
@@ -72,7 +60,7 @@ struct World {
     waiting: Arc<SystemEvents>,
     clock: Arc<ManualClock>,
     events: Arc<Recorder>,
-    outlet: Arc<Told>,
+    pigeon: Pigeon,
     dir: tempfile::TempDir,
 }
 
@@ -96,10 +84,12 @@ impl World {
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let (model, clock) = (Scripted::new(replies), Arc::new(ManualClock::new(START)));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
-        let sessions = open_in(dir.path());
+        let (sessions, pigeon) = (open_in(dir.path()), Pigeon::new(false, []));
+        let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
         let waiting = Arc::new(sessions.events(clock.clone()));
         let runs = Runs::open(crate::agent::Parts {
             sessions,
+            outbox: outbox.clone(),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -118,13 +108,12 @@ impl World {
         })
         .await
         .unwrap();
-        let outlet = Arc::new(Told::default());
         let parts = Parts {
             runs: runs.clone(),
             waiting: waiting.clone(),
             events: events.clone(),
             clock: clock.clone(),
-            outlet: outlet.clone(),
+            outbox,
         };
         Self {
             heartbeats: Heartbeats::new(parts, all(&config, "main")),
@@ -133,13 +122,23 @@ impl World {
             waiting,
             clock,
             events,
-            outlet,
+            pigeon,
             dir,
         }
     }
 
     async fn beat(&self) -> Beat {
         self.heartbeats.beat("main", "wake").await
+    }
+
+    /// Where the main conversation's last message came from.
+    async fn last_message(&self, mut entry: Value) {
+        entry["sessionId"] = json!("s-1");
+        let sessions = &self.runs.parts().sessions;
+        let main = sessions.rules().main("main");
+        let entry: Entry = serde_json::from_value(entry).unwrap();
+        let written = sessions.write(move |changes| changes.put_entry(&main, &entry));
+        written.await.unwrap();
     }
 
     fn told(&self) -> Vec<String> {
@@ -227,28 +226,78 @@ async fn a_run_that_fails_and_answers_that_go_out() {
         world.told(),
         ["chat error".to_owned(), format!("heartbeat failed {text}")]
     );
-    let sent = || Delivered::Sent {
-        channel: "telegram".to_owned(),
-        to: "12".to_owned(),
-    };
-    let told = |told| world.outlet.0.lock().unwrap().push_back(told);
-    told(sent());
+    world
+        .last_message(json!({"lastChannel": "pigeon", "lastTo": "@ann"}))
+        .await;
     assert_eq!(world.beat().await, Beat::Ran);
-    assert_eq!(world.told(), ["heartbeat sent telegram 12"]);
+    assert_eq!(world.told(), ["heartbeat sent pigeon ann"]);
     // The same news within a day is none.
     world.clock.advance(24 * 3_600_000 - 1);
     assert_eq!(world.beat().await, Beat::Ran);
     assert_eq!(world.told(), ["heartbeat skipped duplicate"]);
     world.clock.advance(1);
-    told(sent());
     world.beat().await;
-    assert_eq!(world.told(), ["heartbeat sent telegram 12"]);
-    told(Delivered::Failed("the line is dead".to_owned()));
+    assert_eq!(world.told(), ["heartbeat sent pigeon ann"]);
+    world.pigeon.next(testing::Step::Fail(Fault::Refused(
+        "the line is dead".to_owned(),
+    )));
     assert_eq!(
         world.beat().await,
         Beat::Failed("the line is dead".to_owned())
     );
     assert_eq!(world.told(), ["heartbeat failed the line is dead"]);
+    assert_eq!(world.pigeon.taken(), ["ann:The door is open."; 2]);
+}
+
+#[tokio::test]
+async fn where_an_answer_goes() {
+    for (heartbeat, last, expected) in [
+        (json!({}), json!({}), "skipped no-target"),
+        (
+            json!({"target": "none"}),
+            json!({"lastChannel": "pigeon", "lastTo": "@ann"}),
+            "skipped target-none",
+        ),
+        (
+            json!({}),
+            json!({"lastChannel": "webchat"}),
+            "skipped no-target",
+        ),
+        (
+            json!({"target": "pigeon"}),
+            json!({"lastChannel": "webchat"}),
+            "skipped no-target",
+        ),
+        (
+            json!({"target": "pigeon", "to": "@bob"}),
+            json!({}),
+            "sent pigeon bob",
+        ),
+        (
+            json!({"to": "@bob"}),
+            json!({"lastChannel": "pigeon", "lastTo": "@ann"}),
+            "sent pigeon bob",
+        ),
+        (
+            json!({"target": "pigeon", "to": "bob"}),
+            json!({}),
+            "failed bob is no dovecote",
+        ),
+        (
+            json!({"target": "telegram", "to": "7"}),
+            json!({}),
+            "failed unsupported channel: telegram",
+        ),
+    ] {
+        let world = World::configured(heartbeat.clone(), [say(&["No."])]).await;
+        world.last_message(last.clone()).await;
+        world.beat().await;
+        assert_eq!(
+            world.told(),
+            [format!("heartbeat {expected}")],
+            "{heartbeat} {last}"
+        );
+    }
 }
 
 #[tokio::test]

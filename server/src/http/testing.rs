@@ -22,6 +22,7 @@ use crate::connection::auth::Auth;
 use crate::connection::handshake::Policy;
 use crate::connection::tailscale::Whois;
 use crate::hub::EventSink;
+use crate::outbox::testing::{self, Pigeon};
 use crate::paths::{Environment, Paths};
 use crate::sessions::{KeyRules, Sessions, SystemEvents, open_with};
 
@@ -90,6 +91,7 @@ pub(super) struct World {
     pub(super) sessions: Sessions,
     pub(super) events: Arc<SystemEvents>,
     pub(super) runs: Runs,
+    pub(super) pigeon: Pigeon,
     ends: Arc<RunEnds>,
     _dir: tempfile::TempDir,
 }
@@ -113,7 +115,10 @@ impl World {
         let taps = Arc::new(Taps::new(Arc::clone(&ends) as Arc<dyn EventSink>));
         let work = tokio::runtime::Handle::current();
         let events = Arc::new(sessions.events(clock.clone()));
+        let pigeon = Pigeon::new(false, []);
+        let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
         let runs = Runs::open(Parts {
+            outbox,
             sessions: sessions.clone(),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
@@ -175,6 +180,7 @@ impl World {
             sessions,
             events,
             runs,
+            pigeon,
             ends,
             _dir: dir,
         }

@@ -11,6 +11,7 @@ mod health;
 mod messaging;
 mod node;
 mod node_pair;
+mod outbox;
 mod session_changes;
 mod sessions;
 mod skills;

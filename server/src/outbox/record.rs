@@ -2,45 +2,28 @@
 
 use std::ops::ControlFlow;
 
+use openclaw_protocol::protocol::limits;
+use openclaw_protocol::types::{OutboxOrigin, OutboxState};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::channel::{Parcel, Receipt};
+use crate::hex::sha256_hex;
 use crate::store::{Reader, StoreError, Table, Writer};
 
-/// Which method a delivery came by: keys of different methods do not meet (contract 6.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Space {
-    /// `send`.
-    Send,
-    /// `poll`.
-    Poll,
-}
-
-impl Space {
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Send => "send:",
-            Self::Poll => "poll:",
-        }
-    }
-}
+/// How long a delivery that was not sent, or may not have been, is kept: long enough for somebody to ask where a message went.
+pub(super) const KEPT_MS: u64 = 7 * 24 * 3_600_000;
 
 /// What the keys of deliveries begin with; channels keep records of their own beside them.
 const RECORDS: &str = "delivery:";
 
-/// A delivery, identified: the digest of method and idempotency key, in hex. Keys are as long as clients like.
+/// A delivery, identified: the digest of its origin and key, in hex. Keys are as long as clients like, and those of different
+/// origins do not meet (contract 6.4).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct DeliveryKey(String);
 
 impl DeliveryKey {
-    pub(super) fn new(space: Space, key: &str) -> Self {
-        let digest = Sha256::new()
-            .chain_update(space.prefix())
-            .chain_update(key)
-            .finalize();
-        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    pub(super) fn new(origin: OutboxOrigin, key: &str) -> Self {
+        Self(sha256_hex(format!("{origin}:{key}")))
     }
 
     /// The key of a stored delivery.
@@ -72,12 +55,32 @@ pub(super) enum State {
     Failed(String),
     /// Nobody can say; why.
     Unknown(String),
+    /// An operator has called it off; the channel never had it.
+    Cancelled,
 }
+
+/// What a delivery without a known end is said to be.
+pub(super) const RESTARTED: &str = "the gateway was stopped while the message was being sent; whether it arrived is unknown, and it is not sent again";
+
+/// What a cancelled delivery is said to have failed with.
+pub(super) const CANCELLED: &str = "the message was cancelled by an operator; it was not sent";
 
 impl State {
     /// Is nothing left to do?
     pub(super) fn is_over(&self) -> bool {
         !matches!(self, Self::Queued | Self::Sending)
+    }
+
+    /// In the protocol's words.
+    pub(super) fn word(&self) -> OutboxState {
+        match self {
+            Self::Queued => OutboxState::Queued,
+            Self::Sending => OutboxState::Sending,
+            Self::Sent(_) => OutboxState::Sent,
+            Self::Failed(_) => OutboxState::Failed,
+            Self::Unknown(_) => OutboxState::Unknown,
+            Self::Cancelled => OutboxState::Cancelled,
+        }
     }
 }
 
@@ -85,14 +88,19 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Record {
-    pub(super) space: Space,
+    /// What asked for it.
+    #[serde(alias = "space")]
+    pub(super) origin: OutboxOrigin,
     pub(super) channel: String,
     pub(super) parcel: Parcel,
     /// Conversation whose transcript notes what was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) session_key: Option<String>,
     pub(super) state: State,
-    /// Attempts begun.
+    /// Why the last attempt was not the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) problem: Option<String>,
+    /// Attempts begun, since an operator asked for more of them.
     pub(super) attempts: u32,
     /// Order of acceptance, over restarts.
     pub(super) number: u64,
@@ -110,6 +118,29 @@ impl Record {
     pub(super) fn get(reader: &Reader<'_>, key: &DeliveryKey) -> Result<Option<Self>, StoreError> {
         reader.get(Table::Outbox, &stored(key.id()))
     }
+
+    /// The state of a delivery that nobody carries: one that is not over has an end that could not be written.
+    pub(super) fn standing(&self) -> State {
+        match &self.state {
+            State::Queued | State::Sending => State::Unknown(RESTARTED.to_owned()),
+            over => over.clone(),
+        }
+    }
+
+    /// Does its key still bring back its outcome? What may have arrived is never sent again under its key.
+    pub(super) fn is_remembered(&self, now: u64) -> bool {
+        let is_fresh = now.saturating_sub(self.changed_at) < limits::DEDUPE_TTL_MS;
+        is_fresh || !self.state.is_over() || matches!(self.state, State::Unknown(_))
+    }
+
+    /// Is it still of interest?
+    pub(super) fn is_kept(&self, now: u64) -> bool {
+        let limit = match self.state {
+            State::Sent(_) => limits::DEDUPE_TTL_MS,
+            _ => KEPT_MS,
+        };
+        now.saturating_sub(self.changed_at) < limit
+    }
 }
 
 /// Removes a delivery and what its channel kept about it.
@@ -120,13 +151,32 @@ pub(super) fn delete(writer: &mut Writer<'_>, id: &str) -> Result<(), StoreError
         .map(|_| ())
 }
 
+/// The records whose id begins with these characters, two at most: nobody needs more to see that one is not enough.
+pub(super) fn beginning(reader: &Reader<'_>, id: &str) -> Result<Vec<Record>, StoreError> {
+    let mut records: Vec<Record> = Vec::new();
+    reader.scan(Table::Outbox, &stored(id), |_, record| {
+        records.push(record);
+        if records.len() < 2 {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(records)
+}
+
+/// Shows all records to `each`, one at a time: together they may be large.
+pub(super) fn visit(reader: &Reader<'_>, mut each: impl FnMut(Record)) -> Result<(), StoreError> {
+    reader.scan(Table::Outbox, RECORDS.as_bytes(), |_, record| {
+        each(record);
+        ControlFlow::Continue(())
+    })
+}
+
 /// All records in the order of their acceptance.
 pub(super) fn all(reader: &Reader<'_>) -> Result<Vec<Record>, StoreError> {
-    let mut records: Vec<Record> = Vec::new();
-    reader.scan(Table::Outbox, RECORDS.as_bytes(), |_, record| {
-        records.push(record);
-        ControlFlow::Continue(())
-    })?;
-    records.sort_by_key(|record| record.number);
+    let mut records = Vec::new();
+    visit(reader, |record| records.push(record))?;
+    records.sort_by_key(|record: &Record| record.number);
     Ok(records)
 }

@@ -3,24 +3,19 @@
 
 use std::sync::Arc;
 
-use openclaw_protocol::events::Event;
-use openclaw_protocol::protocol::texts;
-use openclaw_protocol::rt::{BoxFuture, NonEmptyString};
-use openclaw_protocol::types::{ChatEvent, ChatMessage, ChatPart, ChatState};
+use openclaw_protocol::rt::BoxFuture;
 use serde_json::json;
 
 use super::channel::{Channel, Content, Fault, Parcel, Receipt};
 use crate::clock::Clock;
 use crate::hub::EventSink;
-use crate::sessions::{Entry, Sessions};
+use crate::sessions::{Entry, Sessions, injected};
 use crate::store::Table;
 
 /// Name on the wire.
 pub(super) const NAME: &str = "webchat";
 /// What the keys of its own records begin with.
 const DELIVERED: &[u8] = b"webchat:";
-/// Characters of a delivery's id that name the message; as many as `chat.inject` uses.
-const MESSAGE_ID_CHARS: usize = 8;
 
 /// The channel.
 pub struct WebChat {
@@ -66,17 +61,17 @@ impl Channel for WebChat {
                 return Err(Fault::Refused("webchat has no polls".to_owned()));
             };
             let lines: Vec<String> = std::iter::once(text).chain(media).collect();
-            let text = lines.join("\n");
-            let message_id: String = parcel.id.chars().take(MESSAGE_ID_CHARS).collect();
+            let message_id: String = parcel.id.chars().take(injected::ID_CHARS).collect();
             let session = sessions.key(&parcel.to);
-            let (key, said, mark) = (session.clone(), text.clone(), mark(&parcel.id));
+            let message = injected::message(&lines.join("\n"), now);
+            let (key, stored, mark) = (session.clone(), json!(message), mark(&parcel.id));
             let written = sessions.write(move |changes| {
                 if changes.writer().get::<u64>(Table::Outbox, &mark)?.is_some() {
                     return Ok(());
                 }
                 let mut entry = changes.entry(&key)?.unwrap_or_else(|| Entry::new(now));
                 entry.touch(now);
-                changes.append(&entry.session_id, &message(&said, now))?;
+                changes.append(&entry.session_id, &stored)?;
                 changes.put_entry(&key, &entry)?;
                 changes.writer().put(Table::Outbox, &mark, &now)
             });
@@ -87,7 +82,7 @@ impl Channel for WebChat {
                     retry_after: None,
                 }
             })?;
-            events.emit(told(&message_id, session.canonical(), &text, now));
+            events.emit(injected::event(&message_id, session.canonical(), message));
             Ok(Receipt {
                 message_id,
                 chat_id: Some(parcel.to),
@@ -95,33 +90,4 @@ impl Channel for WebChat {
             })
         })
     }
-}
-
-/// A message that no model made, as transcripts have it.
-pub(super) fn message(text: &str, now: u64) -> serde_json::Value {
-    let none = json!({"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0, "totalTokens": 0,
-        "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0, "total": 0}});
-    json!({"role": "assistant", "content": [{"type": "text", "text": text}], "usage": none,
-        "stopReason": texts::INJECTED_STOP_REASON, "timestamp": now})
-}
-
-fn told(message_id: &str, session: &str, text: &str, now: u64) -> Event {
-    let part = ChatPart {
-        text: Some(text.to_owned()),
-        ..ChatPart::new("text".to_owned())
-    };
-    let message = ChatMessage {
-        timestamp: Some(now),
-        ..ChatMessage::new("assistant".to_owned(), vec![part])
-    };
-    let run_id = format!("{}{message_id}", texts::INJECTED_RUN_PREFIX);
-    Event::Chat(ChatEvent {
-        message: Some(message),
-        ..ChatEvent::new(
-            NonEmptyString::or(run_id, "inject"),
-            NonEmptyString::or(session, "main"),
-            0,
-            ChatState::Final,
-        )
-    })
 }

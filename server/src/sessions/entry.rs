@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use openclaw_protocol::types::DeliveryContext;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -143,6 +144,21 @@ impl Entry {
     /// `updatedAt`, which never goes backwards, is now `now`.
     pub fn touch(&mut self, now: u64) {
         self.updated_at = Some(self.updated_at.map_or(now, |before| before.max(now)));
+    }
+
+    /// Where replies go; when only that is known, as after a reset, to where the last message came from.
+    #[must_use]
+    pub fn delivery(&self) -> Option<DeliveryContext> {
+        let stored = self.delivery_context.as_ref();
+        let stored = stored.and_then(|stored| serde_json::from_value(stored.clone()).ok());
+        stored.or_else(|| {
+            Some(DeliveryContext {
+                channel: Some(self.last_channel.clone()?),
+                to: self.last_to.clone(),
+                account_id: self.last_account_id.clone(),
+                ..DeliveryContext::default()
+            })
+        })
     }
 
     /// What identifies the session to a person: a set name, else the label, else who opened it.

@@ -13,6 +13,7 @@ pub mod envelope;
 pub(crate) mod events;
 pub mod files;
 mod history;
+pub(crate) mod injected;
 pub mod key;
 pub mod levels;
 mod listed;

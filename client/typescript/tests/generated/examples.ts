@@ -1385,6 +1385,45 @@ accept<T.PollResult>({ runId: "p-1", messageId: "3EB0", channel: "whatsapp", toJ
 // @ts-expect-error: no message
 accept<T.PollResult>({ runId: "p-1", channel: "whatsapp", pollId: null });
 
+accept<T.OutboxState>("queued");
+// @ts-expect-error: no such state
+accept<T.OutboxState>("lost");
+
+accept<T.OutboxOrigin>("cron");
+// @ts-expect-error: no such origin
+accept<T.OutboxOrigin>("chat");
+
+accept<T.OutboxDelivery>({ id: "5f0c", number: 7, origin: "send", channel: "telegram", to: "123", state: "failed", problem: "chat not found", attempts: 1, queuedAtMs: 1769900000000, changedAtMs: 1769900001000, preview: "hello" });
+accept<T.OutboxDelivery>({ id: "9ab1", number: 8, origin: "cron", channel: "webchat", to: "agent:main:main", state: "sent", messageId: "9ab1", attempts: 1, queuedAtMs: 1769900000000, changedAtMs: 1769900000005, preview: "Good morning" });
+// @ts-expect-error: a state of its own
+accept<T.OutboxDelivery>({ id: "5f0c", number: 7, origin: "send", channel: "telegram", to: "123", state: "gone", attempts: 1, queuedAtMs: 1, changedAtMs: 1, preview: "" });
+
+accept<T.OutboxListParams>({});
+accept<T.OutboxListParams>({ limit: 20, before: 8, state: "failed", channel: "telegram" });
+
+accept<T.OutboxListResult>({ ts: 1769900000000, deliveries: [] });
+// @ts-expect-error: no list
+accept<T.OutboxListResult>({ ts: 1 });
+
+accept<T.OutboxGetParams>({ id: "5f0c" });
+// @ts-expect-error: none named
+accept<T.OutboxGetParams>({});
+
+accept<T.OutboxId>("5f0c");
+
+accept<T.OutboxGetResult>({ ts: 1769900000000, delivery: { id: "5f0c", number: 7, origin: "send", channel: "telegram", to: "123", state: "queued", attempts: 0, queuedAtMs: 1769900000000, changedAtMs: 1769900000000, preview: "hello" }, text: "hello", mediaUrls: ["https://example.org/a.png"] });
+// @ts-expect-error: no text
+accept<T.OutboxGetResult>({ ts: 1, delivery: { id: "5f0c", number: 7, origin: "send", channel: "telegram", to: "123", state: "queued", attempts: 0, queuedAtMs: 1, changedAtMs: 1, preview: "hello" } });
+
+accept<T.OutboxRetryParams>({ id: "5f0c" });
+accept<T.OutboxRetryParams>({ id: "5f0c", mayDuplicate: true });
+// @ts-expect-error: none named
+accept<T.OutboxRetryParams>({ mayDuplicate: true });
+
+accept<T.OutboxCancelParams>({ id: "5f0c" });
+// @ts-expect-error: an id that is none
+accept<T.OutboxCancelParams>({ id: 5 });
+
 accept<T.AgentParams>({ message: "hello", idempotencyKey: "run-1" });
 accept<T.AgentParams>({ message: "look", agentId: "main", sessionKey: "agent:main:work", deliver: false, timeout: 600, label: "Work", idempotencyKey: "run-2", attachments: [{ type: "image", mimeType: "image/png", fileName: "dot.png", content: "aGVsbG8=" }, 5] });
 // @ts-expect-error: no key, no words, unknown member, negative time

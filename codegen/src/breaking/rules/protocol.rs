@@ -19,6 +19,9 @@ table! {
     METHOD_ADDED_UNLISTED [BreaksServers]
         "a new method that hello-ok does not list, of a version that old servers speak"
         "new clients cannot know that an old server lacks it";
+    METHOD_ADDED_EXTENSION [Safe]
+        "a new method that is marked as an extension"
+        "callers take the answer that the method is unknown for a server without it";
     METHOD_ADDED_WITH_SINCE [Safe]
         "a new method of a newer version"
         "the negotiated version decides";

@@ -132,6 +132,9 @@ fn method(group: &str, method: &Method) -> Value {
             entry[key] = json!(names);
         }
     }
+    if method.extension {
+        entry["extension"] = json!(true);
+    }
     if method.handshake {
         entry["dispatch"] = json!("handshake");
     }

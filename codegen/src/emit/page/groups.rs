@@ -9,7 +9,7 @@ use super::json::{NEWLINE, block};
 use super::types::{article, body, more, refusals};
 use super::words::{Words, code_link, list, method_anchor, type_anchor, type_link};
 use crate::emit::frames::{self, Exchange};
-use crate::model::{Definition, Drop, Event, Group, Method, Model, Outcome};
+use crate::model::{Definition, Drop, EXTENSION, Event, Group, Method, Model, Outcome};
 
 /// Which definitions are shown where they are used. Everything is shown once: params, results and payloads at the
 /// first method or event of their own group that has them, the rest among the types.
@@ -184,6 +184,10 @@ fn method_facts(method: &Method) -> Markup {
             }
             dt { "since" }
             dd { "protocol " (method.since) }
+            @if method.extension {
+                dt { "extension" }
+                dd { (EXTENSION) }
+            }
         }
     }
 }

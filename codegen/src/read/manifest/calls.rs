@@ -78,6 +78,7 @@ impl Reader {
             idempotency,
             errors,
             emits: strings(tree, "emits"),
+            extension: matches!(tree.get("extension"), Some(Tree::Bool(true))),
             handshake: text(tree, "dispatch") == "handshake",
         }
     }

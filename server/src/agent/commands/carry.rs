@@ -12,10 +12,11 @@ use super::super::lanes::Place;
 use super::super::outcome::{AbortReason, End, Ended, Record, Reply, Space};
 use super::super::run::{Closing, Phase, Run};
 use super::super::runs::Runs;
-use super::super::wire;
 use super::{Command, replies};
 use crate::sessions::levels::{self, Thinking};
-use crate::sessions::{Changes, Entry, SessionKey, choose_model, stored_usage, transcript};
+use crate::sessions::{
+    Changes, Entry, SessionKey, choose_model, injected, stored_usage, transcript,
+};
 use crate::store::StoreError;
 
 /// The words by which levels are chosen, as answers list them.
@@ -111,7 +112,7 @@ impl Runs {
         let written = self.sessions().write(move |changes| {
             let text = effect(changes, &session, now)?;
             let entry = changes.entry(&session)?.unwrap_or_else(|| Entry::new(now));
-            let message = wire::injected(&text, now);
+            let message = injected::message(&text, now);
             changes.append(&entry.session_id, &json!(message))?;
             changes.put_entry(&session, &entry)?;
             let choice = models.models().choose(session.agent(), Some(&entry));

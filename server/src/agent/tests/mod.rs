@@ -8,6 +8,7 @@ mod context;
 mod ends;
 mod faults;
 mod keys;
+mod message;
 mod quiet;
 mod reach;
 mod recovery;
@@ -34,6 +35,7 @@ use super::{ConfigGate, Mcp, Models, Parts, Reach, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
+use crate::outbox::testing::{self, Pigeon};
 use crate::paths::{Environment, Paths};
 use crate::sessions::{Entry, KeyRules, open_with};
 use crate::skills::Skills;
@@ -61,6 +63,7 @@ struct World {
     model: Scripted,
     clock: Arc<ManualClock>,
     events: Arc<Recorder>,
+    pigeon: Pigeon,
     dir: Arc<tempfile::TempDir>,
     /// Held so that tokio's paused clock does not run ahead while the store's thread works: it stands still as long as
     /// a blocking task is under way.
@@ -104,9 +107,12 @@ impl World {
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
         let environment = Environment::new(dir.path(), BTreeMap::<String, String>::new());
         let sessions = open_with(dir.path(), KeyRules::of(&config));
+        let pigeon = Pigeon::new(false, []);
+        let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
         let parts = Parts {
             waiting: Arc::new(sessions.events(clock.clone())),
             sessions,
+            outbox,
             models: models(Arc::clone(&config)),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
             reach: Reach::default(),
@@ -128,6 +134,7 @@ impl World {
             model,
             clock,
             events,
+            pigeon,
             dir,
             _standstill: standstill,
         }

@@ -24,7 +24,7 @@ fn reading(path: &str) -> Vec<Step> {
 }
 
 /// A world whose workspace has one file.
-async fn world(config: Value, replies: Vec<Vec<Step>>) -> World {
+pub(super) async fn world(config: Value, replies: Vec<Vec<Step>>) -> World {
     let world = World::configured(config, replies).await;
     let workspace = world.path().join("workspace");
     std::fs::create_dir_all(&workspace).unwrap();
@@ -88,7 +88,8 @@ async fn hidden_tools_still_count() {
             "edit",
             "sessions_list",
             "sessions_history",
-            "sessions_send"
+            "sessions_send",
+            "message"
         ]
     );
 }
@@ -156,7 +157,7 @@ async fn what_goes_wrong_is_told_to_the_model() {
 
 #[tokio::test(start_paused = true)]
 async fn denied_tools_are_neither_offered_nor_run() {
-    let config = json!({"tools": {"deny": ["group:fs", "group:sessions"]}});
+    let config = json!({"tools": {"deny": ["group:fs", "group:sessions", "group:messaging"]}});
     let world = world(config, vec![reading("a.txt"), say(&["ok"])]).await;
     world.turn("go", "r").await;
     assert!(world.model.asked()[0].tools.is_empty());

@@ -12,6 +12,7 @@ mod exec;
 mod files;
 mod gate;
 mod mcp;
+mod message;
 mod nodes;
 mod policy;
 mod reach;
@@ -20,6 +21,7 @@ mod workspace;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -94,6 +96,10 @@ enum Offered {
 pub(super) struct Toolbox {
     runs: Runs,
     session: SessionKey,
+    /// Id of the run, or of the use by a program.
+    run_id: String,
+    /// Messages to people that the run has asked for.
+    messages: AtomicU64,
     /// How many runs have asked each other before this one.
     hops: u8,
     workspace: Workspace,
@@ -103,7 +109,7 @@ pub(super) struct Toolbox {
 
 impl Toolbox {
     /// The tools that the configuration lets the session's agent use. Waits for servers of tools that have to be started.
-    pub(super) async fn open(runs: &Runs, session: &SessionKey, hops: u8) -> Self {
+    pub(super) async fn open(runs: &Runs, run_id: &str, session: &SessionKey, hops: u8) -> Self {
         let parts = runs.parts();
         let policy = Policy {
             all: &parts.config.tools,
@@ -117,6 +123,8 @@ impl Toolbox {
         Self {
             runs: runs.clone(),
             session: session.clone(),
+            run_id: run_id.to_owned(),
+            messages: AtomicU64::new(0),
             hops,
             workspace: Workspace::new(parts.workspace(session.agent())),
             specs: offered.iter().map(Offered::spec).collect(),
@@ -166,6 +174,7 @@ impl Toolbox {
             (Tool::SessionsList, _) => sessions::list(self, arguments).boxed(),
             (Tool::SessionsHistory, _) => sessions::history(self, arguments).boxed(),
             (Tool::SessionsSend, _) => sessions::send(self, arguments).boxed(),
+            (Tool::Message, _) => message::send(self, arguments).boxed(),
             (Tool::Cron, Some(reached)) => cron::call(self, reached, arguments).boxed(),
             (Tool::Nodes, Some(reached)) => nodes::call(self, reached, arguments).boxed(),
             (Tool::Canvas, Some(reached)) => canvas::call(self, reached, arguments).boxed(),
@@ -197,7 +206,7 @@ pub(super) fn can_read(parts: &Parts, agent: &str) -> bool {
 
 /// What a call is about, in a few words: the path, the command, the session.
 pub(super) fn meta(call: &Call) -> Option<String> {
-    ["path", "command", "sessionKey", "label", "action"]
+    ["path", "command", "sessionKey", "to", "label", "action"]
         .iter()
         .find_map(|name| call.arguments.get(name)?.as_str())
         .map(shorten)

@@ -15,13 +15,14 @@ pub(in crate::agent) enum Tool {
     SessionsList,
     SessionsHistory,
     SessionsSend,
+    Message,
     Cron,
     Nodes,
     Canvas,
 }
 
 impl Tool {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Read,
         Self::Write,
         Self::Edit,
@@ -29,6 +30,7 @@ impl Tool {
         Self::SessionsList,
         Self::SessionsHistory,
         Self::SessionsSend,
+        Self::Message,
         Self::Cron,
         Self::Nodes,
         Self::Canvas,
@@ -44,6 +46,7 @@ impl Tool {
             Self::SessionsList => "sessions_list",
             Self::SessionsHistory => "sessions_history",
             Self::SessionsSend => "sessions_send",
+            Self::Message => "message",
             Self::Cron => "cron",
             Self::Nodes => "nodes",
             Self::Canvas => "canvas",
@@ -56,6 +59,7 @@ impl Tool {
             Self::Read | Self::Write | Self::Edit => "group:fs",
             Self::Exec => "group:runtime",
             Self::SessionsList | Self::SessionsHistory | Self::SessionsSend => "group:sessions",
+            Self::Message => "group:messaging",
             Self::Cron => "group:automation",
             Self::Nodes => "group:nodes",
             Self::Canvas => "group:ui",
@@ -139,6 +143,16 @@ impl Tool {
                     "timeoutSeconds": {"type": "integer", "minimum": 0, "description": "How long to wait for the answer; 0 does not wait."},
                 }),
                 json!(["sessionKey", "message"]),
+            ),
+            Self::Message => (
+                "Sends a message to a person through a channel. To answer in this conversation, answer: do not use it.",
+                json!({
+                    "message": text("What to say."),
+                    "channel": text("The channel; the one by which you were spoken to last when absent."),
+                    "to": text("The address on the channel; that of the last message when absent."),
+                    "media": text("Address of a picture or file to send along."),
+                }),
+                json!(["message"]),
             ),
             Self::Cron => return cron::spec(),
             Self::Nodes => return nodes::spec(),
@@ -224,7 +238,7 @@ mod tests {
 
     #[test]
     fn who_may_use_what() {
-        let rest = "sessions_list sessions_history sessions_send cron nodes canvas";
+        let rest = "sessions_list sessions_history sessions_send message cron nodes canvas";
         let usual = format!("read write edit {rest}");
         let all = format!("read write edit exec {rest}");
         check(json!({}), None, &usual);
@@ -259,9 +273,12 @@ mod tests {
         );
         check(
             json!({}),
-            Some(json!({"deny": ["group:sessions", "group:automation", "group:UI"]})),
+            Some(
+                json!({"deny": ["group:sessions", "group:messaging", "group:automation", "group:UI"]}),
+            ),
             "read write edit nodes",
         );
+        check(json!({"allow": ["message"]}), None, "message");
     }
 
     #[test]

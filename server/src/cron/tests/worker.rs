@@ -8,7 +8,8 @@ use crate::agent::backend::BackendError;
 use crate::agent::backend::scripted::{Scripted, Step, say};
 use crate::agent::{Models, Runs};
 use crate::config::Config;
-use crate::heartbeat::{self, Heartbeats, NoChannels};
+use crate::heartbeat::{self, Heartbeats};
+use crate::outbox::testing::{self, Pigeon};
 use crate::paths::{Environment, Paths};
 use crate::sessions::open_in;
 
@@ -23,6 +24,7 @@ impl EventSink for Silent {
 struct Office {
     jobs: Jobs,
     model: Scripted,
+    pigeon: Pigeon,
     _dir: tempfile::TempDir,
 }
 
@@ -41,10 +43,12 @@ impl Office {
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let model = Scripted::new(replies);
         let clock = Arc::new(ManualClock::new(START));
-        let sessions = open_in(dir.path());
+        let (sessions, pigeon) = (open_in(dir.path()), Pigeon::new(false, []));
+        let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
         let events = Arc::new(sessions.events(clock.clone()));
         let runs = Runs::open(crate::agent::Parts {
             sessions,
+            outbox: outbox.clone(),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -68,7 +72,7 @@ impl Office {
             waiting: events.clone(),
             events: Arc::new(Silent),
             clock,
-            outlet: Arc::new(NoChannels),
+            outbox,
         };
         let heartbeats = Heartbeats::new(parts, heartbeat::all(&config, "main"));
         Self {
@@ -78,6 +82,7 @@ impl Office {
                 heartbeats,
             },
             model,
+            pigeon,
             _dir: dir,
         }
     }
@@ -224,31 +229,82 @@ async fn runs_that_fail_say_so() {
 
 #[tokio::test]
 async fn replies_that_are_to_go_out() {
-    for (payload, goes) in [
-        (json!({}), true),
-        (json!({"deliver": false, "to": "12"}), true),
-        (json!({"deliver": true, "channel": "webchat"}), true),
-        (json!({"deliver": true}), false),
-        (json!({"to": "12"}), false),
-        (json!({"deliver": true, "channel": "telegram"}), false),
+    let nobody = "no channel is named, and none was used in the conversation yet";
+    let no_pigeon = "no address is named, and the conversation knows none for channel pigeon";
+    for (payload, error, taken) in [
+        (json!({}), None, None),
         (
-            json!({"deliver": true, "channel": "telegram", "bestEffortDeliver": true}),
-            true,
+            json!({"deliver": false, "channel": "pigeon", "to": "@ann"}),
+            None,
+            None,
+        ),
+        (json!({"deliver": true, "channel": "webchat"}), None, None),
+        (json!({"deliver": true}), Some(nobody), None),
+        (json!({"to": "@ann"}), Some(nobody), None),
+        (
+            json!({"deliver": true, "channel": "pigeon"}),
+            Some(no_pigeon),
+            None,
+        ),
+        (
+            json!({"channel": "pigeon", "to": "ann"}),
+            Some("ann is no dovecote"),
+            None,
+        ),
+        (
+            json!({"channel": "telegram", "to": "7"}),
+            Some("unsupported channel: telegram"),
+            None,
+        ),
+        (
+            json!({"channel": "Pigeon", "to": "@ann"}),
+            None,
+            Some("ann:hello"),
         ),
     ] {
-        let office = Office::new([say(&["hello"])]).await;
-        let outcome = office.turn(payload.clone(), json!({})).await;
-        let expected = if goes {
-            CronRunStatus::Ok
-        } else {
-            CronRunStatus::Error
-        };
-        assert_eq!(
-            (outcome.status, outcome.summary.as_deref()),
-            (expected, Some("hello")),
-            "{payload}"
-        );
+        for best_effort in [false, true] {
+            let mut payload = payload.clone();
+            payload["bestEffortDeliver"] = json!(best_effort);
+            let office = Office::new([say(&["hello"])]).await;
+            let outcome = office.turn(payload.clone(), json!({})).await;
+            let expected = match error {
+                Some(_) if !best_effort => CronRunStatus::Error,
+                _ => CronRunStatus::Ok,
+            };
+            assert_eq!(
+                (outcome.status, outcome.summary.as_deref()),
+                (expected, Some("hello")),
+                "{payload}"
+            );
+            let error = error.map(|error| format!("the reply was not delivered: {error}"));
+            assert_eq!(outcome.error, error, "{payload}");
+            assert_eq!(office.pigeon.taken(), Vec::from_iter(taken), "{payload}");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_reply_goes_out_once_for_its_run_and_not_without_words() {
+    let office = Office::new([
+        say(&["one"]),
+        say(&["again"]),
+        say(&["two"]),
+        say(&["HEARTBEAT_OK"]),
+        say(&[]),
+    ])
+    .await;
+    let sessions = &office.jobs.runs.parts().sessions;
+    let main = sessions.rules().main("main");
+    let entry = json!({"sessionId": "s-1", "lastChannel": "pigeon", "lastTo": "@ann"});
+    let entry: crate::sessions::Entry = serde_json::from_value(entry).unwrap();
+    let written = sessions.write(move |changes| changes.put_entry(&main, &entry));
+    written.await.unwrap();
+    for run in [1, 1, 2, 3, 4] {
+        let state = json!({"state": {"runningAtMs": run}});
+        let outcome = office.turn(json!({"deliver": true}), state).await;
+        assert_eq!((outcome.status, outcome.error), (CronRunStatus::Ok, None));
+    }
+    assert_eq!(office.pigeon.taken(), ["ann:one", "ann:two"]);
 }
 
 #[tokio::test]

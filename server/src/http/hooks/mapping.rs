@@ -8,6 +8,7 @@ use super::template::{Context, render};
 use crate::agent::{CHANNELS, LAST_CHANNEL, is_known_channel};
 use crate::config::{HookAction, HookMapping, HookMatch, HookWakeMode};
 use crate::limits::MAX_HOOK_MAPPINGS;
+use crate::outbox::Wish;
 use crate::text::given;
 
 /// Name of a hook that has none.
@@ -40,8 +41,32 @@ pub(super) struct AgentHook {
     pub(super) model: Option<String>,
     pub(super) thinking: Option<String>,
     pub(super) timeout_seconds: Option<u64>,
+    /// Where the reply is to go beside the note of it.
+    pub(super) deliver: Deliver,
     /// The text may be anybody's.
     pub(super) is_external: bool,
+}
+
+/// Where the reply of a hook's turn is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Deliver {
+    /// Nowhere.
+    No,
+    /// To where the agent was spoken to last, if it was through a channel: nobody has asked for it.
+    IfPossible,
+    /// There.
+    To(Wish),
+}
+
+impl Deliver {
+    /// What a hook says about it; replies go out unless it says otherwise.
+    fn of(deliver: Option<bool>, channel: Option<String>, to: Option<String>) -> Self {
+        match (deliver, channel, to) {
+            (Some(false), ..) => Self::No,
+            (None, None, None) => Self::IfPossible,
+            (_, channel, to) => Self::To(Wish { channel, to }),
+        }
+    }
 }
 
 /// Why a request has no meaning. The texts are for the caller.
@@ -99,7 +124,11 @@ struct AgentBody {
     #[serde(default)]
     session_key: Option<String>,
     #[serde(default)]
+    deliver: Option<bool>,
+    #[serde(default)]
     channel: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
@@ -121,13 +150,7 @@ pub(super) fn wake(payload: Value) -> Result<Action, Meaningless> {
 pub(super) fn agent(payload: Value) -> Result<Action, Meaningless> {
     let body: AgentBody = read(payload)?;
     let message = given(body.message.as_deref()).ok_or(Meaningless::Message)?;
-    if body
-        .channel
-        .as_deref()
-        .is_some_and(|name| !is_known_channel(name))
-    {
-        return Err(Meaningless::Channel);
-    }
+    let channel = channel(body.channel.as_deref())?;
     let model = match body.model {
         Some(model) => Some(given(Some(&model)).ok_or(Meaningless::Model)?),
         None => None,
@@ -147,6 +170,7 @@ pub(super) fn agent(payload: Value) -> Result<Action, Meaningless> {
         model,
         thinking: given(body.thinking.as_deref()),
         timeout_seconds: body.timeout_seconds.and_then(seconds),
+        deliver: Deliver::of(body.deliver, channel, given(body.to.as_deref())),
         is_external: true,
     })))
 }
@@ -214,21 +238,42 @@ pub(super) fn mapped(
             }),
             None => Err(Meaningless::Mapping("text")),
         },
-        HookAction::Agent => match text(&mapping.message_template) {
-            Some(message) => Ok(Action::Agent(Box::new(AgentHook {
-                message,
-                name: text(&mapping.name).unwrap_or_else(|| DEFAULT_NAME.to_owned()),
-                mode: mapping.wake_mode,
-                session_key: text(&mapping.session_key),
-                is_callers_key: is_callers(mapping.session_key.as_deref()),
-                model: text(&mapping.model),
-                thinking: text(&mapping.thinking),
-                timeout_seconds: mapping.timeout_seconds.map(Into::into),
-                is_external: !mapping.allow_unsafe_external_content,
-            }))),
-            None => Err(Meaningless::Mapping("message")),
-        },
+        HookAction::Agent => agent_of(mapping, text),
     }))
+}
+
+/// The turn that a mapping asks for; `text` fills its templates.
+fn agent_of(
+    mapping: &HookMapping,
+    text: impl Fn(&Option<String>) -> Option<String>,
+) -> Result<Action, Meaningless> {
+    let message = text(&mapping.message_template).ok_or(Meaningless::Mapping("message"))?;
+    let channel = channel(text(&mapping.channel).as_deref())?;
+    Ok(Action::Agent(Box::new(AgentHook {
+        message,
+        name: text(&mapping.name).unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+        mode: mapping.wake_mode,
+        session_key: text(&mapping.session_key),
+        is_callers_key: is_callers(mapping.session_key.as_deref()),
+        model: text(&mapping.model),
+        thinking: text(&mapping.thinking),
+        timeout_seconds: mapping.timeout_seconds.map(Into::into),
+        deliver: Deliver::of(
+            mapping.deliver,
+            channel,
+            given(text(&mapping.to).as_deref()),
+        ),
+        is_external: !mapping.allow_unsafe_external_content,
+    })))
+}
+
+/// A channel's name that is not blank.
+fn channel(name: Option<&str>) -> Result<Option<String>, Meaningless> {
+    let name = given(name);
+    match &name {
+        Some(name) if !is_known_channel(name) => Err(Meaningless::Channel),
+        _ => Ok(name),
+    }
 }
 
 /// Does a template leave the beginning of its text, and so all of it, to the caller?
@@ -261,126 +306,4 @@ fn mode(word: Option<&str>) -> HookWakeMode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn context(path: &str, payload: Value) -> Context {
-        Context {
-            payload,
-            headers: Default::default(),
-            query: Default::default(),
-            path: path.to_owned(),
-            now: String::new(),
-        }
-    }
-
-    fn shown(action: Result<Action, Meaningless>) -> String {
-        match action {
-            Ok(Action::Wake { text, mode }) => format!("wake {mode:?} {text}"),
-            Ok(Action::Agent(hook)) => format!(
-                "agent {:?} {}: {} in {:?} by {:?} for {:?}{}",
-                hook.mode,
-                hook.name,
-                hook.message,
-                hook.session_key,
-                hook.model,
-                hook.timeout_seconds,
-                if hook.is_external { "" } else { " trusted" }
-            ),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn wake_and_agent() {
-        for (body, expected) in [
-            (json!({}), "text required"),
-            (json!({"text": " "}), "text required"),
-            (json!({"text": " hi "}), "wake Now hi"),
-            (
-                json!({"text": "hi", "mode": "next-heartbeat", "more": 1}),
-                "wake NextHeartbeat hi",
-            ),
-            (
-                json!({"text": 5}),
-                "invalid type: integer `5`, expected a string",
-            ),
-        ] {
-            assert_eq!(shown(wake(body.clone())), expected, "{body}");
-        }
-        for (body, expected) in [
-            (json!({}), "message required"),
-            (json!({"message": "m", "model": ""}), "model required"),
-            (
-                json!({"message": "m", "channel": "pigeon"}),
-                "channel must be last|whatsapp|telegram|discord|googlechat|slack|signal|imessage|webchat",
-            ),
-            (
-                json!({"message": "m", "channel": "last", "to": "x"}),
-                "agent Now Hook: m in None by None for None",
-            ),
-            (
-                json!({"message": "m", "name": "N", "sessionKey": "s", "model": "a/b", "timeoutSeconds": 7.5, "wakeMode": "next-heartbeat"}),
-                "agent NextHeartbeat N: m in Some(\"s\") by Some(\"a/b\") for Some(7)",
-            ),
-            (
-                json!({"message": "m", "timeoutSeconds": -1}),
-                "agent Now Hook: m in None by None for None",
-            ),
-        ] {
-            assert_eq!(shown(agent(body.clone())), expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn mappings() {
-        let configured: Vec<HookMapping> = serde_json::from_value(json!([
-            {"match": {"path": "/ci/"}, "action": "wake", "textTemplate": "{{job}} is {{state}}", "wakeMode": "next-heartbeat"},
-            {"match": {"source": "shop"}, "messageTemplate": "order {{id}}", "name": "Shop", "sessionKey": "hook:{{id}}",
-                "model": "a/b", "timeoutSeconds": 9, "allowUnsafeExternalContent": true},
-            {"id": "js", "match": {"path": "js"}, "messageTemplate": "x", "transform": {"module": "./t.js"}},
-        ]))
-        .unwrap();
-        let mappings = in_force(&configured, &["Gmail".to_owned()]);
-        let check = |path: &str, payload: Value, expected: &str| {
-            let found = mapped(&mappings, &context(path, payload.clone()));
-            let found = match found {
-                Ok(Some(action)) => shown(action),
-                Ok(None) => "nothing".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            assert_eq!(found, expected, "{path} {payload}");
-        };
-        check(
-            "ci",
-            json!({"job": "build", "state": "red"}),
-            "wake NextHeartbeat build is red",
-        );
-        check("ci/x", json!({}), "nothing");
-        check(
-            "any",
-            json!({"source": "shop", "id": 4}),
-            "agent Now Shop: order 4 in Some(\"hook:4\") by Some(\"a/b\") for Some(9) trusted",
-        );
-        check(
-            "js",
-            json!({}),
-            "hook mapping \"js\" needs the transform module \"./t.js\", and this gateway runs none",
-        );
-        check(
-            "gmail",
-            json!({"messages": [{"id": "1", "from": "ann", "subject": "s", "snippet": "sn", "body": "b"}]}),
-            "agent Now Gmail: New mail from ann\nSubject: s\nsn\nb in Some(\"hook:gmail:1\") by None for None",
-        );
-        let empty = HookMapping {
-            action: HookAction::Wake,
-            ..HookMapping::default()
-        };
-        let found = mapped(&[empty], &context("x", json!({}))).unwrap().unwrap();
-        assert_eq!(shown(found), "hook mapping requires text");
-        let many = vec![HookMapping::default(); MAX_HOOK_MAPPINGS + 1];
-        assert_eq!(in_force(&many, &[]).len(), MAX_HOOK_MAPPINGS);
-        assert_eq!(in_force(&many[..2], &["gmail".into()]).len(), 3);
-    }
-}
+mod tests;

@@ -1,9 +1,12 @@
+use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::ChatState;
 use serde_json::{Value, json};
 
+use super::turn::EXTERNAL;
 use super::*;
 use crate::agent::backend::scripted::{Step, say};
 use crate::http::testing::World;
+use crate::sessions::Entry;
 
 const TOKEN: &str = "Authorization: Bearer hook\r\n";
 
@@ -191,6 +194,66 @@ async fn a_hooks_words_are_no_command() {
     assert_eq!(world.first_end().await, ChatState::Final);
     let asked = format!("{:?}", world.model.asked()[0].turns);
     assert!(asked.contains("/new look"), "{asked}");
+}
+
+#[tokio::test]
+async fn replies_go_to_people() {
+    let last = json!({"sessionId": "s-1", "lastChannel": "pigeon", "lastTo": "@ann"});
+    let unsupported =
+        "Hook Shop (error): the reply was not delivered: unsupported channel: telegram";
+    let nobody = "Hook Shop (error): the reply was not delivered: no channel is named, and none was used in the conversation yet";
+    for (entry, more, taken, problem) in [
+        (last.clone(), json!({}), Some("ann:done it"), None),
+        (
+            last.clone(),
+            json!({"to": "@bob"}),
+            Some("bob:done it"),
+            None,
+        ),
+        (last.clone(), json!({"deliver": false}), None, None),
+        (
+            last,
+            json!({"channel": "telegram", "to": "7"}),
+            None,
+            Some(unsupported),
+        ),
+        (json!({"sessionId": "s-1"}), json!({}), None, None),
+        (
+            json!({"sessionId": "s-1"}),
+            json!({"deliver": true}),
+            None,
+            Some(nobody),
+        ),
+        (
+            json!({"sessionId": "s-1"}),
+            json!({"channel": "webchat"}),
+            None,
+            None,
+        ),
+    ] {
+        let world = world([say(&["done it"])]).await;
+        let main = world.sessions.rules().main("main");
+        let entry: Entry = serde_json::from_value(entry).unwrap();
+        let written = world
+            .sessions
+            .write(move |changes| changes.put_entry(&main, &entry));
+        written.await.unwrap();
+        let mut body = more.clone();
+        body["message"] = json!("look");
+        body["name"] = json!("Shop");
+        let answer = world
+            .ask("POST /hooks/agent", TOKEN, &body.to_string())
+            .await;
+        assert_eq!(answer.code, 202, "{answer:?}");
+        let expected: Vec<&str> = ["Hook Shop: done it"].into_iter().chain(problem).collect();
+        while waiting(&world).len() < expected.len()
+            || world.pigeon.taken().len() < usize::from(taken.is_some())
+        {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(waiting(&world), expected, "{more}");
+        assert_eq!(world.pigeon.taken(), Vec::from_iter(taken), "{more}");
+    }
 }
 
 #[tokio::test]

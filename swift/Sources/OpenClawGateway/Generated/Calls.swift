@@ -708,6 +708,44 @@ extension GatewayTransport {
         try await call(.poll, params)
     }
 
+    /// `outbox.list`: Lists deliveries, the newest first.
+    ///
+    /// What was sent is forgotten after limits.dedupeTtlMs, what failed or may have after a week. Page on
+    /// with before.
+    ///
+    /// Needs `operator.read`.
+    public func outboxList(_ params: Gateway.OutboxListParams = .init()) async throws -> Gateway.OutboxListResult {
+        try await call(.outboxList, params)
+    }
+
+    /// `outbox.get`: Shows one delivery with the whole of what is sent.
+    ///
+    /// Needs `operator.read`.
+    public func outboxGet(_ params: Gateway.OutboxGetParams) async throws -> Gateway.OutboxGetResult {
+        try await call(.outboxGet, params)
+    }
+
+    /// `outbox.retry`: Tries a delivery again, now, and does not wait for its end.
+    ///
+    /// A queued one goes on at once instead of after its pause. A failed one is queued again, with as many
+    /// attempts as a new one. One whose outcome is unknown needs mayDuplicate. It needs operator.admin,
+    /// because it acts on what other clients and agents have sent, polls among them.
+    ///
+    /// Needs `operator.admin`.
+    public func outboxRetry(_ params: Gateway.OutboxRetryParams) async throws -> Gateway.OutboxDelivery {
+        try await call(.outboxRetry, params)
+    }
+
+    /// `outbox.cancel`: Ends a queued delivery; it is not sent.
+    ///
+    /// Whoever waits for it gets UNAVAILABLE. One that is being sent is refused, since nobody can call it
+    /// back.
+    ///
+    /// Needs `operator.admin`.
+    public func outboxCancel(_ params: Gateway.OutboxCancelParams) async throws -> Gateway.OutboxDelivery {
+        try await call(.outboxCancel, params)
+    }
+
     /// `agent`: Runs one turn of an agent: accepted at once, the outcome later under the same id.
     ///
     /// The run's id is the idempotency key. A repeated key gets what is stored: the acceptance while the run

@@ -348,6 +348,25 @@ public enum GatewayProtocol {
         /// send and poll: the channel cannot make an address of to; in the channel's words.
         public static let messagingBadTarget = KnownError(code: .invalidRequest, text: "{problem}")
 
+        /// outbox.get, outbox.retry, outbox.cancel: no delivery has an id that begins so; those that are over
+        /// are forgotten in time.
+        public static let outboxUnknown = KnownError(code: .invalidRequest, text: "unknown delivery: {id}")
+
+        /// As above, and more than one has.
+        public static let outboxAmbiguous = KnownError(code: .invalidRequest, text: "several deliveries begin with {id}: give more of the id")
+
+        /// outbox.retry and outbox.cancel: it can neither be called back nor sent a second time.
+        public static let outboxSending = KnownError(code: .invalidRequest, text: "the message is being sent right now")
+
+        /// outbox.retry: it is over for good.
+        public static let outboxNotRetriable = KnownError(code: .invalidRequest, text: "only queued, failed and unknown deliveries can be retried; this one is {state}")
+
+        /// outbox.retry: the outcome is unknown, and the caller has not said that a second copy does no harm.
+        public static let outboxMayDuplicate = KnownError(code: .invalidRequest, text: "the message may have arrived: retry it with mayDuplicate if it may arrive twice")
+
+        /// outbox.cancel: it is over.
+        public static let outboxNotCancellable = KnownError(code: .invalidRequest, text: "only queued deliveries can be cancelled; this one is {state}")
+
         /// send and poll: delivery failed; in the channel's words, with the kind of the error before it. Kept
         /// for repeats of the key.
         public static let messagingFailed = KnownError(code: .unavailable, text: "{problem}")
@@ -749,6 +768,18 @@ public enum GatewayProtocol {
         public static let chatInjectLabelChars = 100
         /// Fewest answers of a poll; with one there is nothing to choose. Unit: count.
         public static let pollOptionsMin = 2
+        /// Deliveries of one outbox.list when it does not say: about what a terminal shows. Unit: count.
+        public static let outboxListDefault = 50
+        /// Most deliveries of one outbox.list; with all their members some 200 KB, well below what a
+        /// connection may have unsent. Unit: count.
+        public static let outboxListMax = 200
+        /// Length of a delivery's id; its beginning is enough where no other has it. Unit: characters.
+        public static let outboxIdChars = 64
+        /// Longest beginning of a message that outbox.list shows; three dots follow a cut. Unit: characters.
+        public static let outboxPreviewChars = 120
+        /// Longest reason that a delivery is said to have failed for; channels quote what services say. Unit:
+        /// characters.
+        public static let outboxProblemChars = 500
         /// Most answers of a poll, which is what the most generous channel allows; a channel may allow fewer.
         /// Unit: count.
         public static let pollOptionsMax = 12

@@ -8242,6 +8242,245 @@ public struct PollResult: Codable, Sendable {
     }
 }
 
+/// A delivery and what became of it.
+public struct OutboxDelivery: Codable, Sendable {
+    /// Names it, limits.outboxIdChars hex digits.
+    public let id: String
+    /// Order of acceptance, over restarts.
+    public let number: Int
+    /// What asked for it.
+    public let origin: AnyCodable
+    /// Channel it goes through.
+    public let channel: String
+    /// Address, in the channel's own form.
+    public let to: String
+    /// Account of ours that sends; absent for the channel's default.
+    public let accountid: String?
+    /// Conversation whose transcript notes what was sent.
+    public let sessionkey: String?
+    /// Where it is.
+    public let state: AnyCodable
+    /// Why it failed, why its outcome is unknown, or why the last attempt was not the last; at most
+    /// limits.outboxProblemChars.
+    public let problem: String?
+    /// The message's name on its channel, once it is sent.
+    public let messageid: String?
+    /// Attempts begun.
+    public let attempts: Int
+    /// When it was accepted.
+    public let queuedatms: Int
+    /// When its state last changed.
+    public let changedatms: Int
+    /// Beginning of the message or question, at most limits.outboxPreviewChars.
+    public let preview: String
+
+    public init(
+        id: String,
+        number: Int,
+        origin: AnyCodable,
+        channel: String,
+        to: String,
+        accountid: String?,
+        sessionkey: String?,
+        state: AnyCodable,
+        problem: String?,
+        messageid: String?,
+        attempts: Int,
+        queuedatms: Int,
+        changedatms: Int,
+        preview: String
+    ) {
+        self.id = id
+        self.number = number
+        self.origin = origin
+        self.channel = channel
+        self.to = to
+        self.accountid = accountid
+        self.sessionkey = sessionkey
+        self.state = state
+        self.problem = problem
+        self.messageid = messageid
+        self.attempts = attempts
+        self.queuedatms = queuedatms
+        self.changedatms = changedatms
+        self.preview = preview
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case number
+        case origin
+        case channel
+        case to
+        case accountid = "accountId"
+        case sessionkey = "sessionKey"
+        case state
+        case problem
+        case messageid = "messageId"
+        case attempts
+        case queuedatms = "queuedAtMs"
+        case changedatms = "changedAtMs"
+        case preview
+    }
+}
+
+/// Which deliveries; all of them when nothing is said.
+public struct OutboxListParams: Codable, Sendable {
+    /// Most deliveries; limits.outboxListDefault when absent.
+    public let limit: Int?
+    /// Only those of a smaller number: nextBefore of the page before.
+    public let before: Int?
+    /// Only those in this state.
+    public let state: AnyCodable?
+    /// Only those through this channel.
+    public let channel: String?
+
+    public init(
+        limit: Int?,
+        before: Int?,
+        state: AnyCodable?,
+        channel: String?
+    ) {
+        self.limit = limit
+        self.before = before
+        self.state = state
+        self.channel = channel
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case limit
+        case before
+        case state
+        case channel
+    }
+}
+
+/// A page of deliveries.
+public struct OutboxListResult: Codable, Sendable {
+    /// Now, to tell ages by.
+    public let ts: Int
+    /// The deliveries, the newest first.
+    public let deliveries: [OutboxDelivery]
+    /// before of the next page; absent on the last.
+    public let nextbefore: Int?
+
+    public init(
+        ts: Int,
+        deliveries: [OutboxDelivery],
+        nextbefore: Int?
+    ) {
+        self.ts = ts
+        self.deliveries = deliveries
+        self.nextbefore = nextbefore
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case deliveries
+        case nextbefore = "nextBefore"
+    }
+}
+
+/// Which delivery.
+public struct OutboxGetParams: Codable, Sendable {
+    /// Its id, or so much of its beginning that no other has it.
+    public let id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+    }
+}
+
+/// A delivery with what is sent. A message has text and perhaps mediaUrls; a poll has options, with the
+/// question as text.
+public struct OutboxGetResult: Codable, Sendable {
+    /// Now, to tell ages by.
+    public let ts: Int
+    /// The delivery.
+    public let delivery: OutboxDelivery
+    /// The whole message, or the question.
+    public let text: String
+    /// Pictures and files sent along.
+    public let mediaurls: [String]?
+    /// Answers of a poll.
+    public let options: [String]?
+    /// Answers that one person may choose.
+    public let maxselections: Int?
+    /// How long a poll is open, in hours; absent for the channel's default.
+    public let durationhours: Int?
+
+    public init(
+        ts: Int,
+        delivery: OutboxDelivery,
+        text: String,
+        mediaurls: [String]?,
+        options: [String]?,
+        maxselections: Int?,
+        durationhours: Int?
+    ) {
+        self.ts = ts
+        self.delivery = delivery
+        self.text = text
+        self.mediaurls = mediaurls
+        self.options = options
+        self.maxselections = maxselections
+        self.durationhours = durationhours
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case ts
+        case delivery
+        case text
+        case mediaurls = "mediaUrls"
+        case options
+        case maxselections = "maxSelections"
+        case durationhours = "durationHours"
+    }
+}
+
+/// Which delivery, and whether it may arrive twice.
+public struct OutboxRetryParams: Codable, Sendable {
+    /// Its id, or so much of its beginning that no other has it.
+    public let id: String
+    /// A second copy does no harm: needed where the outcome is unknown.
+    public let mayduplicate: Bool?
+
+    public init(
+        id: String,
+        mayduplicate: Bool?
+    ) {
+        self.id = id
+        self.mayduplicate = mayduplicate
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case mayduplicate = "mayDuplicate"
+    }
+}
+
+/// Which delivery.
+public struct OutboxCancelParams: Codable, Sendable {
+    /// Its id, or so much of its beginning that no other has it.
+    public let id: String
+
+    public init(
+        id: String
+    ) {
+        self.id = id
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case id
+    }
+}
+
 /// What the agent is told, in which conversation, and where its words go.
 public struct AgentParams: Codable, Sendable {
     /// What the agent is told.

@@ -4,7 +4,7 @@ import OpenClawGateway
 
 extension ExampleChecks {
     /// Number of examples.
-    static let count = 554
+    static let count = 567
 
     /// Checks every example.
     mutating func all() {
@@ -495,6 +495,19 @@ extension ExampleChecks {
         roundTrip(Gateway.SendResult.self, "SendResult", #"{"runId":"s-1","messageId":"42","channel":"telegram","chatId":"123"}"#, #"{"runId":"s-1","messageId":"42","channel":"telegram","chatId":"123"}"#)
         roundTrip(Gateway.PollParams.self, "PollParams", #"{"to":"+15550001111","question":"Tea?","options":["yes","no"],"maxSelections":1,"durationHours":24,"idempotencyKey":"p-1"}"#, #"{"to":"+15550001111","question":"Tea?","options":["yes","no"],"maxSelections":1,"durationHours":24,"idempotencyKey":"p-1"}"#)
         roundTrip(Gateway.PollResult.self, "PollResult", #"{"runId":"p-1","messageId":"3EB0","channel":"whatsapp","toJid":"15550001111@s.whatsapp.net"}"#, #"{"runId":"p-1","messageId":"3EB0","channel":"whatsapp","toJid":"15550001111@s.whatsapp.net"}"#)
+        roundTrip(Gateway.OutboxState.self, "OutboxState", #""queued""#, #""queued""#)
+        roundTrip(Gateway.OutboxOrigin.self, "OutboxOrigin", #""cron""#, #""cron""#)
+        roundTrip(Gateway.OutboxDelivery.self, "OutboxDelivery", #"{"id":"5f0c","number":7,"origin":"send","channel":"telegram","to":"123","state":"failed","problem":"chat not found","attempts":1,"queuedAtMs":1769900000000,"changedAtMs":1769900001000,"preview":"hello"}"#, #"{"id":"5f0c","number":7,"origin":"send","channel":"telegram","to":"123","state":"failed","problem":"chat not found","attempts":1,"queuedAtMs":1769900000000,"changedAtMs":1769900001000,"preview":"hello"}"#)
+        roundTrip(Gateway.OutboxDelivery.self, "OutboxDelivery", #"{"id":"9ab1","number":8,"origin":"cron","channel":"webchat","to":"agent:main:main","state":"sent","messageId":"9ab1","attempts":1,"queuedAtMs":1769900000000,"changedAtMs":1769900000005,"preview":"Good morning"}"#, #"{"id":"9ab1","number":8,"origin":"cron","channel":"webchat","to":"agent:main:main","state":"sent","messageId":"9ab1","attempts":1,"queuedAtMs":1769900000000,"changedAtMs":1769900000005,"preview":"Good morning"}"#)
+        roundTrip(Gateway.OutboxListParams.self, "OutboxListParams", #"{}"#, #"{}"#)
+        roundTrip(Gateway.OutboxListParams.self, "OutboxListParams", #"{"limit":20,"before":8,"state":"failed","channel":"telegram"}"#, #"{"limit":20,"before":8,"state":"failed","channel":"telegram"}"#)
+        roundTrip(Gateway.OutboxListResult.self, "OutboxListResult", #"{"ts":1769900000000,"deliveries":[]}"#, #"{"ts":1769900000000,"deliveries":[]}"#)
+        roundTrip(Gateway.OutboxGetParams.self, "OutboxGetParams", #"{"id":"5f0c"}"#, #"{"id":"5f0c"}"#)
+        roundTrip(String.self, "OutboxId", #""5f0c""#, #""5f0c""#)
+        roundTrip(Gateway.OutboxGetResult.self, "OutboxGetResult", #"{"ts":1769900000000,"delivery":{"id":"5f0c","number":7,"origin":"send","channel":"telegram","to":"123","state":"queued","attempts":0,"queuedAtMs":1769900000000,"changedAtMs":1769900000000,"preview":"hello"},"text":"hello","mediaUrls":["https://example.org/a.png"]}"#, #"{"ts":1769900000000,"delivery":{"id":"5f0c","number":7,"origin":"send","channel":"telegram","to":"123","state":"queued","attempts":0,"queuedAtMs":1769900000000,"changedAtMs":1769900000000,"preview":"hello"},"text":"hello","mediaUrls":["https://example.org/a.png"]}"#)
+        roundTrip(Gateway.OutboxRetryParams.self, "OutboxRetryParams", #"{"id":"5f0c"}"#, #"{"id":"5f0c"}"#)
+        roundTrip(Gateway.OutboxRetryParams.self, "OutboxRetryParams", #"{"id":"5f0c","mayDuplicate":true}"#, #"{"id":"5f0c","mayDuplicate":true}"#)
+        roundTrip(Gateway.OutboxCancelParams.self, "OutboxCancelParams", #"{"id":"5f0c"}"#, #"{"id":"5f0c"}"#)
         roundTrip(Gateway.AgentParams.self, "AgentParams", #"{"message":"hello","idempotencyKey":"run-1"}"#, #"{"message":"hello","idempotencyKey":"run-1"}"#)
         roundTrip(Gateway.AgentParams.self, "AgentParams", #"{"message":"look","agentId":"main","sessionKey":"agent:main:work","deliver":false,"timeout":600,"label":"Work","idempotencyKey":"run-2","attachments":[{"type":"image","mimeType":"image/png","fileName":"dot.png","content":"aGVsbG8="},5]}"#, #"{"message":"look","agentId":"main","sessionKey":"agent:main:work","deliver":false,"timeout":600,"label":"Work","idempotencyKey":"run-2","attachments":[{"type":"image","mimeType":"image/png","fileName":"dot.png","content":"aGVsbG8="},{}]}"#)
         roundTrip(Gateway.Attachment.self, "Attachment", #"{"type":"image","mimeType":"image/png","fileName":"dot.png","content":"aGVsbG8="}"#, #"{"type":"image","mimeType":"image/png","fileName":"dot.png","content":"aGVsbG8="}"#)
@@ -509,6 +522,9 @@ extension ExampleChecks {
         roundTrip(Gateway.AgentRunUsage.self, "AgentRunUsage", #"{"input":10,"output":5,"cacheRead":0,"cacheWrite":0,"total":15}"#, #"{"input":10,"output":5,"cacheRead":0,"cacheWrite":0,"total":15}"#)
         roundTrip(Gateway.AgentRunError.self, "AgentRunError", #"{"kind":"image_size","message":"image too large"}"#, #"{"kind":"image_size","message":"image too large"}"#)
         roundTrip(Gateway.AgentRunErrorKind.self, "AgentRunErrorKind", #""context_overflow""#, #""context_overflow""#)
+    }
+
+    private mutating func part8() {
         roundTrip(Gateway.AgentPendingToolCall.self, "AgentPendingToolCall", #"{"id":"c1","name":"lookup","arguments":"{\"q\":1}"}"#, #"{"id":"c1","name":"lookup","arguments":"{\"q\":1}"}"#)
         roundTrip(Gateway.AgentWaitParams.self, "AgentWaitParams", #"{"runId":"run-1"}"#, #"{"runId":"run-1"}"#)
         roundTrip(Gateway.AgentWaitParams.self, "AgentWaitParams", #"{"runId":"run-1","timeoutMs":0}"#, #"{"runId":"run-1","timeoutMs":0}"#)
@@ -522,9 +538,6 @@ extension ExampleChecks {
         roundTrip(Gateway.AgentEvent.self, "AgentEvent", #"{"runId":"run-1","stream":"lifecycle","data":{"phase":"start","startedAt":1769900000000},"sessionKey":"main","seq":1,"ts":1769900000000}"#, #"{"runId":"run-1","stream":"lifecycle","data":{"phase":"start","startedAt":1769900000000},"sessionKey":"main","seq":1,"ts":1769900000000}"#)
         roundTrip(Gateway.AgentEvent.self, "AgentEvent", #"{"runId":"run-1","stream":"error","data":{"reason":"seq gap","expected":4,"received":6},"ts":1769900000000}"#, #"{"runId":"run-1","stream":"error","data":{"reason":"seq gap","expected":4,"received":6},"ts":1769900000000}"#)
         roundTrip(Gateway.AgentStream.self, "AgentStream", #""assistant""#, #""assistant""#)
-    }
-
-    private mutating func part8() {
         roundTrip(Gateway.AgentEventPhase.self, "AgentEventPhase", #""start""#, #""start""#)
         roundTrip(Gateway.AgentEventData.self, "AgentEventData", #"{"text":"echo: hel","delta":"hel"}"#, #"{"text":"echo: hel","delta":"hel"}"#)
         roundTrip(Gateway.AgentEventData.self, "AgentEventData", #"{"phase":"result","name":"read","toolCallId":"call_1","meta":"input.txt","isError":false,"result":{"content":[]},"elapsed":3}"#, #"{"phase":"result","name":"read","toolCallId":"call_1","meta":"input.txt","isError":false,"result":{"content":[]},"elapsed":3}"#)
@@ -572,6 +585,9 @@ extension ExampleChecks {
         roundTrip(Gateway.VoicecallStartResult.self, "VoicecallStartResult", #"{"callId":"c-1","initiated":true}"#, #"{"callId":"c-1","initiated":true}"#)
         roundTrip(Gateway.VoicecallContinueResult.self, "VoicecallContinueResult", #"{"success":true,"transcript":"yes please"}"#, #"{"success":true,"transcript":"yes please"}"#)
         roundTrip(Gateway.VoicecallSuccess.self, "VoicecallSuccess", #"{"success":true}"#, #"{"success":true}"#)
+    }
+
+    private mutating func part9() {
         roundTrip(Gateway.VoicecallStatusResult.self, "VoicecallStatusResult", #"{"found":false}"#, #"{"found":false}"#)
         roundTrip(Gateway.VoicecallStatusResult.self, "VoicecallStatusResult", #"{"found":true,"call":{"callId":"c-1","state":"active"}}"#, #"{"found":true,"call":{"callId":"c-1","state":"active"}}"#)
         roundTrip(Gateway.VoicecallFailure.self, "VoicecallFailure", #"{"error":"callId required"}"#, #"{"error":"callId required"}"#)
@@ -585,9 +601,6 @@ extension ExampleChecks {
         event("heartbeat", #"{"type":"event","event":"heartbeat","payload":{"ts":1769900000000,"status":"skipped","reason":"no-target","preview":"All quiet.","durationMs":1636,"hasMedia":false},"seq":1}"#, #"{"type":"event","event":"heartbeat","payload":{"ts":1769900000000,"status":"skipped","reason":"no-target","preview":"All quiet.","durationMs":1636,"hasMedia":false},"seq":1}"#)
         event("presence", #"{"type":"event","event":"presence","payload":{"presence":[{"ts":1769900000000,"mode":"gateway","reason":"self"}]},"seq":1}"#, #"{"type":"event","event":"presence","payload":{"presence":[{"ts":1769900000000,"mode":"gateway","reason":"self"}]},"seq":1}"#)
         event("tick", #"{"type":"event","event":"tick","payload":{"ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"tick","payload":{"ts":1769900000000},"seq":1}"#)
-    }
-
-    private mutating func part9() {
         event("shutdown", #"{"type":"event","event":"shutdown","payload":{"reason":"gateway stopping"},"seq":1}"#, #"{"type":"event","event":"shutdown","payload":{"reason":"gateway stopping"},"seq":1}"#)
         event("shutdown", #"{"type":"event","event":"shutdown","payload":{"reason":"gateway restarting","restartExpectedMs":1500},"seq":1}"#, #"{"type":"event","event":"shutdown","payload":{"reason":"gateway restarting","restartExpectedMs":1500},"seq":1}"#)
         event("node.pair.requested", #"{"type":"event","event":"node.pair.requested","payload":{"requestId":"b1bb2553-f536-4235-9e76-b3b9d419468a","nodeId":"n-1","displayName":"Phone","platform":"ios","caps":["canvas"],"commands":["canvas.present"],"isRepair":false,"ts":1769900000000},"seq":1}"#, #"{"type":"event","event":"node.pair.requested","payload":{"requestId":"b1bb2553-f536-4235-9e76-b3b9d419468a","nodeId":"n-1","displayName":"Phone","platform":"ios","caps":["canvas"],"commands":["canvas.present"],"isRepair":false,"ts":1769900000000},"seq":1}"#)

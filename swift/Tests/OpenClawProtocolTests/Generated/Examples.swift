@@ -4,7 +4,7 @@ import OpenClawProtocol
 
 extension ExampleChecks {
     /// Number of examples.
-    static let count = 363
+    static let count = 373
 
     /// Checks every example.
     mutating func all() {
@@ -347,6 +347,16 @@ extension ExampleChecks {
         roundTrip(SendResult.self, "SendResult", #"{"runId":"s-1","messageId":"42","channel":"telegram","chatId":"123"}"#, #"{"runId":"s-1","messageId":"42","channel":"telegram","chatId":"123"}"#)
         roundTrip(PollParams.self, "PollParams", #"{"to":"+15550001111","question":"Tea?","options":["yes","no"],"maxSelections":1,"durationHours":24,"idempotencyKey":"p-1"}"#, #"{"to":"+15550001111","question":"Tea?","options":["yes","no"],"maxSelections":1,"durationHours":24,"idempotencyKey":"p-1"}"#)
         roundTrip(PollResult.self, "PollResult", #"{"runId":"p-1","messageId":"3EB0","channel":"whatsapp","toJid":"15550001111@s.whatsapp.net"}"#, #"{"runId":"p-1","messageId":"3EB0","channel":"whatsapp","toJid":"15550001111@s.whatsapp.net"}"#)
+        roundTrip(OutboxDelivery.self, "OutboxDelivery", #"{"id":"5f0c","number":7,"origin":"send","channel":"telegram","to":"123","state":"failed","problem":"chat not found","attempts":1,"queuedAtMs":1769900000000,"changedAtMs":1769900001000,"preview":"hello"}"#, #"{"id":"5f0c","number":7,"origin":"send","channel":"telegram","to":"123","state":"failed","problem":"chat not found","attempts":1,"queuedAtMs":1769900000000,"changedAtMs":1769900001000,"preview":"hello"}"#)
+        roundTrip(OutboxDelivery.self, "OutboxDelivery", #"{"id":"9ab1","number":8,"origin":"cron","channel":"webchat","to":"agent:main:main","state":"sent","messageId":"9ab1","attempts":1,"queuedAtMs":1769900000000,"changedAtMs":1769900000005,"preview":"Good morning"}"#, #"{"id":"9ab1","number":8,"origin":"cron","channel":"webchat","to":"agent:main:main","state":"sent","messageId":"9ab1","attempts":1,"queuedAtMs":1769900000000,"changedAtMs":1769900000005,"preview":"Good morning"}"#)
+        roundTrip(OutboxListParams.self, "OutboxListParams", #"{}"#, #"{}"#)
+        roundTrip(OutboxListParams.self, "OutboxListParams", #"{"limit":20,"before":8,"state":"failed","channel":"telegram"}"#, #"{"limit":20,"before":8,"state":"failed","channel":"telegram"}"#)
+        roundTrip(OutboxListResult.self, "OutboxListResult", #"{"ts":1769900000000,"deliveries":[]}"#, #"{"ts":1769900000000,"deliveries":[]}"#)
+        roundTrip(OutboxGetParams.self, "OutboxGetParams", #"{"id":"5f0c"}"#, #"{"id":"5f0c"}"#)
+        roundTrip(OutboxGetResult.self, "OutboxGetResult", #"{"ts":1769900000000,"delivery":{"id":"5f0c","number":7,"origin":"send","channel":"telegram","to":"123","state":"queued","attempts":0,"queuedAtMs":1769900000000,"changedAtMs":1769900000000,"preview":"hello"},"text":"hello","mediaUrls":["https://example.org/a.png"]}"#, #"{"ts":1769900000000,"delivery":{"id":"5f0c","number":7,"origin":"send","channel":"telegram","to":"123","state":"queued","attempts":0,"queuedAtMs":1769900000000,"changedAtMs":1769900000000,"preview":"hello"},"text":"hello","mediaUrls":["https://example.org/a.png"]}"#)
+        roundTrip(OutboxRetryParams.self, "OutboxRetryParams", #"{"id":"5f0c"}"#, #"{"id":"5f0c"}"#)
+        roundTrip(OutboxRetryParams.self, "OutboxRetryParams", #"{"id":"5f0c","mayDuplicate":true}"#, #"{"id":"5f0c","mayDuplicate":true}"#)
+        roundTrip(OutboxCancelParams.self, "OutboxCancelParams", #"{"id":"5f0c"}"#, #"{"id":"5f0c"}"#)
         roundTrip(AgentParams.self, "AgentParams", #"{"message":"hello","idempotencyKey":"run-1"}"#, #"{"message":"hello","idempotencyKey":"run-1"}"#)
         roundTrip(AgentParams.self, "AgentParams", #"{"message":"look","agentId":"main","sessionKey":"agent:main:work","deliver":false,"timeout":600,"label":"Work","idempotencyKey":"run-2","attachments":[{"type":"image","mimeType":"image/png","fileName":"dot.png","content":"aGVsbG8="},5]}"#, #"{"message":"look","agentId":"main","sessionKey":"agent:main:work","deliver":false,"timeout":600,"label":"Work","idempotencyKey":"run-2","attachments":[{"type":"image","mimeType":"image/png","fileName":"dot.png","content":"aGVsbG8="},5]}"#)
         roundTrip(AgentAccepted.self, "AgentAccepted", #"{"runId":"run-1","status":"accepted","acceptedAt":1769900000000}"#, #"{"runId":"run-1","status":"accepted","acceptedAt":1769900000000}"#)
@@ -383,6 +393,9 @@ extension ExampleChecks {
         roundTrip(ChatAbortResult.self, "ChatAbortResult", #"{"ok":true,"aborted":true,"runIds":["run-1"]}"#, #"{"ok":true,"aborted":true,"runIds":["run-1"]}"#)
         roundTrip(ChatSendParams.self, "ChatSendParams", #"{"sessionKey":"main","message":"hello","idempotencyKey":"c-1"}"#, #"{"sessionKey":"main","message":"hello","idempotencyKey":"c-1"}"#)
         roundTrip(ChatSendParams.self, "ChatSendParams", #"{"sessionKey":"main","message":"","deliver":false,"attachments":[{"content":"aGVsbG8="}],"timeoutMs":0,"idempotencyKey":"c-2"}"#, #"{"sessionKey":"main","message":"","deliver":false,"attachments":[{"content":"aGVsbG8="}],"timeoutMs":0,"idempotencyKey":"c-2"}"#)
+    }
+
+    private mutating func part6() {
         roundTrip(ChatSendAck.self, "ChatSendAck", #"{"runId":"c-1","status":"started"}"#, #"{"runId":"c-1","status":"started"}"#)
         roundTrip(ChatSendFailure.self, "ChatSendFailure", #"{"runId":"c-1","status":"error","summary":"no model"}"#, #"{"runId":"c-1","status":"error","summary":"no model"}"#)
         roundTrip(ChatInjectParams.self, "ChatInjectParams", #"{"sessionKey":"main","message":"The disk is full.","label":"Monitor"}"#, #"{"sessionKey":"main","message":"The disk is full.","label":"Monitor"}"#)
@@ -393,9 +406,6 @@ extension ExampleChecks {
         roundTrip(VoicecallStartResult.self, "VoicecallStartResult", #"{"callId":"c-1","initiated":true}"#, #"{"callId":"c-1","initiated":true}"#)
         roundTrip(VoicecallContinueResult.self, "VoicecallContinueResult", #"{"success":true,"transcript":"yes please"}"#, #"{"success":true,"transcript":"yes please"}"#)
         roundTrip(VoicecallSuccess.self, "VoicecallSuccess", #"{"success":true}"#, #"{"success":true}"#)
-    }
-
-    private mutating func part6() {
         roundTrip(VoicecallStatusResult.self, "VoicecallStatusResult", #"{"found":false}"#, #"{"found":false}"#)
         roundTrip(VoicecallStatusResult.self, "VoicecallStatusResult", #"{"found":true,"call":{"callId":"c-1","state":"active"}}"#, #"{"found":true,"call":{"callId":"c-1","state":"active"}}"#)
         roundTrip(VoicecallFailure.self, "VoicecallFailure", #"{"error":"callId required"}"#, #"{"error":"callId required"}"#)

@@ -56,7 +56,7 @@ pub(in crate::emit::rust) fn methods(model: &Model) -> TokenStream {
                 quote!(AnswerSpec::Staged { first: &tables::#first, last: &tables::#last })
             }
         };
-        let handshake = method.handshake;
+        let (extension, handshake) = (method.extension, method.handshake);
         let failure = match method.failure() {
             Some(failure) => {
                 let table = table(failure);
@@ -76,6 +76,7 @@ pub(in crate::emit::rust) fn methods(model: &Model) -> TokenStream {
                 effect: #effect,
                 idempotency: #idempotency,
                 advertised: #advertised,
+                extension: #extension,
                 handshake: #handshake,
                 since: #since,
                 params: &tables::#params,
@@ -177,6 +178,8 @@ pub(in crate::emit::rust) fn methods(model: &Model) -> TokenStream {
             pub idempotency: Option<Idempotency>,
             /// Listed in hello-ok.
             pub advertised: bool,
+            /// Not in the original's protocol; a gateway may lack it.
+            pub extension: bool,
             /// Part of the handshake, refused afterwards.
             pub handshake: bool,
             /// First protocol version that has it.

@@ -1,136 +1,25 @@
 //! Deliveries through a channel of the tests, over a store in a temporary directory that outlives its outboxes.
 
-use std::collections::VecDeque;
+mod operators;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use openclaw_protocol::events::Event;
-use openclaw_protocol::rt::BoxFuture;
+use openclaw_protocol::protocol::limits;
+use openclaw_protocol::types::ErrorShape;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use super::channel::Fault;
+use super::record::{KEPT_MS, RESTARTED, State};
+use super::sweep::MAX_KEPT;
+use super::testing::{Pigeon, Step};
 use super::*;
 use crate::clock::ManualClock;
 use crate::hub::EventSink;
 use crate::sessions::open_in;
-
-/// What the test channel does with a parcel.
-#[derive(Clone)]
-enum Step {
-    Take,
-    Fail(Fault),
-    /// Take it, but never say so.
-    TakeAndHang,
-    /// Wait for a permit, then take it.
-    Wait(Arc<Semaphore>),
-    Panic,
-}
-
-/// A channel that plays steps, one an attempt, and takes everything behind them.
-#[derive(Clone)]
-struct Pigeon {
-    deduplicates: bool,
-    steps: Arc<Mutex<VecDeque<Step>>>,
-    taken: Arc<Mutex<Vec<Parcel>>>,
-    begun: Arc<watch::Sender<usize>>,
-}
-
-impl Pigeon {
-    fn new(deduplicates: bool, steps: impl IntoIterator<Item = Step>) -> Self {
-        Self {
-            deduplicates,
-            steps: Arc::new(Mutex::new(steps.into_iter().collect())),
-            taken: Arc::default(),
-            begun: Arc::new(watch::Sender::new(0)),
-        }
-    }
-
-    /// The texts that arrived, in their order.
-    fn taken(&self) -> Vec<String> {
-        let taken = self.taken.lock().unwrap();
-        let text = |parcel: &Parcel| match &parcel.content {
-            Content::Message { text, media, .. } => {
-                format!("{}:{text}{}", parcel.to, media.join(","))
-            }
-            Content::Poll {
-                question,
-                options,
-                max_selections,
-                ..
-            } => format!(
-                "{}:{question}?{}/{max_selections}",
-                parcel.to,
-                options.len()
-            ),
-        };
-        taken.iter().map(text).collect()
-    }
-
-    async fn until_begun(&self, count: usize) {
-        self.begun
-            .subscribe()
-            .wait_for(|begun| *begun >= count)
-            .await
-            .unwrap();
-    }
-}
-
-impl Channel for Pigeon {
-    fn name(&self) -> &'static str {
-        "pigeon"
-    }
-
-    fn has_polls(&self) -> bool {
-        true
-    }
-
-    fn deduplicates(&self) -> bool {
-        self.deduplicates
-    }
-
-    fn resolve(&self, to: &str) -> Result<String, String> {
-        match to.strip_prefix('@') {
-            Some(name) => Ok(name.to_owned()),
-            None => Err(format!("{to} is no dovecote")),
-        }
-    }
-
-    fn send(&self, parcel: Parcel) -> BoxFuture<'static, Result<Receipt, Fault>> {
-        let pigeon = self.clone();
-        Box::pin(async move {
-            let step = pigeon
-                .steps
-                .lock()
-                .unwrap()
-                .pop_front()
-                .unwrap_or(Step::Take);
-            pigeon.begun.send_modify(|begun| *begun += 1);
-            let take = || {
-                let mut taken = pigeon.taken.lock().unwrap();
-                if !pigeon.deduplicates || taken.iter().all(|known| known.id != parcel.id) {
-                    taken.push(parcel.clone());
-                }
-                Receipt {
-                    message_id: format!("m{}", taken.len()),
-                    chat_id: Some(parcel.to.clone()),
-                    ..Receipt::default()
-                }
-            };
-            match step {
-                Step::Take => Ok(take()),
-                Step::Fail(fault) => Err(fault),
-                Step::TakeAndHang => {
-                    take();
-                    std::future::pending().await
-                }
-                Step::Wait(gate) => {
-                    gate.acquire().await.unwrap().forget();
-                    Ok(take())
-                }
-                Step::Panic => panic!("scripted"),
-            }
-        })
-    }
-}
 
 struct Count(AtomicUsize);
 

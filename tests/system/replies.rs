@@ -1,0 +1,168 @@
+//! Replies of runs that nobody asked for reach people: those of jobs through kills, and those of hooks.
+
+use std::time::Duration;
+
+use openclaw_client::{Client, Clock};
+use openclaw_tests::{Gateway, Home, PATIENCE};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::outbox::{connect, texts};
+
+/// Kills of the gateway; each start costs a second or two of a busy machine.
+const LIVES: u64 = 6;
+/// Jobs of a life, due between its beginning and its kill.
+const JOBS: u64 = 4;
+/// The kill comes this long after the first job at the latest: a run and its reply take some tens of ms.
+const LATEST_MS: u64 = 400;
+/// Seed of the moments; another one with `REPLIES_SEED`.
+const SEED: u64 = 17;
+/// Between two looks at what has no event to wait for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+fn next(state: &mut u64) -> u64 {
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    *state >> 33
+}
+
+async fn ask(client: &Client, method: &str, params: Value) -> Value {
+    let answer = client.request(method, &params).await;
+    let answer = answer.unwrap_or_else(|error| panic!("{method}: {error}"));
+    serde_json::from_str(answer.get()).expect("JSON")
+}
+
+async fn add(client: &Client, name: &str, at: u64, payload: Value) -> String {
+    let job = json!({"name": name, "enabled": true, "schedule": {"kind": "at", "atMs": at},
+        "sessionTarget": "isolated", "wakeMode": "next-heartbeat", "payload": payload});
+    let added = ask(client, "cron.add", job).await;
+    added["id"].as_str().expect("an id").to_owned()
+}
+
+/// The one entry of a job's run log, once it is there.
+async fn entry(client: &Client, id: &str) -> Value {
+    let looking = async {
+        loop {
+            let runs = ask(client, "cron.runs", json!({"id": id})).await;
+            let entries = runs["entries"].as_array().expect("entries");
+            assert!(entries.len() < 2, "{entries:?}");
+            if let Some(entry) = entries.first() {
+                return entry.clone();
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(PATIENCE, looking).await.expect("a run")
+}
+
+#[tokio::test]
+async fn replies_of_jobs_go_out_once_through_kills() {
+    let home = Home::new();
+    home.write_config(r#"{"gateway": {"mode": "local", "auth": {"token": "tok"}}}"#);
+    let seed = std::env::var("REPLIES_SEED").ok();
+    let seed = seed.and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
+    let mut dice = seed;
+    let mut gateway = Gateway::start(&home, &[]).await;
+    let mut jobs = Vec::new();
+    for life in 0..LIVES {
+        let client = connect(&gateway).await;
+        let now = Clock::system().now_ms();
+        for n in 0..JOBS {
+            let name = format!("word-{life}-{n}.");
+            let payload = json!({"kind": "agentTurn", "message": name, "deliver": true,
+                "channel": "webchat", "to": "main"});
+            let at = now + next(&mut dice) % LATEST_MS;
+            jobs.push((add(&client, &name, at, payload).await, name));
+        }
+        // The one wait of this test that is meant: the moment of the kill is what is tried.
+        tokio::time::sleep(Duration::from_millis(next(&mut dice) % LATEST_MS)).await;
+        gateway.signal(Signal::KILL);
+        gateway.ended().await;
+        gateway = Gateway::start(&home, &[]).await;
+    }
+    let client = connect(&gateway).await;
+    let mut cut = 0;
+    for (id, name) in &jobs {
+        let entry = entry(&client, id).await;
+        let said = texts(&client).await;
+        let count = said
+            .iter()
+            .filter(|text| text.contains(name.as_str()))
+            .count();
+        match entry["status"].as_str() {
+            Some("ok") => assert_eq!(count, 1, "seed {seed}: {name} in {said:#?}"),
+            // Cut by a kill: what was accepted for delivery before it goes out, once.
+            Some("error") => {
+                let error = entry["error"].as_str().expect("why");
+                assert!(error.contains("stopped during this run"), "{error}");
+                assert!(count < 2, "seed {seed}: {name} in {said:#?}");
+                cut += 1;
+            }
+            other => panic!("seed {seed}: {name} ended as {other:?}"),
+        }
+    }
+    println!(
+        "{} jobs, {cut} of them cut short by {LIVES} kills",
+        jobs.len()
+    );
+    assert!(cut < jobs.len(), "no job came to its end; seed {seed}");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_not_there_is_named_in_the_run_log() {
+    let home = Home::new();
+    home.write_config(r#"{"gateway": {"mode": "local", "auth": {"token": "tok"}}}"#);
+    let gateway = Gateway::start(&home, &[]).await;
+    let client = connect(&gateway).await;
+    for (best_effort, status) in [(false, "error"), (true, "ok")] {
+        let payload = json!({"kind": "agentTurn", "message": "hi", "channel": "telegram", "to": "7",
+            "bestEffortDeliver": best_effort});
+        let id = add(&client, "Report", Clock::system().now_ms(), payload).await;
+        let entry = entry(&client, &id).await;
+        assert_eq!(entry["status"], status, "{entry}");
+        let error = "the reply was not delivered: unsupported channel: telegram";
+        assert_eq!(entry["error"], error, "{entry}");
+        assert!(entry["summary"].as_str().expect("a reply").contains("hi"));
+    }
+}
+
+#[tokio::test]
+async fn the_reply_of_a_hook_goes_out_once() {
+    let home = Home::new();
+    home.write_config(
+        r#"{"gateway": {"mode": "local", "auth": {"token": "tok"}}, "hooks": {"enabled": true, "token": "hook"}}"#,
+    );
+    let gateway = Gateway::start(&home, &[]).await;
+    let body = json!({"message": "word.", "channel": "webchat", "to": "main"}).to_string();
+    let request = format!(
+        "POST /hooks/agent HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer hook\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let address = ("127.0.0.1", gateway.port);
+    let mut stream = TcpStream::connect(address).await.expect("the gateway");
+    stream.write_all(request.as_bytes()).await.expect("taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    let client = connect(&gateway).await;
+    let arriving = async {
+        while texts(&client).await.is_empty() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(PATIENCE, arriving).await.expect("the reply");
+    let said = texts(&client).await;
+    assert!(said.len() == 1 && said[0].contains("word."), "{said:?}");
+    let listed = ask(&client, "outbox.list", json!({})).await;
+    let deliveries = listed["deliveries"].as_array().expect("a list");
+    assert_eq!(deliveries.len(), 1, "{listed}");
+    assert_eq!(
+        (&deliveries[0]["origin"], &deliveries[0]["state"]),
+        (&json!("hook"), &json!("sent"))
+    );
+}
