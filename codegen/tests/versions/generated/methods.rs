@@ -113,6 +113,8 @@ pub struct MethodSpec {
     pub idempotency: Option<Idempotency>,
     /// Listed in hello-ok.
     pub advertised: bool,
+    /// Not in the original's protocol; a gateway may lack it.
+    pub extension: bool,
     /// Part of the handshake, refused afterwards.
     pub handshake: bool,
     /// First protocol version that has it.
@@ -161,6 +163,7 @@ pub static METHODS: [MethodSpec; 4usize] = [
         effect: Effect::Read,
         idempotency: None,
         advertised: true,
+        extension: false,
         handshake: false,
         since: 3,
         params: &tables::LIST_PARAMS,
@@ -184,6 +187,7 @@ pub static METHODS: [MethodSpec; 4usize] = [
             ttl_ms: 300000,
         }),
         advertised: true,
+        extension: false,
         handshake: false,
         since: 3,
         params: &tables::ORDER_PARAMS,
@@ -203,6 +207,7 @@ pub static METHODS: [MethodSpec; 4usize] = [
         effect: Effect::Write,
         idempotency: None,
         advertised: true,
+        extension: false,
         handshake: false,
         since: 4,
         params: &tables::RATE_PARAMS,
@@ -222,6 +227,7 @@ pub static METHODS: [MethodSpec; 4usize] = [
         effect: Effect::Read,
         idempotency: None,
         advertised: false,
+        extension: false,
         handshake: false,
         since: 3,
         params: &tables::POKE_PARAMS,

@@ -15,6 +15,7 @@ const SCOPES: [&str; 6] = [
     "operator.unheard-of",
 ];
 
+// The methods of the outbox are our own: who may look at it and who may change what others sent.
 const NODES: &str = "node.invoke.result node.event skills.bins";
 
 const APPROVALS: &str = "exec.approval.request exec.approval.resolve";
@@ -24,7 +25,7 @@ const PAIRING: &str = "node.pair.request node.pair.list node.pair.approve node.p
 
 const READ: &str = "health logs.tail channels.status status usage.status usage.cost tts.status tts.providers models.list \
     agents.list agent.identity.get skills.status voicewake.get sessions.list sessions.preview cron.list cron.status \
-    cron.runs system-presence last-heartbeat node.list node.describe chat.history";
+    cron.runs system-presence last-heartbeat node.list node.describe chat.history outbox.list outbox.get";
 
 const WRITE: &str = "send agent agent.wait wake talk.mode tts.enable tts.disable tts.convert tts.setProvider voicewake.set \
     node.invoke chat.send chat.abort browser.request";
@@ -34,7 +35,7 @@ const ADMIN: &str = "config.get config.set config.patch config.apply config.sche
     exec.approvals.node.set channels.logout skills.install skills.update cron.add cron.update cron.remove cron.run \
     sessions.patch sessions.reset sessions.delete sessions.compact sessions.resolve set-heartbeats system-event \
     chat.inject poll web.login.start web.login.wait voicecall.initiate voicecall.start voicecall.continue \
-    voicecall.speak voicecall.end voicecall.status connect";
+    voicecall.speak voicecall.end voicecall.status connect outbox.retry outbox.cancel";
 
 const UNKNOWN: &str = "nobody.knows";
 
