@@ -139,7 +139,7 @@ async fn devices_are_let_in_and_thrown_out_from_the_command_line() {
     assert_eq!(code, Some(1));
     assert!(err.contains("unknown deviceId/role"), "{err}");
     // An operator who throws out its own device gets its answer first.
-    let own = bench.home.state().join("identity/device-auth.json");
+    let own = bench.home.state().join("identity/device.json");
     let own: Value =
         serde_json::from_str(&std::fs::read_to_string(own).expect("a file")).expect("JSON");
     let own = own["deviceId"].as_str().expect("an id").to_owned();
