@@ -19,7 +19,7 @@ async fn skills_show_what_they_miss() {
     let home = Home::new();
     let workspace = home.path().join("w");
     home.write_config(&format!(
-        "{{agents: {{defaults: {{workspace: '{}'}}}}}}",
+        "{{gateway: {{mode: 'local', auth: {{token: 'tok'}}}}, agents: {{defaults: {{workspace: '{}'}}}}}}",
         workspace.display()
     ));
     write(

@@ -22,6 +22,9 @@ use crate::text::shortened;
 const CANCEL_UNWRITTEN: &str =
     "the gateway's store failed: the message is not sent now, but a restart may send it";
 
+/// A delivery that has its place again: what is delivered, by what, and its life from now on.
+type Place = (Record, Arc<dyn Channel>, Arc<Live>);
+
 impl Outbox {
     /// `outbox.list`: a page of deliveries, the newest first. Reads all of them; callers on the I/O thread put it aside.
     ///
@@ -131,7 +134,7 @@ impl Outbox {
         &self,
         key: &DeliveryKey,
         may_duplicate: bool,
-    ) -> Result<Option<(Record, Arc<dyn Channel>, Arc<Live>)>, ErrorShape> {
+    ) -> Result<Option<Place>, ErrorShape> {
         // Held while the record is read: nobody else can begin or end the delivery meanwhile.
         let mut active = self.active();
         if let Some(live) = active.deliveries.get(key) {

@@ -117,8 +117,8 @@ pub(super) fn config_checks(metadata: &Metadata, document: &Value) -> Vec<SkillC
 }
 
 fn at<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
-    let steps = path.split('.').filter(|step| !step.is_empty());
-    steps.fold(Some(document), |at, step| at?.get(step))
+    let mut steps = path.split('.').filter(|step| !step.is_empty());
+    steps.try_fold(document, |at, step| at.get(step))
 }
 
 /// Whether a setting will do: anything but nothing, `false`, 0 and a blank text.

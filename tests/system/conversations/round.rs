@@ -217,15 +217,14 @@ impl Round {
         assert_eq!(ended["status"], "ok", "{ended}");
         let mut histories = BTreeMap::new();
         let sessions = self.asked.iter().map(|asked| asked.session.clone());
-        for session in sessions.chain(["main".to_owned()]) {
-            if !histories.contains_key(&session) {
-                let messages = history(client, &session).await;
-                // The main conversation goes on over all lives; only its end is looked at.
-                if session != "main" {
-                    whole::check(&session, &messages);
-                }
-                histories.insert(session, messages);
+        let sessions: BTreeSet<String> = sessions.chain(["main".to_owned()]).collect();
+        for session in sessions {
+            let messages = history(client, &session).await;
+            // The main conversation goes on over all lives; only its end is looked at.
+            if session != "main" {
+                whole::check(&session, &messages);
             }
+            histories.insert(session, messages);
         }
         let main = &histories["main"];
         let first = main.iter().position(|message| message["role"] == "user");

@@ -336,7 +336,7 @@ async fn thoughts_are_told_again_until_the_user_speaks() {
         };
         turns.flat_map(of_turn).collect::<Vec<_>>()
     };
-    assert_eq!(thoughts(1), [thought.clone()]);
+    assert_eq!(thoughts(1), std::slice::from_ref(&thought));
     assert_eq!(thoughts(2), [thought], "the first reply only");
     assert_eq!(thoughts(3), [], "the user has spoken");
     let history = world.history("main");

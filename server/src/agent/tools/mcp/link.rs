@@ -122,7 +122,7 @@ impl Link {
             changed: Arc::clone(&changed),
         };
         let (client, child) = match &**address {
-            Address::Nowhere(why) => return Err(Trouble::Config(*why)),
+            Address::Nowhere(why) => return Err(Trouble::Config(why)),
             Address::Program(program) => {
                 let mut child = program.start()?;
                 if !leash.hold(Group::of(&child)) {
