@@ -12039,7 +12039,7 @@ pub struct StatusSummary {
     pub queued_system_events: ::std::vec::Vec<::std::string::String>,
     /// Recent conversations.
     pub sessions: StatusSessions,
-    /// Whom the gateway has not let in. Only for callers with operator.admin; the original has no such member.
+    /// Whom the gateway has not let in; absent while that is nobody. Only for callers with operator.admin; the original has no such member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusals: Option<StatusRefusals>,
 }

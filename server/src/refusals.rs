@@ -56,18 +56,30 @@ impl Refusals {
         counts.clone()
     }
 
-    /// As `status` shows them.
+    /// As `status` shows them: nothing while nobody was refused, so that its answer is then the original's.
     #[must_use]
-    pub fn shown(&self) -> StatusRefusals {
+    pub fn shown(&self) -> Option<StatusRefusals> {
         let counts = self.all().into_iter();
-        let counts = counts.map(|(reason, count)| StatusRefusal::new(reason, count));
-        StatusRefusals::new(self.since_ms, counts.collect())
+        let counts: Vec<_> = counts
+            .map(|(reason, count)| StatusRefusal::new(reason, count))
+            .collect();
+        (!counts.is_empty()).then(|| StatusRefusals::new(self.since_ms, counts))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_shown_while_nobody_was_refused() {
+        let refusals = Refusals::since(7);
+        assert_eq!(refusals.shown(), None);
+        refusals.count(RefusalReason::NotJson);
+        refusals.count(RefusalReason::NotJson);
+        let expected = StatusRefusals::new(7, vec![StatusRefusal::new(RefusalReason::NotJson, 2)]);
+        assert_eq!(refusals.shown(), Some(expected));
+    }
 
     #[test]
     fn one_line_a_reason_and_minute() {

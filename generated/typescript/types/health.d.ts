@@ -156,7 +156,8 @@ export type StatusSummary = {
   /** Recent conversations. */
   sessions: StatusSessions;
   /**
-   * Whom the gateway has not let in. Only for callers with operator.admin; the original has no such member.
+   * Whom the gateway has not let in; absent while that is nobody. Only for callers with operator.admin; the
+   * original has no such member.
    */
   refusals?: StatusRefusals;
 };

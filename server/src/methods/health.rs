@@ -23,7 +23,7 @@ impl HealthMethods<Caller> for Methods {
         let status = self.aside(move || health.status().map_err(|error| unreadable(&error)));
         let mut status = status.await?;
         if methods::grants(&caller.scopes, &[Scope::Admin]) {
-            status.refusals = Some(self.refusals.shown());
+            status.refusals = self.refusals.shown();
         }
         Ok(status)
     }

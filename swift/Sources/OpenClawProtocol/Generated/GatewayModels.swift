@@ -862,8 +862,8 @@ public struct StatusSummary: Codable, Sendable {
     public let queuedsystemevents: [String]
     /// Recent conversations.
     public let sessions: StatusSessions
-    /// Whom the gateway has not let in. Only for callers with operator.admin; the original has no such
-    /// member.
+    /// Whom the gateway has not let in; absent while that is nobody. Only for callers with operator.admin;
+    /// the original has no such member.
     public let refusals: [String: AnyCodable]?
 
     public init(

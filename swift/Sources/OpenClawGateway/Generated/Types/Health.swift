@@ -431,8 +431,8 @@ extension Gateway {
         public var queuedSystemEvents: [String]
         /// Recent conversations.
         public var sessions: Gateway.StatusSessions
-        /// Whom the gateway has not let in. Only for callers with operator.admin; the original has no such
-        /// member.
+        /// Whom the gateway has not let in; absent while that is nobody. Only for callers with
+        /// operator.admin; the original has no such member.
         public var refusals: Gateway.StatusRefusals?
 
         public init(
