@@ -82,7 +82,7 @@ impl Known {
         if let Some((before, at)) = self.ended.get(id) {
             let one_made_room = *before == End::Gone || end == End::Gone;
             assert!(
-                one_made_room && *at >= since,
+                one_made_room && *at > since,
                 "{id} ends as {before:?} and as {end:?}"
             );
             if end == End::Gone {

@@ -403,6 +403,8 @@ impl World {
 
     fn arrive(&mut self) {
         while !self.writing.is_empty() {
+            // A step of its own: what lands here comes after what was planned in the last one.
+            self.steps += 1;
             self.land();
         }
         while self.behind.is_some() || self.book.is_dirty() {
