@@ -660,6 +660,16 @@ pub mod errors {
         code: ErrorCode::Unavailable,
         text: "Error: Pass --to <E.164>, --session-id, or --agent to choose a session",
     };
+    /// agent with deliver: the run ended well, and the channel that its reply was to go through is not set up. Second response, with an AgentFailure payload.
+    pub const AGENT_REPLY_CHANNEL: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: Unknown channel: {channel}",
+    };
+    /// agent with deliver: the run ended well, and its reply has not reached people; in the outbox's or the channel's words. Second response, with an AgentFailure payload.
+    pub const AGENT_REPLY_UNDELIVERED: KnownError = KnownError {
+        code: ErrorCode::Unavailable,
+        text: "Error: {problem}",
+    };
     /// agent and chat.send: the conversation's send policy says deny.
     pub const SEND_BLOCKED: KnownError = KnownError {
         code: ErrorCode::InvalidRequest,

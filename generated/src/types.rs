@@ -572,7 +572,7 @@ pub struct AgentParams {
     /// Thinking level of this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<::std::string::String>,
-    /// Send the reply through the channel.
+    /// Send the reply, if the run ends well, to replyTo or to through replyChannel or channel; what these leave open, or channel last, is where the conversation's last message came from. The second answer waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deliver: Option<bool>,
     /// Images for the agent; items that are none are dropped, never refused.

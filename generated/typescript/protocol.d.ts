@@ -471,6 +471,16 @@ export declare const ERRORS: {
    * agent: the params leave open which conversation is meant. Second response, with an AgentFailure payload.
    */
   readonly agentSessionRequired: { readonly code: "UNAVAILABLE"; readonly text: "Error: Pass --to <E.164>, --session-id, or --agent to choose a session" };
+  /**
+   * agent with deliver: the run ended well, and the channel that its reply was to go through is not set up.
+   * Second response, with an AgentFailure payload.
+   */
+  readonly agentReplyChannel: { readonly code: "UNAVAILABLE"; readonly text: "Error: Unknown channel: {channel}" };
+  /**
+   * agent with deliver: the run ended well, and its reply has not reached people; in the outbox's or the
+   * channel's words. Second response, with an AgentFailure payload.
+   */
+  readonly agentReplyUndelivered: { readonly code: "UNAVAILABLE"; readonly text: "Error: {problem}" };
   /** agent and chat.send: the conversation's send policy says deny. */
   readonly sendBlocked: { readonly code: "INVALID_REQUEST"; readonly text: "send blocked by session policy" };
   /** The content is no string. */

@@ -194,6 +194,8 @@ export const ERRORS = {
   agentUnknownAgent: { code: "INVALID_REQUEST", text: "invalid agent params: unknown agent id \"{agentId}\"" },
   agentSessionMismatch: { code: "INVALID_REQUEST", text: "invalid {method} params: agent \"{agentId}\" does not match session key agent \"{sessionAgentId}\"" },
   agentSessionRequired: { code: "UNAVAILABLE", text: "Error: Pass --to <E.164>, --session-id, or --agent to choose a session" },
+  agentReplyChannel: { code: "UNAVAILABLE", text: "Error: Unknown channel: {channel}" },
+  agentReplyUndelivered: { code: "UNAVAILABLE", text: "Error: {problem}" },
   sendBlocked: { code: "INVALID_REQUEST", text: "send blocked by session policy" },
   attachmentNotBase64: { code: "INVALID_REQUEST", text: "Error: attachment {label}: content must be base64 string" },
   attachmentInvalidBase64: { code: "INVALID_REQUEST", text: "Error: attachment {label}: invalid base64 content" },

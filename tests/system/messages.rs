@@ -13,13 +13,13 @@ use crate::outbox::{connect, texts};
 const CONFIG: &str = r#"{"gateway": {"mode": "local", "auth": {"token": "tok"}}}"#;
 
 /// A gateway that commands of its home find.
-struct World {
+pub(crate) struct World {
     home: Home,
-    gateway: Gateway,
+    pub(crate) gateway: Gateway,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let home = Home::new();
         home.write_config(CONFIG);
         let gateway = Gateway::start(&home, &[]).await;
@@ -34,7 +34,7 @@ impl World {
     }
 
     /// What a command prints that succeeds.
-    async fn out(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn out(&self, arguments: &[&str]) -> String {
         let ran = self.run(arguments).await;
         assert_eq!(ran.code, Some(0), "{arguments:?}: {}{}", ran.out, ran.err);
         ran.out
@@ -45,7 +45,7 @@ impl World {
     }
 
     /// A command that must fail, with a code and words on standard error.
-    async fn fails(&self, arguments: &[&str], code: i32, words: &str) {
+    pub(crate) async fn fails(&self, arguments: &[&str], code: i32, words: &str) {
         let ran = self.run(arguments).await;
         assert_eq!(
             ran.code,
@@ -146,7 +146,21 @@ async fn likely_mistakes_with_messages() {
         (&[], 2, "--message"),
         (&["--media", "https://a/b.png"], 1, "--media alone"),
         (&["-m", "x", "--media", "photo.jpg"], 1, "photo.jpg"),
-        (&["-m", "x", "--silent"], 2, "--silent"),
+        (
+            &["-m", "x", "--silent"],
+            1,
+            "--silent: the gateway's `send` cannot carry this; leave it out",
+        ),
+        (
+            &["-m", "x", "--reply-to", "1", "--thread-id", "2"],
+            1,
+            "--reply-to, --thread-id: the gateway's `send`",
+        ),
+        (
+            &["-m", "x", "--buttons", "[]", "--card", "{}", "--dry-run"],
+            1,
+            "--buttons, --card: the gateway's `send`",
+        ),
     ] {
         world.fails(&send(more), code, words).await;
     }
@@ -189,6 +203,11 @@ async fn likely_mistakes_with_messages() {
         (poll(&webchat, 13), 1, "2 to 12 answers"),
         (poll(&["--poll-duration-hours", "0"], 2), 2, "0"),
         (
+            poll(&["-m", "x"], 2),
+            1,
+            "--message: the gateway's `poll` cannot carry this",
+        ),
+        (
             vec!["message", "poll", "-t", "7", "--poll-option", "a"],
             2,
             "--poll-question",
@@ -202,6 +221,18 @@ async fn likely_mistakes_with_messages() {
 }
 
 #[tokio::test]
+async fn a_request_is_shown_beside_its_answer() {
+    let world = World::new().await;
+    let ran = world
+        .run(&send(&["-m", "hi", "--verbose", "--idempotency-key", "k"]))
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let asked: Value = serde_json::from_str(ran.err.trim()).expect("JSON alone");
+    assert_eq!(asked["params"]["message"], "hi");
+    assert!(ran.out.starts_with("Sent through webchat"), "{}", ran.out);
+}
+
+#[tokio::test]
 async fn a_rehearsal_needs_no_gateway() {
     let home = Home::new();
     let nobody = free_port().to_string();
@@ -211,6 +242,26 @@ async fn a_rehearsal_needs_no_gateway() {
         assert_eq!(ran.code, Some(0), "{}", ran.err);
         serde_json::from_str::<Value>(&ran.out).expect("JSON")
     };
+    let every = [
+        "-m",
+        "x",
+        "--media",
+        "https://a/b.mp4",
+        "--gif-playback",
+        "--account",
+        "work",
+        "--session-key",
+        "main",
+        "--idempotency-key",
+        "k",
+        "--verbose",
+        "--json",
+        "--dry-run",
+    ];
+    let whole = json!({"to": "main", "message": "x", "mediaUrls": ["https://a/b.mp4"], "gifPlayback": true,
+        "channel": "webchat", "accountId": "work", "sessionKey": "main", "idempotencyKey": "k"});
+    let said = rehearsed(&send(&every)).await;
+    assert_eq!(said, json!({"method": "send", "params": whole}));
     let said = rehearsed(&send(&["-m", "x", "--idempotency-key", "k", "--dry-run"])).await;
     let params = json!({"to": "main", "message": "x", "channel": "webchat", "idempotencyKey": "k"});
     assert_eq!(said, json!({"method": "send", "params": params}));

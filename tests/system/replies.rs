@@ -1,4 +1,4 @@
-//! Replies of runs that nobody asked for reach people: those of jobs through kills, and those of hooks.
+//! Replies of runs reach people: those of jobs and of `agent` through kills, and those of hooks.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::messages::World;
 use crate::outbox::{connect, texts};
 
 /// Kills of the gateway; each start costs a second or two of a busy machine.
@@ -18,6 +19,9 @@ const LIVES: u64 = 6;
 const JOBS: u64 = 4;
 /// The kill comes this long after the first job at the latest: a run and its reply take some tens of ms.
 const LATEST_MS: u64 = 400;
+/// Runs of a life, each in a conversation of its own, and the latest moment of the kill behind them.
+const RUNS: u64 = 20;
+const RUNS_MS: u64 = 120;
 /// Seed of the moments; another one with `REPLIES_SEED`.
 const SEED: u64 = 17;
 /// Between two looks at what has no event to wait for.
@@ -110,6 +114,109 @@ async fn replies_of_jobs_go_out_once_through_kills() {
         jobs.len()
     );
     assert!(cut < jobs.len(), "no job came to its end; seed {seed}");
+}
+
+/// What `agent` says of a run in the end: whether it and its reply are done, or why not.
+async fn outcome(client: &Client, params: &Value) -> Result<(), String> {
+    let looking = async {
+        loop {
+            match client.request("agent", params).await {
+                Err(error) => return Err(error.to_string()),
+                Ok(answer) => {
+                    let answer: Value = serde_json::from_str(answer.get()).expect("JSON");
+                    if answer["status"] == "ok" {
+                        return Ok(());
+                    }
+                }
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(PATIENCE, looking).await.expect("an end")
+}
+
+#[tokio::test]
+async fn replies_of_agents_go_out_once_through_kills() {
+    let home = Home::new();
+    home.write_config(r#"{"gateway": {"mode": "local", "auth": {"token": "tok"}}}"#);
+    let seed = std::env::var("REPLIES_SEED").ok();
+    let seed = seed.and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
+    let mut dice = seed;
+    let mut gateway = Gateway::start(&home, &[]).await;
+    let mut runs = Vec::new();
+    for life in 0..LIVES {
+        let client = connect(&gateway).await;
+        let mut asked = Vec::new();
+        for n in 0..RUNS {
+            let word = format!("word-{life}-{n}.");
+            let params = json!({"message": word, "sessionKey": format!("apart-{n}"), "deliver": true,
+                "replyChannel": "webchat", "replyTo": "main", "idempotencyKey": word});
+            runs.push((params.clone(), word));
+            let client = client.clone();
+            asked.push(tokio::spawn(async move {
+                client.request("agent", &params).await.is_ok()
+            }));
+        }
+        // The one wait of this test that is meant: the moment of the kill is what is tried.
+        tokio::time::sleep(Duration::from_millis(next(&mut dice) % RUNS_MS)).await;
+        gateway.signal(Signal::KILL);
+        gateway.ended().await;
+        for asked in asked {
+            let _ = asked.await;
+        }
+        gateway = Gateway::start(&home, &[]).await;
+    }
+    let client = connect(&gateway).await;
+    let mut cut = 0;
+    for (params, word) in &runs {
+        let outcome = outcome(&client, params).await;
+        let said = texts(&client).await;
+        let count = said
+            .iter()
+            .filter(|text| text.contains(word.as_str()))
+            .count();
+        match outcome {
+            Ok(()) => assert_eq!(count, 1, "seed {seed}: {word} in {said:#?}"),
+            Err(why) => {
+                assert!(why.contains("gateway restarted during the run"), "{why}");
+                assert_eq!(count, 0, "seed {seed}: {word} in {said:#?}");
+                cut += 1;
+            }
+        }
+    }
+    println!("{} runs, {cut} of them cut by {LIVES} kills", runs.len());
+    assert!(cut < runs.len(), "no run came to its end; seed {seed}");
+}
+
+#[tokio::test]
+async fn an_agents_answer_is_sent_on() {
+    let world = World::new().await;
+    let client = connect(&world.gateway).await;
+    let agent = |more: &[&'static str]| {
+        let words = ["agent", "-m", "word.", "--session-key", "apart"];
+        [&words[..], more].concat()
+    };
+    world.out(&agent(&[])).await;
+    let here = ["--deliver", "--channel", "webchat"];
+    world.out(&agent(&here)).await;
+    assert!(texts(&client).await.is_empty(), "it is read where it is");
+    let to_main = [&here[..], &["--reply-to", "main"]].concat();
+    world.out(&agent(&to_main)).await;
+    let said = texts(&client).await;
+    assert!(said.len() == 1 && said[0].contains("word."), "{said:?}");
+    for (there, why) in [
+        (
+            ["--deliver", "--reply-channel", "telegram", "--to", "7"].as_slice(),
+            "Error: Unknown channel: telegram",
+        ),
+        (
+            &["--deliver", "--reply-channel", "crow"],
+            "unknown channel: crow",
+        ),
+    ] {
+        world.fails(&agent(there), 1, why).await;
+    }
+    assert_eq!(texts(&client).await.len(), 1);
 }
 
 #[tokio::test]

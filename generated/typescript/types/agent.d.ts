@@ -19,7 +19,11 @@ export type AgentParams = {
   sessionKey?: string;
   /** Thinking level of this run. */
   thinking?: string;
-  /** Send the reply through the channel. */
+  /**
+   * Send the reply, if the run ends well, to replyTo or to through replyChannel or channel; what these leave
+   * open, or channel last, is where the conversation's last message came from. The second answer waits for
+   * it.
+   */
   deliver?: boolean;
   /** Images for the agent; items that are none are dropped, never refused. */
   attachments?: Attachment[];

@@ -12,6 +12,7 @@ use openclaw_protocol::types::{
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::aftermath::Aftermath;
 use super::commands::{self, Meaning, Task};
 use super::outcome::{AbortReason, End, Space};
 use super::requests::unreadable;
@@ -153,6 +154,7 @@ impl Runs {
             on_entry,
             job,
             quiet: false,
+            aftermath: Aftermath::default(),
         }
     }
 }

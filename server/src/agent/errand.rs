@@ -1,12 +1,17 @@
-//! Turns that the gateway itself asks for: those of jobs and heartbeats.
+//! Turns that the gateway itself asks for: those of jobs, heartbeats and hooks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::rt::NonEmptyString;
+use openclaw_protocol::types::{AgentParams, ErrorShape};
 
+use super::aftermath::{Aftermath, Delivery};
 use super::outcome::{End, Space};
-use super::run::Job;
+use super::requests::Manner;
+use super::run::{Job, Run};
 use super::runs::{Admission, Ask, Refusal, Runs};
+use crate::outbox::Pending;
 use crate::sessions::{Entry, SessionKey};
 
 /// A turn that no client asked for.
@@ -25,17 +30,19 @@ pub struct Errand {
     pub timeout: Option<Duration>,
     /// Whether chat clients are spared its words.
     pub quiet: bool,
+    /// Which of its words go to people, and where; none if they stay.
+    pub delivery: Option<Delivery>,
 }
 
 /// What came of an errand.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Done {
-    /// Names the run.
-    pub run_id: String,
     /// The reply, trimmed; empty if there was none.
     pub text: String,
     /// When it was there, ms.
     pub ended_at: u64,
+    /// What becomes of its words on their way to people; none if they stay.
+    pub delivery: Option<Pending>,
 }
 
 /// Why an errand brought nothing. The texts are for clients.
@@ -52,14 +59,39 @@ pub enum ErrandError {
     CalledOff,
 }
 
+/// A turn that has begun.
+pub struct Begun(Arc<Run>);
+
+impl Begun {
+    /// Waits for its end and tells what becomes of its words on their way to people; none if they stay.
+    pub async fn over(&self) -> Option<Pending> {
+        self.0.over().await?.delivery.clone()
+    }
+}
+
 impl Runs {
+    /// Begins a turn whose caller reads no answer: its end does what `manner` says.
+    ///
+    /// # Errors
+    /// As [`Runs::agent_in`].
+    pub async fn begin_turn(
+        &self,
+        params: AgentParams,
+        manner: Manner,
+    ) -> Result<Option<Begun>, ErrorShape> {
+        let ask = self.agent_ask(params, manner)?;
+        match self.admit(ask).await.map_err(Refusal::shape)? {
+            Admission::New(run) | Admission::Running(run) => Ok(Some(Begun(run))),
+            Admission::Ended(_) => Ok(None),
+        }
+    }
+
     /// Runs a turn and waits for its end. The run goes on when the caller does not.
     ///
     /// # Errors
     /// See [`ErrandError`].
     pub async fn errand(&self, errand: Errand) -> Result<Done, ErrandError> {
         let id = NonEmptyString::or(uuid::Uuid::new_v4().to_string(), "run");
-        let run_id = id.to_string();
         let transcript = errand.fresh.then(|| id.to_string());
         let on_entry = Box::new(move |entry: &mut Entry| {
             if let Some(id) = transcript {
@@ -94,6 +126,10 @@ impl Runs {
                 ..Job::of(timeout)
             },
             quiet: errand.quiet,
+            aftermath: Aftermath {
+                delivery: errand.delivery,
+                note: None,
+            },
         };
         let refused = |refusal: Refusal| ErrandError::Refused(refusal.to_string());
         let run = match self.admit(ask).await.map_err(refused)? {
@@ -106,13 +142,13 @@ impl Runs {
         };
         match &closing.ended.end {
             End::Completed => Ok(Done {
-                run_id,
                 text: closing
                     .reply
                     .as_ref()
                     .map(|reply| reply.text.clone())
                     .unwrap_or_default(),
                 ended_at: closing.ended.ended_at,
+                delivery: closing.delivery.clone(),
             }),
             End::Failed(error) => Err(ErrandError::Failed(error.clone())),
             End::Aborted(_) => Err(ErrandError::CalledOff),

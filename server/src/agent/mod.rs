@@ -2,7 +2,7 @@
 //!
 //! The way of a turn: [`requests`] and [`chat`] check a request, [`runs`] accepts it (idempotency, lane, durable record),
 //! [`turn`] carries it (transcript, model, end), or [`commands`] if it is a slash command, [`bus`] tells the world,
-//! [`outcome`] remembers how it ended, and after a crash [`recovery`] ends what was under way. A [`backend`] turns a
+//! [`outcome`] remembers how it ended, [`aftermath`] sends its words to people, and after a crash [`recovery`] ends what was under way. A [`backend`] turns a
 //! conversation into a stream of text and knows nothing of all this. Between the two stands [`converse`]: it lets the model
 //! use [`tools`] until it has come to an end, and keeps what it is told within bounds.
 //!
@@ -10,6 +10,7 @@
 //! `methods/session_changes.rs`; by `http` for turns and for single tools ([`direct`]); by `cron` and `heartbeat` for turns
 //! that no client asked for ([`Errand`]). Built once by the gateway.
 
+mod aftermath;
 mod attachments;
 pub mod backend;
 mod bus;
@@ -40,8 +41,9 @@ mod turn;
 mod wire;
 mod words;
 
+pub use aftermath::{Aftermath, Delivery, Note};
 pub use direct::{ToolRefusal, ToolUse};
-pub use errand::{Done, Errand, ErrandError};
+pub use errand::{Begun, Done, Errand, ErrandError};
 pub use models::{Choice, Models, Price};
 pub use parts::Parts;
 pub use requests::Manner;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::aftermath::Aftermath;
 use super::backend::Usage;
 use crate::store::{Reader, StoreError, Table, Writer};
 
@@ -77,6 +78,11 @@ impl AbortReason {
             Self::Timeout => "timeout",
         }
     }
+
+    /// What clients are told of the run.
+    pub(super) fn words(self) -> String {
+        format!("run aborted ({})", self.as_str())
+    }
 }
 
 /// How a run ended.
@@ -105,6 +111,15 @@ pub(super) struct Reply {
     pub(super) model: String,
     pub(super) usage: Usage,
     pub(super) duration_ms: u64,
+}
+
+impl Reply {
+    /// All that was said, with a blank line between.
+    pub(super) fn whole(&self) -> String {
+        let said = self.before.iter().chain([&self.text]);
+        let said = said.map(String::as_str).filter(|text| !text.is_empty());
+        said.collect::<Vec<_>>().join("\n\n")
+    }
 }
 
 /// A run that has ended, without its reply.
@@ -196,6 +211,12 @@ pub(super) struct Record {
     /// What it owes its conversation; none once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) debt: Option<Debt>,
+    /// What its end is to do elsewhere, or has done.
+    #[serde(default, skip_serializing_if = "Aftermath::is_none")]
+    pub(super) aftermath: Aftermath,
+    /// Why its reply was not sent to people; none if it was, or was not to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) undelivered: Option<String>,
 }
 
 /// What a run that is under way owes its conversation: if the gateway dies, the next one pays ([`super::recovery`]).
@@ -238,6 +259,8 @@ impl Record {
             end: None,
             reply: None,
             debt: None,
+            aftermath: Aftermath::default(),
+            undelivered: None,
         }
     }
 
@@ -279,6 +302,8 @@ pub(super) struct Header {
     pub(super) end: Option<End>,
     #[serde(default)]
     pub(super) debt: Option<Debt>,
+    #[serde(default)]
+    pub(super) aftermath: Aftermath,
 }
 
 /// The records of all runs.

@@ -1,6 +1,7 @@
 //! What a start makes of the runs that the last process left behind. None is carried on: who knows what its tools have done
 //! already. Each ends as an error that says so, and its conversation is made whole: the user's words are in it, every call
-//! of a tool has a result, and an end stands where the reply would.
+//! of a tool has a result, and an end stands where the reply would. Nothing of them is sent to people: there is no reply; who
+//! was to be told how a run ended is told that it was cut.
 //!
 //! Called by [`super::Runs::open`], before anybody can ask for a run.
 
@@ -17,7 +18,7 @@ use super::outcome::{self, Debt, End, Ended, Header, Owed, Record, RunKey};
 use super::parts::Parts;
 use super::tools::Output;
 use super::turn::open_entry;
-use crate::sessions::{Changes, SessionKey, transcript};
+use crate::sessions::{Changes, SessionKey, Sessions, transcript};
 use crate::store::{Reader, StoreError};
 
 /// What a run without an end is said to have died of.
@@ -84,9 +85,10 @@ pub(super) async fn recover(parts: &Parts) -> Result<Vec<(RunKey, Ended)>, Store
         ));
         cuts.push(Cut { key, header, place });
     }
+    let sessions = parts.sessions.clone();
     let written = parts.sessions.write(move |changes| {
         for cut in cuts {
-            end_run(changes, cut, now)?;
+            end_run(changes, &sessions, cut, now)?;
         }
         outcome::delete(changes.writer(), &stale)
     });
@@ -101,7 +103,12 @@ fn place(parts: &Parts, debt: &Debt) -> Result<(SessionKey, Choice), StoreError>
     Ok((session, choice))
 }
 
-fn end_run(changes: &mut Changes<'_, '_>, cut: Cut, now: u64) -> Result<(), StoreError> {
+fn end_run(
+    changes: &mut Changes<'_, '_>,
+    sessions: &Sessions,
+    cut: Cut,
+    now: u64,
+) -> Result<(), StoreError> {
     let Cut { key, header, place } = cut;
     let record = Record {
         started_at: header.started_at,
@@ -109,6 +116,9 @@ fn end_run(changes: &mut Changes<'_, '_>, cut: Cut, now: u64) -> Result<(), Stor
         end: Some(End::Failed(RESTARTED.to_owned())),
         ..Record::accepted(header.space, header.accepted_at)
     };
+    let ended = (&End::Failed(RESTARTED.to_owned()), None);
+    let session = |key: &str| sessions.key(key);
+    header.aftermath.tell(changes, session, ended, now)?;
     if let (Some(debt), Some((session, choice))) = (header.debt, place) {
         pay(changes, debt.owed, &session, &choice, now)?;
     }

@@ -10,11 +10,13 @@ use openclaw_protocol::types::{
     ErrorShape,
 };
 
+use super::aftermath::{Aftermath, Delivery, problem};
 use super::commands::{self, Meaning, Task};
 use super::outcome::{End, Ended, Reply, Space};
 use super::run::Job;
 use super::runs::{Admission, Ask, Refusal, Runs};
 use super::{attachments, wire, words};
+use crate::outbox::Pending;
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{Entry, ModelWish, SessionKey};
 use crate::store::StoreError;
@@ -31,6 +33,8 @@ pub struct Manner {
     pub is_only_words: bool,
     /// Model for this turn alone; one that a patch of the conversation may choose.
     pub model: Option<String>,
+    /// What the end of the turn does elsewhere, beside what the params ask for.
+    pub aftermath: Aftermath,
 }
 
 /// A reply is no longer there although its run ended well.
@@ -56,11 +60,11 @@ impl Runs {
     ) -> Result<AgentAnswer, ErrorShape> {
         let id = params.idempotency_key.clone();
         if let Some(known) = self.known(Space::Agent, &id).await {
-            return Ok(self.agent_answer(id, known));
+            return Ok(self.agent_answer(id, known).await);
         }
         let ask = self.agent_ask(params, manner)?;
         let admission = self.admit(ask).await.map_err(Refusal::shape)?;
-        Ok(self.agent_answer(id, admission))
+        Ok(self.agent_answer(id, admission).await)
     }
 
     /// `agent.wait`: how a run ended, or that it has not within the time.
@@ -71,35 +75,57 @@ impl Runs {
         wire::wait_result(params.run_id, ended)
     }
 
-    fn agent_answer(&self, id: NonEmptyString, admission: Admission) -> AgentAnswer {
+    async fn agent_answer(&self, id: NonEmptyString, admission: Admission) -> AgentAnswer {
         match admission {
             Admission::New(run) => Staged::Both {
                 first: AgentAccepted::new(id.clone(), run.accepted_at),
                 then: Box::pin(async move {
                     match run.over().await {
                         Some(closing) => {
-                            agent_outcome(id, &closing.ended, || closing.reply.clone())
+                            let delivery = closing.delivery.as_ref();
+                            agent_outcome(id, &closing.ended, closing.reply.as_ref(), delivery)
+                                .await
                         }
                         None => Err(wire::agent_failure(id, REPLY_GONE)),
                     }
                 }),
             },
             Admission::Running(run) => Staged::First(AgentAccepted::new(id, run.accepted_at)),
-            Admission::Ended(ended) => {
-                let reply = || self.reply(&id);
-                Staged::Final(agent_outcome(id.clone(), &ended, reply))
-            }
+            Admission::Ended(ended) => self.ended_answer(id, &ended).await,
         }
     }
 
-    fn agent_ask(&self, params: AgentParams, manner: Manner) -> Result<Ask, ErrorShape> {
+    /// The answer to the key of a run that has ended. One whose reply is on its way to people is not over for its client.
+    async fn ended_answer(&self, id: NonEmptyString, ended: &Ended) -> AgentAnswer {
+        let Some(record) = self.record_of(&id) else {
+            return Staged::Final(agent_outcome(id, ended, None, None).await);
+        };
+        if let Some(problem) = &record.undelivered {
+            return Staged::Final(Err(wire::agent_failure(id, problem)));
+        }
+        let delivery = record.aftermath.delivery.and_then(|delivery| {
+            let remembered = self.parts().outbox.remembered(&delivery.order);
+            remembered.unwrap_or_else(|error| {
+                tracing::error!(%error, "what became of a reply could not be read");
+                None
+            })
+        });
+        if delivery.as_ref().is_some_and(Pending::is_under_way) {
+            return Staged::First(AgentAccepted::new(id, record.accepted_at));
+        }
+        let reply = record.reply.as_ref();
+        Staged::Final(agent_outcome(id, ended, reply, delivery.as_ref()).await)
+    }
+
+    pub(super) fn agent_ask(&self, params: AgentParams, manner: Manner) -> Result<Ask, ErrorShape> {
         let attached = params.attachments.as_deref().unwrap_or_default();
         let images = attachments::images(attached).map_err(|error| error.shape())?;
         for channel in [&params.channel, &params.reply_channel]
             .into_iter()
             .flatten()
         {
-            if !words::is_known_channel(channel) {
+            let is_there = self.parts().outbox.has_channel(channel);
+            if !is_there && !words::is_known_channel(channel) {
                 return Err(errors::AGENT_UNKNOWN_CHANNEL.with(&[("channel", channel.trim())]));
             }
         }
@@ -107,6 +133,12 @@ impl Runs {
         if let Some(target) = &target {
             self.parts().check_send_policy(&target.session)?;
         }
+        let of_run = target.as_ref().map(|target| &target.session);
+        let asked = Delivery::of_agent(&params, of_run, self.clock().now_ms());
+        let aftermath = Aftermath {
+            delivery: asked.or(manner.aftermath.delivery),
+            note: manner.aftermath.note,
+        };
         let model = match manner.model {
             Some(model) => Some(self.model_of_turn(target.as_ref(), &model)?),
             None => None,
@@ -160,6 +192,7 @@ impl Runs {
             on_entry,
             job,
             quiet: false,
+            aftermath,
         })
     }
 
@@ -231,25 +264,27 @@ impl Runs {
     }
 }
 
-#[expect(
-    clippy::result_large_err,
-    reason = "the shape of the handler's own result, made once a run"
-)]
-fn agent_outcome(
+/// The last answer of a run: what was said, unless it was to go to people and has not.
+async fn agent_outcome(
     id: NonEmptyString,
     ended: &Ended,
-    reply: impl FnOnce() -> Option<Reply>,
+    reply: Option<&Reply>,
+    delivery: Option<&Pending>,
 ) -> Result<AgentFinal, Failure<AgentFailure>> {
     match &ended.end {
-        End::Completed => match reply() {
-            Some(reply) => Ok(wire::agent_final(id, &reply)),
-            None => Err(wire::agent_failure(id, REPLY_GONE)),
-        },
+        End::Completed => {
+            let Some(reply) = reply else {
+                return Err(wire::agent_failure(id, REPLY_GONE));
+            };
+            if let Some(delivery) = delivery
+                && let Err(error) = delivery.outcome().await
+            {
+                return Err(wire::agent_failure(id, &problem(&error)));
+            }
+            Ok(wire::agent_final(id, reply))
+        }
         End::Failed(error) => Err(wire::agent_failure(id, error)),
-        End::Aborted(reason) => Err(wire::agent_failure(
-            id,
-            &format!("run aborted ({})", reason.as_str()),
-        )),
+        End::Aborted(reason) => Err(wire::agent_failure(id, &reason.words())),
     }
 }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::aftermath::Aftermath;
 use super::attachments::Image;
 use super::bus::Voice;
 use super::commands::Task;
-use super::outcome::{AbortReason, Ended, Reply, RunKey, Space};
+use super::outcome::{AbortReason, Ended, Record, Reply, RunKey, Space};
+use crate::outbox::Pending;
 use crate::sessions::SessionKey;
 
 /// What a run is to do.
@@ -68,6 +70,8 @@ pub(super) enum Phase {
 pub(super) struct Closing {
     pub(super) ended: Ended,
     pub(super) reply: Option<Reply>,
+    /// What becomes of the reply on its way to people; none if it goes nowhere.
+    pub(super) delivery: Option<Pending>,
 }
 
 /// A run that has not ended, or has just done so.
@@ -80,6 +84,8 @@ pub(super) struct Run {
     pub(super) accepted_at: u64,
     /// Runs are numbered in the order of acceptance.
     pub(super) number: u64,
+    /// What its end does elsewhere.
+    pub(super) aftermath: Aftermath,
     pub(super) phase: watch::Sender<Phase>,
     voice: Mutex<Voice>,
     abort: watch::Sender<Option<AbortReason>>,
@@ -91,6 +97,7 @@ impl Run {
         session: Option<SessionKey>,
         accepted_at: u64,
         number: u64,
+        aftermath: Aftermath,
         voice: Voice,
     ) -> Self {
         let (phase, abort) = (
@@ -104,9 +111,18 @@ impl Run {
             session,
             accepted_at,
             number,
+            aftermath,
             phase,
             voice: Mutex::new(voice),
             abort,
+        }
+    }
+
+    /// Its record as it was accepted.
+    pub(super) fn record(&self) -> Record {
+        Record {
+            aftermath: self.aftermath.clone(),
+            ..Record::accepted(self.space, self.accepted_at)
         }
     }
 

@@ -1,4 +1,6 @@
-//! Carrying a run: waiting for its turn, having the conversation ([`super::converse`]), writing how it ended.
+//! Carrying a run: waiting for its turn, having the conversation ([`super::converse`]), writing how it ended ([`settle`]).
+
+mod settle;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,10 +11,10 @@ use openclaw_protocol::protocol::errors;
 use super::backend::{BackendError, Call, StopReason, Thought, Usage};
 use super::commands::{Task, UsageLines};
 use super::lanes::Place;
-use super::messages::{self, Ended as MessageEnd, Said};
+use super::messages;
 use super::models::Choice;
-use super::outcome::{AbortReason, Debt, End, Ended, Owed, Record, Reply, Space};
-use super::run::{Closing, Job, Phase, Run};
+use super::outcome::{AbortReason, Debt, End, Owed, Record, Reply};
+use super::run::{Job, Phase, Run};
 use super::runs::Runs;
 use super::words::Thinking;
 use crate::sessions::{Changes, Entry, SessionKey, Waiting, events};
@@ -211,7 +213,7 @@ impl Runs {
         let (key, words, images) = (session.clone(), job.text.clone(), job.images.clone());
         let anew = job.task == Task::TurnAnew;
         let (record, number) = (run.key, run.number);
-        let accepted = Record::accepted(run.space, run.accepted_at);
+        let accepted = run.record();
         let written = self.sessions().write(move |changes| {
             let entry = open_entry(changes, &key, anew, now)?;
             let told = changes.take_events(&key)?;
@@ -266,71 +268,6 @@ impl Runs {
             usage: Usage::default(),
         })
     }
-
-    /// Writes the end of a run: reply, counters and outcome in one change.
-    async fn settle(&self, run: &Run, turn: Option<Turn>, outcome: Outcome) -> Closing {
-        let outcome = match outcome {
-            Outcome::Aborted(reason) => Outcome::Aborted(reason),
-            // An abort that came first has been announced.
-            other if run.voice().settle() => other,
-            _ => Outcome::Aborted(run.called_off().await),
-        };
-        let (ended_at, started_at) = (
-            self.clock().now_ms(),
-            turn.as_ref().map(|turn| turn.started_at),
-        );
-        let end = match &outcome {
-            Outcome::Completed(_) => End::Completed,
-            Outcome::Failed(failure) => End::Failed(failure.text.clone()),
-            Outcome::Aborted(reason) => End::Aborted(*reason),
-        };
-        let reply = match (&outcome, &turn) {
-            (Outcome::Completed(_), Some(turn)) => Some(turn.reply(ended_at)),
-            _ => None,
-        };
-        let record = Record {
-            started_at,
-            ended_at: Some(ended_at),
-            end: Some(end.clone()),
-            // Only a repeated `agent` key gets the reply again.
-            reply: reply.clone().filter(|_| run.space == Space::Agent),
-            ..Record::accepted(run.space, run.accepted_at)
-        };
-        let (key, session) = (run.key, run.session.clone());
-        let written = self.sessions().write(move |changes| {
-            if let Some(session) = &session {
-                conclude(changes, session, turn.as_ref(), &outcome, ended_at)?;
-            }
-            record.put(changes.writer(), &key)
-        });
-        match written.await {
-            Ok(()) => Closing {
-                ended: Ended {
-                    started_at,
-                    ended_at,
-                    end,
-                },
-                reply,
-            },
-            Err(error) => {
-                let end = match end {
-                    End::Completed => End::Failed(Failure::from(error).text),
-                    other => {
-                        tracing::error!(%error, run = run.id, "the end of a run could not be saved");
-                        other
-                    }
-                };
-                Closing {
-                    ended: Ended {
-                        started_at,
-                        ended_at,
-                        end,
-                    },
-                    reply: None,
-                }
-            }
-        }
-    }
 }
 
 impl Turn {
@@ -379,59 +316,5 @@ fn entry_or_new(
             changes.put_entry(key, &entry)?;
             Ok(entry)
         }
-    }
-}
-
-/// What the end of a run leaves in transcript and entry.
-fn conclude(
-    changes: &mut Changes<'_, '_>,
-    session: &SessionKey,
-    turn: Option<&Turn>,
-    outcome: &Outcome,
-    now: u64,
-) -> Result<(), StoreError> {
-    let mut entry = entry_or_new(changes, session, now)?;
-    entry.touch(now);
-    entry.aborted_last_run = Some(matches!(outcome, Outcome::Aborted(_)));
-    if let Some(turn) = turn {
-        let ended = match outcome {
-            Outcome::Completed(reason) => Some(MessageEnd::Whole(*reason)),
-            Outcome::Failed(failure) => Some(MessageEnd::Broken(failure.noted.clone())),
-            Outcome::Aborted(_) => None,
-        };
-        match ended {
-            Some(ended) => {
-                let said = Said {
-                    text: turn.text.trim(),
-                    ..Said::default()
-                };
-                let message =
-                    messages::assistant(said, &turn.choice, &turn.usage, &ended, turn.asked_at);
-                changes.append(&turn.session_id, &message)?;
-            }
-            // A conversation that never got an answer has not begun (seen in the recordings).
-            None if turn.index == 0 && changes.take_back(&turn.session_id, turn.index)? => {
-                // Nobody was told what went with it.
-                changes.give_events_back(session, turn.told.clone())?;
-            }
-            None => {}
-        }
-        // A session that was reset meanwhile keeps its new counters.
-        if entry.session_id == turn.session_id {
-            count(&mut entry, turn);
-        }
-    }
-    changes.put_entry(session, &entry)
-}
-
-fn count(entry: &mut Entry, turn: &Turn) {
-    let Turn { choice, usage, .. } = turn;
-    entry.model_provider = Some(choice.provider.clone());
-    entry.model = Some(choice.model.clone());
-    entry.context_tokens = Some(choice.context_tokens);
-    if usage.total() > 0 {
-        entry.input_tokens = Some(usage.input);
-        entry.output_tokens = Some(usage.output);
-        entry.total_tokens = Some(usage.prompt());
     }
 }

@@ -227,10 +227,7 @@ pub(super) fn wait_result(run_id: NonEmptyString, ended: Option<Ended>) -> Agent
         End::Completed => (AgentWaitStatus::Ok, None),
         End::Failed(error) => (AgentWaitStatus::Error, Some(error)),
         // There are three statuses; a run that was called off has not brought what was waited for.
-        End::Aborted(reason) => (
-            AgentWaitStatus::Error,
-            Some(format!("run aborted ({})", reason.as_str())),
-        ),
+        End::Aborted(reason) => (AgentWaitStatus::Error, Some(reason.words())),
     };
     let result = AgentWaitResult::new(run_id, status);
     AgentWaitResult {

@@ -31,6 +31,24 @@ pub(super) struct AgentArgs {
     /// Conversation by its id
     #[arg(long)]
     pub session_id: Option<String>,
+    /// Send the reply to people as well: to --reply-to, or to where the conversation's last message came from
+    #[arg(long)]
+    pub deliver: bool,
+    /// Address of the other side, as the channel writes them
+    #[arg(short, long)]
+    pub to: Option<String>,
+    /// Channel of the conversation, or last
+    #[arg(long)]
+    pub channel: Option<String>,
+    /// Address of a delivered reply, if not --to
+    #[arg(long)]
+    pub reply_to: Option<String>,
+    /// Channel of a delivered reply, if not --channel
+    #[arg(long)]
+    pub reply_channel: Option<String>,
+    /// Account that sends a delivered reply (default: the channel's)
+    #[arg(long)]
+    pub reply_account: Option<String>,
     /// How long to think: off, minimal, low, medium, high, xhigh
     #[arg(long)]
     pub thinking: Option<String>,
@@ -64,6 +82,12 @@ pub(super) async fn agent(args: AgentArgs, environment: &Environment) -> Result<
     params.agent_id = args.agent.and_then(NonEmptyString::new);
     params.session_id = args.session_id;
     params.thinking = args.thinking;
+    params.deliver = args.deliver.then_some(true);
+    params.to = args.to;
+    params.channel = args.channel;
+    params.reply_to = args.reply_to;
+    params.reply_channel = args.reply_channel;
+    params.reply_account_id = args.reply_account;
     params.timeout = Some(args.run_timeout);
     // Without any choice the gateway could not tell which conversation is meant.
     params.session_key = args.session_key.or_else(|| {

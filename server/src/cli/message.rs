@@ -45,6 +45,9 @@ pub(super) struct WhereArgs {
     /// Print the answer as JSON
     #[arg(long)]
     pub json: bool,
+    /// Print what is asked of the gateway as well, to stderr
+    #[arg(long)]
+    pub verbose: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub connect: ConnectArgs,
@@ -62,9 +65,50 @@ pub(super) struct SendArgs {
     /// Show a video as a moving picture
     #[arg(long)]
     pub gif_playback: bool,
+    /// Conversation whose history is to show what was sent
+    #[arg(long)]
+    pub session_key: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub beyond: BeyondArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: WhereArgs,
+}
+
+/// Flags of the original for which the gateway's `send` has no member. They are known so that they are refused in words.
+#[derive(Debug, Args)]
+pub(super) struct BeyondArgs {
+    /// Refused: the gateway's send cannot answer a message
+    #[arg(long, value_name = "ID")]
+    pub reply_to: Option<String>,
+    /// Refused: the gateway's send knows no threads
+    #[arg(long, value_name = "ID")]
+    pub thread_id: Option<String>,
+    /// Refused: the gateway's send cannot leave notifications out
+    #[arg(long)]
+    pub silent: bool,
+    /// Refused: the gateway's send knows no buttons
+    #[arg(long, value_name = "JSON")]
+    pub buttons: Option<String>,
+    /// Refused: the gateway's send knows no cards
+    #[arg(long, value_name = "JSON")]
+    pub card: Option<String>,
+}
+
+impl BeyondArgs {
+    /// The flags that were given.
+    fn given(&self) -> Vec<&'static str> {
+        let flags = [
+            ("--reply-to", self.reply_to.is_some()),
+            ("--thread-id", self.thread_id.is_some()),
+            ("--silent", self.silent),
+            ("--buttons", self.buttons.is_some()),
+            ("--card", self.card.is_some()),
+        ];
+        let given = flags.into_iter().filter(|(_, is_given)| *is_given);
+        given.map(|(flag, _)| flag).collect()
+    }
 }
 
 /// `openclaw message poll`.
@@ -79,6 +123,9 @@ pub(super) struct PollArgs {
     /// Lets a person choose all of them
     #[arg(long)]
     pub poll_multi: bool,
+    /// Refused: the gateway's poll has a question and answers, and no words beside them
+    #[arg(short, long)]
+    pub message: Option<String>,
     /// How long it is open, in hours
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub poll_duration_hours: Option<u64>,
@@ -112,9 +159,27 @@ fn filled(text: &str, complaint: &str) -> Result<NonEmptyString, Failure> {
     given.ok_or_else(|| Failure::flags(complaint))
 }
 
-/// Shows a request instead of making it.
-fn rehearse(method: Method, params: &impl Serialize) {
-    print::json(&json!({"method": method.name(), "params": params}));
+/// A flag whose wish the gateway's method has no member for. Nothing was sent.
+fn beyond(flags: &[&str], method: Method) -> Result<(), Failure> {
+    if flags.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Flags(format!(
+        "{}: the gateway's `{}` cannot carry this; leave it out",
+        flags.join(", "),
+        method.name()
+    )))
+}
+
+/// Shows a request; whether it is to be made.
+fn is_meant(place: &WhereArgs, method: Method, params: &impl Serialize) -> bool {
+    let request = json!({"method": method.name(), "params": params});
+    if place.dry_run {
+        print::json(&request);
+    } else if place.verbose {
+        print::aside(&request.to_string());
+    }
+    !place.dry_run
 }
 
 /// Carries one of them out.
@@ -133,6 +198,7 @@ pub(super) async fn message(
 
 async fn send(args: SendArgs, environment: &Environment) -> Result<(), Failure> {
     let place = args.place;
+    beyond(&args.beyond.given(), Method::Send)?;
     let Some(message) = &args.message else {
         return Err(Failure::flags(
             "--media alone cannot be sent: say something with it (--message)",
@@ -149,10 +215,10 @@ async fn send(args: SendArgs, environment: &Environment) -> Result<(), Failure> 
         gif_playback: args.gif_playback.then_some(true),
         channel: place.channel.clone(),
         account_id: place.account.clone(),
+        session_key: args.session_key,
         ..SendParams::new(place.target()?, message, place.key())
     };
-    if place.dry_run {
-        rehearse(Method::Send, &params);
+    if !is_meant(&place, Method::Send, &params) {
         return Ok(());
     }
     let client = connect(&place.connect, environment).await?;
@@ -164,6 +230,8 @@ async fn send(args: SendArgs, environment: &Environment) -> Result<(), Failure> 
 
 async fn poll(args: PollArgs, environment: &Environment) -> Result<(), Failure> {
     let place = args.place;
+    let words = args.message.as_ref().map(|_| "--message");
+    beyond(words.as_slice(), Method::Poll)?;
     let question = filled(
         &args.poll_question,
         "--poll-question is empty: ask something",
@@ -190,8 +258,7 @@ async fn poll(args: PollArgs, environment: &Environment) -> Result<(), Failure> 
             place.key(),
         )
     };
-    if place.dry_run {
-        rehearse(Method::Poll, &params);
+    if !is_meant(&place, Method::Poll, &params) {
         return Ok(());
     }
     let client = connect(&place.connect, environment).await?;

@@ -43,6 +43,11 @@ pub(crate) fn answer<T: Serialize>(value: &T, as_json: bool, in_words: impl FnOn
     }
 }
 
+/// Prints to standard error what stands beside the answer.
+pub(crate) fn aside(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", readable(text, &[]));
+}
+
 /// Prints to standard error what went wrong. Line breaks and tabs of the text stay.
 pub(crate) fn complain(text: &str) {
     let text = readable(text, &['\n', '\t']);

@@ -10,11 +10,11 @@ use openclaw_protocol::types::{
 };
 use std::sync::Arc;
 
-use crate::agent::{Errand, Runs};
+use crate::agent::{Delivery, Errand, Runs};
 use crate::heartbeat::{Beat, Heartbeats, Verdict, verdict};
-use crate::outbox::{Reply, ReplyError, Wish};
+use crate::outbox::{Order, Wish};
 use crate::sessions::key::normalise_agent_id;
-use crate::sessions::{NotKept, SystemEvents};
+use crate::sessions::{NotKept, SessionKey, SystemEvents};
 use crate::text::first_chars;
 
 /// Cut of what the run log says of a reply, in characters: enough to know what it was about.
@@ -162,8 +162,8 @@ impl Jobs {
         };
         let own = format!("{}{}", texts::CRON_SESSION_PREFIX, job.id.as_str());
         let rules = self.runs.parts().sessions.rules();
+        let session = rules.canonicalise(&format!("agent:{agent}:{own}"));
         let errand = Errand {
-            session: rules.canonicalise(&format!("agent:{agent}:{own}")),
             text: format!("[{own} {}] {}", job.name.as_str(), message.as_str()),
             // Each run begins with an empty conversation: what is to be remembered is in the workspace.
             fresh: true,
@@ -171,16 +171,22 @@ impl Jobs {
             thinking: thinking.clone().filter(|word| !word.trim().is_empty()),
             timeout: timeout_seconds.map(Duration::from_secs),
             quiet: false,
+            delivery: self.delivery(job, agent, &session),
+            session,
         };
-        let reply = match self.runs.errand(errand).await {
-            Ok(done) => done.text,
+        let done = match self.runs.errand(errand).await {
+            Ok(done) => done,
             Err(error) => return (Outcome::error(error.to_string()), None),
         };
-        let said = (!reply.is_empty()).then_some(reply);
+        let said = (!done.text.is_empty()).then_some(done.text);
         let summary = said
             .as_deref()
             .map(|reply| first_chars(reply, SUMMARY_CHARS).to_owned());
-        let outcome = match self.deliver(job, agent, said.as_deref()).await {
+        let delivered = match done.delivery {
+            Some(delivery) => delivery.outcome().await.map(drop),
+            None => Ok(()),
+        };
+        let outcome = match delivered {
             Ok(()) => Outcome::ok(summary),
             Err(error) => {
                 let is_best_effort = matches!(
@@ -204,33 +210,27 @@ impl Jobs {
         (outcome, said)
     }
 
-    /// Sends a reply to whom the job names, or to where the agent was spoken to last. The key is that of the run: whoever
-    /// asks again for its delivery gets the first one's outcome.
-    async fn deliver(
-        &self,
-        job: &CronJob,
-        agent: &str,
-        reply: Option<&str>,
-    ) -> Result<(), ReplyError> {
-        let (Some(wish), Verdict::Say(text)) =
-            (wish(&job.payload), verdict(reply.unwrap_or_default(), 0))
-        else {
-            return Ok(());
-        };
+    /// Where the reply of a job's run goes: to whom the job names, or to where the agent was spoken to last; none if it stays
+    /// in its conversation.
+    fn delivery(&self, job: &CronJob, agent: &str, session: &SessionKey) -> Option<Delivery> {
+        let wish = wish(&job.payload)?;
         let main = self.runs.parts().sessions.rules().main(agent);
-        let reply = Reply {
-            origin: OutboxOrigin::Cron,
-            key: format!(
-                "{}:{}",
-                job.id.as_str(),
-                job.state.running_at_ms.unwrap_or_default()
-            ),
-            wish,
-            session: &main,
-            text,
-            media: Vec::new(),
-        };
-        self.runs.parts().outbox.reply(reply).await.map(drop)
+        Some(Delivery {
+            order: Order {
+                origin: OutboxOrigin::Cron,
+                key: format!(
+                    "{}:{}",
+                    job.id.as_str(),
+                    job.state.running_at_ms.unwrap_or_default()
+                ),
+                wish,
+                session: main.canonical().to_owned(),
+                stands_in: Some(session.canonical().to_owned()),
+            },
+            is_whole: false,
+            ack_max_chars: Some(0),
+            known: None,
+        })
     }
 
     /// What an isolated run leaves in the main conversation, if there is anything to say.
@@ -306,5 +306,6 @@ fn wish(payload: &CronPayload) -> Option<Wish> {
     deliver.unwrap_or(has_address).then(|| Wish {
         channel: channel.clone().map(String::from),
         to: to.clone(),
+        account_id: None,
     })
 }

@@ -244,7 +244,6 @@ pub(super) async fn start(
             waiting: Arc::clone(&events),
             events: Arc::clone(&hub) as Arc<dyn EventSink>,
             clock: Arc::clone(&clock),
-            outbox: outbox.clone(),
         },
         heartbeat::all(&config, &sessions.rules().default_agent),
     );

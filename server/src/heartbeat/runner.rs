@@ -18,7 +18,6 @@ use super::verdict::{Verdict, verdict};
 use crate::agent::{Done, Errand, Runs};
 use crate::clock::Clock;
 use crate::hub::EventSink;
-use crate::outbox::Outbox;
 use crate::sessions::{SessionKey, SystemEvents};
 use crate::text::first_chars;
 
@@ -47,8 +46,6 @@ pub struct Parts {
     pub events: Arc<dyn EventSink>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
-    /// What takes answers to people.
-    pub outbox: Outbox,
 }
 
 /// The heartbeats of a gateway. Clones share them.
@@ -231,6 +228,7 @@ impl Heartbeats {
             thinking: None,
             timeout: None,
             quiet: true,
+            delivery: answer::delivery(settings, &session, state.known(started)),
         };
         match runs.errand(errand).await {
             Ok(done) => {
@@ -277,12 +275,7 @@ impl Heartbeats {
         event.preview =
             Some(first_chars(&text, limits::HEARTBEAT_PREVIEW_CHARS as usize).to_owned());
         event.has_media = Some(false);
-        if agent.has_sent(&text, self.now()) {
-            self.tell(because(event, "duplicate"));
-            return Beat::Ran;
-        }
-        let outbox = &self.inner.parts.outbox;
-        match answer::send(outbox, &agent.settings, session, done, &text).await {
+        match answer::sent(&agent.settings, done.delivery.as_ref()).await {
             Ok(Sent::Nowhere(why)) => {
                 self.tell(because(event, why));
                 Beat::Ran
@@ -376,10 +369,12 @@ impl Agent {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn has_sent(&self, text: &str, now: u64) -> bool {
+    /// The news that people have.
+    fn known(&self, now: u64) -> Option<String> {
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.as_ref()
-            .is_some_and(|(last, at)| last == text && now.saturating_sub(*at) < SAME_NEWS_MS)
+        let news = sent.as_ref();
+        let news = news.filter(|(_, at)| now.saturating_sub(*at) < SAME_NEWS_MS);
+        news.map(|(text, _)| text.clone())
     }
 }
 

@@ -89,7 +89,7 @@ impl World {
         let waiting = Arc::new(sessions.events(clock.clone()));
         let runs = Runs::open(crate::agent::Parts {
             sessions,
-            outbox: outbox.clone(),
+            outbox,
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -113,7 +113,6 @@ impl World {
             waiting: waiting.clone(),
             events: events.clone(),
             clock: clock.clone(),
-            outbox,
         };
         Self {
             heartbeats: Heartbeats::new(parts, all(&config, "main")),
@@ -459,6 +458,7 @@ async fn a_busy_conversation_is_tried_again() {
         thinking: None,
         timeout: None,
         quiet: false,
+        delivery: None,
     };
     let talk = tokio::spawn(async move { runs.errand(talk).await });
     while !world.runs.is_busy(&session) {

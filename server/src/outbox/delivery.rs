@@ -15,7 +15,7 @@ use super::record::{CANCELLED, DeliveryKey, RESTARTED, Record, State};
 use super::retry::{self, Next};
 use super::{Active, MAX_ACTIVE, Outbox, webchat};
 use crate::sessions::{Entry, injected};
-use crate::store::StoreError;
+use crate::store::{StoreError, Writer};
 
 /// A delivery that is asked for.
 pub(super) struct Ask {
@@ -60,6 +60,7 @@ impl Outcome {
 }
 
 /// A delivery whose key was used before.
+#[derive(Clone)]
 pub(super) enum Known {
     /// Under way.
     Live(Arc<Live>),
@@ -83,25 +84,82 @@ impl Known {
     }
 }
 
-/// What became of a request for a place.
-enum Entered {
-    /// It has one; the number of its delivery.
-    New(u64),
+/// What became of a request for a delivery.
+pub(super) enum Drafted {
+    /// It has its place.
+    New(Draft),
     /// Another request with the key was faster.
     Known(Arc<Live>),
 }
 
-impl Active {
-    /// Takes a place for a new delivery.
-    fn enter_new(&mut self, key: &DeliveryKey, live: &Arc<Live>) -> Result<Entered, Full> {
-        if let Some(live) = self.deliveries.get(key) {
-            return Ok(Entered::Known(Arc::clone(live)));
+/// A delivery that has its place and is not on disk yet. Dropped before it has gone, it gives its place back.
+pub(super) struct Draft {
+    outbox: Outbox,
+    record: Record,
+    channel: Arc<dyn Channel>,
+    live: Arc<Live>,
+    has_gone: bool,
+}
+
+impl Draft {
+    /// One that has entered.
+    pub(super) fn of(
+        outbox: Outbox,
+        (record, channel, live): (Record, Arc<dyn Channel>, Arc<Live>),
+    ) -> Self {
+        Self {
+            outbox,
+            record,
+            channel,
+            live,
+            has_gone: false,
         }
-        self.enter(key, live)?;
-        self.number += 1;
-        Ok(Entered::New(self.number))
     }
 
+    pub(super) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
+    }
+
+    /// Puts this into it and writes it, as a part of a change.
+    pub(super) fn put(
+        &mut self,
+        writer: &mut Writer<'_>,
+        content: Content,
+    ) -> Result<(), StoreError> {
+        self.record.parcel.content = content;
+        self.record.put(writer)
+    }
+
+    /// Has it carried. It is on disk.
+    pub(super) fn send_off(mut self) {
+        self.has_gone = true;
+        let (record, channel) = (self.record.clone(), Arc::clone(&self.channel));
+        self.outbox.have_carried(record, channel, self.live());
+    }
+
+    /// Writes it and has it carried.
+    pub(super) async fn keep(self) -> Result<(), StoreError> {
+        if let Err(error) = self.outbox.write(&self.record).await {
+            tracing::error!(%error, "a message could not be recorded");
+            return Err(error);
+        }
+        self.send_off();
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if self.has_gone {
+            return;
+        }
+        let key = DeliveryKey::of_record(&self.record);
+        self.outbox.active().deliveries.remove(&key);
+        self.live.end.send_replace(Some(End::Unrecorded));
+    }
+}
+
+impl Active {
     /// Takes a place for a delivery that is not under way.
     pub(super) fn enter(&mut self, key: &DeliveryKey, live: &Arc<Live>) -> Result<(), Full> {
         if self.deliveries.len() >= MAX_ACTIVE {
@@ -129,12 +187,29 @@ impl Outbox {
 
     /// Sends a message unless its key is under way already, and waits for the end.
     pub(super) async fn deliver(&self, ask: Ask) -> Result<Outcome, Full> {
+        let live = match self.draft(ask)? {
+            Drafted::Known(live) => live,
+            Drafted::New(draft) => {
+                let live = draft.live();
+                // On the work runtime: a caller who goes away stops nothing.
+                self.inner.parts.work.spawn(draft.keep());
+                live
+            }
+        };
+        Ok(Known::Live(live).outcome().await)
+    }
+
+    /// Takes a place for a new delivery.
+    pub(super) fn draft(&self, ask: Ask) -> Result<Drafted, Full> {
         let live = Live::new(ask.channel.name());
-        // A statement of its own: the lock is not held while the other is waited for.
-        let entered = self.active().enter_new(&ask.key, &live)?;
-        let number = match entered {
-            Entered::New(number) => number,
-            Entered::Known(live) => return Ok(Known::Live(live).outcome().await),
+        let number = {
+            let mut active = self.active();
+            if let Some(live) = active.deliveries.get(&ask.key) {
+                return Ok(Drafted::Known(Arc::clone(live)));
+            }
+            active.enter(&ask.key, &live)?;
+            active.number += 1;
+            active.number
         };
         let now = self.now();
         let record = Record {
@@ -149,28 +224,8 @@ impl Outbox {
             queued_at: now,
             changed_at: now,
         };
-        let accepted = self.clone().accept(record, ask.channel, Arc::clone(&live));
-        // On the work runtime: a caller who goes away stops nothing.
-        self.inner.parts.work.spawn(accepted);
-        Ok(Known::Live(live).outcome().await)
-    }
-
-    /// Records a delivery that has its place, and has it carried.
-    pub(super) async fn accept(
-        self,
-        record: Record,
-        channel: Arc<dyn Channel>,
-        live: Arc<Live>,
-    ) -> Result<(), StoreError> {
-        if let Err(error) = self.write(&record).await {
-            tracing::error!(%error, "a message could not be recorded");
-            let key = DeliveryKey::of_record(&record);
-            self.active().deliveries.remove(&key);
-            live.end.send_replace(Some(End::Unrecorded));
-            return Err(error);
-        }
-        self.have_carried(record, channel, live);
-        Ok(())
+        let place = (record, ask.channel, live);
+        Ok(Drafted::New(Draft::of(self.clone(), place)))
     }
 
     /// Takes up what a former process left unfinished.

@@ -4,14 +4,15 @@
 //! waited is sent, and what was being sent is sent again only where the channel can tell that it has it already;
 //! elsewhere it ends as unknown, never twice in silence. Deliveries to one address keep their order and hold up no others.
 //!
-//! [`requests`] answers `send` and `poll`, [`replies`] sends what runs of agents say, [`delivery`] carries both to their end,
+//! [`requests`] answers `send` and `poll`, [`replies`] and [`letters`] send what runs say, [`delivery`] carries both to their end,
 //! [`operators`] shows them and lets people step in, [`sweep`] forgets what is over.
 //!
-//! Called by `methods/messaging.rs` and `methods/outbox.rs`, and by `cron`, `heartbeat`, `http/hooks` and the agents' tool
-//! `message` for replies; built once by the gateway with the [`Channel`]s that there are.
+//! Called by `methods/messaging.rs` and `methods/outbox.rs`, and by `agent` for the replies of runs and for the agents' tool
+//! `message`; built once by the gateway with the [`Channel`]s that there are.
 
 pub mod channel;
 mod delivery;
+mod letters;
 mod live;
 mod operators;
 mod record;
@@ -37,7 +38,8 @@ use channel::Channel;
 use live::Live;
 use record::DeliveryKey;
 
-pub use replies::{Replied, Reply, ReplyError, Wish};
+pub use letters::{Letter, Pending, Posted};
+pub use replies::{Order, Replied, ReplyError, Wish, Words};
 pub use webchat::WebChat;
 
 /// Deliveries that are not over, all channels together: each holds its parcel and a task.

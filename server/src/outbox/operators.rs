@@ -12,7 +12,7 @@ use openclaw_protocol::types::{
 
 use super::Outbox;
 use super::channel::{Channel, Content};
-use super::delivery::Full;
+use super::delivery::{Draft, Full};
 use super::live::{IsSending, Live};
 use super::record::{self, DeliveryKey, Record, State};
 use crate::methods::unreadable;
@@ -96,13 +96,13 @@ impl Outbox {
         let may_duplicate = params.may_duplicate.unwrap_or(false);
         let found = self.find(&params.id)?;
         let key = DeliveryKey::of_record(&found);
-        let Some((record, channel, live)) = self.take_again(&key, may_duplicate)? else {
+        let Some(place) = self.take_again(&key, may_duplicate)? else {
             return Ok(self.shown(&found));
         };
-        let shown = self.shown(&record);
+        let shown = self.shown(&place.0);
         // A task of its own, so that it is finished even when the caller goes away.
-        let accepted = self.clone().accept(record, channel, live);
-        match self.inner.parts.work.spawn(accepted).await {
+        let kept = Draft::of(self.clone(), place).keep();
+        match self.inner.parts.work.spawn(kept).await {
             Ok(Ok(())) => Ok(shown),
             Ok(Err(error)) => Err(unreadable(&error)),
             Err(_) => Err(errors::INTERNAL_ERROR.error()),

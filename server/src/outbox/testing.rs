@@ -23,6 +23,13 @@ pub(crate) async fn outbox(sessions: &Sessions, clock: Arc<dyn Clock>, pigeon: &
     Outbox::open(parts).await.unwrap()
 }
 
+/// Lets tasks work until something is so.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// What the test channel does with a parcel.
 #[derive(Clone)]
 pub(crate) enum Step {

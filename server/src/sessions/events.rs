@@ -66,14 +66,10 @@ impl SystemEvents {
     /// # Errors
     /// See [`NotKept`].
     pub async fn push(&self, session: &SessionKey, text: &str) -> Result<(), NotKept> {
-        let text = first_bytes(text.trim(), MAX_EVENT_TEXT).to_owned();
-        if text.is_empty() {
-            return Ok(());
-        }
-        let (session, at_ms) = (session.clone(), self.clock.now_ms());
+        let (session, at_ms, text) = (session.clone(), self.clock.now_ms(), text.to_owned());
         let written = self
             .store
-            .write(move |writer| add(writer, &session, Waiting { at_ms, text }));
+            .write(move |writer| add(writer, &session, at_ms, &text));
         written.await.map_err(|error| match error {
             WriteError::Rejected(why) => why,
             WriteError::Store(error) => error.into(),
@@ -99,6 +95,19 @@ impl SystemEvents {
 }
 
 impl Changes<'_, '_> {
+    /// As [`SystemEvents::push`], as a part of this change.
+    ///
+    /// # Errors
+    /// See [`NotKept`].
+    pub fn add_event(
+        &mut self,
+        session: &SessionKey,
+        at_ms: u64,
+        text: &str,
+    ) -> Result<(), NotKept> {
+        add(self.writer, session, at_ms, text)
+    }
+
     /// Takes what waits for a session, oldest first: the run that does this tells it.
     pub fn take_events(&mut self, session: &SessionKey) -> Result<Vec<Waiting>, StoreError> {
         let waiting = load(&self.writer.reader(), session)?;
@@ -126,15 +135,22 @@ impl Changes<'_, '_> {
     }
 }
 
-fn add(writer: &mut Writer<'_>, session: &SessionKey, new: Waiting) -> Result<(), NotKept> {
+fn add(
+    writer: &mut Writer<'_>,
+    session: &SessionKey,
+    at_ms: u64,
+    text: &str,
+) -> Result<(), NotKept> {
+    let text = first_bytes(text.trim(), MAX_EVENT_TEXT);
     let mut waiting = load(&writer.reader(), session)?;
-    if waiting.last().is_some_and(|last| last.text == new.text) {
+    if text.is_empty() || waiting.last().is_some_and(|last| last.text == text) {
         return Ok(());
     }
     if waiting.is_empty() {
-        make_room(writer, new.at_ms)?;
+        make_room(writer, at_ms)?;
     }
-    waiting.push(new);
+    let text = text.to_owned();
+    waiting.push(Waiting { at_ms, text });
     Ok(put(writer, session, waiting)?)
 }
 

@@ -8,11 +8,13 @@ use openclaw_protocol::protocol::{errors, limits};
 use openclaw_protocol::types::{ChatMessage, ResponseUsageChoice};
 use serde_json::json;
 
+use super::super::aftermath::refusal;
 use super::super::lanes::Place;
 use super::super::outcome::{AbortReason, End, Ended, Record, Reply, Space};
 use super::super::run::{Closing, Phase, Run};
 use super::super::runs::Runs;
 use super::{Command, replies};
+use crate::outbox::{Pending, Posted};
 use crate::sessions::levels::{self, Thinking};
 use crate::sessions::{
     Changes, Entry, SessionKey, choose_model, injected, stored_usage, transcript,
@@ -29,6 +31,14 @@ const DEFAULT_MODEL: &str = "default";
 /// What a command does inside its write; returns the answer.
 type Effect =
     Box<dyn FnOnce(&mut Changes<'_, '_>, &SessionKey, u64) -> Result<String, StoreError> + Send>;
+
+/// What a command said.
+struct Answer {
+    message: ChatMessage,
+    reply: Reply,
+    /// What becomes of it on its way to people.
+    delivery: Option<Pending>,
+}
 
 /// How a command did not get its answer.
 enum Failure {
@@ -67,13 +77,20 @@ impl Runs {
         if answer.is_none() {
             self.record_end(&run, &end, now).await;
         }
-        let (message, reply) = answer.unzip();
+        let (message, reply, delivery) = match answer {
+            Some(answer) => (Some(answer.message), Some(answer.reply), answer.delivery),
+            None => (None, None, None),
+        };
         let ended = Ended {
             started_at: None,
             ended_at: now,
             end,
         };
-        let closing = Arc::new(Closing { ended, reply });
+        let closing = Arc::new(Closing {
+            ended,
+            reply,
+            delivery,
+        });
         self.close(&run, &closing);
         match (&closing.ended.end, &message) {
             (End::Completed, Some(message)) => run.voice().answer(message),
@@ -89,7 +106,7 @@ impl Runs {
         run: &Run,
         command: &Command,
         place: Option<&mut Place>,
-    ) -> Result<(ChatMessage, Reply), Failure> {
+    ) -> Result<Answer, Failure> {
         let Some(session) = run.session.clone() else {
             return Err(Failure::Failed(
                 errors::AGENT_SESSION_REQUIRED.text.to_owned(),
@@ -107,8 +124,8 @@ impl Runs {
         }
         let effect = self.effect(command, &session)?;
         let now = self.clock().now_ms();
-        let (key, space, accepted_at) = (run.key, run.space, run.accepted_at);
-        let models = self.clone();
+        let (key, space, accepted) = (run.key, run.space, run.record());
+        let (due, models) = (self.due(run, true), self.clone());
         let written = self.sessions().write(move |changes| {
             let text = effect(changes, &session, now)?;
             let entry = changes.entry(&session)?.unwrap_or_else(|| Entry::new(now));
@@ -123,18 +140,25 @@ impl Runs {
                 provider: choice.provider,
                 model: choice.model,
                 usage: Default::default(),
-                duration_ms: now.saturating_sub(accepted_at),
+                duration_ms: now.saturating_sub(accepted.accepted_at),
             };
+            let posted = due.put(changes, (&End::Completed, Some(&reply)), now)?;
             let record = Record {
                 ended_at: Some(now),
                 end: Some(End::Completed),
                 reply: (space == Space::Agent).then(|| reply.clone()),
-                ..Record::accepted(space, accepted_at)
+                undelivered: posted.as_ref().and_then(refusal),
+                ..accepted
             };
             record.put(changes.writer(), &key)?;
-            Ok((message, reply))
+            Ok((message, reply, posted))
         });
-        Ok(written.await?)
+        let (message, reply, posted) = written.await?;
+        Ok(Answer {
+            message,
+            reply,
+            delivery: posted.map(Posted::send_off),
+        })
     }
 
     /// Writes how a command ended that has no answer.
@@ -142,12 +166,13 @@ impl Runs {
         let record = Record {
             ended_at: Some(now),
             end: Some(end.clone()),
-            ..Record::accepted(run.space, run.accepted_at)
+            ..run.record()
         };
-        let key = run.key;
-        let written = self
-            .sessions()
-            .write(move |changes| record.put(changes.writer(), &key));
+        let (key, end, due) = (run.key, end.clone(), self.due(run, false));
+        let written = self.sessions().write(move |changes| {
+            due.put(changes, (&end, None), now)?;
+            record.put(changes.writer(), &key)
+        });
         if let Err(error) = written.await {
             tracing::error!(%error, run = run.id, "the end of a command could not be saved");
         }

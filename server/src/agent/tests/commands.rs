@@ -79,7 +79,7 @@ async fn words_of_others_are_no_commands() {
             let params = serde_json::from_value(params).unwrap();
             let manner = Manner {
                 is_only_words,
-                model: None,
+                ..Manner::default()
             };
             drop(world.runs.agent_in(params, manner).await.unwrap());
             world.wait(id, 10_000).await;
@@ -99,6 +99,7 @@ async fn a_model_for_one_turn() {
         let manner = Manner {
             is_only_words: true,
             model: model.map(str::to_owned),
+            ..Manner::default()
         };
         let params = serde_json::from_value(params).unwrap();
         let begun = world.runs.agent_in(params, manner).await.map(drop);

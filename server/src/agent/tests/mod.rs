@@ -5,6 +5,7 @@ mod calling_off;
 mod catalog;
 mod commands;
 mod context;
+mod delivery;
 mod ends;
 mod faults;
 mod keys;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Output, Toolbox, arguments};
-use crate::outbox::{Replied, Reply, ReplyError, Wish};
+use crate::outbox::{Order, Replied, ReplyError, Wish, Words};
 
 /// Messages that one run may send. Nobody wants more of one answer, and a model that goes in a circle is stopped.
 const MAX_MESSAGES: u64 = 20;
@@ -54,18 +54,23 @@ pub(super) async fn send(tools: &Toolbox, arguments: &Value) -> Output {
         ));
     }
     let media = asked.media.filter(|media| !media.trim().is_empty());
-    let reply = Reply {
+    let order = Order {
         origin: OutboxOrigin::Agent,
         key: format!("{}:{number}", tools.run_id),
         wish: Wish {
             channel: asked.channel,
             to: asked.to,
+            account_id: None,
         },
-        session: &tools.session,
+        session: tools.session.canonical().to_owned(),
+        // It is no part of the answer, which the conversation has anyway.
+        stands_in: None,
+    };
+    let words = Words {
         text: text.to_owned(),
         media: media.into_iter().collect(),
     };
-    match parts.outbox.reply(reply).await {
+    match parts.outbox.reply(&order, words).await {
         Ok(Replied::Sent {
             channel,
             to,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{MAX_OUTPUT, Output, Toolbox, arguments, told};
+use crate::agent::aftermath::Aftermath;
 use crate::agent::outcome::{End, Space};
 use crate::agent::run::Job;
 use crate::agent::runs::{Admission, Ask};
@@ -176,6 +177,7 @@ pub(super) async fn send(tools: &Toolbox, arguments: &Value) -> Output {
         on_entry: Box::new(|_| {}),
         job,
         quiet: false,
+        aftermath: Aftermath::default(),
     };
     let run = match tools.runs.admit(ask).await {
         Ok(Admission::New(run)) => run,

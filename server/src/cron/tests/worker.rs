@@ -48,7 +48,7 @@ impl Office {
         let events = Arc::new(sessions.events(clock.clone()));
         let runs = Runs::open(crate::agent::Parts {
             sessions,
-            outbox: outbox.clone(),
+            outbox,
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -72,7 +72,6 @@ impl Office {
             waiting: events.clone(),
             events: Arc::new(Silent),
             clock,
-            outbox,
         };
         let heartbeats = Heartbeats::new(parts, heartbeat::all(&config, "main"));
         Self {

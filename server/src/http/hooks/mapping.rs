@@ -64,7 +64,11 @@ impl Deliver {
         match (deliver, channel, to) {
             (Some(false), ..) => Self::No,
             (None, None, None) => Self::IfPossible,
-            (_, channel, to) => Self::To(Wish { channel, to }),
+            (_, channel, to) => Self::To(Wish {
+                channel,
+                to,
+                account_id: None,
+            }),
         }
     }
 }

@@ -99,7 +99,7 @@ impl Methods {
 fn words_only() -> Manner {
     Manner {
         is_only_words: true,
-        model: None,
+        ..Manner::default()
     }
 }
 

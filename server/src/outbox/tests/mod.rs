@@ -1,5 +1,6 @@
 //! Deliveries through a channel of the tests, over a store in a temporary directory that outlives its outboxes.
 
+mod letters;
 mod operators;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

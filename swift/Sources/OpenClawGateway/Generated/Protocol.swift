@@ -230,6 +230,14 @@ public enum GatewayProtocol {
         /// payload.
         public static let agentSessionRequired = KnownError(code: .unavailable, text: "Error: Pass --to <E.164>, --session-id, or --agent to choose a session")
 
+        /// agent with deliver: the run ended well, and the channel that its reply was to go through is not
+        /// set up. Second response, with an AgentFailure payload.
+        public static let agentReplyChannel = KnownError(code: .unavailable, text: "Error: Unknown channel: {channel}")
+
+        /// agent with deliver: the run ended well, and its reply has not reached people; in the outbox's or
+        /// the channel's words. Second response, with an AgentFailure payload.
+        public static let agentReplyUndelivered = KnownError(code: .unavailable, text: "Error: {problem}")
+
         /// agent and chat.send: the conversation's send policy says deny.
         public static let sendBlocked = KnownError(code: .invalidRequest, text: "send blocked by session policy")
 

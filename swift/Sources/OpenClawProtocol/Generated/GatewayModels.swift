@@ -8497,7 +8497,9 @@ public struct AgentParams: Codable, Sendable {
     public let sessionkey: String?
     /// Thinking level of this run.
     public let thinking: String?
-    /// Send the reply through the channel.
+    /// Send the reply, if the run ends well, to replyTo or to through replyChannel or channel; what these
+    /// leave open, or channel last, is where the conversation's last message came from. The second answer
+    /// waits for it.
     public let deliver: Bool?
     /// Images for the agent; items that are none are dropped, never refused.
     public let attachments: [AnyCodable]?

@@ -7,6 +7,7 @@ fn where_replies_go() {
         Deliver::To(Wish {
             channel: channel.map(str::to_owned),
             to: to.map(str::to_owned),
+            account_id: None,
         })
     };
     for (body, expected) in [

@@ -17,7 +17,9 @@ extension Gateway {
         public var sessionKey: String?
         /// Thinking level of this run.
         public var thinking: String?
-        /// Send the reply through the channel.
+        /// Send the reply, if the run ends well, to replyTo or to through replyChannel or channel; what these
+        /// leave open, or channel last, is where the conversation's last message came from. The second answer
+        /// waits for it.
         public var deliver: Bool?
         /// Images for the agent; items that are none are dropped, never refused.
         public var attachments: [Gateway.Attachment]?
