@@ -8294,7 +8294,7 @@ impl OutboxListResult {
         }
     }
 }
-/// What asked for a delivery: the methods send and poll, the reply of a job, heartbeat or hook, or a tool of an agent.
+/// What asked for a delivery: the methods send and poll, the reply of a job, heartbeat or hook, or an agent: its reply to agent with deliver, or its tool message.
 #[derive(
     ::serde::Deserialize,
     ::serde::Serialize,

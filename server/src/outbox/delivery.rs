@@ -84,14 +84,6 @@ impl Known {
     }
 }
 
-/// What became of a request for a delivery.
-pub(super) enum Drafted {
-    /// It has its place.
-    New(Draft),
-    /// Another request with the key was faster.
-    Known(Arc<Live>),
-}
-
 /// A delivery that has its place and is not on disk yet. Dropped before it has gone, it gives its place back.
 pub(super) struct Draft {
     outbox: Outbox,
@@ -116,10 +108,6 @@ impl Draft {
         }
     }
 
-    pub(super) fn live(&self) -> Arc<Live> {
-        Arc::clone(&self.live)
-    }
-
     /// Puts this into it and writes it, as a part of a change.
     pub(super) fn put(
         &mut self,
@@ -134,7 +122,8 @@ impl Draft {
     pub(super) fn send_off(mut self) {
         self.has_gone = true;
         let (record, channel) = (self.record.clone(), Arc::clone(&self.channel));
-        self.outbox.have_carried(record, channel, self.live());
+        self.outbox
+            .have_carried(record, channel, Arc::clone(&self.live));
     }
 
     /// Writes it and has it carried.
@@ -187,25 +176,21 @@ impl Outbox {
 
     /// Sends a message unless its key is under way already, and waits for the end.
     pub(super) async fn deliver(&self, ask: Ask) -> Result<Outcome, Full> {
-        let live = match self.draft(ask)? {
-            Drafted::Known(live) => live,
-            Drafted::New(draft) => {
-                let live = draft.live();
-                // On the work runtime: a caller who goes away stops nothing.
-                self.inner.parts.work.spawn(draft.keep());
-                live
-            }
-        };
+        let (live, draft) = self.draft(ask)?;
+        if let Some(draft) = draft {
+            // On the work runtime: a caller who goes away stops nothing.
+            self.inner.parts.work.spawn(draft.keep());
+        }
         Ok(Known::Live(live).outcome().await)
     }
 
-    /// Takes a place for a new delivery.
-    pub(super) fn draft(&self, ask: Ask) -> Result<Drafted, Full> {
+    /// Takes a place for a new delivery. There is nothing to write where another request with the key was faster.
+    pub(super) fn draft(&self, ask: Ask) -> Result<(Arc<Live>, Option<Draft>), Full> {
         let live = Live::new(ask.channel.name());
         let number = {
             let mut active = self.active();
             if let Some(live) = active.deliveries.get(&ask.key) {
-                return Ok(Drafted::Known(Arc::clone(live)));
+                return Ok((Arc::clone(live), None));
             }
             active.enter(&ask.key, &live)?;
             active.number += 1;
@@ -224,8 +209,8 @@ impl Outbox {
             queued_at: now,
             changed_at: now,
         };
-        let place = (record, ask.channel, live);
-        Ok(Drafted::New(Draft::of(self.clone(), place)))
+        let place = (record, ask.channel, Arc::clone(&live));
+        Ok((live, Some(Draft::of(self.clone(), place))))
     }
 
     /// Takes up what a former process left unfinished.

@@ -11,7 +11,7 @@ use openclaw_protocol::types::OutboxOrigin;
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Content, Parcel};
-use super::delivery::{Ask, Draft, Drafted, Full, Known};
+use super::delivery::{Ask, Draft, Full, Known};
 use super::letters::{Fate, Letter, Pending, Posted};
 use super::record::{DeliveryKey, Record};
 use super::{Outbox, webchat};
@@ -218,13 +218,7 @@ impl Outbox {
             session_key: None,
         });
         let full = |full: Full| ReplyError::Undelivered(full.to_string());
-        let (draft, live) = match drafted.map_err(full)? {
-            Drafted::Known(live) => (None, live),
-            Drafted::New(draft) => {
-                let live = draft.live();
-                (Some(draft), live)
-            }
-        };
+        let (live, draft) = drafted.map_err(full)?;
         let known = Known::Live(live);
         Ok((draft, Fate::Delivery { known, to }))
     }

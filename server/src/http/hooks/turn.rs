@@ -52,41 +52,11 @@ impl HookParts {
         let session_key = hook
             .session_key
             .unwrap_or_else(|| format!("{HOOK_SESSIONS}{run_id}"));
-        let sessions = &self.runs.parts().sessions;
-        // A hook's own conversation has no last message from a channel.
-        let main_of_turn = sessions.rules().main(sessions.key(&session_key).agent());
-        let (wish, is_wanted) = match hook.deliver {
-            Deliver::No => (None, false),
-            Deliver::IfPossible => (Some(Wish::default()), false),
-            Deliver::To(wish) => (Some(wish), true),
-        };
-        let delivery = wish.map(|wish| Delivery {
-            order: Order {
-                origin: OutboxOrigin::Hook,
-                key: run_id.clone(),
-                wish,
-                session: main_of_turn.canonical().to_owned(),
-                stands_in: Some(sessions.key(&session_key).canonical().to_owned()),
-            },
-            is_whole: true,
-            ack_max_chars: Some(0),
-            known: None,
-        });
-        let note = Note {
-            session: sessions
-                .rules()
-                .main(&sessions.rules().default_agent)
-                .canonical()
-                .to_owned(),
-            about: format!("Hook {}", hook.name),
-        };
+        let is_wanted = matches!(hook.deliver, Deliver::To(_));
         let manner = Manner {
             is_only_words: true,
             model: hook.model,
-            aftermath: Aftermath {
-                delivery,
-                note: Some(note),
-            },
+            aftermath: self.aftermath(hook.deliver, &hook.name, &run_id, &session_key),
         };
         let params = AgentParams {
             session_key: Some(session_key),
@@ -114,6 +84,44 @@ impl HookParts {
             }
         });
         Ok(run_id)
+    }
+
+    /// What the end of a hook's turn does: the main conversation is told, and the reply goes to people.
+    fn aftermath(
+        &self,
+        deliver: Deliver,
+        name: &str,
+        run_id: &str,
+        session_key: &str,
+    ) -> Aftermath {
+        let sessions = &self.runs.parts().sessions;
+        let (rules, own) = (sessions.rules(), sessions.key(session_key));
+        let wish = match deliver {
+            Deliver::No => None,
+            Deliver::IfPossible => Some(Wish::default()),
+            Deliver::To(wish) => Some(wish),
+        };
+        let delivery = wish.map(|wish| Delivery {
+            order: Order {
+                origin: OutboxOrigin::Hook,
+                key: run_id.to_owned(),
+                wish,
+                // A hook's own conversation has no last message from a channel.
+                session: rules.main(own.agent()).canonical().to_owned(),
+                stands_in: Some(own.canonical().to_owned()),
+            },
+            is_whole: true,
+            ack_max_chars: Some(0),
+            known: None,
+        });
+        let note = Note {
+            session: rules.main(&rules.default_agent).canonical().to_owned(),
+            about: format!("Hook {name}"),
+        };
+        Aftermath {
+            delivery,
+            note: Some(note),
+        }
     }
 
     fn wake(&self, mode: HookWakeMode) {
