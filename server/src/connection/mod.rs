@@ -115,7 +115,7 @@ pub fn serve(
         handshake: handshake_place,
         behind_proxy,
     } = upgraded;
-    let (mut read, write) = stream.into_split();
+    let (read, write) = stream.into_split();
     let outbox = Arc::new(Outbox::new(
         Socket::new(write),
         limits::MAX_BUFFERED_BYTES as usize,
@@ -130,9 +130,11 @@ pub fn serve(
     let stranger = Stranger::new(handshake, shared.handshakes.begin(), handshake_place, ends);
     let mut link = Link::new(shared, Arc::clone(&outbox), membership, stranger);
     async move {
-        let ending = reader::run(&mut link, &mut read, early).await;
+        let (ending, read) = reader::run(&mut link, read, early).await;
         let membership = link.finish(ending);
-        if !farewell::is_said(ending, &outbox) {
+        if !farewell::is_said(ending, &outbox)
+            && let Some(read) = read
+        {
             // Boxed: few connections are in this state, and its buffer would be part of each of them.
             Box::pin(farewell::say(read, &outbox)).await;
         }
