@@ -13,6 +13,7 @@ mod farewell;
 pub mod handshake;
 mod hello;
 pub mod identity;
+mod ids;
 pub mod limiter;
 mod link;
 pub mod locality;
@@ -123,7 +124,7 @@ pub fn serve(
     outbox.precede(&response);
     let membership = shared.hub.enter(Arc::clone(&outbox));
     let facts = PeerFacts::of_request(ends, &headers);
-    let handshake = Handshake::new(Arc::clone(&shared.policy), &facts, uuid::Uuid::new_v4());
+    let handshake = Handshake::new(Arc::clone(&shared.policy), &facts, ids::fresh());
     outbox.send(handshake.challenge(shared.clock.now_ms()));
     // At once: clients wait for it, but not for long.
     outbox.flush();
