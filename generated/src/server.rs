@@ -504,7 +504,7 @@ pub trait DeviceMethods<C>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<types::DevicePairListResult, ErrorShape>> + Send;
     /// `device.pair.approve`: Admits a waiting device with the role and scopes it asked for.
     ///
-    /// They are added to what an earlier pairing granted. The role gets a new token, which the device receives with its next hello-ok; an older one of that role dies.
+    /// They are added to what an earlier pairing granted. The role gets a new token, which the device receives with its next hello-ok; an older one of that role dies. Scopes beyond operator.read and operator.write must be granted also to the caller: else missingScope. (The original lets operator.pairing grant all of them.)
     fn device_pair_approve(
         &self,
         cx: &C,
@@ -526,7 +526,7 @@ pub trait DeviceMethods<C>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<types::DeviceTokenRotateResult, ErrorShape>> + Send;
     /// `device.token.revoke`: Makes a device's token for a role useless.
     ///
-    /// The device stays paired: when it connects with the shared secret it gets a new token.
+    /// The device stays paired: when it connects with the shared secret it gets a new token. Scopes of the token beyond operator.read and operator.write must be granted also to the caller: else missingScope.
     fn device_token_revoke(
         &self,
         cx: &C,
@@ -551,7 +551,7 @@ pub trait NodeMethods<C>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<types::NodeDescribeResult, ErrorShape>> + Send;
     /// `node.invoke`: Runs a command on a connected node and answers with what came of it.
     ///
-    /// Allowed are commands that the node offers and that its platform may have, as the configuration changes that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none when the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the gateway itself recognises no retry.
+    /// Allowed are commands that the node offers and that its platform may have, as the configuration changes that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none when the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the gateway itself recognises no retry. A node takes what it is told of a person's decision for granted, so approved and approvalDecision of system.run also need operator.approvals, and system.execApprovals.* need operator.admin: else missingScope. (The original asks for operator.write alone.)
     fn node_invoke(
         &self,
         cx: &C,

@@ -669,7 +669,9 @@ export interface Methods {
    * Admits a waiting device with the role and scopes it asked for.
    *
    * They are added to what an earlier pairing granted. The role gets a new token, which the device receives
-   * with its next hello-ok; an older one of that role dies.
+   * with its next hello-ok; an older one of that role dies. Scopes beyond operator.read and operator.write
+   * must be granted also to the caller: else missingScope. (The original lets operator.pairing grant all of
+   * them.)
    *
    * For role `operator`, needs `operator.pairing`, may cause the events `device.pair.resolved`.
    */
@@ -693,7 +695,8 @@ export interface Methods {
   /**
    * Makes a device's token for a role useless.
    *
-   * The device stays paired: when it connects with the shared secret it gets a new token.
+   * The device stays paired: when it connects with the shared secret it gets a new token. Scopes of the token
+   * beyond operator.read and operator.write must be granted also to the caller: else missingScope.
    *
    * For role `operator`, needs `operator.pairing`.
    */
@@ -719,7 +722,9 @@ export interface Methods {
    * Allowed are commands that the node offers and that its platform may have, as the configuration changes
    * that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none when
    * the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the gateway
-   * itself recognises no retry.
+   * itself recognises no retry. A node takes what it is told of a person's decision for granted, so approved
+   * and approvalDecision of system.run also need operator.approvals, and system.execApprovals.* need
+   * operator.admin: else missingScope. (The original asks for operator.write alone.)
    *
    * For role `operator`, needs `operator.write`, may cause the events `node.invoke.request`.
    */

@@ -9,6 +9,33 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
 use tokio::time::timeout;
 
+use crate::paths::Environment;
+
+/// Variables that a program of an agent gets. The others may be secrets of the gateway.
+const VARIABLES: [&str; 12] = [
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_RUNTIME_DIR",
+];
+
+/// The harmless variables that there are.
+pub(crate) fn plain_variables(
+    environment: &Environment,
+) -> impl Iterator<Item = (&'static str, &str)> {
+    VARIABLES
+        .iter()
+        .filter_map(|name| Some((*name, environment.variables.get(*name)?.as_str())))
+}
+
 /// The process group of a child that was started as the leader of a new one. Dropping it kills whatever is left in it,
 /// unless it was released.
 #[derive(Debug)]

@@ -36,6 +36,12 @@ pub const HTTP_TIME: Duration = Duration::from_secs(60);
 /// Body of a request to `/v1/chat/completions`. Clients resend the whole conversation with every turn.
 pub const COMPLETIONS_BODY_BYTES: usize = 1024 * 1024;
 
+/// Body of a request to `/tools/invoke` (contract 10.5).
+pub const TOOLS_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Tools that programs use at a time. Each may hold a process; people's scripts use one after the other.
+pub const MAX_TOOL_USES: usize = 16;
+
 /// Body of a request to `/v1/responses` when the configuration does not say: pictures travel inside it.
 pub const RESPONSES_BODY_BYTES: u64 = 20 * 1024 * 1024;
 

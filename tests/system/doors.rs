@@ -267,10 +267,11 @@ async fn the_unix_socket_needs_no_token() {
 }
 
 #[tokio::test]
-async fn members_of_the_tailnet_need_no_token() {
+async fn members_of_the_tailnet_are_asked_for() {
     let home = Home::new();
     home.write_config(&format!(
-        "{{ gateway: {{ mode: 'local', auth: {{ token: '{TOKEN}', allowTailscale: true }} }} }}"
+        "{{ gateway: {{ mode: 'local', auth: {{ token: '{TOKEN}', allowTailscale: true }}, \
+         http: {{ endpoints: {{ chatCompletions: {{ enabled: true }} }} }} }} }}"
     ));
     let program = home.path().join("whois");
     let script = "#!/bin/sh\n[ \"$*\" = 'whois --json 100.64.0.7' ] || exit 1\n\
@@ -286,19 +287,40 @@ async fn members_of_the_tailnet_need_no_token() {
         )
     };
     let mismatch = "unauthorized: gateway token mismatch (provide gateway auth token)";
-    for (headers, expected) in [
-        (served("Alice@example.com", "100.64.0.7"), "accepted"),
-        (served("mallory@example.com", "100.64.0.7"), mismatch),
-        (served("alice@example.com", "100.64.0.8"), mismatch),
+    let asked = async |headers: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", gateway.port))
+            .await
+            .expect("the port");
+        let request = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: box.tail1.ts.net\r\nContent-Length: 2\r\n{headers}\r\n{{}}"
+        );
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("the request is taken");
+        let mut line = vec![0; 12];
+        let read = timeout(PATIENCE, stream.read_exact(&mut line)).await;
+        read.expect("in time").expect("an answer");
+        String::from_utf8_lossy(&line).into_owned()
+    };
+    for (headers, is_member) in [
+        (served("Alice@example.com", "100.64.0.7"), true),
+        (served("mallory@example.com", "100.64.0.7"), false),
+        (served("alice@example.com", "100.64.0.8"), false),
         (
             served("alice@example.com", "100.64.0.7") + "Origin: https://evil.example\r\n",
-            mismatch,
+            false,
         ),
-        (String::new(), mismatch),
+        (String::new(), false),
     ] {
-        // Without a device some token has to be shown, whichever it is.
-        let answer = by_port(gateway.port, &headers, json!({"token": "none"})).await;
-        assert_eq!(message(&answer), expected, "{headers}");
+        // A member comes in, and is told that it said nothing.
+        let expected = if is_member { "400" } else { "401" };
+        assert_eq!(asked(&headers).await, format!("HTTP/1.1 {expected}"));
+        // On the WebSocket members are known by a device; without one the token has to be right.
+        for (token, expected) in [("none", mismatch), (TOKEN, "accepted")] {
+            let answer = by_port(gateway.port, &headers, json!({ "token": token })).await;
+            assert_eq!(message(&answer), expected, "{headers}");
+        }
     }
 }
 

@@ -24,3 +24,4 @@ mod remote;
 mod restarts;
 mod schedules;
 mod sessions;
+mod tools;

@@ -223,10 +223,14 @@ async fn a_node_begins_turns_and_leaves_notes() {
     for (name, payload, session_key) in [
         (
             "agent.request",
-            json!({"message": "from the node", "sessionKey": "agent:main:asked"}),
+            json!({"message": "/new from the node", "sessionKey": "agent:main:asked"}),
             "agent:main:asked",
         ),
-        ("voice.transcript", json!({"text": "spoken words"}), "main"),
+        (
+            "voice.transcript",
+            json!({"text": "/new spoken words"}),
+            "main",
+        ),
     ] {
         tell(&node, "chat.subscribe", json!({"sessionKey": session_key})).await;
         tell(&node, name, payload).await;
@@ -266,8 +270,11 @@ async fn a_node_begins_turns_and_leaves_notes() {
             history["messages"][0]["content"].to_string()
         }
     };
-    assert!(history("agent:main:asked").await.contains("from the node"));
-    assert!(history("main").await.contains("spoken words"));
+    // Commands are for operators; what a node says is for the model.
+    let asked = history("agent:main:asked").await;
+    assert!(asked.contains("/new from the node"), "{asked}");
+    let spoken = history("main").await;
+    assert!(spoken.contains("/new spoken words"), "{spoken}");
 
     tell(
         &node,

@@ -10,7 +10,7 @@ use super::backend::{
     BackendError, Call, Chunk, MAX_CALLS, ModelRequest, StopReason, ToolSpec, Turn as Told,
 };
 use super::context::Stored;
-use super::messages::{self, Ended};
+use super::messages::{self, Ended, Said};
 use super::models::Choice;
 use super::prompt;
 use super::run::{Job, Run};
@@ -46,7 +46,7 @@ impl Runs {
         system: &str,
         turn: &mut Turn,
     ) -> Result<StopReason, Failure> {
-        let toolbox = Toolbox::new(self, session, hops);
+        let toolbox = Toolbox::open(self, session, hops).await;
         self.sum_up(run, turn, &toolbox).await?;
         for _ in 0..=MAX_ROUNDS {
             let reason = self.ask(run, session, turn, system, &toolbox).await?;
@@ -132,6 +132,8 @@ impl Runs {
         system: &str,
         toolbox: &Toolbox,
     ) -> Result<StopReason, Trouble> {
+        // Those of a model that failed are of no use to the next.
+        turn.thoughts.clear();
         let request = self.request(turn, system, toolbox.specs())?;
         let backend = self.models().backend(&turn.choice, toolbox.workspace())?;
         let mut bursts = backend.stream(request).ready_chunks(MAX_BURST);
@@ -176,22 +178,27 @@ impl Runs {
         let calls = std::mem::take(&mut turn.calls);
         let text = std::mem::take(&mut turn.text).trim().to_owned();
         let ended = Ended::Whole(StopReason::ToolUse);
-        let spoken = (text.as_str(), calls.as_slice());
-        let message = messages::assistant(spoken, &turn.choice, &turn.usage, &ended, turn.asked_at);
+        let thoughts = std::mem::take(&mut turn.thoughts);
+        let said = Said {
+            text: &text,
+            calls: &calls,
+            thoughts: &thoughts,
+        };
+        let message = messages::assistant(said, &turn.choice, &turn.usage, &ended, turn.asked_at);
         // Before anything is done: what was done must be explained by what was said.
         self.note(turn, message).await?;
         if !text.is_empty() {
             turn.before.push(text);
         }
         for call in &calls {
-            let output = self.use_tool(run, toolbox, call).await;
+            let output = self.run_tool(run, toolbox, call).await;
             let message = messages::tool_result(call, &output, self.clock().now_ms());
             self.note(turn, message).await?;
         }
         Ok(())
     }
 
-    async fn use_tool(&self, run: &Run, toolbox: &Toolbox, call: &Call) -> Output {
+    async fn run_tool(&self, run: &Run, toolbox: &Toolbox, call: &Call) -> Output {
         run.voice().tool_start(call);
         let progress = |partial: &str| run.voice().tool_update(call, partial);
         let output = toolbox.call(call, &progress).await;
@@ -278,7 +285,7 @@ impl Runs {
                     return Ok(summary.trim().to_owned());
                 }
                 Chunk::Done(_) => break,
-                Chunk::Call(_) | Chunk::Usage(_) => {}
+                Chunk::Thought(_) | Chunk::Call(_) | Chunk::Usage(_) => {}
             }
         }
         Err(BackendError::CutOff)
@@ -331,6 +338,7 @@ impl Turn {
                     return Err(BackendError::TooManyCalls { limit: MAX_CALLS });
                 }
                 Chunk::Call(call) => self.calls.push(call),
+                Chunk::Thought(thought) => self.thoughts.push(thought),
                 Chunk::Usage(usage) => self.usage = usage,
                 Chunk::Done(reason) => stopped = Some(reason),
             }

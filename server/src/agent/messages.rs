@@ -3,7 +3,7 @@
 use serde_json::{Number, Value, json};
 
 use super::attachments::Image;
-use super::backend::{Call, StopReason, Turn, Usage};
+use super::backend::{Call, StopReason, Thought, Turn, Usage};
 use super::models::Choice;
 use super::tools::Output;
 use crate::sessions::message::{self, role_of, text_of};
@@ -11,6 +11,8 @@ use crate::sessions::message::{self, role_of, text_of};
 /// Role of what tools brought, and type of a call among the parts of a reply.
 const TOOL_RESULT: &str = "toolResult";
 const TOOL_CALL: &str = "toolCall";
+/// Type of a thought among them, with the members of the reference's transcripts.
+const THINKING: &str = "thinking";
 
 /// What a user said.
 pub(super) fn user(text: &str, images: &[Image], timestamp: u64) -> Value {
@@ -31,19 +33,38 @@ pub(super) enum Ended {
     Broken(String),
 }
 
+/// What a model said.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Said<'a> {
+    /// The words.
+    pub(super) text: &'a str,
+    /// The tools that it called.
+    pub(super) calls: &'a [Call],
+    /// What it thought before.
+    pub(super) thoughts: &'a [Thought],
+}
+
 /// What a model said and which tools it called, or what it failed to say.
 pub(super) fn assistant(
-    (text, calls): (&str, &[Call]),
+    said: Said<'_>,
     choice: &Choice,
     usage: &Usage,
     ended: &Ended,
     timestamp: u64,
 ) -> Value {
-    let words = (!text.is_empty()).then(|| text_part(text));
-    let calls = calls.iter().map(|call| {
+    let words = (!said.text.is_empty()).then(|| text_part(said.text));
+    let calls = said.calls.iter().map(|call| {
         json!({"type": TOOL_CALL, "id": call.id, "name": call.name, "arguments": call.arguments})
     });
-    let content: Vec<Value> = words.into_iter().chain(calls).collect();
+    let thoughts = said.thoughts.iter().map(|thought| match thought {
+        Thought::Open { text, signature } => {
+            json!({"type": THINKING, "thinking": text, "thinkingSignature": signature})
+        }
+        Thought::Sealed { data } => {
+            json!({"type": THINKING, "thinking": "", "thinkingSignature": data, "redacted": true})
+        }
+    });
+    let content: Vec<Value> = thoughts.chain(words).chain(calls).collect();
     let price = choice.price(usage);
     let mut message = json!({
         "role": "assistant",
@@ -132,7 +153,11 @@ pub(super) fn turn(message: &Value, with_images: bool) -> Option<Turn> {
         "assistant" => {
             let calls = calls_of(message);
             let is_silent = text.trim().is_empty() && calls.is_empty();
-            (!is_silent).then_some(Turn::Assistant { text, calls })
+            (!is_silent).then_some(Turn::Assistant {
+                text,
+                calls,
+                thoughts: Vec::new(),
+            })
         }
         TOOL_RESULT => Some(Turn::Result {
             call_id: message.get("toolCallId")?.as_str()?.to_owned(),
@@ -141,6 +166,25 @@ pub(super) fn turn(message: &Value, with_images: bool) -> Option<Turn> {
         }),
         _ => None,
     }
+}
+
+/// What `choice` thought before a message, if the message is its own: others can do nothing with it.
+pub(super) fn thoughts(message: &Value, choice: &Choice) -> Vec<Thought> {
+    let is_own = message.get("provider") == Some(&json!(choice.provider))
+        && message.get("model") == Some(&json!(choice.model));
+    let thought = |part: &Value| {
+        (member(part, "type")? == THINKING).then_some(())?;
+        let signature = member(part, "thinkingSignature")?;
+        Some(match part.get("redacted").and_then(Value::as_bool) {
+            Some(true) => Thought::Sealed { data: signature },
+            _ => Thought::Open {
+                text: member(part, "thinking")?,
+                signature,
+            },
+        })
+    };
+    let parts = parts_of(message).filter(|_| is_own);
+    parts.filter_map(thought).collect()
 }
 
 fn parts_of(message: &Value) -> impl Iterator<Item = &Value> {
@@ -180,6 +224,13 @@ mod tests {
     use super::*;
     use crate::config::Cost;
 
+    fn said(text: &str) -> Said<'_> {
+        Said {
+            text,
+            ..Said::default()
+        }
+    }
+
     fn choice(input_price: f64) -> Choice {
         Choice {
             provider: "mock".into(),
@@ -213,7 +264,7 @@ mod tests {
         });
         assert_eq!(
             assistant(
-                ("echo: hello", &[]),
+                said("echo: hello"),
                 &free,
                 &usage,
                 &Ended::Whole(StopReason::Stop),
@@ -222,7 +273,7 @@ mod tests {
             whole
         );
         let broken = assistant(
-            ("", &[]),
+            Said::default(),
             &free,
             &Usage::default(),
             &Ended::Broken("400 no".into()),
@@ -237,7 +288,7 @@ mod tests {
             (&json!([]), &json!("error"), &json!("400 no"))
         );
         let paid = assistant(
-            ("", &[]),
+            Said::default(),
             &choice(50_000.0),
             &usage,
             &Ended::Whole(StopReason::Length),
@@ -268,14 +319,27 @@ mod tests {
             mime: "image/png".into(),
             base64: "AAAA".into(),
         };
+        let thoughts = [
+            Thought::Open {
+                text: "so".into(),
+                signature: "s".into(),
+            },
+            Thought::Sealed { data: "d".into() },
+        ];
         let asking = assistant(
-            ("hm", std::slice::from_ref(&call)),
+            Said {
+                text: "hm",
+                calls: std::slice::from_ref(&call),
+                thoughts: &thoughts,
+            },
             &free,
             &Usage::default(),
             &Ended::Whole(StopReason::ToolUse),
             7,
         );
         let parts = json!([
+            {"type": "thinking", "thinking": "so", "thinkingSignature": "s"},
+            {"type": "thinking", "thinking": "", "thinkingSignature": "d", "redacted": true},
             {"type": "text", "text": "hm"},
             {"type": "toolCall", "id": "c", "name": "read", "arguments": {"path": "a"}},
         ]);
@@ -308,6 +372,7 @@ mod tests {
                 Some(Turn::Assistant {
                     text: "hm".into(),
                     calls: vec![call],
+                    thoughts: vec![],
                 }),
             ),
             (
@@ -320,7 +385,7 @@ mod tests {
                 }),
             ),
             (
-                &assistant((" ", &[]), &free, &Usage::default(), &broken, 7),
+                &assistant(said(" "), &free, &Usage::default(), &broken, 7),
                 false,
                 None,
             ),
@@ -328,5 +393,11 @@ mod tests {
         ] {
             assert_eq!(turn(message, with_images), told, "{message}");
         }
+        assert_eq!(super::thoughts(&asking, &free), thoughts);
+        let another = Choice {
+            model: "echo-2".into(),
+            ..free
+        };
+        assert_eq!(super::thoughts(&asking, &another), []);
     }
 }

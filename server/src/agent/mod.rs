@@ -7,7 +7,7 @@
 //! it is told within bounds.
 //!
 //! Called by `methods/agent.rs`, `methods/chat.rs`, `methods/catalog.rs` and, for what runs may not meet,
-//! `methods/session_changes.rs`; by `cron` and `heartbeat` for turns that no client asked for ([`Errand`]). Built once by
+//! `methods/session_changes.rs`; by `http` for turns and single tools ([`direct`]); by `cron` and `heartbeat` for turns that no client asked for ([`Errand`]). Built once by
 //! the gateway.
 
 mod attachments;
@@ -18,7 +18,9 @@ mod chat;
 mod commands;
 mod context;
 mod converse;
+mod direct;
 mod errand;
+mod http_client;
 mod identity;
 mod inject;
 mod lanes;
@@ -38,11 +40,16 @@ mod turn;
 mod wire;
 mod words;
 
+pub use direct::{ToolRefusal, ToolUse};
 pub use errand::{Done, Errand, ErrandError};
 pub use models::{Choice, Models};
 pub use parts::Parts;
+pub use requests::Manner;
 pub use runs::Runs;
-pub use tools::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
+pub use tools::{
+    ConfigGate, ExecGate, ExecRequest, Mcp, NOT_LISTED, Reach, Reached, Ruling, SessionExec,
+    Verdict,
+};
 pub(crate) use tools::{FileError, read_start};
 pub(crate) use words::{CHANNELS, LAST_CHANNEL};
 pub use words::{Thinking, is_known_channel};

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::models::{Choice, Models};
 use super::requests::unreadable;
-use super::tools::ExecGate;
+use super::tools::{ExecGate, Mcp, Reach};
 use super::words::Thinking;
 use crate::clock::Clock;
 use crate::config::{Agent, Config, VerboseLevel};
@@ -42,6 +42,10 @@ pub struct Parts {
     pub environment: Environment,
     /// Decides on commands of agents.
     pub exec: Arc<dyn ExecGate>,
+    /// What tools reach beyond conversations.
+    pub reach: Reach,
+    /// Servers of tools.
+    pub mcp: Mcp,
 }
 
 impl Parts {
@@ -159,6 +163,8 @@ mod tests {
             sessions,
             models: Models::new(Arc::clone(&config)),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
+            reach: Reach::default(),
+            mcp: Mcp::default(),
             config,
             clock,
             events: Arc::new(Nobody),

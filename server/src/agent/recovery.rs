@@ -139,7 +139,13 @@ fn pay(
         }
     }
     let end = MessageEnd::Broken(RESTARTED.to_owned());
-    let message = messages::assistant(("", &[]), choice, &Usage::default(), &end, now);
+    let message = messages::assistant(
+        messages::Said::default(),
+        choice,
+        &Usage::default(),
+        &end,
+        now,
+    );
     changes.append(&entry.session_id, &message)?;
     entry.touch(now);
     changes.put_entry(session, &entry)

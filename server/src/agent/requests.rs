@@ -16,12 +16,22 @@ use super::run::Job;
 use super::runs::{Admission, Ask, Refusal, Runs};
 use super::{attachments, wire, words};
 use crate::sessions::key::normalise_agent_id;
-use crate::sessions::{Entry, SessionKey};
+use crate::sessions::{Entry, ModelWish, SessionKey};
 use crate::store::StoreError;
 use crate::text::given;
 
 /// What `agent` answers.
 pub(super) type AgentAnswer = Staged<AgentAccepted, AgentFinal, AgentFailure>;
+
+/// How a turn is taken that somebody else than an operator begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// The words are for the model, also when they begin as a command does: they may be anybody's, and commands are
+    /// for operators.
+    pub is_only_words: bool,
+    /// Model for this turn alone; one that a patch of the conversation may choose.
+    pub model: Option<String>,
+}
 
 /// A reply is no longer there although its run ended well.
 const REPLY_GONE: &str = "Error: the run has ended, but its reply is no longer stored";
@@ -32,11 +42,23 @@ impl Runs {
     /// # Errors
     /// The refusals of contract 6.6 in their order; `UNAVAILABLE` when there is no room or the store fails.
     pub async fn agent(&self, params: AgentParams) -> Result<AgentAnswer, ErrorShape> {
+        self.agent_in(params, Manner::default()).await
+    }
+
+    /// As [`Self::agent`], for a turn that no operator begins.
+    ///
+    /// # Errors
+    /// As there, and those of `sessions.patch` for the model.
+    pub async fn agent_in(
+        &self,
+        params: AgentParams,
+        manner: Manner,
+    ) -> Result<AgentAnswer, ErrorShape> {
         let id = params.idempotency_key.clone();
         if let Some(known) = self.known(Space::Agent, &id).await {
             return Ok(self.agent_answer(id, known));
         }
-        let ask = self.agent_ask(params)?;
+        let ask = self.agent_ask(params, manner)?;
         let admission = self.admit(ask).await.map_err(Refusal::shape)?;
         Ok(self.agent_answer(id, admission))
     }
@@ -70,7 +92,7 @@ impl Runs {
         }
     }
 
-    fn agent_ask(&self, params: AgentParams) -> Result<Ask, ErrorShape> {
+    fn agent_ask(&self, params: AgentParams, manner: Manner) -> Result<Ask, ErrorShape> {
         let attached = params.attachments.as_deref().unwrap_or_default();
         let images = attachments::images(attached).map_err(|error| error.shape())?;
         for channel in [&params.channel, &params.reply_channel]
@@ -85,9 +107,15 @@ impl Runs {
         if let Some(target) = &target {
             self.parts().check_send_policy(&target.session)?;
         }
+        let model = match manner.model {
+            Some(model) => Some(self.model_of_turn(target.as_ref(), &model)?),
+            None => None,
+        };
         let meaning = commands::parse(&params.message).filter(|meaning| {
             // Without a conversation there is nothing to command, and a picture is for the model.
-            target.is_some() && (images.is_empty() || matches!(meaning, Meaning::Turn(_)))
+            !manner.is_only_words
+                && target.is_some()
+                && (images.is_empty() || matches!(meaning, Meaning::Turn(_)))
         });
         let mut thinking = given(params.thinking.as_deref());
         let (text, task) = match meaning {
@@ -107,7 +135,7 @@ impl Runs {
                 .timeout
                 .map_or_else(|| self.parts().default_timeout(), Duration::from_secs),
             expires: None,
-            model: None,
+            model,
             extra_system: given(params.extra_system_prompt.as_deref()),
             task,
             hops: 0,
@@ -133,6 +161,21 @@ impl Runs {
             job,
             quiet: false,
         })
+    }
+
+    /// The model that a name means, as `provider/model`, if it may be chosen.
+    fn model_of_turn(&self, target: Option<&Target>, name: &str) -> Result<String, ErrorShape> {
+        let rules = self.sessions().rules();
+        let session = target.map_or_else(
+            || rules.main(&rules.default_agent),
+            |target| target.session.clone(),
+        );
+        let facts = self.model_facts(&session, Some(Some(name)));
+        match facts.wish {
+            Some(Ok(ModelWish::Other(model))) => Ok(model.joined()),
+            Some(Err(refusal)) => Err(refusal.shape()),
+            Some(Ok(ModelWish::Default)) | None => Ok(facts.default.joined()),
+        }
     }
 
     /// The conversation that is meant: by key, else the agent's main one, else by transcript, else (an address is given)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use openclaw_protocol::protocol::errors;
 
-use super::backend::{BackendError, Call, StopReason, Usage};
+use super::backend::{BackendError, Call, StopReason, Thought, Usage};
 use super::commands::{Task, UsageLines};
 use super::lanes::Place;
-use super::messages::{self, Ended as MessageEnd};
+use super::messages::{self, Ended as MessageEnd, Said};
 use super::models::Choice;
 use super::outcome::{AbortReason, Debt, End, Ended, Owed, Record, Reply, Space};
 use super::run::{Closing, Job, Phase, Run};
@@ -77,6 +77,8 @@ pub(super) struct Turn {
     /// The message under way, and the tools that it calls.
     pub(super) text: String,
     pub(super) calls: Vec<Call>,
+    /// What was thought before it.
+    pub(super) thoughts: Vec<Thought>,
     /// When it was begun.
     pub(super) asked_at: u64,
     /// Tokens of the last call.
@@ -259,6 +261,7 @@ impl Runs {
             narrowed: None,
             text: String::new(),
             calls: Vec::new(),
+            thoughts: Vec::new(),
             asked_at: started_at,
             usage: Usage::default(),
         })
@@ -398,14 +401,12 @@ fn conclude(
         };
         match ended {
             Some(ended) => {
-                let text = turn.text.trim();
-                let message = messages::assistant(
-                    (text, &[]),
-                    &turn.choice,
-                    &turn.usage,
-                    &ended,
-                    turn.asked_at,
-                );
+                let said = Said {
+                    text: turn.text.trim(),
+                    ..Said::default()
+                };
+                let message =
+                    messages::assistant(said, &turn.choice, &turn.usage, &ended, turn.asked_at);
                 changes.append(&turn.session_id, &message)?;
             }
             // A conversation that never got an answer has not begun (seen in the recordings).

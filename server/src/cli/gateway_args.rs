@@ -146,6 +146,7 @@ impl GatewayArgs {
     #[must_use]
     pub fn log_filter(&self, configured: &str) -> String {
         let level = if self.verbose { "debug" } else { configured };
+        let level = format!("{level},{MCP}=off");
         match (self.compact, self.ws_log) {
             (true, _) | (false, WsLog::Compact) => {
                 format!("{level},{CONNECTIONS}=debug,{REQUESTS}=off")
@@ -155,6 +156,10 @@ impl GatewayArgs {
         }
     }
 }
+
+/// Log target of the library that speaks to servers of tools: it writes whole messages, and with them whatever they hold. What
+/// matters of them is logged by its caller.
+const MCP: &str = "rmcp";
 
 /// Log target of connects and closes.
 const CONNECTIONS: &str = "openclaw_gateway::connection";
@@ -226,15 +231,15 @@ mod tests {
     #[test]
     fn the_log_filter() {
         for (line, filter) in [
-            ("", "info,ws=off"),
-            ("--verbose", "debug,ws=off"),
+            ("", "info,rmcp=off,ws=off"),
+            ("--verbose", "debug,rmcp=off,ws=off"),
             (
                 "--ws-log full",
-                "info,openclaw_gateway::connection=debug,ws=debug",
+                "info,rmcp=off,openclaw_gateway::connection=debug,ws=debug",
             ),
             (
                 "--compact",
-                "info,openclaw_gateway::connection=debug,ws=off",
+                "info,rmcp=off,openclaw_gateway::connection=debug,ws=off",
             ),
         ] {
             assert_eq!(

@@ -1,5 +1,6 @@
-//! Reading `openclaw.json`: parse, substitute, check, and fall back where something is wrong. A bad configuration never
-//! keeps the gateway from answering: what is wrong is left out, reported as an [`Issue`], and the rest counts.
+//! Reading `openclaw.json`: parse, substitute, check, and fall back where something is wrong. What is wrong is left out,
+//! reported as an [`Issue`], and the rest counts; only what would open a door that way keeps the gateway from starting
+//! ([`super::guards`]).
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 use super::document::{self, Step, dotted, remove_all};
 use super::substitute::{apply_env_block, is_variable_name, substitute};
 use super::types::DEFAULT_MAIN_KEY;
-use super::{Config, file, schema};
+use super::{Config, file, guards, schema};
 use crate::paths::{Environment, Paths};
 
 /// Something wrong with the configuration that the gateway works around.
@@ -170,11 +171,11 @@ fn fall_back(
         .flatten()
         .and_then(|text| document::parse(&text).ok());
     let (source, document, instead) = match document {
-        Some(document) => (
-            Source::LastGood,
-            document,
-            format!("using {}", copy.display()),
-        ),
+        Some(mut document) => {
+            guards::without_old_secrets(&mut document, raw.as_deref(), environment);
+            let instead = format!("using {}", copy.display());
+            (Source::LastGood, document, instead)
+        }
         None => (
             Source::Defaults,
             Map::new().into(),
@@ -216,6 +217,7 @@ fn settle(
         None
     };
     let mut config = trusted.unwrap_or_else(|| {
+        issues.extend(guards::misspelt(&document));
         prune(&mut document, missing, &mut issues);
         decode(&document, &mut issues)
     });

@@ -7,6 +7,7 @@
 mod auth;
 mod document;
 pub mod file;
+mod guards;
 mod load;
 mod schema;
 mod start;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::load::{Loaded, Source, load, remember};
 use super::types::{AuthMode, Bind, GatewayMode, Tailscale, TailscaleMode};
-use super::{GatewayAuth, Issue, file};
+use super::{GatewayAuth, Issue, file, guards};
 use crate::hex::hex;
 use crate::paths::{Environment, Paths};
 
@@ -139,6 +139,22 @@ pub enum StartError {
         "tailscale funnel needs auth mode password; set gateway.auth.mode and gateway.auth.password"
     )]
     FunnelAuth,
+    /// A setting that keeps somebody out cannot be used.
+    #[error(
+        "gateway start blocked: {}{notes}; without it more would be open than it says, so mend it, or take it out",
+        path.display()
+    )]
+    Guard {
+        /// The configuration file.
+        path: PathBuf,
+        /// Where, and what was expected.
+        notes: String,
+    },
+    /// The listener speaks no TLS, so a start would serve in clear what was to be encrypted.
+    #[error(
+        "gateway.tls.enabled is set, and this gateway's listener speaks no TLS; take it out, and use tailscale serve (gateway.tailscale.mode \"serve\") or a proxy that speaks TLS"
+    )]
+    Tls,
     /// The first configuration cannot be written.
     #[error("cannot write the first configuration {}: {cause}", path.display())]
     Write {
@@ -176,7 +192,11 @@ pub fn prepare(
         loaded = load(paths, environment);
     }
     check_mode(&loaded, overrides)?;
+    check_guards(&loaded)?;
     let gateway = &loaded.config.gateway;
+    if gateway.tls.enabled {
+        return Err(StartError::Tls);
+    }
     let bind = overrides.bind.unwrap_or(gateway.bind);
     let tailscale = Tailscale {
         mode: overrides.tailscale.unwrap_or(gateway.tailscale.mode),
@@ -251,6 +271,22 @@ fn check_mode(loaded: &Loaded, overrides: &Overrides) -> Result<(), StartError> 
     }
 }
 
+/// Refuses to start without something that keeps somebody out.
+fn check_guards(loaded: &Loaded) -> Result<(), StartError> {
+    let issues = loaded.issues.iter();
+    let notes: String = issues
+        .filter(|issue| guards::guards(&issue.path))
+        .map(said)
+        .collect();
+    match notes.is_empty() {
+        true => Ok(()),
+        false => Err(StartError::Guard {
+            path: loaded.path.clone(),
+            notes,
+        }),
+    }
+}
+
 fn check_auth(
     loaded: &Loaded,
     auth: &GatewayAuth,
@@ -259,7 +295,9 @@ fn check_auth(
 ) -> Result<(), StartError> {
     let mode = auth.mode;
     if auth.secret().is_none() {
-        if let (Source::Defaults, Some(reason)) = (loaded.source, &loaded.unusable) {
+        if let Some(reason) = &loaded.unusable
+            && (loaded.source == Source::Defaults || !auth.allow_tailscale)
+        {
             return Err(StartError::Unusable {
                 path: loaded.path.clone(),
                 reason: reason.clone(),
@@ -296,8 +334,12 @@ fn notes(loaded: &Loaded, prefix: &str) -> String {
                 .strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
-        .map(|issue| format!(" ({} {})", issue.path, issue.message))
+        .map(said)
         .collect()
+}
+
+fn said(issue: &Issue) -> String {
+    format!(" ({} {})", issue.path, issue.message)
 }
 
 /// Writes the first configuration. Another process that was faster is fine: its file is as good.

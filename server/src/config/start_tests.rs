@@ -327,6 +327,55 @@ fn without_a_secret_nothing_starts_unless_tailscale_vouches() {
 }
 
 #[test]
+fn what_keeps_somebody_out_is_not_left_out() {
+    let token = [("OPENCLAW_GATEWAY_TOKEN", "t")];
+    let blocked = "gateway start blocked: ~/.openclaw/openclaw.json";
+    for (text, place) in [
+        (
+            "auth: {strictDevices: 'true'}",
+            "gateway.auth.strictDevices must be of type \"boolean\"",
+        ),
+        (
+            "nodes: {denyCommands: 'system.run'}",
+            "gateway.nodes.denyCommands must be of type \"array\"",
+        ),
+        (
+            "nodes: {denyCommands: ['x', 7]}",
+            "gateway.nodes.denyCommands.1",
+        ),
+        ("tls: {enabled: 'yes'}", "gateway.tls.enabled"),
+        ("auth: []", "gateway.auth must be"),
+    ] {
+        let text = format!("{{gateway: {{mode: 'local', {text}}}}}");
+        check(&text, &token, &flags(), Err([blocked, place]));
+    }
+    for (text, place) in [
+        ("tools: {deny: 'exec'}", "tools.deny must be"),
+        (
+            "tools: {exec: {ask: 'ever'}}",
+            "tools.exec.ask must be one of",
+        ),
+        (
+            "agents: {list: [{id: 'a', tools: {deny: 'exec'}}]}",
+            "agents.list.0.tools.deny",
+        ),
+    ] {
+        let text = format!("{{gateway: {{mode: 'local'}}, {text}}}");
+        check(&text, &token, &flags(), Err([blocked, place]));
+    }
+    // A misspelt name may be another program's setting: it is reported.
+    let home = home(Some(
+        "{gateway: {mode: 'local', auth: {strictDevice: true}}}",
+    ));
+    let startup = start(&home, &token, &flags()).unwrap();
+    let [issue] = startup.loaded.issues.as_slice() else {
+        panic!("{:?}", startup.loaded.issues);
+    };
+    assert_eq!(issue.path, "gateway.auth.strictDevice");
+    assert!(issue.message.contains("strictDevices"), "{issue:?}");
+}
+
+#[test]
 fn bind_and_tailscale_must_agree() {
     let token = [("OPENCLAW_GATEWAY_TOKEN", "t")];
     check(
@@ -366,6 +415,13 @@ fn bind_and_tailscale_must_agree() {
         &token,
         &funnel,
         Ok(Bind::Loopback),
+    );
+    // What was to be encrypted is not served in clear.
+    check(
+        r"{gateway: {mode: 'local', tls: {enabled: true}}}",
+        &token,
+        &flags(),
+        Err(["gateway.tls.enabled is set", "tailscale serve"]),
     );
 }
 
@@ -421,7 +477,7 @@ fn a_broken_file_starts_on_defaults_only_with_a_secret_from_elsewhere() {
 #[test]
 fn a_broken_file_starts_on_the_last_good_copy() {
     let home = home(Some(
-        r"{gateway: {mode: 'local', port: 4321, auth: {token: 't'}}}",
+        r"{gateway: {mode: 'local', port: 4321, auth: {token: 'first'}}}",
     ));
     start(&home, &[], &flags()).unwrap();
     fs::write(&home.paths.config_file, "{").unwrap();
@@ -430,6 +486,12 @@ fn a_broken_file_starts_on_the_last_good_copy() {
         (startup.port, startup.loaded.source),
         (4321, Source::LastGood)
     );
-    assert_eq!(startup.auth.secret().unwrap().expose(), "t");
+    assert_eq!(startup.auth.secret().unwrap().expose(), "first");
+
+    // A secret that was replaced stays replaced, whatever else is wrong with the file.
+    let rotated = "{gateway: {auth: {token: 'new'}} port: 1}";
+    fs::write(&home.paths.config_file, rotated).unwrap();
+    let error = start(&home, &[], &flags()).unwrap_err();
+    assert!(error.contains("is not valid JSON5"), "{error}");
     assert_eq!(fs::read_to_string(&home.paths.config_file).unwrap(), "{");
 }

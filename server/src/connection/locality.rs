@@ -99,6 +99,7 @@ impl PeerFacts {
             || self.forwarded_for.is_some()
             || self.real_ip.is_some()
             || self.forwarded_host.is_some()
+            || self.forwarded_proto
     }
 }
 
@@ -163,7 +164,7 @@ impl Trust {
     pub fn judge(&self, facts: &PeerFacts) -> Locality {
         let peer = facts.peer.to_canonical();
         let is_foreign_page = !self.page_is_ours(facts);
-        let is_plain = !facts.proxied() && !facts.forwarded_proto && facts.origin.is_none();
+        let is_plain = !facts.proxied() && facts.origin.is_none();
         if facts.by_socket && is_plain {
             return Locality {
                 local: true,
@@ -204,7 +205,7 @@ impl Trust {
                 facts.forwarded_for.as_deref(),
                 facts.real_ip.as_deref(),
             )),
-            is_foreign_page,
+            is_foreign_page: is_foreign_page || (!trusted && self.is_by_a_strange_name(facts)),
         });
         Locality {
             local,
@@ -272,6 +273,25 @@ impl Trust {
         in_tailnet(peer) && (peer == our_end.to_canonical() || self.own_addresses.contains(&peer))
     }
 
+    /// A page that calls us by a name which need not be ours. A page of a stranger whose name was pointed at this host
+    /// looks like our own, so it is counted as foreign: it must not lock out the page at our own address.
+    fn is_by_a_strange_name(&self, facts: &PeerFacts) -> bool {
+        let Some(origin) = facts.origin.as_deref().and_then(Origin::parse) else {
+            return false;
+        };
+        let host = facts.host.as_deref();
+        let our_end = facts.local.to_canonical();
+        let is_our_address = host_name(host.unwrap_or_default()).parse() == Ok(our_end);
+        !self.is_configured(&origin)
+            && !is_our_address
+            && !host_names_us(host, facts.peer.to_canonical())
+    }
+
+    fn is_configured(&self, origin: &Origin) -> bool {
+        let mut configured = self.origins.iter();
+        configured.any(|configured| configured.covers(origin))
+    }
+
     /// Odd 24. Any page may open a socket to this host; only one that the gateway (or a configured origin) served
     /// may pass for the user of this host.
     fn page_is_ours(&self, facts: &PeerFacts) -> bool {
@@ -281,11 +301,7 @@ impl Trust {
         let Some(origin) = Origin::parse(origin) else {
             return false;
         };
-        if self
-            .origins
-            .iter()
-            .any(|configured| configured.covers(&origin))
-        {
+        if self.is_configured(&origin) {
             return true;
         }
         facts.host.as_deref().is_some_and(|host| {

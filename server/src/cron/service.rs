@@ -216,16 +216,20 @@ impl Cron {
     /// # Errors
     /// [`CronError::Unknown`], or trouble with the store; then nothing began.
     pub async fn run(&self, id: &str, mode: CronRunMode) -> Result<bool, CronError> {
-        let trigger = match mode {
-            CronRunMode::Due => Trigger::Due,
-            CronRunMode::Force => Trigger::Force,
-        };
-        let Some(run) = self.begin(id, trigger).await? else {
+        let Some(run) = self.begin(id, trigger(mode)).await? else {
             return Ok(false);
         };
         // A run that panicked has said so in its log.
         let _ = run.await;
         Ok(true)
+    }
+
+    /// As [`Self::run`], without waiting for the end: for those whom the run may wait for.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn start(&self, id: &str, mode: CronRunMode) -> Result<bool, CronError> {
+        Ok(self.begin(id, trigger(mode)).await?.is_some())
     }
 
     /// The newest `limit` runs of a job, oldest first. Reads the disk; callers on the I/O thread put it aside.
@@ -414,6 +418,13 @@ impl Cron {
             .jobs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn trigger(mode: CronRunMode) -> Trigger {
+    match mode {
+        CronRunMode::Due => Trigger::Due,
+        CronRunMode::Force => Trigger::Force,
     }
 }
 

@@ -26,6 +26,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::agent::Mcp;
 use crate::cli::{GatewayArgs, print};
 use crate::clock::Clock;
 use crate::connection::{self, Caller, Service, Shared};
@@ -88,6 +89,7 @@ struct Gateway {
     pairing: Pairing,
     heartbeats: Heartbeats,
     cron: Cron,
+    mcp: Mcp,
     /// Carries runs; the schedulers are with them.
     work: Handle,
     store: Store,
@@ -148,6 +150,7 @@ impl Gateway {
             );
         }
         tasks.abort_all();
+        self.mcp.stop();
         refusals::sum_up(&self.shared.refusals);
         if let Err(error) = self.pairing.flush().await {
             tracing::warn!(%error, "what devices said about themselves could not be written");

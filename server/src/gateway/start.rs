@@ -18,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::listen::{self, ListenError};
 use super::socket::{self, LocalSocket};
 use super::{Gateway, force, host};
-use crate::agent::{Models, Parts, Runs};
+use crate::agent::{Mcp, Models, Parts, Reach, Reached, Runs};
 use crate::approvals::{Approvals, AskingGate, Machine};
 use crate::cli::{FlagError, GatewayArgs, print};
 use crate::clock::{Clock, SystemClock};
@@ -142,7 +142,8 @@ pub(super) async fn start(
         .to_owned();
     let name = host::name();
     let own = host::own_presence(&name, &addresses, &version, clock.now_ms());
-    let hub = Arc::new(Hub::new(Arc::clone(&clock), own));
+    let hub = Hub::new(Arc::clone(&clock), own).narrowed(config.gateway.narrow_events);
+    let hub = Arc::new(hub);
     let pairing = Pairing::load(
         store.clone(),
         key,
@@ -174,6 +175,8 @@ pub(super) async fn start(
             .to_owned(),
         clock: Arc::clone(&clock),
     };
+    let mcp = Mcp::new(&config.mcp, &startup.loaded.environment);
+    let reach = Reach::default();
     let runs = Runs::open(Parts {
         sessions: sessions.clone(),
         models: Models::new(Arc::clone(&config))
@@ -190,6 +193,8 @@ pub(super) async fn start(
             machine,
             approvals.clone(),
         )),
+        reach: reach.clone(),
+        mcp: mcp.clone(),
     })
     .await
     .map_err(in_store)?;
@@ -240,6 +245,11 @@ pub(super) async fn start(
     })
     .await
     .map_err(in_store)?;
+    reach.fill(Reached {
+        cron: cron.clone(),
+        nodes: nodes.clone(),
+        pairing: pairing.clone(),
+    });
     let webchat = WebChat {
         sessions: sessions.clone(),
         events: Arc::clone(&hub) as Arc<dyn EventSink>,
@@ -340,6 +350,7 @@ pub(super) async fn start(
         pairing,
         heartbeats,
         cron,
+        mcp,
         work,
         store,
         clock,

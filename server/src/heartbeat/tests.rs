@@ -104,6 +104,8 @@ impl World {
             config: Arc::clone(&config),
             clock: clock.clone(),
             exec: Arc::new(crate::agent::ConfigGate::new(Arc::clone(&config))),
+            reach: crate::agent::Reach::default(),
+            mcp: crate::agent::Mcp::default(),
             events: events.clone(),
             waiting: waiting.clone(),
             work: Handle::current(),

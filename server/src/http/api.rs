@@ -15,11 +15,12 @@ use super::calls::Calls;
 use super::doors::Doors;
 use super::hooks::Hooks;
 use super::taps::Taps;
+use super::tools::Tools;
 use super::turn::Turns;
 use super::{openai, responses};
 use crate::agent::Runs;
 use crate::config::Config;
-use crate::limits::COMPLETIONS_BODY_BYTES;
+use crate::limits::{COMPLETIONS_BODY_BYTES, TOOLS_BODY_BYTES};
 use crate::net::Ends;
 
 /// What the surfaces need of the rest of the gateway.
@@ -37,6 +38,7 @@ pub struct ApiParts {
 /// The surfaces.
 pub struct Api {
     turns: Turns,
+    tools: Tools,
     doors: Doors,
     hooks: Option<Hooks>,
     has_completions: bool,
@@ -59,6 +61,8 @@ impl std::fmt::Debug for Api {
 pub(super) enum Surface {
     /// `/hooks`.
     Hooks,
+    /// `/tools/invoke`.
+    Tools,
     /// `/v1/responses`.
     Responses,
     /// `/v1/chat/completions`.
@@ -71,6 +75,7 @@ impl Api {
     pub fn new(config: &Config, parts: ApiParts) -> Self {
         let endpoints = &config.gateway.http.endpoints;
         Self {
+            tools: Tools::new(parts.runs.clone()),
             turns: Turns {
                 runs: parts.runs,
                 taps: parts.taps,
@@ -91,6 +96,7 @@ impl Api {
             return Some(Surface::Hooks);
         }
         match path {
+            "/tools/invoke" => Some(Surface::Tools),
             "/v1/responses" if self.responses.is_some() => Some(Surface::Responses),
             "/v1/chat/completions" if self.has_completions => Some(Surface::Completions),
             _ => None,
@@ -118,15 +124,21 @@ impl Api {
         if let Err(outside) = self.doors.enter(ends, &head.headers).await {
             return outside.answer();
         }
-        if surface == Surface::Completions {
-            match body::read(incoming, COMPLETIONS_BODY_BYTES).await {
-                Ok(asked) => openai::answer(&self.turns, &head.headers, asked, calls).await,
-                Err(error) => invalid(&error.to_string()),
-            }
-        } else {
-            match body::read(incoming, self.responses.unwrap_or_default()).await {
-                Ok(asked) => responses::answer(&self.turns, &head.headers, asked, calls).await,
-                Err(error) => invalid(&error.to_string()),
+        let limit = match surface {
+            Surface::Completions => COMPLETIONS_BODY_BYTES,
+            Surface::Tools => TOOLS_BODY_BYTES,
+            // Hooks have been answered.
+            Surface::Responses | Surface::Hooks => self.responses.unwrap_or_default(),
+        };
+        let asked = match body::read(incoming, limit).await {
+            Ok(asked) => asked,
+            Err(error) => return invalid(&error.to_string()),
+        };
+        match surface {
+            Surface::Completions => openai::answer(&self.turns, &head.headers, asked, calls).await,
+            Surface::Tools => self.tools.answer(asked, calls).await,
+            Surface::Responses | Surface::Hooks => {
+                responses::answer(&self.turns, &head.headers, asked, calls).await
             }
         }
     }
@@ -145,6 +157,11 @@ pub(super) fn refused(error: &ErrorShape) -> Response {
     if error.code == ErrorCode::InvalidRequest.as_str() {
         return invalid(&error.message);
     }
-    let error = json!({"error": {"message": error.message, "type": "api_error"}});
+    busy(&error.message)
+}
+
+/// The refusal of a request that may succeed later.
+pub(super) fn busy(message: &str) -> Response {
+    let error = json!({"error": {"message": message, "type": "api_error"}});
     answer::json(StatusCode::SERVICE_UNAVAILABLE, &error)
 }

@@ -35,6 +35,8 @@ pub struct Doors {
 /// Why somebody stays outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outside {
+    /// Every client has to show a device, and nothing here carries one.
+    NeedsDevice,
     /// No secret, or a wrong one.
     Unauthorized,
     /// Too many wrong ones; to be tried again after so many milliseconds.
@@ -58,6 +60,9 @@ impl Doors {
     }
 
     async fn judge(&self, ends: Ends, headers: &HeaderMap) -> Result<(), Outside> {
+        if self.policy.strict_devices {
+            return Err(Outside::NeedsDevice);
+        }
         let facts = PeerFacts::of_request(ends, headers);
         let locality = self.policy.trust.judge(&facts);
         if locality.is_vouched_for {
@@ -99,6 +104,7 @@ impl Outside {
     /// The word under which it is counted.
     pub(super) fn reason(self) -> RefusalReason {
         match self {
+            Self::NeedsDevice => RefusalReason::NoDevice,
             Self::Unauthorized => RefusalReason::HttpUnauthorized,
             Self::TooManyAttempts { .. } => RefusalReason::HttpTooManyAttempts,
         }
@@ -109,6 +115,13 @@ impl Outside {
         let error =
             |message: &str, kind: &str| json!({"error": {"message": message, "type": kind}});
         match self {
+            Self::NeedsDevice => answer::json(
+                StatusCode::FORBIDDEN,
+                &error(
+                    "gateway.auth.strictDevices is on: only clients that show a device come in, over the WebSocket",
+                    "forbidden",
+                ),
+            ),
             Self::Unauthorized => answer::json(
                 StatusCode::UNAUTHORIZED,
                 &error("Unauthorized", "unauthorized"),
@@ -146,7 +159,7 @@ mod tests {
     use crate::connection::limiter::{FIRST_PAUSE_MS, FREE_FAILURES};
     use crate::connection::locality::Trust;
 
-    fn doors(mode: AuthMode) -> (Doors, Arc<ManualClock>) {
+    fn doors_of(mode: AuthMode, strict_devices: bool) -> (Doors, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(1_000));
         let handle = tokio::runtime::Handle::current();
         let whois = Whois::new("/nonexistent".into(), handle, clock.clone());
@@ -155,7 +168,7 @@ mod tests {
             trust: Trust::default(),
             allow_insecure_auth: false,
             disable_device_auth: false,
-            strict_devices: false,
+            strict_devices,
             allow_tailscale: false,
         };
         let doors = Doors {
@@ -166,6 +179,10 @@ mod tests {
             clock: clock.clone(),
         };
         (doors, clock)
+    }
+
+    fn doors(mode: AuthMode) -> (Doors, Arc<ManualClock>) {
+        doors_of(mode, false)
     }
 
     fn from(address: &str) -> Ends {
@@ -208,6 +225,27 @@ mod tests {
                 assert_eq!(found.is_ok(), expected, "{mode} {ends} {pairs:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_comes_in_where_devices_are_wanted() {
+        let (doors, _) = doors_of(AuthMode::Token, true);
+        for (ends, pairs) in [
+            (
+                from("127.0.0.1:5"),
+                &[("authorization", "Bearer right")][..],
+            ),
+            (from("192.0.2.1:5"), &[("authorization", "Bearer right")]),
+            (from("192.0.2.1:5"), &[("authorization", "Bearer wrong")]),
+            (Ends::Unix, &[]),
+        ] {
+            let found = doors.enter(ends, &headers(pairs)).await;
+            assert_eq!(found, Err(Outside::NeedsDevice), "{ends} {pairs:?}");
+        }
+        assert_eq!(
+            Outside::NeedsDevice.answer().status(),
+            StatusCode::FORBIDDEN
+        );
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod body;
 mod calls;
+mod content;
 mod doors;
 mod held;
 mod hooks;
@@ -16,6 +17,7 @@ mod protocol;
 mod responses;
 mod sse;
 mod taps;
+mod tools;
 mod turn;
 mod upgrade;
 
@@ -56,7 +58,7 @@ pub struct Site {
     pub admission: Arc<Admission>,
     /// Which proxies speak for others.
     pub trust: Trust,
-    /// The surfaces that ask for a secret; none of them is on by default.
+    /// The surfaces that ask for a secret.
     api: Option<Api>,
     unpacked: Unpacked,
     is_ready: AtomicBool,

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::hooks::{HookParts, Hooks};
 use super::*;
 use crate::agent::backend::scripted::{Scripted, Step};
-use crate::agent::{ConfigGate, Models, Parts, Runs};
+use crate::agent::{ConfigGate, Mcp, Models, Parts, Reach, Runs};
 use crate::clock::ManualClock;
 use crate::config::{AuthMode, Config};
 use crate::connection::auth::Auth;
@@ -99,10 +99,11 @@ impl World {
         mut config: Value,
         replies: impl IntoIterator<Item = Vec<Step>>,
     ) -> Self {
-        let provider = json!({"baseUrl": "http://127.0.0.1:1/v1", "models": [{"id": "echo-1", "contextWindow": 128_000}]});
+        let provider = json!({"baseUrl": "http://127.0.0.1:1/v1", "models": [
+            {"id": "echo-1", "contextWindow": 128_000}, {"id": "echo-2", "contextWindow": 128_000}]});
         config["models"] = json!({"providers": {"mock": provider}});
-        config["agents"] =
-            json!({"defaults": {"model": "mock/echo-1"}, "list": [{"id": "main"}, {"id": "ops"}]});
+        config["agents"] = json!({"defaults": {"model": "mock/echo-1", "models": {"mock/echo-1": {}, "mock/echo-2": {}}},
+                "list": [{"id": "main"}, {"id": "ops"}]});
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let dir = tempfile::tempdir().unwrap();
         let sessions = open_with(dir.path(), KeyRules::of(&config));
@@ -117,6 +118,8 @@ impl World {
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
             config: Arc::clone(&config),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
+            reach: Reach::default(),
+            mcp: Mcp::default(),
             clock: clock.clone(),
             events: taps.clone(),
             waiting: Arc::clone(&events),

@@ -61,15 +61,23 @@ impl Membership {
         }
         let list = state.presence.list_json(now_ms);
         let version = &state.version;
-        let health = state.health.as_ref();
+        // Nothing is broadcast in between: the state is locked.
+        state.registry.accept(self.key, caller, version.presence);
+        let gets = |kind| state.registry.gets(self.key, kind);
+        let list = match gets(EventKind::Presence) {
+            true => list,
+            false => "[]".to_owned(),
+        };
+        let health = state.health.as_ref().filter(|_| gets(EventKind::Health));
         outbox.send(hello(Snapshot {
             presence: &list,
             health: health.map_or("{}", Health::payload),
             version,
         }));
-        state.registry.accept(self.key, caller, version.presence);
         let greet = |kind: EventKind, frame: EventFrame| {
-            if let Some(frame) = older::frame_at(kind, caller.protocol, &frame) {
+            if gets(kind)
+                && let Some(frame) = older::frame_at(kind, caller.protocol, &frame)
+            {
                 outbox.event(&frame);
             }
         };

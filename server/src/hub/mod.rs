@@ -122,6 +122,15 @@ impl Hub {
         }
     }
 
+    /// Where `is_narrow`, broadcasts go to those alone who could ask about them (odd 19, `gateway.narrowEvents`).
+    #[must_use]
+    pub fn narrowed(self, is_narrow: bool) -> Self {
+        if is_narrow {
+            self.state().registry.narrow();
+        }
+        self
+    }
+
     /// Sends a new health summary to everybody and keeps it for newcomers.
     pub fn publish_health(&self, summary: HealthSummary) {
         let health = Health::new(summary);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use openclaw_protocol::events::EventKind;
 use openclaw_protocol::methods;
-use openclaw_protocol::protocol::Role;
+use openclaw_protocol::protocol::{Role, Scope};
 
 use super::older::{self, Share, share};
 use crate::connection::Caller;
@@ -27,6 +27,8 @@ pub(super) struct Registry {
     /// Grows with each member; tells a member from a later one in the same slot.
     generation: u64,
     members: usize,
+    /// Nobody gets more broadcasts than they may ask about.
+    is_narrow: bool,
 }
 
 #[derive(Debug, Default)]
@@ -114,7 +116,24 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
+/// What a node gets of the broadcasts where nobody gets more than they may ask about: it has copies of the conversations
+/// that it wants, and answers to what it asks.
+const OF_NODES: [EventKind; 4] = [
+    EventKind::Tick,
+    EventKind::Shutdown,
+    EventKind::Health,
+    EventKind::VoicewakeChanged,
+];
+
+/// What an operator gets whose scopes show nothing: that the connection lives, and that it is about to end.
+const OF_ALL_OPERATORS: [EventKind; 2] = [EventKind::Tick, EventKind::Shutdown];
+
 impl Registry {
+    /// From now on nobody who comes gets more broadcasts than they may ask about (odd 19).
+    pub(super) fn narrow(&mut self) {
+        self.is_narrow = true;
+    }
+
     /// Adds a connection that gets no broadcasts yet.
     pub(super) fn enter(&mut self, outbox: Arc<Outbox>) -> Key {
         self.generation += 1;
@@ -154,7 +173,7 @@ impl Registry {
 
     /// Opens broadcasts to a member. `presence` is the version of the list it knows already.
     pub(super) fn accept(&mut self, key: Key, caller: &Caller, presence: u64) {
-        let (audience, reduced) = audience_of(caller);
+        let (audience, reduced) = audience_of(caller, self.is_narrow);
         self.reduced |= reduced;
         if let Some(member) = self.member(key) {
             member.claim = caller.device_id.clone().map(|device_id| Claim {
@@ -168,6 +187,14 @@ impl Registry {
             member.is_accepted = true;
             member.presence = presence;
         }
+    }
+
+    /// Does a member get such broadcasts, whole or with less in them?
+    pub(super) fn gets(&self, key: Key, kind: EventKind) -> bool {
+        let slot = self.slots.get(key.slot);
+        let slot = slot.filter(|slot| slot.generation == key.generation);
+        let member = slot.and_then(|slot| slot.member.as_ref());
+        member.is_some_and(|member| (member.audience | member.reduced) & bit(kind) != 0)
     }
 
     /// Ends broadcasts to a member, which keeps its slot.
@@ -343,13 +370,14 @@ fn bit(kind: EventKind) -> Audience {
 }
 
 /// The broadcasts that a caller may see (contract 7.2, odd 19): as they are, and with less in them.
-fn audience_of(caller: &Caller) -> (Audience, Audience) {
+fn audience_of(caller: &Caller, is_narrow: bool) -> (Audience, Audience) {
     let (mut whole, mut reduced) = (0, 0);
     for kind in EventKind::ALL {
         let spec = kind.spec();
         let may_see = spec.broadcast
             && spec.roles.contains(&caller.role)
-            && (spec.scopes.is_empty() || methods::grants(&caller.scopes, spec.scopes));
+            && (spec.scopes.is_empty() || methods::grants(&caller.scopes, spec.scopes))
+            && (!is_narrow || may_ask_about(caller, kind));
         match share(spec.since, spec.newest_member, caller.protocol) {
             Share::Whole if may_see => whole |= bit(kind),
             Share::Reduced if may_see => reduced |= bit(kind),
@@ -357,6 +385,18 @@ fn audience_of(caller: &Caller) -> (Audience, Audience) {
         }
     }
     (whole, reduced)
+}
+
+/// Could a caller learn of this by asking, or has it to know?
+fn may_ask_about(caller: &Caller, kind: EventKind) -> bool {
+    match caller.role {
+        Role::Node => OF_NODES.contains(&kind),
+        Role::Operator => {
+            !kind.spec().scopes.is_empty()
+                || OF_ALL_OPERATORS.contains(&kind)
+                || methods::grants(&caller.scopes, &[Scope::Read])
+        }
+    }
 }
 
 #[cfg(test)]
@@ -397,6 +437,57 @@ mod tests {
             .collect();
         let first = numbers.first().map_or(0, |(_, seq)| *seq);
         numbers.iter().map(|(n, seq)| (*n, seq - first)).collect()
+    }
+
+    #[test]
+    fn nobody_gets_more_than_they_may_ask_about() {
+        let seen = |role: Role, scopes: &[&str], is_narrow: bool| -> Vec<&'static str> {
+            let caller = Caller::of_test("x", |info| {
+                info.role = role;
+                info.scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+            });
+            let (whole, reduced) = audience_of(&caller, is_narrow);
+            let kinds = EventKind::ALL.into_iter();
+            kinds
+                .filter(|kind| (whole | reduced) & bit(*kind) != 0)
+                .map(|kind| kind.spec().name)
+                .collect()
+        };
+        let (node, operator) = (Role::Node, Role::Operator);
+        let mut of_node = seen(node, &[], true);
+        of_node.sort_unstable();
+        assert_eq!(of_node, ["health", "shutdown", "tick", "voicewake.changed"]);
+        for scope in ["operator.read", "operator.write", "operator.admin"] {
+            assert_eq!(
+                seen(operator, &[scope], true),
+                seen(operator, &[scope], false),
+                "{scope}"
+            );
+        }
+        for (scope, own) in [
+            ("operator.pairing", "device.pair.requested"),
+            ("operator.approvals", "exec.approval.requested"),
+        ] {
+            let narrow = seen(operator, &[scope], true);
+            for (name, expected) in [
+                (own, true),
+                ("tick", true),
+                ("shutdown", true),
+                ("chat", false),
+                ("agent", false),
+                ("cron", false),
+                ("presence", false),
+                ("heartbeat", false),
+                ("health", false),
+            ] {
+                assert_eq!(narrow.contains(&name), expected, "{scope} {name}");
+                assert!(seen(operator, &[scope], false).contains(&name), "{name}");
+            }
+        }
+        assert!(
+            seen(node, &[], false).contains(&"chat"),
+            "as the original does"
+        );
     }
 
     #[test]

@@ -30,10 +30,13 @@ impl DeviceMethods<Caller> for Methods {
 
     async fn device_pair_approve(
         &self,
-        _: &Caller,
+        caller: &Caller,
         params: DevicePairApproveParams,
     ) -> Result<DevicePairApproveResult, ErrorShape> {
-        let approved = self.pairing.approve(&params.request_id).await;
+        let approved = self
+            .pairing
+            .approve(&params.request_id, actor(caller))
+            .await;
         let (device, _) = approved.map_err(refusal)?;
         Ok(DevicePairApproveResult::new(
             params.request_id,

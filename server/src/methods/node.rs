@@ -1,7 +1,6 @@
 //! Group `node`: which nodes there are, commands for them, and what they tell (contract 8.3 to 8.5).
 
 mod event;
-mod rows;
 
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use serde_json::Value;
 
 use super::Methods;
 use crate::connection::Caller;
-use crate::nodes::{Invocation, InvokeReply, Node, Nodes, node_id};
+use crate::nodes::{self, Invocation, InvokeReply, Node, Nodes, node_id};
 use crate::pairing::nodes::NodePairingError;
 
 /// Operating system whose skills' programs are looked for on Macs, as skills name it.
@@ -39,12 +38,12 @@ impl NodeMethods<Caller> for Methods {
         }
         let row = self.rows().into_iter().find(|row| &*row.node_id == wanted);
         let row = row.ok_or_else(|| errors::NODE_UNKNOWN.error())?;
-        Ok(rows::described(row, self.clock.now_ms()))
+        Ok(nodes::described(row, self.clock.now_ms()))
     }
 
     async fn node_invoke(
         &self,
-        _: &Caller,
+        caller: &Caller,
         params: NodeInvokeParams,
     ) -> Result<NodeInvokeResult, ErrorShape> {
         let trimmed = |text: &str| NonEmptyString::new(text.trim());
@@ -59,7 +58,7 @@ impl NodeMethods<Caller> for Methods {
             timeout_ms: params.timeout_ms,
             idempotency_key: Some(params.idempotency_key),
         };
-        let answer = self.nodes.invoke(ask).await;
+        let answer = self.nodes.invoke_for(&caller.scopes, ask).await;
         let answer = answer.map_err(|error| error.shape_for_invoke())?;
         let mut result = NodeInvokeResult::new(true, node_id, command, answer.payload_json);
         result.payload = answer.payload;
@@ -116,7 +115,7 @@ impl Methods {
 
     fn rows(&self) -> Vec<NodeRow> {
         let (_, paired) = self.pairing.list();
-        rows::rows(&self.nodes.connected(), &paired)
+        nodes::rows(&self.nodes.connected(), &paired)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A command for a node: what is asked, what comes back, and what clients are told of failures (contract 8.3).
 
-use openclaw_protocol::protocol::{KnownError, errors, texts};
+use openclaw_protocol::protocol::{KnownError, Scope, errors, texts};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{
     ErrorShape, NodeCommandRefusal, NodeCommandRefusedDetails, NodeErrorDetails, NodeInvokeError,
@@ -77,6 +77,9 @@ pub enum InvokeError {
         /// Why.
         reason: NodeCommandRefusal,
     },
+    /// Whoever asks may ask nodes, but not for this.
+    #[error("who asks lacks the scope {}", .0.as_str())]
+    NotYours(Scope),
     /// As many commands wait as the gateway keeps track of.
     #[error("too many commands wait for nodes")]
     Busy,
@@ -135,6 +138,7 @@ impl InvokeError {
                 errors::NODE_COMMAND_NOT_ALLOWED.error(),
                 NodeCommandRefusedDetails::new(*reason, command.clone()),
             ),
+            Self::NotYours(scope) => errors::MISSING_SCOPE.with(&[("scope", scope.as_str())]),
             Self::Busy => of_gateway(errors::NODE_BUSY, texts::NODE_CODE_UNAVAILABLE),
             Self::NotSent => of_gateway(errors::NODE_SEND_FAILED, texts::NODE_CODE_UNAVAILABLE),
             Self::TimedOut => of_gateway(errors::NODE_INVOKE_TIMED_OUT, texts::NODE_CODE_TIMEOUT),

@@ -14,12 +14,14 @@ mod node;
 pub mod policy;
 mod probe;
 mod registry;
+mod rows;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use openclaw_protocol::events::Event;
+use openclaw_protocol::methods;
 use openclaw_protocol::protocol::{Close, close, limits};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::NodeInvokeRequestEvent;
@@ -28,6 +30,7 @@ use tokio::sync::oneshot;
 pub use invoke::{Invocation, InvokeAnswer, InvokeError, InvokeReply};
 pub use node::{Node, Offer, node_id};
 pub use policy::Policy;
+pub use rows::{described, rows};
 
 use crate::clock::Clock;
 use crate::connection::Caller;
@@ -138,6 +141,24 @@ impl Nodes {
     #[must_use]
     pub fn get(&self, node_id: &str) -> Option<Arc<Node>> {
         self.registry().node(node_id).cloned()
+    }
+
+    /// As [`Self::invoke`], for somebody with these scopes, who may ask nodes, but not for everything: the word of a
+    /// person is for those who may decide, a node's rules are for admins.
+    ///
+    /// # Errors
+    /// [`InvokeError::NotYours`], before anything is said about the node; else see there.
+    pub async fn invoke_for(
+        &self,
+        scopes: &[String],
+        ask: Invocation,
+    ) -> Result<InvokeAnswer, InvokeError> {
+        if let Some(needed) = policy::needs(&ask.command, ask.params.as_ref())
+            && !methods::grants(scopes, &[needed])
+        {
+            return Err(InvokeError::NotYours(needed));
+        }
+        self.invoke(ask).await
     }
 
     /// Asks a node for a command that it offers and may have (contract 8.2), and waits for its answer. The node is not

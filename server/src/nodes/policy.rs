@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use openclaw_protocol::protocol::texts;
+use openclaw_protocol::protocol::{Scope, texts};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::NodeCommandRefusal;
+use serde_json::Value;
 
 /// Kind of operating system, as far as commands go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,26 @@ const SYSTEM: &[&str] = &[
     texts::NODE_COMMAND_EXEC_APPROVALS_SET,
     texts::NODE_COMMAND_BROWSER_PROXY,
 ];
+
+/// The scope that whoever asks for this needs beside the right to ask nodes at all.
+///
+/// A node takes the word of the gateway for a person's yes, so `approved` and `approvalDecision` of `system.run` are
+/// for those who may decide. A node's rules are for those who may change them with `exec.approvals.node.*`.
+pub(super) fn needs(command: &str, params: Option<&Value>) -> Option<Scope> {
+    match command {
+        texts::NODE_COMMAND_EXEC_APPROVALS_GET | texts::NODE_COMMAND_EXEC_APPROVALS_SET => {
+            Some(Scope::Admin)
+        }
+        texts::NODE_COMMAND_RUN => {
+            let says = |name| {
+                let said = params.and_then(|params| params.get(name));
+                said.is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
+            };
+            (says("approved") || says("approvalDecision")).then_some(Scope::Approvals)
+        }
+        _ => None,
+    }
+}
 
 impl Platform {
     /// From what a client says: the beginning of its platform, else a word in its device family.

@@ -163,6 +163,57 @@ async fn what_is_not_asked_is_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_may_ask_may_not_decide_or_change_rules() {
+    let (run, set) = ("system.run", "system.execApprovals.set");
+    let get = "system.execApprovals.get";
+    let command = json!({"command": ["/bin/true"]});
+    let with = |name: &str, value: Value| {
+        let mut params = command.clone();
+        params[name] = value;
+        params
+    };
+    let (write, decides, admin) = ("operator.write", "operator.approvals", "operator.admin");
+    for (scopes, command, params, needed) in [
+        (&[write][..], run, command.clone(), None),
+        (&[write], run, with("approved", json!(false)), None),
+        (&[write], run, with("approvalDecision", Value::Null), None),
+        (&[write], run, with("approved", json!(true)), Some(decides)),
+        (&[write], run, with("approved", json!("yes")), Some(decides)),
+        (
+            &[write],
+            run,
+            with("approvalDecision", json!("allow-always")),
+            Some(decides),
+        ),
+        (&[write, decides], run, with("approved", json!(true)), None),
+        (&[admin], run, with("approved", json!(true)), None),
+        (&[write], set, json!({"file": {}}), Some(admin)),
+        (&[write, decides], set, json!({"file": {}}), Some(admin)),
+        (&[write, decides], get, json!({}), Some(admin)),
+        (&[admin], set, json!({"file": {}}), None),
+    ] {
+        let nodes = nodes();
+        let line = FakeLine::default();
+        let caller = caller("c1", Some("n"), "linux");
+        let _place = nodes.connect(&caller, offer(&[run, set, get]), line.clone());
+        let scopes: Vec<_> = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        let mut ask = Invocation::new("n", command);
+        ask.params = Some(params.clone());
+        ask.timeout_ms = Some(0);
+        let error = nodes.invoke_for(&scopes, ask).await.unwrap_err();
+        let said = needed.map(|scope| format!("missing scope: {scope}"));
+        let expected = said.unwrap_or_else(|| "node invoke timed out".to_owned());
+        assert_eq!(&*error.shape().message, expected, "{scopes:?} {params}");
+        let reached = line.requests().len();
+        assert_eq!(
+            reached,
+            usize::from(needed.is_none()),
+            "{scopes:?} {params}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn time_ends_a_command() {
     for (timeout_ms, expected) in [(Some(0), 0), (Some(500), 500), (None, 30_000)] {
         let nodes = nodes();

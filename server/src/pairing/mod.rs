@@ -13,6 +13,7 @@
 //! behind; so two connects of the same new device get one approval and the same token. They run to their end even when
 //! the connection that wanted them is gone, otherwise memory could miss what the disk has.
 
+mod actor;
 mod behind;
 mod book;
 pub mod nodes;
@@ -26,12 +27,13 @@ use std::time::Duration;
 
 use openclaw_protocol::protocol::{Role, limits};
 
+pub use actor::Actor;
 pub use book::{Grant, Resolved};
 pub use record::{
     Device, DeviceToken, MAX_PROFILE_CHARS, MAX_SCOPE_BYTES, MAX_SCOPES, PendingPairing, Profile,
 };
 pub use rules::Ask;
-pub use service::{Actor, Pairing};
+pub use service::Pairing;
 pub use token::{Salt, TokenKey, TokenKeyError};
 
 use crate::connection::identity::VerifiedDevice;

@@ -9,6 +9,7 @@ use openclaw_protocol::protocol::Role;
 use openclaw_protocol::types::PairDecision;
 use tokio::sync::Notify;
 
+use super::actor::Actor;
 use super::book::{Book, Change, Fresh};
 use super::rules::{self, Step, Terms};
 use super::{
@@ -23,23 +24,6 @@ use crate::store::{Store, StoreError, Table};
 /// Locks that devices share by hash: as many devices can be changed at once. More would only add idle memory, since
 /// the writer thread takes one change at a time anyway.
 const LOCKS: usize = 64;
-
-/// On whose behalf a token is changed. The default may do everything and has no connection.
-#[derive(Debug, Clone, Default)]
-pub struct Actor {
-    /// The scopes that it may hand out; `None`: all of them.
-    pub scopes: Option<Vec<String>>,
-    /// Its connection, which is not closed: it has an answer to get first.
-    pub conn_id: Option<String>,
-}
-
-impl Actor {
-    /// The first of `scopes` that is not its own to give.
-    fn lacks<'s>(&self, scopes: &'s [String]) -> Option<&'s String> {
-        let held = self.scopes.as_ref()?;
-        scopes.iter().find(|scope| !held.contains(scope))
-    }
-}
 
 /// The paired devices of this gateway. Clones share them.
 #[derive(Clone)]
@@ -176,9 +160,13 @@ impl Pairing {
     /// Approves an open request: the device's record as it is then, and every request that is thereby settled.
     ///
     /// # Errors
-    /// [`PairingError::UnknownRequest`], [`PairingError::TooManyDevices`], [`PairingError::TooManyScopes`], or trouble
-    /// with the store.
-    pub async fn approve(&self, request_id: &str) -> Result<(Device, Vec<Resolved>), PairingError> {
+    /// [`PairingError::UnknownRequest`], [`PairingError::NotYours`] for scopes that the actor may not grant,
+    /// [`PairingError::TooManyDevices`], [`PairingError::TooManyScopes`], or trouble with the store.
+    pub async fn approve(
+        &self,
+        request_id: &str,
+        actor: Actor,
+    ) -> Result<(Device, Vec<Resolved>), PairingError> {
         let request_id = request_id.to_owned();
         self.run(|inner| async move {
             let (device_id, _turn) = inner.turn_of_request(&request_id).await?;
@@ -189,6 +177,9 @@ impl Pairing {
                 let request = book
                     .request(&request_id, now_ms)
                     .ok_or(PairingError::UnknownRequest)?;
+                if let Some(scope) = actor.may_not_decide(&request.scopes) {
+                    return Err(PairingError::NotYours(scope.clone()));
+                }
                 book.plan_approval(Terms::from(request), salt, now_ms)?
             };
             let change = inner.store(change).await?;
@@ -235,7 +226,8 @@ impl Pairing {
     ///
     /// # Errors
     /// [`PairingError::UnknownDevice`]; [`PairingError::NotYours`] for scopes that the actor may not give, whether they
-    /// were asked for or inherited, since the new token is shown to it; or trouble with the store.
+    /// were asked for or inherited, since the new token is shown to it, and for an old token that it may not take away;
+    /// or trouble with the store.
     pub async fn rotate(
         &self,
         device_id: &str,
@@ -248,6 +240,9 @@ impl Pairing {
             let _turn = inner.turn(&device_id).await;
             let now_ms = inner.clock.now_ms();
             let salt = Fresh::draw()?.salt;
+            if let Some(device) = inner.book().device(&device_id) {
+                actor.may_end(device, role)?;
+            }
             let rotated = inner.plan_replacement(&device_id, |device| {
                 rules::rotate(device, role, scopes.as_deref(), salt, now_ms)
             })?;
@@ -276,7 +271,8 @@ impl Pairing {
     /// revoked, ms. With the shared secret the device can still come in, and then gets a new token (odd 8).
     ///
     /// # Errors
-    /// [`PairingError::UnknownDevice`], or trouble with the store.
+    /// [`PairingError::UnknownDevice`]; [`PairingError::NotYours`] for a token with scopes that the actor may not take
+    /// away; or trouble with the store.
     pub async fn revoke(
         &self,
         device_id: &str,
@@ -287,6 +283,9 @@ impl Pairing {
         self.run(|inner| async move {
             let _turn = inner.turn(&device_id).await;
             let now_ms = inner.clock.now_ms();
+            if let Some(device) = inner.book().device(&device_id) {
+                actor.may_end(device, role)?;
+            }
             let revoked =
                 inner.plan_replacement(&device_id, |device| rules::revoke(device, role, now_ms))?;
             let change = inner.store(revoked).await?;

@@ -104,6 +104,7 @@ mod tests {
             Turn::Assistant {
                 text: "echo: one".into(),
                 calls: vec![],
+                thoughts: vec![],
             },
             user("zwei — ü", 1),
         ];

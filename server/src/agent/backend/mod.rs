@@ -11,6 +11,7 @@ pub(crate) mod scripted;
 
 pub use echo::Echo;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
@@ -36,6 +37,8 @@ pub enum Turn {
         text: String,
         /// The calls; each is followed by its [`Turn::Result`].
         calls: Vec<Call>,
+        /// What the same model thought before it said so, if it is still at work on the user's last words.
+        thoughts: Vec<Thought>,
     },
     /// What a tool brought.
     Result {
@@ -48,13 +51,40 @@ pub enum Turn {
     },
 }
 
+/// A thought that its provider wants back, unchanged, with the results of the tools that it led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Thought {
+    /// One that can be read.
+    Open {
+        /// The words; may be empty.
+        text: String,
+        /// By which the provider knows that they are unchanged.
+        signature: String,
+    },
+    /// One that only the provider can read.
+    Sealed {
+        /// What it sent.
+        data: String,
+    },
+}
+
+impl Thought {
+    /// Bytes that it takes.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Open { text, signature } => text.len() + signature.len(),
+            Self::Sealed { data } => data.len(),
+        }
+    }
+}
+
 /// A tool as a model is told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolSpec {
-    /// Name by which it is called.
-    pub name: &'static str,
+    /// Name by which it is called: at most 64 of the letters `a-zA-Z0-9_-`, as all providers want it.
+    pub name: Cow<'static, str>,
     /// What it does, for the model.
-    pub description: &'static str,
+    pub description: Cow<'static, str>,
     /// JSON Schema of its arguments, an object.
     pub parameters: Value,
 }
@@ -158,6 +188,8 @@ impl StopReason {
 pub enum Chunk {
     /// More text.
     Delta(String),
+    /// A thought that led to calls. Comes when it is complete, before `Done`.
+    Thought(Thought),
     /// The model wants a tool to be run. Comes when the call is complete, before `Done`.
     Call(Call),
     /// What the call cost.
@@ -246,6 +278,8 @@ pub enum BackendError {
 pub(crate) const MAX_CALLS: usize = 32;
 /// Most bytes of arguments in one reply, all calls together: as much as a reply may have of text.
 pub(crate) const MAX_ARGUMENTS: usize = 256 * 1024;
+/// Most bytes of thought in one reply, signatures and all: as much as a reply may have of text.
+pub(crate) const MAX_THOUGHT: usize = 256 * 1024;
 
 impl BackendError {
     /// Whether another provider may answer what this one did not: it is down, full, or does not let us in. A refusal of

@@ -49,6 +49,11 @@ impl Scripted {
         }
     }
 
+    /// Prepares one more reply.
+    pub(crate) fn reply(&self, reply: Vec<Step>) {
+        self.replies.lock().unwrap().push_back(reply);
+    }
+
     /// Every request so far.
     pub(crate) fn asked(&self) -> Vec<ModelRequest> {
         self.asked.lock().unwrap().clone()

@@ -6,6 +6,7 @@ use openclaw_protocol::types::ChatInjectParams;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::super::Manner;
 use super::super::backend::scripted::{Step, say};
 use super::World;
 
@@ -56,6 +57,64 @@ async fn a_command_is_answered_once_and_without_the_model() {
     assert_eq!(world.history("main")["thinkingLevel"], "low");
     assert!(answer(&world, "/help", "c-2").await.contains("/new"));
     assert_eq!(world.runs.active(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn words_of_others_are_no_commands() {
+    for (is_only_words, expected) in [
+        (
+            true,
+            vec![
+                "user: one",
+                "assistant: a",
+                "user: /new two",
+                "assistant: b",
+            ],
+        ),
+        (false, vec!["user: two", "assistant: b"]),
+    ] {
+        let world = World::new([say(&["a"]), say(&["b"])]).await;
+        for (id, message) in [("r-1", "one"), ("r-2", "/new two")] {
+            let params = json!({"message": message, "sessionKey": "main", "idempotencyKey": id});
+            let params = serde_json::from_value(params).unwrap();
+            let manner = Manner {
+                is_only_words,
+                model: None,
+            };
+            drop(world.runs.agent_in(params, manner).await.unwrap());
+            world.wait(id, 10_000).await;
+        }
+        assert_eq!(world.said("agent:main:main"), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_for_one_turn() {
+    let config = json!({"agents": {"defaults": {
+        "model": "mock/echo-1", "models": {"mock/echo-1": {}, "mock/echo-2": {"alias": "second"}}
+    }}});
+    let world = World::configured(config, [say(&["a"]), say(&["b"]), say(&["c"])]).await;
+    let begin = async |id: &str, model: Option<&str>| {
+        let params = json!({"message": "hi", "sessionKey": "main", "idempotencyKey": id});
+        let manner = Manner {
+            is_only_words: true,
+            model: model.map(str::to_owned),
+        };
+        let params = serde_json::from_value(params).unwrap();
+        let begun = world.runs.agent_in(params, manner).await.map(drop);
+        if begun.is_ok() {
+            world.wait(id, 10_000).await;
+        }
+        begun.map_err(|error| error.message.to_string())
+    };
+    assert_eq!(begin("r-1", Some("second")).await, Ok(()));
+    assert_eq!(begin("r-2", None).await, Ok(()));
+    assert_eq!(begin("r-3", Some("mock/echo-1")).await, Ok(()));
+    let refused = begin("r-4", Some("mock/other")).await.unwrap_err();
+    assert!(refused.contains("mock/other"), "{refused}");
+    let asked = world.model.asked();
+    let models: Vec<_> = asked.iter().map(|asked| asked.model.as_str()).collect();
+    assert_eq!(models, ["echo-2", "echo-1", "echo-1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ mod ends;
 mod faults;
 mod keys;
 mod quiet;
+mod reach;
 mod recovery;
 mod requests;
 mod tools;
@@ -29,7 +30,7 @@ use tokio::sync::watch;
 
 use super::backend::scripted::{Scripted, Step};
 use super::requests::AgentAnswer;
-use super::{ConfigGate, Models, Parts, Runs};
+use super::{ConfigGate, Mcp, Models, Parts, Reach, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
@@ -106,6 +107,8 @@ impl World {
             sessions,
             models: models(Arc::clone(&config)),
             exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
+            reach: Reach::default(),
+            mcp: Mcp::default(),
             config,
             clock: clock.clone(),
             events: events.clone(),

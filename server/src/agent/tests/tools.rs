@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::super::backend::scripted::{Step, say};
-use super::super::backend::{Call, Chunk, StopReason, Turn};
+use super::super::backend::{BackendError, Call, Chunk, StopReason, Thought, Turn};
 use super::World;
 
 /// A reply that calls tools.
-fn call(calls: &[(&str, &str, Value)]) -> Vec<Step> {
+pub(super) fn call(calls: &[(&str, &str, Value)]) -> Vec<Step> {
     let call = |(id, name, arguments): &(&str, &str, Value)| {
         Step::Give(Chunk::Call(Call {
             id: (*id).to_owned(),
@@ -32,7 +32,7 @@ async fn world(config: Value, replies: Vec<Vec<Step>>) -> World {
     world
 }
 
-fn results(world: &World, request: usize) -> Vec<(String, bool)> {
+pub(super) fn results(world: &World, request: usize) -> Vec<(String, bool)> {
     let asked = world.model.asked();
     let turns = asked[request].turns.iter();
     let result = |turn: &Turn| match turn {
@@ -78,11 +78,8 @@ async fn hidden_tools_still_count() {
         })
     );
     assert_eq!(results(&world, 1), [("line\n".to_owned(), false)]);
-    let offered: Vec<&str> = world.model.asked()[0]
-        .tools
-        .iter()
-        .map(|tool| tool.name)
-        .collect();
+    let asked = world.model.asked();
+    let offered: Vec<&str> = asked[0].tools.iter().map(|tool| &*tool.name).collect();
     assert_eq!(
         offered,
         [
@@ -299,4 +296,53 @@ async fn conversations_are_listed_and_read() {
         results[3],
         ("That conversation is another agent's.".to_owned(), true)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn thoughts_are_told_again_until_the_user_speaks() {
+    let thought = Thought::Open {
+        text: "hm".into(),
+        signature: "sig".into(),
+    };
+    let thinking = [
+        vec![Step::Give(Chunk::Thought(thought.clone()))],
+        reading("a.txt"),
+    ]
+    .concat();
+    let failing = vec![
+        Step::Give(Chunk::Thought(thought.clone())),
+        Step::Fail(BackendError::CutOff),
+    ];
+    let world = world(
+        json!({}),
+        vec![
+            thinking,
+            reading("a.txt"),
+            say(&["done"]),
+            say(&["ok"]),
+            failing,
+        ],
+    )
+    .await;
+    world.turn("go", "r").await;
+    world.turn("and now?", "s").await;
+    let thoughts = |request: usize| {
+        let asked = world.model.asked();
+        let turns = asked[request].turns.iter();
+        let of_turn = |turn: &Turn| match turn {
+            Turn::Assistant { thoughts, .. } => thoughts.clone(),
+            _ => Vec::new(),
+        };
+        turns.flat_map(of_turn).collect::<Vec<_>>()
+    };
+    assert_eq!(thoughts(1), [thought.clone()]);
+    assert_eq!(thoughts(2), [thought], "the first reply only");
+    assert_eq!(thoughts(3), [], "the user has spoken");
+    let history = world.history("main");
+    let part = json!({"type": "thinking", "thinking": "hm", "thinkingSignature": "sig"});
+    assert_eq!(history["messages"][1]["content"][0], part);
+    world.turn("fail", "t").await;
+    let history = world.history("main");
+    let last = history["messages"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["content"], json!([]), "a reply that led to nothing");
 }

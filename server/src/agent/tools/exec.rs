@@ -15,28 +15,13 @@ use tokio::time::Instant;
 
 use super::gate::{ExecRequest, SessionExec, Verdict};
 use super::{MAX_OUTPUT, Output, Progress, Toolbox, arguments};
-use crate::child::Group;
+use crate::child::{Group, plain_variables};
 use crate::paths::Environment;
 
 /// Least time between two reports of what a command has printed so far.
 const REPORT_SPACING: Duration = Duration::from_millis(500);
 /// How long output is read after the command itself has ended: what it left behind may hold the pipe open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// Variables that a command gets. The others may be secrets of the gateway.
-const VARIABLES: [&str; 12] = [
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LOGNAME",
-    "PATH",
-    "SHELL",
-    "TERM",
-    "TMPDIR",
-    "TZ",
-    "USER",
-    "XDG_RUNTIME_DIR",
-];
 
 #[derive(Deserialize)]
 struct Exec {
@@ -91,15 +76,12 @@ async fn run(
     time_up: impl Future<Output = u64>,
     progress: Progress<'_>,
 ) -> Output {
-    let variables = VARIABLES
-        .iter()
-        .filter_map(|name| Some((*name, environment.variables.get(*name)?)));
     let child = Command::new("/bin/sh")
         .arg("-c")
         .arg(command)
         .current_dir(cwd)
         .env_clear()
-        .envs(variables)
+        .envs(plain_variables(environment))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::ToolSpec;
+use super::{ToolSpec, canvas, cron, nodes};
 use crate::config::{AgentTools, ExecSecurity, Tools};
 
 /// A tool.
@@ -15,10 +15,13 @@ pub(in crate::agent) enum Tool {
     SessionsList,
     SessionsHistory,
     SessionsSend,
+    Cron,
+    Nodes,
+    Canvas,
 }
 
 impl Tool {
-    const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Read,
         Self::Write,
         Self::Edit,
@@ -26,6 +29,9 @@ impl Tool {
         Self::SessionsList,
         Self::SessionsHistory,
         Self::SessionsSend,
+        Self::Cron,
+        Self::Nodes,
+        Self::Canvas,
     ];
 
     /// Name by which models call it and configurations name it.
@@ -38,6 +44,9 @@ impl Tool {
             Self::SessionsList => "sessions_list",
             Self::SessionsHistory => "sessions_history",
             Self::SessionsSend => "sessions_send",
+            Self::Cron => "cron",
+            Self::Nodes => "nodes",
+            Self::Canvas => "canvas",
         }
     }
 
@@ -47,17 +56,25 @@ impl Tool {
             Self::Read | Self::Write | Self::Edit => "group:fs",
             Self::Exec => "group:runtime",
             Self::SessionsList | Self::SessionsHistory | Self::SessionsSend => "group:sessions",
+            Self::Cron => "group:automation",
+            Self::Nodes => "group:nodes",
+            Self::Canvas => "group:ui",
         }
     }
 
-    fn is_named_by(self, word: &str) -> bool {
-        let word = word.trim();
-        // The name that the tool had in earlier releases.
-        let is_old_name = self == Self::Exec && word.eq_ignore_ascii_case("bash");
-        word == "*"
-            || is_old_name
-            || word.eq_ignore_ascii_case(self.name())
-            || word.eq_ignore_ascii_case(self.group())
+    /// The words by which configurations name it.
+    fn words(self) -> Vec<&'static str> {
+        let mut words = vec![self.name(), self.group()];
+        if self == Self::Exec {
+            // The name that it had in earlier releases.
+            words.push("bash");
+        }
+        words
+    }
+
+    /// Whether it needs what [`super::Reach`] holds.
+    pub(super) fn reaches(self) -> bool {
+        matches!(self, Self::Cron | Self::Nodes | Self::Canvas)
     }
 
     /// What models are told.
@@ -123,27 +140,68 @@ impl Tool {
                 }),
                 json!(["sessionKey", "message"]),
             ),
+            Self::Cron => return cron::spec(),
+            Self::Nodes => return nodes::spec(),
+            Self::Canvas => return canvas::spec(),
         };
         ToolSpec {
-            name: self.name(),
-            description,
+            name: self.name().into(),
+            description: description.into(),
             parameters: json!({"type": "object", "properties": properties, "required": required}),
         }
     }
 }
 
-/// The tools that an agent is offered: allowed for all and for it, denied by neither. A denied `exec` is not offered at all.
-pub(super) fn offered(all: &Tools, own: Option<&AgentTools>) -> Vec<Tool> {
-    let named = |tool: Tool, words: &[String]| words.iter().any(|word| tool.is_named_by(word));
-    let permits = |tool: Tool, allow: &[String], deny: &[String]| {
-        (allow.is_empty() || named(tool, allow)) && !named(tool, deny)
-    };
-    Tool::ALL
-        .into_iter()
-        .filter(|tool| permits(*tool, &all.allow, &all.deny))
-        .filter(|tool| own.is_none_or(|own| permits(*tool, &own.allow, &own.deny)))
-        .filter(|tool| *tool != Tool::Exec || all.exec.security != ExecSecurity::Deny)
-        .collect()
+/// What the configuration says about the tools of an agent.
+#[derive(Clone, Copy)]
+pub(super) struct Policy<'a> {
+    /// For all agents.
+    pub(super) all: &'a Tools,
+    /// For this one.
+    pub(super) own: Option<&'a AgentTools>,
+}
+
+impl Policy<'_> {
+    /// Whether the agent may use a tool that goes by any of `words`: it is allowed for all and for it, and denied by neither.
+    pub(super) fn permits(&self, words: &[&str]) -> bool {
+        let named = |word: &str| is_one_of(words, word);
+        self.judge(&named, &named)
+    }
+
+    /// Whether there may be such a tool among those whose names begin with `start` and that go by `words` together.
+    pub(super) fn permits_some(&self, words: &[&str], start: &str) -> bool {
+        let named = |word: &str| is_one_of(words, word);
+        let begins = |word: &str| {
+            let head = word.get(..start.len());
+            named(word) || head.is_some_and(|head| head.eq_ignore_ascii_case(start))
+        };
+        self.judge(&begins, &named)
+    }
+
+    fn judge(&self, allows: &dyn Fn(&str) -> bool, denies: &dyn Fn(&str) -> bool) -> bool {
+        let named = |listed: &[String], by: &dyn Fn(&str) -> bool| {
+            let mut listed = listed.iter().map(|word| word.trim());
+            listed.any(|word| word == "*" || by(word))
+        };
+        let permits = |allow: &[String], deny: &[String]| {
+            (allow.is_empty() || named(allow, allows)) && !named(deny, denies)
+        };
+        permits(&self.all.allow, &self.all.deny)
+            && self.own.is_none_or(|own| permits(&own.allow, &own.deny))
+    }
+
+    /// Our own tools that the agent is offered. A denied `exec` is not offered at all.
+    pub(super) fn offered(&self) -> impl Iterator<Item = Tool> {
+        let security = self.all.exec.security;
+        Tool::ALL
+            .into_iter()
+            .filter(move |tool| self.permits(&tool.words()))
+            .filter(move |tool| *tool != Tool::Exec || security != ExecSecurity::Deny)
+    }
+}
+
+fn is_one_of(words: &[&str], word: &str) -> bool {
+    words.iter().any(|own| own.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -156,18 +214,19 @@ mod tests {
         let case = format!("{all} {own:?}");
         let all: Tools = serde_json::from_value(all).unwrap();
         let own: Option<AgentTools> = own.map(|own| serde_json::from_value(own).unwrap());
-        let offered: Vec<&str> = offered(&all, own.as_ref())
-            .iter()
-            .map(|tool| tool.name())
-            .collect();
+        let policy = Policy {
+            all: &all,
+            own: own.as_ref(),
+        };
+        let offered: Vec<&str> = policy.offered().map(Tool::name).collect();
         assert_eq!(offered.join(" "), names, "{case}");
     }
 
     #[test]
     fn who_may_use_what() {
-        let sessions = "sessions_list sessions_history sessions_send";
-        let usual = format!("read write edit {sessions}");
-        let all = format!("read write edit exec {sessions}");
+        let rest = "sessions_list sessions_history sessions_send cron nodes canvas";
+        let usual = format!("read write edit {rest}");
+        let all = format!("read write edit exec {rest}");
         check(json!({}), None, &usual);
         check(json!({"exec": {"security": "full"}}), None, &all);
         check(
@@ -200,8 +259,8 @@ mod tests {
         );
         check(
             json!({}),
-            Some(json!({"deny": ["group:sessions"]})),
-            "read write edit",
+            Some(json!({"deny": ["group:sessions", "group:automation", "group:UI"]})),
+            "read write edit nodes",
         );
     }
 
@@ -216,6 +275,45 @@ mod tests {
                     spec.parameters["properties"].get(name).is_some(),
                     "{tool:?} {name}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn who_may_use_tools_of_servers() {
+        let words = ["group:mcp", "mcp__hub"];
+        for (lists, some, one) in [
+            (json!({}), true, true),
+            (json!({"allow": ["read"]}), false, false),
+            (json!({"allow": ["*"]}), true, true),
+            (json!({"allow": ["group:mcp"]}), true, true),
+            (json!({"allow": ["MCP__hub"]}), true, true),
+            (json!({"allow": ["mcp__hub__look"]}), true, true),
+            (json!({"allow": ["mcp__hub__other"]}), true, false),
+            (json!({"allow": ["mcp__hubs__look"]}), false, false),
+            (json!({"deny": ["group:mcp"]}), false, false),
+            (json!({"deny": ["mcp__hub"]}), false, false),
+            (json!({"deny": ["mcp__hub__look"]}), true, false),
+            (json!({"deny": ["*"]}), false, false),
+        ] {
+            let all: Tools = serde_json::from_value(lists.clone()).unwrap();
+            let own: AgentTools = serde_json::from_value(lists.clone()).unwrap();
+            let none = Tools::default();
+            for policy in [
+                Policy {
+                    all: &all,
+                    own: None,
+                },
+                Policy {
+                    all: &none,
+                    own: Some(&own),
+                },
+            ] {
+                let found = (
+                    policy.permits_some(&words, "mcp__hub__"),
+                    policy.permits(&[words[0], words[1], "mcp__hub__look"]),
+                );
+                assert_eq!(found, (some, one), "{lists}");
             }
         }
     }

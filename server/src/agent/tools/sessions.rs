@@ -8,7 +8,7 @@ use openclaw_protocol::types::SessionsListParams;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MAX_OUTPUT, Output, Toolbox, arguments};
+use super::{MAX_OUTPUT, Output, Toolbox, arguments, told};
 use crate::agent::outcome::{End, Space};
 use crate::agent::run::Job;
 use crate::agent::runs::{Admission, Ask};
@@ -198,33 +198,5 @@ pub(super) async fn send(tools: &Toolbox, arguments: &Value) -> Output {
         },
         Ok(None) => Output::bad("The message could not be delivered."),
         Err(_) => Output::good("Delivered; there is no answer yet."),
-    }
-}
-
-/// A list as text, cut at its end until it fits.
-fn told(mut rows: Vec<Value>) -> Output {
-    loop {
-        let text = Value::Array(rows.clone()).to_string();
-        if text.len() <= MAX_OUTPUT {
-            return Output::good(text);
-        }
-        // Lists are bounded, so this ends soon; half a list is better than a broken one.
-        rows.truncate(rows.len() / 2);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_fit() {
-        let row = json!("x".repeat(MAX_OUTPUT / 4));
-        assert_eq!(
-            told(vec![row.clone(); 3]).text.len(),
-            3 * (MAX_OUTPUT / 4 + 2) + 4
-        );
-        assert_eq!(told(vec![row; 5]).text.len(), 2 * (MAX_OUTPUT / 4 + 2) + 3);
-        assert_eq!(told(vec![json!("x".repeat(MAX_OUTPUT))]).text, "[]");
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::probe::Answer;
 use super::{Finding, Level};
-use crate::config::{self, AuthMode, Bind, Config, GatewayAuth, Loaded};
+use crate::config::{self, AuthMode, Bind, Config, GatewayAuth, Loaded, StartError};
 
 /// Shortest token that is not called weak. Generated ones have 64 characters of hex; 24 of any kind are beyond guessing.
 pub(super) const TOKEN_CHARS: usize = 24;
@@ -130,6 +130,10 @@ pub(super) fn exposure(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "exposure";
     let gateway = &config.gateway;
     let mut all = Vec::new();
+    if gateway.tls.enabled {
+        let text = StartError::Tls.to_string();
+        all.push(finding(CHECK, Level::Error, text, ""));
+    }
     let mut warn =
         |text: &str, advice: &str| all.push(finding(CHECK, Level::Warning, text, advice));
     let is_open = !matches!(gateway.bind, Bind::Loopback | Bind::Auto);
@@ -143,7 +147,8 @@ pub(super) fn exposure(config: &Config) -> Vec<Finding> {
             "set gateway.auth.strictDevices to true: then every client needs an approved device key as well",
         );
     }
-    if is_open && !gateway.tls.enabled {
+    // A tailnet encrypts by itself.
+    if is_open && gateway.bind != Bind::Tailnet {
         let text = format!(
             "bind {} without TLS: who listens on the network reads along",
             gateway.bind

@@ -30,9 +30,14 @@ fn exposures() {
             "without TLS",
         ),
         (
-            json!({"bind": "tailnet", "auth": {"strictDevices": true}, "tls": {"enabled": true}}),
+            json!({"bind": "tailnet", "auth": {"strictDevices": true}}),
             Level::Ok,
             "bind tailnet",
+        ),
+        (
+            json!({"tls": {"enabled": true}}),
+            Level::Error,
+            "speaks no TLS",
         ),
         (
             json!({"controlUi": {"allowInsecureAuth": true}}),

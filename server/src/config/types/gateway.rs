@@ -34,7 +34,7 @@ pub struct Gateway {
     pub control_ui: ControlUi,
     /// The gateway that commands of this host talk to when it is another host's.
     pub remote: Remote,
-    /// TLS of the listener.
+    /// TLS of the listener. Not supported: a gateway does not start with it.
     pub tls: Tls,
     /// Path of a Unix socket that the gateway serves beside its port: `~` is the home directory, a relative path is
     /// below the state directory. Programs of this user need no token there.
@@ -43,6 +43,10 @@ pub struct Gateway {
     pub connections: Connections,
     /// What nodes may be asked for.
     pub nodes: Nodes,
+    /// Whether events go to those alone who could ask about what they tell: conversations, jobs and presence to operators
+    /// with `operator.read`, and to nodes only copies of what they subscribed to. Off, as every client gets them from
+    /// the original.
+    pub narrow_events: bool,
     /// Interfaces beside the WebSocket.
     pub http: GatewayHttp,
 }

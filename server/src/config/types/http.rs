@@ -53,6 +53,9 @@ impl Default for Responses {
     }
 }
 
+/// What the keys of hooks' own conversations begin with.
+pub const HOOK_SESSIONS: &str = "hook:";
+
 /// `hooks`: addresses that other services call when something happens.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
@@ -70,6 +73,8 @@ pub struct Hooks {
     pub presets: Vec<String>,
     /// What other paths than `wake` and `agent` mean; the first that matches counts.
     pub mappings: Vec<HookMapping>,
+    /// Beginnings of the conversations that callers may name; `hook:` alone when absent, any where one is empty.
+    pub allowed_session_key_prefixes: Vec<String>,
 }
 
 impl Default for Hooks {
@@ -81,6 +86,7 @@ impl Default for Hooks {
             max_body_bytes: or_one(HOOKS_BODY_BYTES),
             presets: Vec::new(),
             mappings: Vec::new(),
+            allowed_session_key_prefixes: vec![HOOK_SESSIONS.to_owned()],
         }
     }
 }

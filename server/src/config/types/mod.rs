@@ -7,6 +7,7 @@ mod agents;
 mod cli_backends;
 mod gateway;
 mod http;
+mod mcp;
 mod models;
 mod tools;
 
@@ -25,9 +26,10 @@ pub use gateway::{
     TailscaleMode, Tls, UnknownName,
 };
 pub use http::{
-    ChatCompletions, Endpoints, GatewayHttp, HookAction, HookMapping, HookMatch, HookTransform,
-    HookWakeMode, Hooks, Responses,
+    ChatCompletions, Endpoints, GatewayHttp, HOOK_SESSIONS, HookAction, HookMapping, HookMatch,
+    HookTransform, HookWakeMode, Hooks, Responses,
 };
+pub use mcp::{Mcp, McpServer, McpTransport};
 pub use models::{Cost, InputKind, Model, ModelApi, Models, ModelsMode, Provider, ProviderAuth};
 pub use tools::{AgentTools, ExecAsk, ExecSecurity, ExecTool, Tools};
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub models: Models,
     /// What agents may do.
     pub tools: Tools,
+    /// Servers of tools.
+    pub mcp: Mcp,
     /// How the assistant presents itself in web clients.
     pub ui: Ui,
     /// What is logged, and where.

@@ -16,7 +16,8 @@ const DEFAULT_EXEC_TIMEOUT_SECONDS: NonZeroU64 = NonZeroU64::new(1800).unwrap();
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Tools {
-    /// Tools that agents may use, by name, group (`group:fs`, `group:runtime`, `group:sessions`) or `*`; all when empty.
+    /// Tools that agents may use, by name, group (`group:fs`, `group:runtime`, `group:sessions`, `group:automation`,
+    /// `group:nodes`, `group:ui`, `group:mcp`), server (`mcp__<name>`) or `*`; all when empty.
     pub allow: Vec<String>,
     /// Tools that they may not use; goes before `allow`.
     pub deny: Vec<String>,

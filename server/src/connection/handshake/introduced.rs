@@ -106,7 +106,9 @@ impl Introduced {
         limiter: &Limiter,
     ) -> Result<bool, Cause> {
         let accepted = &self.accepted;
-        if is_proven || accepted.locality.is_vouched_for {
+        // The header names a member of the tailnet, and any of its machines may be that member's. Without a device of
+        // its own, which can be approved and revoked, it has to know the secret as everybody else.
+        if (is_proven && accepted.device.is_some()) || accepted.locality.is_vouched_for {
             return Ok(false);
         }
         let credentials = Credentials::of(self.auth.as_ref());

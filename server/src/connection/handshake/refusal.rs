@@ -16,6 +16,9 @@ use crate::connection::auth::{AuthError, AuthFault};
 use crate::connection::identity::IdentityError;
 use crate::pairing::PairingError;
 
+/// Longest description of a client's mistake in the log, in characters: the first mistakes, which are the ones to mend.
+const LOGGED_CHARS: usize = 200;
+
 /// A close with a reason made at run time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseWith {
@@ -62,7 +65,7 @@ pub enum Cause {
     #[error("first request is not connect")]
     NotConnect,
     /// 1c
-    #[error("invalid params: {}", rt::describe(.0))]
+    #[error("invalid params: {}", for_the_log(.0))]
     InvalidParams(Vec<Violation>),
     /// 2
     #[error("no common protocol version")]
@@ -207,6 +210,17 @@ pub fn cut_reason(text: &str) -> String {
     let bytes = text.as_bytes();
     let end = bytes.len().min(limits::CLOSE_REASON_BYTES as usize);
     String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// What is wrong with params, in one short line: names of members are the client's words, and nothing is known of it yet.
+fn for_the_log(violations: &[Violation]) -> String {
+    let described = rt::describe(violations);
+    let shown = described.chars().take(LOGGED_CHARS);
+    let escaped = |c: char| match c {
+        '\'' | '"' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    };
+    shown.map(escaped).collect()
 }
 
 fn identity_error(error: IdentityError) -> ErrorShape {

@@ -10,7 +10,7 @@ use super::{Link, Phase};
 use crate::connection::caller::{Caller, CallerInfo};
 use crate::connection::deadlines::Deadline;
 use crate::connection::ending::Ending;
-use crate::connection::handshake::{Accepted, Cause, Handshake, Refusal, Verdict};
+use crate::connection::handshake::{Accepted, Handshake, Refusal, Verdict};
 use crate::connection::ids;
 use crate::http::HandshakePlace;
 use crate::net::Ends;
@@ -150,12 +150,11 @@ impl Link {
     fn refuse(&mut self, refusal: &Refusal) -> Ending {
         if let Phase::Stranger(stranger) = &self.phase {
             let (peer, cause) = (stranger.ends, &refusal.cause);
-            match cause {
-                // Each wrong secret before was noted; what follows could fill the disk. It is counted.
-                Cause::TooManyAttempts { .. } => {
-                    tracing::debug!(%peer, %cause, "connection refused");
-                }
-                _ => tracing::info!(%peer, %cause, "connection refused"),
+            let now_ms = self.shared.clock.now_ms();
+            if self.shared.refusals.is_worth_a_line(cause.reason(), now_ms) {
+                tracing::info!(%peer, %cause, "connection refused");
+            } else {
+                tracing::debug!(%peer, %cause, "connection refused");
             }
         }
         self.shared.refusals.count(refusal.cause.reason());

@@ -377,6 +377,14 @@ fn through_the_socket() {
         false,
     );
     check(
+        "a proxy that says only how it was talked to",
+        PeerFacts {
+            forwarded_proto: true,
+            ..socket()
+        },
+        false,
+    );
+    check(
         "another proxy",
         PeerFacts {
             forwarded: true,

@@ -49,6 +49,8 @@ impl Office {
             config: Arc::clone(&config),
             clock: clock.clone(),
             exec: Arc::new(crate::agent::ConfigGate::new(Arc::clone(&config))),
+            reach: crate::agent::Reach::default(),
+            mcp: crate::agent::Mcp::default(),
             events: Arc::new(Silent),
             waiting: events.clone(),
             work: tokio::runtime::Handle::current(),

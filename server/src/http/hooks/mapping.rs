@@ -35,6 +35,8 @@ pub(super) struct AgentHook {
     pub(super) mode: HookWakeMode,
     /// None: a new conversation.
     pub(super) session_key: Option<String>,
+    /// The caller named the conversation, not the configuration.
+    pub(super) is_callers_key: bool,
     pub(super) model: Option<String>,
     pub(super) thinking: Option<String>,
     pub(super) timeout_seconds: Option<u64>,
@@ -54,6 +56,9 @@ pub(super) enum Meaningless {
     /// A model that is blank.
     #[error("model required")]
     Model,
+    /// A conversation that callers may not name.
+    #[error("sessionKey must begin with {0}")]
+    SessionKey(String),
     /// A channel that nobody knows.
     #[error("channel must be {LAST_CHANNEL}|{}", CHANNELS.join("|"))]
     Channel,
@@ -138,6 +143,7 @@ pub(super) fn agent(payload: Value) -> Result<Action, Meaningless> {
         name: given(body.name.as_deref()).unwrap_or_else(|| DEFAULT_NAME.to_owned()),
         mode: mode(body.wake_mode.as_deref()),
         session_key: given(body.session_key.as_deref()),
+        is_callers_key: true,
         model,
         thinking: given(body.thinking.as_deref()),
         timeout_seconds: body.timeout_seconds.and_then(seconds),
@@ -214,6 +220,7 @@ pub(super) fn mapped(
                 name: text(&mapping.name).unwrap_or_else(|| DEFAULT_NAME.to_owned()),
                 mode: mapping.wake_mode,
                 session_key: text(&mapping.session_key),
+                is_callers_key: is_callers(mapping.session_key.as_deref()),
                 model: text(&mapping.model),
                 thinking: text(&mapping.thinking),
                 timeout_seconds: mapping.timeout_seconds.map(Into::into),
@@ -222,6 +229,11 @@ pub(super) fn mapped(
             None => Err(Meaningless::Mapping("message")),
         },
     }))
+}
+
+/// Does a template leave the beginning of its text, and so all of it, to the caller?
+fn is_callers(template: Option<&str>) -> bool {
+    template.is_some_and(|template| template.trim_start().starts_with("{{"))
 }
 
 fn matches(wanted: &HookMatch, context: &Context) -> bool {

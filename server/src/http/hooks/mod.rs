@@ -23,15 +23,15 @@ use serde_json::{Value, json};
 use super::answer::{self, Response};
 use super::body::{self, BodyError};
 use super::doors::bearer;
-use crate::agent::Runs;
+use crate::agent::{Manner, Runs};
 use crate::clock::{Clock, iso_8601};
-use crate::config::{self, HookMapping, HookWakeMode};
+use crate::config::{self, HOOK_SESSIONS, HookMapping, HookWakeMode};
 use crate::connection::auth::SecretHash;
 use crate::connection::limiter::Limiter;
 use crate::connection::locality::{PeerFacts, Trust};
 use crate::net::Ends;
 use crate::refusals::Refusals;
-use crate::sessions::{Entry, NotKept, SystemEvents};
+use crate::sessions::{NotKept, SystemEvents};
 use crate::text::shortened;
 use mapping::{Action, AgentHook, Meaningless};
 use template::Context;
@@ -60,6 +60,8 @@ pub struct Hooks {
     token: SecretHash,
     max_body: usize,
     mappings: Vec<HookMapping>,
+    /// Beginnings of the conversations that callers may name.
+    prefixes: Vec<String>,
     trust: Trust,
     limiter: Limiter,
     parts: HookParts,
@@ -131,6 +133,7 @@ impl Hooks {
             token,
             max_body: body::bytes(config.max_body_bytes),
             mappings: mapping::in_force(&config.mappings, &config.presets),
+            prefixes: config.allowed_session_key_prefixes.clone(),
             trust,
             limiter: Limiter::default(),
             parts,
@@ -192,7 +195,20 @@ impl Hooks {
                 }
             }
         };
-        self.carry_out(meaning).await
+        self.carry_out(meaning.and_then(|action| self.with_a_key(action)))
+            .await
+    }
+
+    /// Callers name conversations of hooks, not those of people, unless the configuration says so.
+    fn with_a_key(&self, action: Action) -> Result<Action, Meaningless> {
+        if let Action::Agent(hook) = &action
+            && hook.is_callers_key
+            && let Some(key) = hook.session_key.as_deref()
+            && !self.prefixes.iter().any(|prefix| key.starts_with(prefix))
+        {
+            return Err(Meaningless::SessionKey(self.prefixes.join("|")));
+        }
+        Ok(action)
     }
 
     async fn carry_out(&self, meaning: Result<Action, Meaningless>) -> Response {
@@ -289,10 +305,13 @@ impl HookParts {
     /// Begins the turn of a hook and returns its run id, without waiting for its end.
     async fn begin(&self, hook: AgentHook) -> Result<String, ErrorShape> {
         let run_id = uuid::Uuid::new_v4().to_string();
-        let session_key = hook.session_key.unwrap_or_else(|| format!("hook:{run_id}"));
-        if let Some(model) = hook.model {
-            self.choose(&session_key, model).await?;
-        }
+        let session_key = hook
+            .session_key
+            .unwrap_or_else(|| format!("{HOOK_SESSIONS}{run_id}"));
+        let manner = Manner {
+            is_only_words: true,
+            model: hook.model,
+        };
         let params = AgentParams {
             session_key: Some(session_key),
             thinking: hook.thinking,
@@ -303,7 +322,7 @@ impl HookParts {
                 NonEmptyString::or(run_id.clone(), "hook"),
             )
         };
-        if let Staged::Both { then, .. } = self.runs.agent(params).await? {
+        if let Staged::Both { then, .. } = self.runs.agent_in(params, manner).await? {
             let (parts, name, mode) = (self.clone(), hook.name, hook.mode);
             tokio::spawn(async move {
                 let note = match then.await {
@@ -326,21 +345,6 @@ impl HookParts {
             });
         }
         Ok(run_id)
-    }
-
-    /// Lets a conversation be answered by `model`.
-    async fn choose(&self, session_key: &str, model: String) -> Result<(), ErrorShape> {
-        let sessions = &self.runs.parts().sessions;
-        let (key, now) = (sessions.key(session_key), self.clock.now_ms());
-        let written = sessions.write(move |changes| {
-            let mut entry = changes.entry(&key)?.unwrap_or_else(|| Entry::new(now));
-            entry.model_override = Some(model);
-            entry.provider_override = None;
-            changes.put_entry(&key, &entry)
-        });
-        written
-            .await
-            .map_err(|error| crate::methods::unreadable(&error))
     }
 }
 

@@ -97,7 +97,7 @@ fn waiting(world: &World) -> Vec<String> {
 #[tokio::test]
 async fn a_turn_is_begun_and_its_result_noted() {
     let world = world([say(&["done it"])]).await;
-    let body = r#"{"message":"look","name":"Shop","model":"mock/echo-1"}"#;
+    let body = r#"{"message":"look","name":"Shop","model":"mock/echo-2"}"#;
     let answer = world.ask("POST /hooks/agent", TOKEN, body).await;
     assert_eq!(answer.code, 202, "{answer:?}");
     let run_id = answer.json()["runId"].as_str().unwrap().to_owned();
@@ -107,15 +107,90 @@ async fn a_turn_is_begun_and_its_result_noted() {
     assert_eq!(json!(world.runs.agent_wait(wait).await)["status"], "ok");
     let asked = world.model.asked();
     assert!(asked[0].system.contains(EXTERNAL), "{asked:?}");
-    assert_eq!(
-        world.sessions.summary("main", 9).recent[0].key,
-        format!("agent:main:hook:{run_id}")
-    );
+    assert_eq!(asked[0].model, "echo-2");
+    let key = format!("agent:main:hook:{run_id}");
+    assert_eq!(world.sessions.summary("main", 9).recent[0].key, key);
+    let key = world.sessions.key(&key);
+    let entry = world.sessions.entry(&key).unwrap().unwrap();
+    assert_eq!(entry.model_override, None, "for this turn only");
     // The note is made by a task behind the run's end.
     while waiting(&world).is_empty() {
         tokio::task::yield_now().await;
     }
     assert_eq!(waiting(&world), ["Hook Shop: done it"]);
+}
+
+#[tokio::test]
+async fn callers_stay_in_conversations_of_hooks() {
+    let configured = |more: Value| {
+        let mut hooks = json!({"enabled": true, "token": "hook", "mappings": [
+            {"match": {"path": "theirs"}, "messageTemplate": "m", "sessionKey": "{{key}}"},
+            {"match": {"path": "ours"}, "messageTemplate": "m", "sessionKey": "main"}]});
+        hooks
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({ "hooks": hooks })
+    };
+    let refused = "sessionKey must begin with hook:";
+    for (more, path, body, code, said) in [
+        (
+            json!({}),
+            "agent",
+            r#"{"message":"m","sessionKey":"hook:a"}"#,
+            202,
+            "runId",
+        ),
+        (
+            json!({}),
+            "agent",
+            r#"{"message":"m","sessionKey":"main"}"#,
+            400,
+            refused,
+        ),
+        (
+            json!({}),
+            "agent",
+            r#"{"message":"m","sessionKey":"agent:main:main"}"#,
+            400,
+            refused,
+        ),
+        (json!({}), "theirs", r#"{"key":"main"}"#, 400, refused),
+        (json!({}), "theirs", r#"{"key":"hook:b"}"#, 202, "runId"),
+        (json!({}), "ours", "{}", 202, "runId"),
+        (
+            json!({}),
+            "agent",
+            r#"{"message":"m","model":"mock/none"}"#,
+            400,
+            "mock/none",
+        ),
+        (
+            json!({"allowedSessionKeyPrefixes": [""]}),
+            "agent",
+            r#"{"message":"m","sessionKey":"main"}"#,
+            202,
+            "runId",
+        ),
+    ] {
+        let world = World::new(configured(more), [say(&["a"])]).await;
+        let start = format!("POST /hooks/{path}");
+        let answer = world.ask(&start, TOKEN, body).await;
+        assert_eq!(answer.code, code, "{path} {body}: {answer:?}");
+        assert!(answer.body.contains(said), "{path} {body}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hooks_words_are_no_command() {
+    let world = world([say(&["well"])]).await;
+    let answer = world
+        .ask("POST /hooks/agent", TOKEN, r#"{"message":"/new look"}"#)
+        .await;
+    assert_eq!(answer.code, 202, "{answer:?}");
+    assert_eq!(world.first_end().await, ChatState::Final);
+    let asked = format!("{:?}", world.model.asked()[0].turns);
+    assert!(asked.contains("/new look"), "{asked}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::body::object;
+use super::super::content::{Content, Held};
 use super::super::turn::Order;
 
 /// A request. Members that are not here are passed over, as the original does.
@@ -31,16 +32,9 @@ struct StreamOptions {
 struct Message {
     role: String,
     #[serde(default)]
-    content: Option<Content>,
+    content: Option<Content<Part>>,
     #[serde(default)]
     name: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,7 +114,7 @@ impl Asked {
     pub(super) fn order(self, agent: Option<String>, session_key: String) -> Result<Order, String> {
         let (mut system, mut talk) = (Vec::new(), Vec::new());
         for message in self.messages {
-            let (text, images) = read(message.content)?;
+            let (text, images) = Content::read(message.content, take)?;
             let role = match message.role.as_str() {
                 "system" | "developer" => {
                     if !text.trim().is_empty() {
@@ -153,24 +147,16 @@ impl Asked {
     }
 }
 
-/// The words and pictures of a message.
-fn read(content: Option<Content>) -> Result<(String, Vec<String>), String> {
-    let parts = match content {
-        None => return Ok((String::new(), Vec::new())),
-        Some(Content::Text(text)) => return Ok((text, Vec::new())),
-        Some(Content::Parts(parts)) => parts,
-    };
-    let (mut texts, mut images) = (Vec::new(), Vec::new());
-    for part in parts {
-        match (part.kind.as_str(), part.text, part.image_url) {
-            ("text" | "input_text", Some(text), _) => texts.push(text),
-            ("image_url", _, Some(ImageUrl::Object { url } | ImageUrl::Text(url))) => {
-                images.push(picture(url)?);
-            }
-            _ => {}
+/// Adds what a part holds. Parts of the future say nothing that could be understood.
+fn take(part: Part, held: &mut Held) -> Result<(), String> {
+    match (part.kind.as_str(), part.text, part.image_url) {
+        ("text" | "input_text", Some(text), _) => held.texts.push(text),
+        ("image_url", _, Some(ImageUrl::Object { url } | ImageUrl::Text(url))) => {
+            held.images.push(picture(url)?);
         }
+        _ => {}
     }
-    Ok((texts.join("\n"), images))
+    Ok(())
 }
 
 /// A picture that came inside the request. Addresses are not fetched: a request could make the gateway visit any host

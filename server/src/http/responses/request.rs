@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::super::body::object;
+use super::super::content::{Content, Held};
 use super::super::openai::{Role, Said, picture, prompt};
 use super::super::turn::Order;
 
@@ -63,20 +64,13 @@ struct Item {
     #[serde(default)]
     role: Option<String>,
     #[serde(default)]
-    content: Option<Content>,
+    content: Option<Content<Part>>,
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
     arguments: Option<String>,
     #[serde(default)]
     output: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -184,7 +178,7 @@ fn take(item: Item, system: &mut Vec<String>, talk: &mut Vec<Said>) -> Result<()
     };
     match item.kind.as_deref().unwrap_or("message") {
         "message" => {
-            let (text, images) = read(item.content)?;
+            let (text, images) = Content::read(item.content, take_part)?;
             match item.role.as_deref() {
                 Some("system" | "developer") => system.push(text),
                 Some("user") => talk.push(said(Role::User, text, images)),
@@ -221,23 +215,15 @@ fn take(item: Item, system: &mut Vec<String>, talk: &mut Vec<Said>) -> Result<()
     Ok(())
 }
 
-/// The words and pictures of a message.
-fn read(content: Option<Content>) -> Result<(String, Vec<String>), String> {
-    let parts = match content {
-        None => return Ok((String::new(), Vec::new())),
-        Some(Content::Text(text)) => return Ok((text, Vec::new())),
-        Some(Content::Parts(parts)) => parts,
-    };
-    let (mut texts, mut images) = (Vec::new(), Vec::new());
-    for part in parts {
-        match part.kind.as_str() {
-            "input_text" | "output_text" | "text" => texts.extend(part.text),
-            "input_image" => images.push(image(part)?),
-            "input_file" => texts.push(file(part)?),
-            other => return Err(format!("input: parts of type {other:?} are not known")),
-        }
+/// Adds what a part holds.
+fn take_part(part: Part, held: &mut Held) -> Result<(), String> {
+    match part.kind.as_str() {
+        "input_text" | "output_text" | "text" => held.texts.extend(part.text),
+        "input_image" => held.images.push(image(part)?),
+        "input_file" => held.texts.push(file(part)?),
+        other => return Err(format!("input: parts of type {other:?} are not known")),
     }
-    Ok((texts.join("\n"), images))
+    Ok(())
 }
 
 fn image(part: Part) -> Result<String, String> {

@@ -9,7 +9,7 @@ use openclaw_protocol::types::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::agent::is_known_channel;
+use crate::agent::{Manner, is_known_channel};
 use crate::connection::Caller;
 use crate::methods::Methods;
 use crate::nodes::node_id;
@@ -71,9 +71,10 @@ impl Methods {
         }
     }
 
-    /// Begins a turn; its events tell what comes of it. One that the rules refuse is no turn, and no error.
+    /// Begins a turn; its events tell what comes of it. One that the rules refuse is no turn, and no error. What a node
+    /// says is for the model: it may be what a microphone heard, or what somebody sent to the device.
     async fn begin_turn(&self, node: &str, turn: AgentParams) -> Result<(), ErrorShape> {
-        match self.runs.agent(turn).await {
+        match self.runs.agent_in(turn, words_only()).await {
             Ok(_) => Ok(()),
             Err(error) if *error.code == *ErrorCode::Unavailable.as_str() => Err(error),
             Err(error) => {
@@ -92,6 +93,13 @@ impl Methods {
             self.heartbeats.request(session.agent(), EXEC_REASON);
         }
         Ok(())
+    }
+}
+
+fn words_only() -> Manner {
+    Manner {
+        is_only_words: true,
+        model: None,
     }
 }
 

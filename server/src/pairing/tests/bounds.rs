@@ -14,7 +14,7 @@ async fn a_request_lives_from_when_it_was_last_asked_for() {
     bench.clock.advance(PENDING_TTL_MS + 1);
     assert_eq!(bench.pairing.list().0, []);
     assert!(matches!(
-        bench.pairing.approve(&id).await,
+        bench.pairing.approve(&id, Actor::default()).await,
         Err(PairingError::UnknownRequest)
     ));
     assert!(matches!(
@@ -81,7 +81,7 @@ async fn requests_are_bounded() {
         );
     }
     assert!(matches!(
-        bench.pairing.approve(&first).await,
+        bench.pairing.approve(&first, Actor::default()).await,
         Err(PairingError::UnknownRequest)
     ));
     let stored = bench
@@ -149,7 +149,7 @@ async fn devices_are_bounded() {
         (id.clone(), None)
     );
     assert!(matches!(
-        bench.pairing.approve(&id).await,
+        bench.pairing.approve(&id, Actor::default()).await,
         Err(PairingError::TooManyDevices)
     ));
     bench.grant(&local(last, &["a", "b"])).await;

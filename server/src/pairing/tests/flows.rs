@@ -85,7 +85,7 @@ async fn a_remote_device_waits_for_an_operator() {
     assert_eq!((pending.len(), paired.len()), (2, 0));
 
     let bench = bench.restart();
-    let (device, resolved) = bench.pairing.approve(&id).await.unwrap();
+    let (device, resolved) = bench.pairing.approve(&id, Actor::default()).await.unwrap();
     assert_eq!(device.scopes, ["operator.read", "operator.write"]);
     assert_eq!(
         resolved
@@ -95,7 +95,7 @@ async fn a_remote_device_waits_for_an_operator() {
         [&id]
     );
     assert!(matches!(
-        bench.pairing.approve(&id).await,
+        bench.pairing.approve(&id, Actor::default()).await,
         Err(PairingError::UnknownRequest)
     ));
     assert!(matches!(
@@ -128,7 +128,7 @@ async fn scope_upgrade_replaces_the_token() {
         bench.accepts(&remote(1, &["a"]), &narrow.token),
         "still good while it waits"
     );
-    let (device, _) = bench.pairing.approve(&id).await.unwrap();
+    let (device, _) = bench.pairing.approve(&id, Actor::default()).await.unwrap();
     assert_eq!(
         (device.created_at_ms, device.approved_at_ms),
         (START, START + 10)
@@ -215,7 +215,11 @@ async fn operators_are_told_of_every_request_and_how_it_ended() {
     let (asked, _) = bench.wait(&remote(1, &["a"])).await;
     bench.wait(&remote(1, &["a"])).await;
     assert_eq!(bench.told(), [format!("requested {asked}")], "once");
-    bench.pairing.approve(&asked).await.unwrap();
+    bench
+        .pairing
+        .approve(&asked, Actor::default())
+        .await
+        .unwrap();
     assert_eq!(bench.told(), [format!("approved {asked}")]);
     let (more, _) = bench.wait(&remote(1, &["b"])).await;
     bench.pairing.reject(&more).await.unwrap();
@@ -223,7 +227,13 @@ async fn operators_are_told_of_every_request_and_how_it_ended() {
         bench.told(),
         [format!("requested {more}"), format!("rejected {more}")]
     );
-    assert!(bench.pairing.approve(&more).await.is_err());
+    assert!(
+        bench
+            .pairing
+            .approve(&more, Actor::default())
+            .await
+            .is_err()
+    );
     assert!(bench.pairing.reject(&more).await.is_err());
     assert!(bench.told().is_empty(), "what is refused is not told");
 

@@ -286,7 +286,11 @@ async fn play(moves: Vec<Move>) {
                     let device = (0..3)
                         .find(|n| remote(*n, &[]).device.id() == request.device_id)
                         .unwrap();
-                    bench.pairing.approve(&request.request_id).await.unwrap();
+                    bench
+                        .pairing
+                        .approve(&request.request_id, Actor::default())
+                        .await
+                        .unwrap();
                     model.grant(device, request.role, &request.scopes);
                 }
             }

@@ -152,7 +152,7 @@ async fn connections_end_with_the_token_that_opened_them() {
         .unwrap();
     bench
         .pairing
-        .revoke(id, Role::Operator, by(Some(&[])))
+        .revoke(id, Role::Operator, by(Some(&["a"])))
         .await
         .unwrap();
     assert_eq!(
@@ -166,7 +166,9 @@ async fn connections_end_with_the_token_that_opened_them() {
     for (scopes, held, given) in [
         (None, Some(&["b"][..]), false),
         (Some(texts(&["a"])), Some(&["b"][..]), false),
-        (Some(vec![]), Some(&["b"][..]), true),
+        // Fewer scopes are fine for whoever could take the old token away, and for nobody else.
+        (Some(vec![]), Some(&["b"][..]), false),
+        (Some(vec![]), Some(&["a"][..]), true),
         (Some(texts(&["a"])), Some(&["b", "a"][..]), true),
         (None, None, true),
     ] {
@@ -189,4 +191,55 @@ async fn connections_end_with_the_token_that_opened_them() {
             .is_err()
     );
     assert!(bench.told().is_empty());
+}
+
+#[tokio::test]
+async fn who_admits_devices_makes_no_admin_and_removes_none() {
+    let (read, write) = ("operator.read", "operator.write");
+    let (pairing, approvals, admin) = ("operator.pairing", "operator.approvals", "operator.admin");
+    for (asked, held, lacks) in [
+        (&[read, write][..], Some(&[pairing][..]), None),
+        (&[], Some(&[pairing]), None),
+        (&[read, pairing], Some(&[pairing]), None),
+        (&[read, approvals], Some(&[pairing]), Some(approvals)),
+        (&[admin], Some(&[pairing]), Some(admin)),
+        (&["x"], Some(&[pairing]), Some("x")),
+        (&[approvals], Some(&[pairing, approvals]), None),
+        (&[pairing], Some(&[]), Some(pairing)),
+        (&[admin, approvals], None, None),
+    ] {
+        let bench = Bench::new();
+        let actor = || Actor {
+            scopes: held.map(texts),
+            conn_id: None,
+        };
+        let check = |done: Result<(), PairingError>| match (done, lacks) {
+            (Ok(()), None) => {}
+            (Err(PairingError::NotYours(scope)), Some(lacks)) => assert_eq!(scope, lacks),
+            (done, lacks) => panic!("{asked:?} by {held:?}: {done:?}, not {lacks:?}"),
+        };
+        let (id, _) = bench.wait(&remote(1, asked)).await;
+        check(bench.pairing.approve(&id, actor()).await.map(drop));
+        let (pending, paired) = bench.pairing.list();
+        let expected = if lacks.is_none() { (0, 1) } else { (1, 0) };
+        assert_eq!((pending.len(), paired.len()), expected);
+
+        let ask = local(2, asked);
+        let grant = bench.grant(&ask).await;
+        let id = ask.device.id();
+        let narrowed = bench
+            .pairing
+            .rotate(id, Role::Operator, Some(vec![]), actor());
+        check(narrowed.await.map(drop));
+        assert_eq!(bench.accepts(&ask, &grant.token), lacks.is_some());
+        let grant = bench.grant(&ask).await;
+        check(
+            bench
+                .pairing
+                .revoke(id, Role::Operator, actor())
+                .await
+                .map(drop),
+        );
+        assert_eq!(bench.accepts(&ask, &grant.token), lacks.is_some());
+    }
 }

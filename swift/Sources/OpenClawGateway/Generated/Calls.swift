@@ -542,7 +542,9 @@ extension GatewayTransport {
     /// `device.pair.approve`: Admits a waiting device with the role and scopes it asked for.
     ///
     /// They are added to what an earlier pairing granted. The role gets a new token, which the device
-    /// receives with its next hello-ok; an older one of that role dies.
+    /// receives with its next hello-ok; an older one of that role dies. Scopes beyond operator.read and
+    /// operator.write must be granted also to the caller: else missingScope. (The original lets
+    /// operator.pairing grant all of them.)
     ///
     /// Needs `operator.pairing`.
     public func devicePairApprove(_ params: Gateway.DevicePairApproveParams) async throws -> Gateway.DevicePairApproveResult {
@@ -569,7 +571,8 @@ extension GatewayTransport {
 
     /// `device.token.revoke`: Makes a device's token for a role useless.
     ///
-    /// The device stays paired: when it connects with the shared secret it gets a new token.
+    /// The device stays paired: when it connects with the shared secret it gets a new token. Scopes of the
+    /// token beyond operator.read and operator.write must be granted also to the caller: else missingScope.
     ///
     /// Needs `operator.pairing`.
     public func deviceTokenRevoke(_ params: Gateway.DeviceTokenRevokeParams) async throws -> Gateway.DeviceTokenRevokeResult {
@@ -598,7 +601,10 @@ extension GatewayTransport {
     /// Allowed are commands that the node offers and that its platform may have, as the configuration changes
     /// that list. Error details: NodeNotConnectedDetails, NodeCommandRefusedDetails, NodeErrorDetails; none
     /// when the node left meanwhile. The node is not told of a timeout. The key is handed to the node; the
-    /// gateway itself recognises no retry.
+    /// gateway itself recognises no retry. A node takes what it is told of a person's decision for granted,
+    /// so approved and approvalDecision of system.run also need operator.approvals, and
+    /// system.execApprovals.* need operator.admin: else missingScope. (The original asks for operator.write
+    /// alone.)
     ///
     /// Needs `operator.write`.
     public func nodeInvoke(_ params: Gateway.NodeInvokeParams) async throws -> Gateway.NodeInvokeResult {

@@ -45,6 +45,7 @@ fn request(words: &[&str]) -> ModelRequest {
             Turn::Assistant {
                 text,
                 calls: vec![],
+                thoughts: vec![],
             }
         }
     };

@@ -23,6 +23,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER}
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::{Backend, BackendError, Chunk, ModelRequest, ReplyStream};
+use crate::agent::http_client;
 use crate::config::ModelApi;
 
 /// Calls made for one reply at most; a provider that is down stays down for longer than more would bridge.
@@ -186,17 +187,7 @@ impl HttpModel {
         }
         let headers = headers(endpoint)
             .ok_or_else(|| wrong("apiKey or headers hold characters that no header can"))?;
-        // ring serves the whole program; that it is installed already is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            .connect_timeout(timeouts.connect)
-            // A redirect would carry the conversation to a place that nobody configured.
-            .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(&url) {
-            client = client.no_proxy();
-        }
-        let client = client
-            .build()
+        let client = http_client::client(&url, timeouts.connect)
             .map_err(|error| wrong(&format!("no HTTP client: {}", root_cause(&error))))?;
         let secret = endpoint.api_key.clone().filter(|key| !key.is_empty());
         Ok(Self {
@@ -430,16 +421,6 @@ fn headers(endpoint: &Endpoint) -> Option<HeaderMap> {
     Some(headers)
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
-        Some("localhost") => true,
-        Some(host) => host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => false,
-    }
-}
-
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response
         .headers()
@@ -470,5 +451,7 @@ type ByteStream = BoxStream<'static, Result<Bytes, BackendError>>;
 
 #[cfg(test)]
 pub(in crate::agent) mod stand_in;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

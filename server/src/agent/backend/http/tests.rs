@@ -1,6 +1,8 @@
 //! The backend against a scripted server on a real socket. Times are real here, so waits are short and every test
 //! ends on an event.
 
+mod thoughts;
+
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;

@@ -474,3 +474,20 @@ fn nothing_in_time() {
     assert_eq!(refusal.response, None);
     assert_eq!((refusal.close.code, &*refusal.close.reason), (1000, ""));
 }
+
+/// Names of members are a stranger's words: in the log they are one short line without anything that a terminal obeys.
+#[test]
+fn the_log_shows_a_strangers_words_harmlessly() {
+    let long = "x".repeat(1_000);
+    for name in ["a\nb\u{1b}[2J", "a\u{9b}2J\u{202e}", long.as_str()] {
+        let text = connect(|params| params[name] = json!(1)).to_string();
+        let Verdict::Refuse(refusal) = Gate::local().receive(&text) else {
+            panic!("{name:?} is not refused");
+        };
+        let line = refusal.cause.to_string();
+        assert!(line.starts_with("invalid params: "), "{line:?}");
+        let obeyed = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(!line.contains(obeyed), "{line:?}");
+        assert!(line.chars().count() < 1_000, "{line:?}");
+    }
+}

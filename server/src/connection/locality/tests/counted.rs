@@ -51,6 +51,37 @@ fn guessers() {
         page("http://127.0.0.1:18789"),
         Some(("127.0.0.1", false)),
     );
+    let named = |peer: &str, name: &str| PeerFacts {
+        host: some(name),
+        local: ip("192.0.2.100"),
+        origin: some(&format!("http://{name}")),
+        ..from(peer)
+    };
+    for (peer, name, is_foreign) in [
+        ("192.0.2.7", "192.0.2.100:18789", false),
+        ("127.0.0.1", "localhost:18789", false),
+        ("127.0.0.1", "box.tail1.ts.net", false),
+        // Its name may have been pointed at us by whoever owns it.
+        ("127.0.0.1", "evil.example:18789", true),
+        ("192.0.2.7", "192.0.2.101:18789", true),
+    ] {
+        check(name, &nobody, named(peer, name), Some((peer, is_foreign)));
+    }
+    check(
+        "by a trusted proxy",
+        &trust,
+        named("10.0.0.1", "gateway.example"),
+        Some(("10.0.0.1", false)),
+    );
+    check(
+        "a proxy that says only how it was talked to",
+        &nobody,
+        PeerFacts {
+            forwarded_proto: true,
+            ..facts()
+        },
+        Some(("127.0.0.1", false)),
+    );
     check(
         "configured page",
         &trust,

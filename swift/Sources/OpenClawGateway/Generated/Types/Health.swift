@@ -494,8 +494,8 @@ extension Gateway {
     /// Why somebody was not let in. At the port: connections-full, address-connections-full (too many of one
     /// address), handshakes-full, address-handshakes-full, other-user (of this host, at the Unix socket). In
     /// the handshake: timed-out, not-json, invalid-frame, not-connect, invalid-params, protocol-mismatch,
-    /// invalid-role, insecure-control-ui, no-device, device-identity, unauthorized (a missing or wrong
-    /// secret), too-many-attempts, pairing-required, pairing-failed. Over HTTP: http-unauthorized,
+    /// invalid-role, insecure-control-ui, no-device (over HTTP too), device-identity, unauthorized (a missing
+    /// or wrong secret), too-many-attempts, pairing-required, pairing-failed. Over HTTP: http-unauthorized,
     /// http-too-many-attempts.
     public enum RefusalReason: GatewayStringSet {
         /// `connections-full`

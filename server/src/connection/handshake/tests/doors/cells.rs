@@ -191,7 +191,12 @@ pub(super) fn expected(cell: Cell) -> End {
             )
     );
     let holds_token = cell.shown == Shown::DeviceToken && is_paired && cell.role == Role::Operator;
-    let is_known_otherwise = matches!(cell.place, Place::Socket | Place::Served);
+    // A member of the tailnet is known by a device; without one it needs the secret.
+    let is_known_otherwise = match cell.place {
+        Place::Socket => true,
+        Place::Served => device != Device::None,
+        _ => false,
+    };
     let is_blocked =
         cell.guessed && guesser(cell.place).is_some() && (shows_token || shows_password);
     if !is_known_otherwise {

@@ -7,11 +7,12 @@ use openclaw_protocol::protocol::Role;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{NodeDescribeResult, NodeRow};
 
-use crate::nodes::Node;
+use super::Node;
 use crate::pairing::Device;
 
 /// One row a node: connected ones first, then by name, then by id.
-pub(super) fn rows(connected: &[Arc<Node>], paired: &[Device]) -> Vec<NodeRow> {
+#[must_use]
+pub fn rows(connected: &[Arc<Node>], paired: &[Device]) -> Vec<NodeRow> {
     let paired = paired
         .iter()
         .filter(|device| device.roles.contains(&Role::Node));
@@ -34,7 +35,8 @@ pub(super) fn rows(connected: &[Arc<Node>], paired: &[Device]) -> Vec<NodeRow> {
 }
 
 /// A row with the time at which it was read.
-pub(super) fn described(row: NodeRow, ts: u64) -> NodeDescribeResult {
+#[must_use]
+pub fn described(row: NodeRow, ts: u64) -> NodeDescribeResult {
     NodeDescribeResult {
         ts,
         node_id: row.node_id,
