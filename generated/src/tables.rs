@@ -10135,78 +10135,80 @@ pub static OUTBOX_ORIGIN: Node = Node::Enum {
 /// Constraints of [`OutboxDelivery`](crate::types).
 pub static OUTBOX_DELIVERY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "number",
-                node: &UINT,
-                required: 2,
-            },
-            Prop {
-                name: "origin",
-                node: &OUTBOX_ORIGIN,
-                required: 4,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 8,
-            },
-            Prop {
-                name: "to",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 16,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "state",
-                node: &OUTBOX_STATE,
-                required: 32,
-            },
-            Prop {
-                name: "problem",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "messageId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "attempts",
-                node: &UINT,
-                required: 64,
-            },
-            Prop {
-                name: "queuedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 128,
-            },
-            Prop {
-                name: "changedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 256,
-            },
-            Prop {
-                name: "preview",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 512,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "number",
+                    node: &UINT,
+                    required: 2,
+                },
+                Prop {
+                    name: "origin",
+                    node: &OUTBOX_ORIGIN,
+                    required: 4,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 8,
+                },
+                Prop {
+                    name: "to",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 16,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "state",
+                    node: &OUTBOX_STATE,
+                    required: 32,
+                },
+                Prop {
+                    name: "problem",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "messageId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "attempts",
+                    node: &UINT,
+                    required: 64,
+                },
+                Prop {
+                    name: "queuedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 128,
+                },
+                Prop {
+                    name: "changedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 256,
+                },
+                Prop {
+                    name: "preview",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 512,
+                },
+            ],
+        ),
         required: &[
             "id",
             "number",
@@ -10227,28 +10229,30 @@ pub static OUTBOX_DELIVERY: Node = Node::Obj(
 /// Constraints of [`OutboxListParams`](crate::types).
 pub static OUTBOX_LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "limit",
-                node: &Node::Int { min: 1, max: 200 },
-                required: 0,
-            },
-            Prop {
-                name: "before",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "state",
-                node: &OUTBOX_STATE,
-                required: 0,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "limit",
+                    node: &Node::Int { min: 1, max: 200 },
+                    required: 0,
+                },
+                Prop {
+                    name: "before",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "state",
+                    node: &OUTBOX_STATE,
+                    required: 0,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -10258,27 +10262,29 @@ pub static OUTBOX_LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`OutboxListResult`](crate::types).
 pub static OUTBOX_LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "deliveries",
-                node: &Node::Arr {
-                    items: &OUTBOX_DELIVERY,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "nextBefore",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "deliveries",
+                    node: &Node::Arr {
+                        items: &OUTBOX_DELIVERY,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+                Prop {
+                    name: "nextBefore",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ts", "deliveries"],
         mask: 3,
         newer: &[],
@@ -10288,13 +10294,15 @@ pub static OUTBOX_LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`OutboxGetParams`](crate::types).
 pub static OUTBOX_GET_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &OUTBOX_ID,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &OUTBOX_ID,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["id"],
         mask: 1,
         newer: &[],
@@ -10306,51 +10314,53 @@ pub static OUTBOX_ID: Node = Node::Str { min: 1, max: 64 };
 /// Constraints of [`OutboxGetResult`](crate::types).
 pub static OUTBOX_GET_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "delivery",
-                node: &OUTBOX_DELIVERY,
-                required: 2,
-            },
-            Prop {
-                name: "text",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "mediaUrls",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "options",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "delivery",
+                    node: &OUTBOX_DELIVERY,
+                    required: 2,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "maxSelections",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "durationHours",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "text",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "mediaUrls",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "options",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "maxSelections",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "durationHours",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ts", "delivery", "text"],
         mask: 7,
         newer: &[],
@@ -10360,18 +10370,20 @@ pub static OUTBOX_GET_RESULT: Node = Node::Obj(
 /// Constraints of [`OutboxRetryParams`](crate::types).
 pub static OUTBOX_RETRY_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &OUTBOX_ID,
-                required: 1,
-            },
-            Prop {
-                name: "mayDuplicate",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &OUTBOX_ID,
+                    required: 1,
+                },
+                Prop {
+                    name: "mayDuplicate",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id"],
         mask: 1,
         newer: &[],
@@ -10381,13 +10393,15 @@ pub static OUTBOX_RETRY_PARAMS: Node = Node::Obj(
 /// Constraints of [`OutboxCancelParams`](crate::types).
 pub static OUTBOX_CANCEL_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &OUTBOX_ID,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &OUTBOX_ID,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["id"],
         mask: 1,
         newer: &[],
