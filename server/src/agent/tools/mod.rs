@@ -14,6 +14,7 @@ mod gate;
 mod mcp;
 mod message;
 mod nodes;
+mod parameters;
 mod policy;
 mod reach;
 mod sessions;
