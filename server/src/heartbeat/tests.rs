@@ -15,6 +15,7 @@ use crate::agent::{self, Models, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
+use crate::hub::testing::assert_conforms;
 use crate::outbox::channel::Fault;
 use crate::outbox::testing::{self, Pigeon};
 use crate::sessions::{Entry, SystemEvents};
@@ -29,10 +30,7 @@ struct Recorder(watch::Sender<Vec<String>>);
 
 impl EventSink for Recorder {
     fn emit(&self, event: Event) {
-        let mut frame = event.frame_start();
-        frame.push(b'}');
-        let frame: Value = serde_json::from_slice(&frame).unwrap();
-        Event::decode(event.kind(), &frame["payload"].to_string()).unwrap();
+        assert_conforms(&event);
         let word = match event {
             Event::Heartbeat(event) => {
                 let mut words = format!("heartbeat {}", event.status.as_str());

@@ -34,6 +34,7 @@ use super::{Models, Parts, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
+use crate::hub::testing::assert_conforms;
 use crate::outbox::testing::Pigeon;
 use crate::sessions::Entry;
 use crate::skills::Skills;
@@ -47,10 +48,7 @@ struct Recorder(watch::Sender<Vec<Event>>);
 
 impl EventSink for Recorder {
     fn emit(&self, event: Event) {
-        let mut frame = event.frame_start();
-        frame.push(b'}');
-        let frame: Value = serde_json::from_slice(&frame).unwrap();
-        Event::decode(event.kind(), &frame["payload"].to_string()).unwrap();
+        assert_conforms(&event);
         self.0.send_modify(|events| events.push(event));
     }
 }
