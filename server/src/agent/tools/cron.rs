@@ -89,19 +89,21 @@ its own; wakeMode: \"now\" or \"next-heartbeat\"; deleteAfterRun; enabled.";
 }
 
 /// Does what a call asks for.
-pub(super) async fn call(tools: &Toolbox, reached: &Reached, arguments: &Value) -> Output {
-    let ask = match arguments::read(arguments) {
-        Ok(ask) => ask,
-        Err(output) => return output,
-    };
+///
+/// # Errors
+/// What to tell the model instead.
+pub(super) async fn call(
+    tools: &Toolbox,
+    reached: &Reached,
+    arguments: &Value,
+) -> Result<Output, Output> {
+    let ask = arguments::read(arguments)?;
     let jobs = OwnJobs {
         reached,
         agent: tools.session.agent(),
         default_agent: &tools.runs.sessions().rules().default_agent,
     };
-    match jobs.act(ask, tools.runs.clock().now_ms()).await {
-        Ok(output) | Err(output) => output,
-    }
+    jobs.act(ask, tools.runs.clock().now_ms()).await
 }
 
 /// The jobs of one agent.

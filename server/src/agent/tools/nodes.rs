@@ -144,17 +144,15 @@ pub(super) fn spec() -> ToolSpec {
 }
 
 /// Does what a call asks for.
-pub(super) async fn call(tools: &Toolbox, reached: &Reached, arguments: &Value) -> Output {
-    let ask = match arguments::read(arguments) {
-        Ok(ask) => ask,
-        Err(output) => return output,
-    };
-    match act(tools, reached, ask).await {
-        Ok(output) | Err(output) => output,
-    }
-}
-
-async fn act(tools: &Toolbox, reached: &Reached, ask: Ask) -> Result<Output, Output> {
+///
+/// # Errors
+/// What to tell the model instead.
+pub(super) async fn call(
+    tools: &Toolbox,
+    reached: &Reached,
+    arguments: &Value,
+) -> Result<Output, Output> {
+    let ask: Ask = arguments::read(arguments)?;
     let find = |node: Option<String>, command: &str| {
         Device::find(&reached.nodes, node.as_deref(), command)
     };
