@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::protocol::{errors, limits};
-use openclaw_protocol::types::{ErrorShape, SessionsDefaults};
+use openclaw_protocol::types::{ErrorShape, SendPolicy, SessionsDefaults};
 use tokio::runtime::Handle;
 
 use super::models::{Choice, Models};
@@ -149,7 +149,9 @@ impl Parts {
             .entry(session)
             .map_err(|error| unreadable(&error))?;
         match entry.and_then(|entry| entry.send_policy).as_deref() {
-            Some("deny") => Err(errors::SEND_BLOCKED.error()),
+            Some(policy) if policy == SendPolicy::Deny.as_str() => {
+                Err(errors::SEND_BLOCKED.error())
+            }
             _ => Ok(()),
         }
     }

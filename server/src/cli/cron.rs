@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use openclaw_client::GatewayCalls;
+use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{
     CronJob, CronJobPatch, CronListParams, CronRemoveParams, CronRunLogEntry, CronRunMode,
@@ -16,7 +17,7 @@ use crate::clock::{Clock, SystemClock, iso_8601};
 use crate::paths::Environment;
 
 /// Time that a run by hand may take, in ms: that of an agent's turn.
-const RUN_TIMEOUT_MS: u64 = 10 * 60 * 1000;
+const RUN_TIMEOUT_MS: u64 = limits::AGENT_TIMEOUT_SECONDS * 1000;
 
 /// Runs that `cron runs` shows when it is not told.
 const RUNS_SHOWN: u64 = 50;
@@ -87,7 +88,7 @@ pub(super) struct RunsArgs {
     #[arg(long)]
     pub id: NonEmptyString,
     /// At most so many
-    #[arg(long, default_value_t = RUNS_SHOWN, value_parser = clap::value_parser!(u64).range(1..=5000))]
+    #[arg(long, default_value_t = RUNS_SHOWN, value_parser = clap::value_parser!(u64).range(1..=limits::CRON_RUNS_MAX))]
     pub limit: u64,
     #[command(flatten)]
     #[allow(missing_docs)]

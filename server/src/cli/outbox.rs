@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use openclaw_client::{CallError, GatewayCalls};
-use openclaw_protocol::protocol::errors;
+use openclaw_protocol::protocol::{errors, limits};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{
     OutboxCancelParams, OutboxDelivery, OutboxGetParams, OutboxGetResult, OutboxListParams,
@@ -46,7 +46,7 @@ pub(super) struct ListArgs {
     #[arg(long)]
     pub channel: Option<String>,
     /// Show at most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=200))]
+    #[arg(long, default_value_t = limits::OUTBOX_LIST_DEFAULT, value_parser = clap::value_parser!(u64).range(1..=limits::OUTBOX_LIST_MAX))]
     pub limit: u64,
     /// Only those before this number, which the page before names
     #[arg(long, value_name = "NUMBER")]

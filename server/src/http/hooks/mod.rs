@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, StatusCode};
+use openclaw_protocol::types::WakeMode;
 use serde_json::{Value, json};
 
 use super::answer::{self, Response};
@@ -191,8 +192,8 @@ impl Hooks {
                     return wrong(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
                 }
                 let mode = match mode {
-                    HookWakeMode::Now => "now",
-                    HookWakeMode::NextHeartbeat => "next-heartbeat",
+                    HookWakeMode::Now => WakeMode::Now,
+                    HookWakeMode::NextHeartbeat => WakeMode::NextHeartbeat,
                 };
                 answer::json(StatusCode::OK, &json!({"ok": true, "mode": mode}))
             }
