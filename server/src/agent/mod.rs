@@ -11,6 +11,7 @@
 //! that no client asked for ([`Errand`]). Built once by the gateway.
 
 mod attachments;
+mod avatar;
 pub mod backend;
 mod bus;
 mod catalog;

@@ -14,6 +14,7 @@ mod gate;
 mod mcp;
 mod message;
 mod nodes;
+mod parameters;
 mod policy;
 mod reach;
 mod sessions;
@@ -175,9 +176,9 @@ impl Toolbox {
             (Tool::SessionsHistory, _) => sessions::history(self, arguments).boxed(),
             (Tool::SessionsSend, _) => sessions::send(self, arguments).boxed(),
             (Tool::Message, _) => message::send(self, arguments).boxed(),
-            (Tool::Cron, Some(reached)) => cron::call(self, reached, arguments).boxed(),
-            (Tool::Nodes, Some(reached)) => nodes::call(self, reached, arguments).boxed(),
-            (Tool::Canvas, Some(reached)) => canvas::call(self, reached, arguments).boxed(),
+            (Tool::Cron, Some(reached)) => either(cron::call(self, reached, arguments)).boxed(),
+            (Tool::Nodes, Some(reached)) => either(nodes::call(self, reached, arguments)).boxed(),
+            (Tool::Canvas, Some(reached)) => either(canvas::call(self, reached, arguments)).boxed(),
             // Not offered.
             (Tool::Cron | Tool::Nodes | Tool::Canvas, None) => {
                 std::future::ready(Output::bad("The tool is not ready.")).boxed()
@@ -192,6 +193,13 @@ impl Offered {
             Self::Own(tool) => tool.spec(),
             Self::Served(served) => served.spec().clone(),
         }
+    }
+}
+
+/// What a call came to, whichever way it ended: a model is told of both.
+async fn either(call: impl Future<Output = Result<Output, Output>>) -> Output {
+    match call.await {
+        Ok(output) | Err(output) => output,
     }
 }
 
