@@ -15,6 +15,7 @@ mod mcp;
 mod message;
 mod nodes;
 mod parameters;
+mod pictures;
 mod policy;
 mod reach;
 mod sessions;
@@ -28,6 +29,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::attachments::Image;
 use super::backend::{Call, ToolSpec};
 use super::parts::Parts;
 use super::runs::Runs;
@@ -53,6 +55,8 @@ const MAX_META: usize = 200;
 pub(super) struct Output {
     /// What the model is told.
     pub(super) text: String,
+    /// Pictures that it is shown, if it sees any; at most [`pictures::MAX_PICTURES`].
+    pub(super) pictures: Vec<Image>,
     /// Whether the tool failed.
     pub(super) is_error: bool,
 }
@@ -61,6 +65,7 @@ impl Output {
     fn good(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            pictures: Vec::new(),
             is_error: false,
         }
     }
@@ -74,13 +79,32 @@ impl Output {
     pub(super) fn bad(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            pictures: Vec::new(),
             is_error: true,
         }
     }
 
-    /// The result in the shape of transcripts and events.
+    /// The same with pictures to see.
+    fn showing(mut self, pictures: impl IntoIterator<Item = Image>) -> Self {
+        self.pictures.extend(pictures);
+        self
+    }
+
+    /// The result as transcripts hold it.
     pub(super) fn content(&self) -> Value {
-        json!([{"type": "text", "text": self.text}])
+        self.parts(pictures::part)
+    }
+
+    /// The result as listeners are told it: pictures are mentioned.
+    pub(super) fn mention(&self) -> Value {
+        self.parts(pictures::mention)
+    }
+
+    fn parts(&self, part: fn(&Image) -> Value) -> Value {
+        let words = json!({"type": "text", "text": self.text});
+        std::iter::once(words)
+            .chain(self.pictures.iter().map(part))
+            .collect()
     }
 }
 
