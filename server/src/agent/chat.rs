@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::commands::{self, Meaning, Task};
 use super::outcome::{AbortReason, End, Space};
-use super::requests::unreadable;
+use super::requests::sessions_unreadable;
 use super::run::Job;
 use super::runs::{Admission, Ask, Refusal, Runs};
 use super::{attachments, wire, words};
@@ -85,7 +85,7 @@ impl Runs {
         let history = self
             .sessions()
             .history(&session, limit)
-            .map_err(|error| unreadable(&error))?;
+            .map_err(|error| sessions_unreadable(&error))?;
         let choice = self
             .models()
             .choose(session.agent(), history.entry.as_ref());

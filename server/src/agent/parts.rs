@@ -10,7 +10,7 @@ use openclaw_protocol::types::{ErrorShape, SendPolicy, SessionsDefaults};
 use tokio::runtime::Handle;
 
 use super::models::{Choice, Models};
-use super::requests::unreadable;
+use super::requests::sessions_unreadable;
 use super::tools::{ExecGate, Mcp, Reach};
 use super::words::Thinking;
 use crate::clock::Clock;
@@ -147,7 +147,7 @@ impl Parts {
         let entry = self
             .sessions
             .entry(session)
-            .map_err(|error| unreadable(&error))?;
+            .map_err(|error| sessions_unreadable(&error))?;
         match entry.and_then(|entry| entry.send_policy).as_deref() {
             Some(policy) if policy == SendPolicy::Deny.as_str() => {
                 Err(errors::SEND_BLOCKED.error())

@@ -41,7 +41,7 @@ pub(super) use bootstrap::files as bootstrap_files;
 pub(super) use workspace::Workspace;
 pub(crate) use workspace::{FileError, read_start};
 
-pub use gate::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
+pub use gate::{ConfigGate, ExecDecision, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec};
 pub use mcp::Mcp;
 pub use reach::{Reach, Reached};
 

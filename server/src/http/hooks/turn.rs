@@ -10,7 +10,7 @@ use super::mapping::{AgentHook, Deliver};
 use crate::agent::{Manner, Runs};
 use crate::clock::Clock;
 use crate::config::{HOOK_SESSIONS, HookWakeMode};
-use crate::heartbeat::{Verdict, verdict};
+use crate::heartbeat::{Remark, remark};
 use crate::outbox::{Reply, ReplyError, Wish};
 use crate::refusals::Refusals;
 use crate::sessions::{NotKept, SessionKey, SystemEvents};
@@ -123,7 +123,7 @@ impl HookParts {
         run_id: String,
         text: String,
     ) -> Result<(), ReplyError> {
-        let Verdict::Say(text) = verdict(&text, 0) else {
+        let Remark::Say(text) = remark(&text, 0) else {
             return Ok(());
         };
         let (wish, is_wanted) = match deliver {
