@@ -1398,6 +1398,20 @@ impl rt::ParamsOf for Call {
     fn alone(method: Method, params: &str) -> Result<Call, serde_json::Error> {
         Call::decode(method, params)
     }
+    fn absent(method: Method) -> Option<Call> {
+        match method {
+            Method::Status => Some(Call::Status(Box::default())),
+            Method::UsageStatus => Some(Call::UsageStatus(Box::default())),
+            Method::TtsStatus => Some(Call::TtsStatus(Box::default())),
+            Method::TtsProviders => Some(Call::TtsProviders(Box::default())),
+            Method::TtsEnable => Some(Call::TtsEnable(Box::default())),
+            Method::TtsDisable => Some(Call::TtsDisable(Box::default())),
+            Method::VoicewakeGet => Some(Call::VoicewakeGet(Box::default())),
+            Method::LastHeartbeat => Some(Call::LastHeartbeat(Box::default())),
+            Method::SystemPresence => Some(Call::SystemPresence(Box::default())),
+            _ => None,
+        }
+    }
     fn table(method: Method) -> &'static rt::Node {
         method.spec().params
     }

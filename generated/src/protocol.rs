@@ -1314,6 +1314,8 @@ pub mod texts {
     pub const INJECTED_STOP_REASON: &str = "injected";
     /// `whatsapp`
     pub const DEFAULT_CHANNEL: &str = "whatsapp";
+    /// `webchat`
+    pub const WEBCHAT_CHANNEL: &str = "webchat";
     /// `off|minimal|low|medium|high`
     pub const THINKING_LEVELS: &str = "off|minimal|low|medium|high";
     /// `off|on`

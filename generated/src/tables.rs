@@ -2,7 +2,7 @@
 
 //! Constraint tables, one for each definition; read by `rt::decode` and `rt::violations`.
 #![allow(unused_imports)]
-use crate::rt::{Extra, Newer, Node, Obj, Prop};
+use crate::rt::{Extra, Newer, Node, Obj, Prop, Props};
 /// Constraints of [`NonEmptyString`](crate::types).
 pub static NON_EMPTY_STRING: Node = Node::Str { min: 1, max: u32::MAX };
 /// Constraints of [`SecretString`](crate::types).
@@ -40,13 +40,15 @@ pub static IGNORED_PARAMS: Node = Node::Any;
 /// Constraints of [`OkResult`](crate::types).
 pub static OK_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["ok"],
         mask: 1,
         newer: &[],
@@ -56,28 +58,30 @@ pub static OK_RESULT: Node = Node::Obj(
 /// Constraints of [`RequestFrame`](crate::types).
 pub static REQUEST_FRAME: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "type",
-                node: &Node::Enum { values: &["req"] },
-                required: 1,
-            },
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "method",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "params",
-                node: &SECRET_VALUE,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "type",
+                    node: &Node::Enum { values: &["req"] },
+                    required: 1,
+                },
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "method",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "params",
+                    node: &SECRET_VALUE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["type", "id", "method"],
         mask: 7,
         newer: &[],
@@ -87,33 +91,35 @@ pub static REQUEST_FRAME: Node = Node::Obj(
 /// Constraints of [`ResponseFrame`](crate::types).
 pub static RESPONSE_FRAME: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "type",
-                node: &Node::Enum { values: &["res"] },
-                required: 1,
-            },
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "payload",
-                node: &SECRET_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &ERROR_SHAPE,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "type",
+                    node: &Node::Enum { values: &["res"] },
+                    required: 1,
+                },
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "payload",
+                    node: &SECRET_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &ERROR_SHAPE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["type", "id", "ok"],
         mask: 7,
         newer: &[],
@@ -123,33 +129,35 @@ pub static RESPONSE_FRAME: Node = Node::Obj(
 /// Constraints of [`EventFrame`](crate::types).
 pub static EVENT_FRAME: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "type",
-                node: &Node::Enum { values: &["event"] },
-                required: 1,
-            },
-            Prop {
-                name: "event",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "payload",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "seq",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "stateVersion",
-                node: &STATE_VERSION,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "type",
+                    node: &Node::Enum { values: &["event"] },
+                    required: 1,
+                },
+                Prop {
+                    name: "event",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "payload",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "seq",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "stateVersion",
+                    node: &STATE_VERSION,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["type", "event"],
         mask: 3,
         newer: &[],
@@ -159,18 +167,20 @@ pub static EVENT_FRAME: Node = Node::Obj(
 /// Constraints of [`StateVersion`](crate::types).
 pub static STATE_VERSION: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "presence",
-                node: &UINT,
-                required: 1,
-            },
-            Prop {
-                name: "health",
-                node: &UINT,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "presence",
+                    node: &UINT,
+                    required: 1,
+                },
+                Prop {
+                    name: "health",
+                    node: &UINT,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["presence", "health"],
         mask: 3,
         newer: &[],
@@ -180,33 +190,35 @@ pub static STATE_VERSION: Node = Node::Obj(
 /// Constraints of [`ErrorShape`](crate::types).
 pub static ERROR_SHAPE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "code",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "message",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "details",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "retryable",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "retryAfterMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "code",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "message",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "details",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "retryable",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "retryAfterMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["code", "message"],
         mask: 3,
         newer: &[],
@@ -216,17 +228,19 @@ pub static ERROR_SHAPE: Node = Node::Obj(
 /// Constraints of [`InvalidParamsDetails`](crate::types).
 pub static INVALID_PARAMS_DETAILS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "issues",
-                node: &Node::Arr {
-                    items: &INVALID_PARAMS_ISSUE,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "issues",
+                    node: &Node::Arr {
+                        items: &INVALID_PARAMS_ISSUE,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-        ],
+            ],
+        ),
         required: &["issues"],
         mask: 1,
         newer: &[],
@@ -236,23 +250,25 @@ pub static INVALID_PARAMS_DETAILS: Node = Node::Obj(
 /// Constraints of [`InvalidParamsIssue`](crate::types).
 pub static INVALID_PARAMS_ISSUE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "keyword",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "message",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "keyword",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "message",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["path", "keyword", "message"],
         mask: 7,
         newer: &[],
@@ -262,18 +278,20 @@ pub static INVALID_PARAMS_ISSUE: Node = Node::Obj(
 /// Constraints of [`ConnectChallenge`](crate::types).
 pub static CONNECT_CHALLENGE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nonce",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nonce",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["nonce", "ts"],
         mask: 3,
         newer: &[],
@@ -283,93 +301,95 @@ pub static CONNECT_CHALLENGE: Node = Node::Obj(
 /// Constraints of [`ConnectParams`](crate::types).
 pub static CONNECT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "minProtocol",
-                node: &POSITIVE_INT,
-                required: 1,
-            },
-            Prop {
-                name: "maxProtocol",
-                node: &POSITIVE_INT,
-                required: 2,
-            },
-            Prop {
-                name: "client",
-                node: &CONNECT_CLIENT,
-                required: 4,
-            },
-            Prop {
-                name: "caps",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "minProtocol",
+                    node: &POSITIVE_INT,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "commands",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "maxProtocol",
+                    node: &POSITIVE_INT,
+                    required: 2,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "permissions",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Bool),
+                Prop {
+                    name: "client",
+                    node: &CONNECT_CLIENT,
+                    required: 4,
+                },
+                Prop {
+                    name: "caps",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 0,
-            },
-            Prop {
-                name: "pathEnv",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "role",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "scopes",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "device",
-                node: &CONNECT_DEVICE,
-                required: 0,
-            },
-            Prop {
-                name: "auth",
-                node: &CONNECT_AUTH,
-                required: 0,
-            },
-            Prop {
-                name: "locale",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "userAgent",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "commands",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "permissions",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Bool),
+                        },
+                    ),
+                    required: 0,
+                },
+                Prop {
+                    name: "pathEnv",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "role",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "scopes",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "device",
+                    node: &CONNECT_DEVICE,
+                    required: 0,
+                },
+                Prop {
+                    name: "auth",
+                    node: &CONNECT_AUTH,
+                    required: 0,
+                },
+                Prop {
+                    name: "locale",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "userAgent",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["minProtocol", "maxProtocol", "client"],
         mask: 7,
         newer: &[],
@@ -379,48 +399,50 @@ pub static CONNECT_PARAMS: Node = Node::Obj(
 /// Constraints of [`ConnectClient`](crate::types).
 pub static CONNECT_CLIENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &CLIENT_ID,
-                required: 1,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "deviceFamily",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "modelIdentifier",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "mode",
-                node: &CLIENT_MODE,
-                required: 8,
-            },
-            Prop {
-                name: "instanceId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &CLIENT_ID,
+                    required: 1,
+                },
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "deviceFamily",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "modelIdentifier",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "mode",
+                    node: &CLIENT_MODE,
+                    required: 8,
+                },
+                Prop {
+                    name: "instanceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id", "version", "platform", "mode"],
         mask: 15,
         newer: &[],
@@ -461,33 +483,35 @@ pub static CLIENT_MODE: Node = Node::Enum {
 /// Constraints of [`ConnectDevice`](crate::types).
 pub static CONNECT_DEVICE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "publicKey",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "signature",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "signedAt",
-                node: &TIMESTAMP_MS,
-                required: 8,
-            },
-            Prop {
-                name: "nonce",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "publicKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "signature",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "signedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 8,
+                },
+                Prop {
+                    name: "nonce",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id", "publicKey", "signature", "signedAt"],
         mask: 15,
         newer: &[],
@@ -497,18 +521,20 @@ pub static CONNECT_DEVICE: Node = Node::Obj(
 /// Constraints of [`ConnectAuth`](crate::types).
 pub static CONNECT_AUTH: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "token",
-                node: &SECRET_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "password",
-                node: &SECRET_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "token",
+                    node: &SECRET_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "password",
+                    node: &SECRET_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -518,13 +544,15 @@ pub static CONNECT_AUTH: Node = Node::Obj(
 /// Constraints of [`ProtocolMismatchDetails`](crate::types).
 pub static PROTOCOL_MISMATCH_DETAILS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "expectedProtocol",
-                node: &POSITIVE_INT,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "expectedProtocol",
+                    node: &POSITIVE_INT,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["expectedProtocol"],
         mask: 1,
         newer: &[],
@@ -534,13 +562,15 @@ pub static PROTOCOL_MISMATCH_DETAILS: Node = Node::Obj(
 /// Constraints of [`PairingRequiredDetails`](crate::types).
 pub static PAIRING_REQUIRED_DETAILS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["requestId"],
         mask: 1,
         newer: &[],
@@ -550,50 +580,52 @@ pub static PAIRING_REQUIRED_DETAILS: Node = Node::Obj(
 /// Constraints of [`HelloOk`](crate::types).
 pub static HELLO_OK: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "type",
-                node: &Node::Enum {
-                    values: &["hello-ok"],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "type",
+                    node: &Node::Enum {
+                        values: &["hello-ok"],
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "protocol",
-                node: &POSITIVE_INT,
-                required: 2,
-            },
-            Prop {
-                name: "server",
-                node: &HELLO_SERVER,
-                required: 4,
-            },
-            Prop {
-                name: "features",
-                node: &HELLO_FEATURES,
-                required: 8,
-            },
-            Prop {
-                name: "snapshot",
-                node: &SNAPSHOT,
-                required: 16,
-            },
-            Prop {
-                name: "canvasHostUrl",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "auth",
-                node: &HELLO_AUTH,
-                required: 0,
-            },
-            Prop {
-                name: "policy",
-                node: &POLICY,
-                required: 32,
-            },
-        ],
+                Prop {
+                    name: "protocol",
+                    node: &POSITIVE_INT,
+                    required: 2,
+                },
+                Prop {
+                    name: "server",
+                    node: &HELLO_SERVER,
+                    required: 4,
+                },
+                Prop {
+                    name: "features",
+                    node: &HELLO_FEATURES,
+                    required: 8,
+                },
+                Prop {
+                    name: "snapshot",
+                    node: &SNAPSHOT,
+                    required: 16,
+                },
+                Prop {
+                    name: "canvasHostUrl",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "auth",
+                    node: &HELLO_AUTH,
+                    required: 0,
+                },
+                Prop {
+                    name: "policy",
+                    node: &POLICY,
+                    required: 32,
+                },
+            ],
+        ),
         required: &["type", "protocol", "server", "features", "snapshot", "policy"],
         mask: 63,
         newer: &[],
@@ -603,28 +635,30 @@ pub static HELLO_OK: Node = Node::Obj(
 /// Constraints of [`HelloServer`](crate::types).
 pub static HELLO_SERVER: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "commit",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "host",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "connId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "commit",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "host",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "connId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["version", "connId"],
         mask: 3,
         newer: &[],
@@ -634,26 +668,28 @@ pub static HELLO_SERVER: Node = Node::Obj(
 /// Constraints of [`HelloFeatures`](crate::types).
 pub static HELLO_FEATURES: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "methods",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "methods",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "events",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "events",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
                 },
-                required: 2,
-            },
-        ],
+            ],
+        ),
         required: &["methods", "events"],
         mask: 3,
         newer: &[],
@@ -663,47 +699,49 @@ pub static HELLO_FEATURES: Node = Node::Obj(
 /// Constraints of [`Snapshot`](crate::types).
 pub static SNAPSHOT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "presence",
-                node: &Node::Arr {
-                    items: &PRESENCE_ENTRY,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "presence",
+                    node: &Node::Arr {
+                        items: &PRESENCE_ENTRY,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "health",
-                node: &SNAPSHOT_HEALTH,
-                required: 2,
-            },
-            Prop {
-                name: "stateVersion",
-                node: &STATE_VERSION,
-                required: 4,
-            },
-            Prop {
-                name: "uptimeMs",
-                node: &DURATION_MS,
-                required: 8,
-            },
-            Prop {
-                name: "configPath",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "stateDir",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "sessionDefaults",
-                node: &SESSION_DEFAULTS,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "health",
+                    node: &SNAPSHOT_HEALTH,
+                    required: 2,
+                },
+                Prop {
+                    name: "stateVersion",
+                    node: &STATE_VERSION,
+                    required: 4,
+                },
+                Prop {
+                    name: "uptimeMs",
+                    node: &DURATION_MS,
+                    required: 8,
+                },
+                Prop {
+                    name: "configPath",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "stateDir",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionDefaults",
+                    node: &SESSION_DEFAULTS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["presence", "health", "stateVersion", "uptimeMs"],
         mask: 15,
         newer: &[],
@@ -715,7 +753,7 @@ pub static SNAPSHOT_HEALTH: Node = Node::OneOf(&[&HEALTH_SUMMARY, &HEALTH_PENDIN
 /// Constraints of [`HealthPending`](crate::types).
 pub static HEALTH_PENDING: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -725,28 +763,30 @@ pub static HEALTH_PENDING: Node = Node::Obj(
 /// Constraints of [`SessionDefaults`](crate::types).
 pub static SESSION_DEFAULTS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "defaultAgentId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "mainKey",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "mainSessionKey",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "scope",
-                node: &SESSION_SCOPE,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "defaultAgentId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "mainKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "mainSessionKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "scope",
+                    node: &SESSION_SCOPE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["defaultAgentId", "mainKey", "mainSessionKey"],
         mask: 7,
         newer: &[],
@@ -760,32 +800,34 @@ pub static SESSION_SCOPE: Node = Node::Enum {
 /// Constraints of [`HelloAuth`](crate::types).
 pub static HELLO_AUTH: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "deviceToken",
-                node: &Node::Str { min: 1, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "role",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "scopes",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "deviceToken",
+                    node: &Node::Str { min: 1, max: u32::MAX },
+                    required: 1,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "issuedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "role",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "scopes",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+                Prop {
+                    name: "issuedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["deviceToken", "role", "scopes"],
         mask: 7,
         newer: &[],
@@ -795,23 +837,25 @@ pub static HELLO_AUTH: Node = Node::Obj(
 /// Constraints of [`Policy`](crate::types).
 pub static POLICY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "maxPayload",
-                node: &POSITIVE_INT,
-                required: 1,
-            },
-            Prop {
-                name: "maxBufferedBytes",
-                node: &POSITIVE_INT,
-                required: 2,
-            },
-            Prop {
-                name: "tickIntervalMs",
-                node: &POSITIVE_INT,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "maxPayload",
+                    node: &POSITIVE_INT,
+                    required: 1,
+                },
+                Prop {
+                    name: "maxBufferedBytes",
+                    node: &POSITIVE_INT,
+                    required: 2,
+                },
+                Prop {
+                    name: "tickIntervalMs",
+                    node: &POSITIVE_INT,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["maxPayload", "maxBufferedBytes", "tickIntervalMs"],
         mask: 7,
         newer: &[],
@@ -823,82 +867,84 @@ pub static HEALTH_PARAMS: Node = Node::Any;
 /// Constraints of [`HealthSummary`](crate::types).
 pub static HEALTH_SUMMARY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 2,
-            },
-            Prop {
-                name: "durationMs",
-                node: &DURATION_MS,
-                required: 4,
-            },
-            Prop {
-                name: "channels",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&HEALTH_CHANNEL_SUMMARY),
-                    },
-                ),
-                required: 8,
-            },
-            Prop {
-                name: "channelOrder",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
                 },
-                required: 16,
-            },
-            Prop {
-                name: "channelLabels",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Str { min: 0, max: u32::MAX }),
-                    },
-                ),
-                required: 32,
-            },
-            Prop {
-                name: "heartbeatSeconds",
-                node: &UINT,
-                required: 64,
-            },
-            Prop {
-                name: "defaultAgentId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 128,
-            },
-            Prop {
-                name: "agents",
-                node: &Node::Arr {
-                    items: &HEALTH_AGENT,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 2,
                 },
-                required: 256,
-            },
-            Prop {
-                name: "sessions",
-                node: &HEALTH_SESSIONS,
-                required: 512,
-            },
-        ],
+                Prop {
+                    name: "durationMs",
+                    node: &DURATION_MS,
+                    required: 4,
+                },
+                Prop {
+                    name: "channels",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&HEALTH_CHANNEL_SUMMARY),
+                        },
+                    ),
+                    required: 8,
+                },
+                Prop {
+                    name: "channelOrder",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 16,
+                },
+                Prop {
+                    name: "channelLabels",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Str { min: 0, max: u32::MAX }),
+                        },
+                    ),
+                    required: 32,
+                },
+                Prop {
+                    name: "heartbeatSeconds",
+                    node: &UINT,
+                    required: 64,
+                },
+                Prop {
+                    name: "defaultAgentId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 128,
+                },
+                Prop {
+                    name: "agents",
+                    node: &Node::Arr {
+                        items: &HEALTH_AGENT,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 256,
+                },
+                Prop {
+                    name: "sessions",
+                    node: &HEALTH_SESSIONS,
+                    required: 512,
+                },
+            ],
+        ),
         required: &[
             "ok",
             "ts",
@@ -919,81 +965,83 @@ pub static HEALTH_SUMMARY: Node = Node::Obj(
 /// Constraints of [`HealthChannelSummary`](crate::types).
 pub static HEALTH_CHANNEL_SUMMARY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "configured",
-                node: &Node::Bool,
-                required: 2,
-            },
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "linked",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "running",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "connected",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "authAgeMs",
-                node: &Node::Nullable(&DURATION_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastStartAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastStopAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastError",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "probe",
-                node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
-                required: 0,
-            },
-            Prop {
-                name: "lastProbeAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "accounts",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&HEALTH_CHANNEL_SUMMARY),
-                    },
-                ),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "configured",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "linked",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "running",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "connected",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "authAgeMs",
+                    node: &Node::Nullable(&DURATION_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastStartAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastStopAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastError",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "probe",
+                    node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastProbeAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "accounts",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&HEALTH_CHANNEL_SUMMARY),
+                        },
+                    ),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["accountId", "configured"],
         mask: 3,
         newer: &[],
@@ -1003,31 +1051,33 @@ pub static HEALTH_CHANNEL_SUMMARY: Node = Node::Obj(
 /// Constraints of [`HealthChannelProbe`](crate::types).
 pub static HEALTH_CHANNEL_PROBE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "status",
-                node: &Node::Nullable(&UINT),
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "elapsedMs",
-                node: &Node::Num {
-                    min: 0f64,
-                    max: f64::INFINITY,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 0,
                 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "status",
+                    node: &Node::Nullable(&UINT),
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "elapsedMs",
+                    node: &Node::Num {
+                        min: 0f64,
+                        max: f64::INFINITY,
+                    },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -1037,33 +1087,35 @@ pub static HEALTH_CHANNEL_PROBE: Node = Node::Obj(
 /// Constraints of [`HealthAgent`](crate::types).
 pub static HEALTH_AGENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "agentId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "name",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "isDefault",
-                node: &Node::Bool,
-                required: 2,
-            },
-            Prop {
-                name: "heartbeat",
-                node: &HEARTBEAT_SUMMARY,
-                required: 4,
-            },
-            Prop {
-                name: "sessions",
-                node: &HEALTH_SESSIONS,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "agentId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "name",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "isDefault",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+                Prop {
+                    name: "heartbeat",
+                    node: &HEARTBEAT_SUMMARY,
+                    required: 4,
+                },
+                Prop {
+                    name: "sessions",
+                    node: &HEALTH_SESSIONS,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["agentId", "isDefault", "heartbeat", "sessions"],
         mask: 15,
         newer: &[],
@@ -1073,43 +1125,45 @@ pub static HEALTH_AGENT: Node = Node::Obj(
 /// Constraints of [`HeartbeatSummary`](crate::types).
 pub static HEARTBEAT_SUMMARY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "every",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "everyMs",
-                node: &Node::Nullable(&DURATION_MS),
-                required: 4,
-            },
-            Prop {
-                name: "prompt",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 8,
-            },
-            Prop {
-                name: "target",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 16,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "ackMaxChars",
-                node: &UINT,
-                required: 32,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "every",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "everyMs",
+                    node: &Node::Nullable(&DURATION_MS),
+                    required: 4,
+                },
+                Prop {
+                    name: "prompt",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 8,
+                },
+                Prop {
+                    name: "target",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 16,
+                },
+                Prop {
+                    name: "model",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "ackMaxChars",
+                    node: &UINT,
+                    required: 32,
+                },
+            ],
+        ),
         required: &["enabled", "every", "everyMs", "prompt", "target", "ackMaxChars"],
         mask: 63,
         newer: &[],
@@ -1119,27 +1173,29 @@ pub static HEARTBEAT_SUMMARY: Node = Node::Obj(
 /// Constraints of [`HealthSessions`](crate::types).
 pub static HEALTH_SESSIONS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "count",
-                node: &UINT,
-                required: 2,
-            },
-            Prop {
-                name: "recent",
-                node: &Node::Arr {
-                    items: &HEALTH_SESSION_ROW,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 4,
-            },
-        ],
+                Prop {
+                    name: "count",
+                    node: &UINT,
+                    required: 2,
+                },
+                Prop {
+                    name: "recent",
+                    node: &Node::Arr {
+                        items: &HEALTH_SESSION_ROW,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+            ],
+        ),
         required: &["path", "count", "recent"],
         mask: 7,
         newer: &[],
@@ -1149,23 +1205,25 @@ pub static HEALTH_SESSIONS: Node = Node::Obj(
 /// Constraints of [`HealthSessionRow`](crate::types).
 pub static HEALTH_SESSION_ROW: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "key",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "updatedAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 2,
-            },
-            Prop {
-                name: "age",
-                node: &Node::Nullable(&DURATION_MS),
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "key",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "updatedAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 2,
+                },
+                Prop {
+                    name: "age",
+                    node: &Node::Nullable(&DURATION_MS),
+                    required: 4,
+                },
+            ],
+        ),
         required: &["key", "updatedAt", "age"],
         mask: 7,
         newer: &[],
@@ -1175,46 +1233,48 @@ pub static HEALTH_SESSION_ROW: Node = Node::Obj(
 /// Constraints of [`StatusSummary`](crate::types).
 pub static STATUS_SUMMARY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "linkChannel",
-                node: &STATUS_LINK_CHANNEL,
-                required: 0,
-            },
-            Prop {
-                name: "heartbeat",
-                node: &STATUS_HEARTBEAT,
-                required: 1,
-            },
-            Prop {
-                name: "channelSummary",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "linkChannel",
+                    node: &STATUS_LINK_CHANNEL,
+                    required: 0,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "queuedSystemEvents",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "heartbeat",
+                    node: &STATUS_HEARTBEAT,
+                    required: 1,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "sessions",
-                node: &STATUS_SESSIONS,
-                required: 8,
-            },
-            Prop {
-                name: "refusals",
-                node: &STATUS_REFUSALS,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "channelSummary",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+                Prop {
+                    name: "queuedSystemEvents",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+                Prop {
+                    name: "sessions",
+                    node: &STATUS_SESSIONS,
+                    required: 8,
+                },
+                Prop {
+                    name: "refusals",
+                    node: &STATUS_REFUSALS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["heartbeat", "channelSummary", "queuedSystemEvents", "sessions"],
         mask: 15,
         newer: &[],
@@ -1224,22 +1284,24 @@ pub static STATUS_SUMMARY: Node = Node::Obj(
 /// Constraints of [`StatusRefusals`](crate::types).
 pub static STATUS_REFUSALS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sinceMs",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "counts",
-                node: &Node::Arr {
-                    items: &STATUS_REFUSAL,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sinceMs",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 2,
-            },
-        ],
+                Prop {
+                    name: "counts",
+                    node: &Node::Arr {
+                        items: &STATUS_REFUSAL,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["sinceMs", "counts"],
         mask: 3,
         newer: &[],
@@ -1249,18 +1311,20 @@ pub static STATUS_REFUSALS: Node = Node::Obj(
 /// Constraints of [`StatusRefusal`](crate::types).
 pub static STATUS_REFUSAL: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "reason",
-                node: &REFUSAL_REASON,
-                required: 1,
-            },
-            Prop {
-                name: "count",
-                node: &UINT,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "reason",
+                    node: &REFUSAL_REASON,
+                    required: 1,
+                },
+                Prop {
+                    name: "count",
+                    node: &UINT,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["reason", "count"],
         mask: 3,
         newer: &[],
@@ -1296,28 +1360,30 @@ pub static REFUSAL_REASON: Node = Node::Enum {
 /// Constraints of [`StatusLinkChannel`](crate::types).
 pub static STATUS_LINK_CHANNEL: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "label",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "linked",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "authAgeMs",
-                node: &Node::Nullable(&DURATION_MS),
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "label",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "linked",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "authAgeMs",
+                    node: &Node::Nullable(&DURATION_MS),
+                    required: 8,
+                },
+            ],
+        ),
         required: &["id", "label", "linked", "authAgeMs"],
         mask: 15,
         newer: &[],
@@ -1327,22 +1393,24 @@ pub static STATUS_LINK_CHANNEL: Node = Node::Obj(
 /// Constraints of [`StatusHeartbeat`](crate::types).
 pub static STATUS_HEARTBEAT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "defaultAgentId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "agents",
-                node: &Node::Arr {
-                    items: &STATUS_HEARTBEAT_AGENT,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "defaultAgentId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 2,
-            },
-        ],
+                Prop {
+                    name: "agents",
+                    node: &Node::Arr {
+                        items: &STATUS_HEARTBEAT_AGENT,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["defaultAgentId", "agents"],
         mask: 3,
         newer: &[],
@@ -1352,28 +1420,30 @@ pub static STATUS_HEARTBEAT: Node = Node::Obj(
 /// Constraints of [`StatusHeartbeatAgent`](crate::types).
 pub static STATUS_HEARTBEAT_AGENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "agentId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 2,
-            },
-            Prop {
-                name: "every",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "everyMs",
-                node: &Node::Nullable(&DURATION_MS),
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "agentId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+                Prop {
+                    name: "every",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "everyMs",
+                    node: &Node::Nullable(&DURATION_MS),
+                    required: 8,
+                },
+            ],
+        ),
         required: &["agentId", "enabled", "every", "everyMs"],
         mask: 15,
         newer: &[],
@@ -1383,45 +1453,47 @@ pub static STATUS_HEARTBEAT_AGENT: Node = Node::Obj(
 /// Constraints of [`StatusSessions`](crate::types).
 pub static STATUS_SESSIONS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "paths",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "paths",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "count",
-                node: &UINT,
-                required: 2,
-            },
-            Prop {
-                name: "defaults",
-                node: &STATUS_SESSION_DEFAULTS,
-                required: 4,
-            },
-            Prop {
-                name: "recent",
-                node: &Node::Arr {
-                    items: &STATUS_SESSION_ROW,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "count",
+                    node: &UINT,
+                    required: 2,
                 },
-                required: 8,
-            },
-            Prop {
-                name: "byAgent",
-                node: &Node::Arr {
-                    items: &STATUS_AGENT_SESSIONS,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "defaults",
+                    node: &STATUS_SESSION_DEFAULTS,
+                    required: 4,
                 },
-                required: 16,
-            },
-        ],
+                Prop {
+                    name: "recent",
+                    node: &Node::Arr {
+                        items: &STATUS_SESSION_ROW,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+                Prop {
+                    name: "byAgent",
+                    node: &Node::Arr {
+                        items: &STATUS_AGENT_SESSIONS,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 16,
+                },
+            ],
+        ),
         required: &["paths", "count", "defaults", "recent", "byAgent"],
         mask: 31,
         newer: &[],
@@ -1431,18 +1503,20 @@ pub static STATUS_SESSIONS: Node = Node::Obj(
 /// Constraints of [`StatusSessionDefaults`](crate::types).
 pub static STATUS_SESSION_DEFAULTS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "model",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 1,
-            },
-            Prop {
-                name: "contextTokens",
-                node: &Node::Nullable(&UINT),
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "model",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 1,
+                },
+                Prop {
+                    name: "contextTokens",
+                    node: &Node::Nullable(&UINT),
+                    required: 2,
+                },
+            ],
+        ),
         required: &["model", "contextTokens"],
         mask: 3,
         newer: &[],
@@ -1452,32 +1526,34 @@ pub static STATUS_SESSION_DEFAULTS: Node = Node::Obj(
 /// Constraints of [`StatusAgentSessions`](crate::types).
 pub static STATUS_AGENT_SESSIONS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "agentId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "count",
-                node: &UINT,
-                required: 4,
-            },
-            Prop {
-                name: "recent",
-                node: &Node::Arr {
-                    items: &STATUS_SESSION_ROW,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "agentId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 8,
-            },
-        ],
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "count",
+                    node: &UINT,
+                    required: 4,
+                },
+                Prop {
+                    name: "recent",
+                    node: &Node::Arr {
+                        items: &STATUS_SESSION_ROW,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+            ],
+        ),
         required: &["agentId", "path", "count", "recent"],
         mask: 15,
         newer: &[],
@@ -1487,112 +1563,114 @@ pub static STATUS_AGENT_SESSIONS: Node = Node::Obj(
 /// Constraints of [`StatusSessionRow`](crate::types).
 pub static STATUS_SESSION_ROW: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "agentId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "key",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "kind",
-                node: &SESSION_KIND,
-                required: 2,
-            },
-            Prop {
-                name: "sessionId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "updatedAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 4,
-            },
-            Prop {
-                name: "age",
-                node: &Node::Nullable(&DURATION_MS),
-                required: 8,
-            },
-            Prop {
-                name: "thinkingLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "verboseLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "reasoningLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "elevatedLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "systemSent",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "abortedLastRun",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "inputTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "outputTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "totalTokens",
-                node: &UINT,
-                required: 16,
-            },
-            Prop {
-                name: "remainingTokens",
-                node: &Node::Nullable(&UINT),
-                required: 32,
-            },
-            Prop {
-                name: "percentUsed",
-                node: &Node::Nullable(&Node::Int { min: 0, max: 999 }),
-                required: 64,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 128,
-            },
-            Prop {
-                name: "contextTokens",
-                node: &Node::Nullable(&UINT),
-                required: 256,
-            },
-            Prop {
-                name: "flags",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "agentId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
                 },
-                required: 512,
-            },
-        ],
+                Prop {
+                    name: "key",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "kind",
+                    node: &SESSION_KIND,
+                    required: 2,
+                },
+                Prop {
+                    name: "sessionId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "updatedAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 4,
+                },
+                Prop {
+                    name: "age",
+                    node: &Node::Nullable(&DURATION_MS),
+                    required: 8,
+                },
+                Prop {
+                    name: "thinkingLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "verboseLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "reasoningLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "elevatedLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "systemSent",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "abortedLastRun",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "inputTokens",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "outputTokens",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "totalTokens",
+                    node: &UINT,
+                    required: 16,
+                },
+                Prop {
+                    name: "remainingTokens",
+                    node: &Node::Nullable(&UINT),
+                    required: 32,
+                },
+                Prop {
+                    name: "percentUsed",
+                    node: &Node::Nullable(&Node::Int { min: 0, max: 999 }),
+                    required: 64,
+                },
+                Prop {
+                    name: "model",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 128,
+                },
+                Prop {
+                    name: "contextTokens",
+                    node: &Node::Nullable(&UINT),
+                    required: 256,
+                },
+                Prop {
+                    name: "flags",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 512,
+                },
+            ],
+        ),
         required: &[
             "key",
             "kind",
@@ -1613,23 +1691,25 @@ pub static STATUS_SESSION_ROW: Node = Node::Obj(
 /// Constraints of [`LogsTailParams`](crate::types).
 pub static LOGS_TAIL_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "cursor",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "limit",
-                node: &Node::Int { min: 1, max: 5000 },
-                required: 0,
-            },
-            Prop {
-                name: "maxBytes",
-                node: &Node::Int { min: 1, max: 1000000 },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "cursor",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "limit",
+                    node: &Node::Int { min: 1, max: 5000 },
+                    required: 0,
+                },
+                Prop {
+                    name: "maxBytes",
+                    node: &Node::Int { min: 1, max: 1000000 },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -1639,42 +1719,44 @@ pub static LOGS_TAIL_PARAMS: Node = Node::Obj(
 /// Constraints of [`LogsTailResult`](crate::types).
 pub static LOGS_TAIL_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "file",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "cursor",
-                node: &UINT,
-                required: 2,
-            },
-            Prop {
-                name: "size",
-                node: &UINT,
-                required: 4,
-            },
-            Prop {
-                name: "lines",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "file",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 8,
-            },
-            Prop {
-                name: "truncated",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "reset",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "cursor",
+                    node: &UINT,
+                    required: 2,
+                },
+                Prop {
+                    name: "size",
+                    node: &UINT,
+                    required: 4,
+                },
+                Prop {
+                    name: "lines",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+                Prop {
+                    name: "truncated",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "reset",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["file", "cursor", "size", "lines"],
         mask: 15,
         newer: &[],
@@ -1684,18 +1766,20 @@ pub static LOGS_TAIL_RESULT: Node = Node::Obj(
 /// Constraints of [`ChannelsStatusParams`](crate::types).
 pub static CHANNELS_STATUS_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "probe",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "timeoutMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "probe",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "timeoutMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -1705,115 +1789,117 @@ pub static CHANNELS_STATUS_PARAMS: Node = Node::Obj(
 /// Constraints of [`ChannelsStatusResult`](crate::types).
 pub static CHANNELS_STATUS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "channelOrder",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "channelLabels",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&NON_EMPTY_STRING),
+                Prop {
+                    name: "channelOrder",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 4,
-            },
-            Prop {
-                name: "channelDetailLabels",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&NON_EMPTY_STRING),
-                    },
-                ),
-                required: 0,
-            },
-            Prop {
-                name: "channelSystemImages",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&NON_EMPTY_STRING),
-                    },
-                ),
-                required: 0,
-            },
-            Prop {
-                name: "channelMeta",
-                node: &Node::Arr {
-                    items: &CHANNEL_META,
-                    min: 0,
-                    max: u32::MAX,
+                    required: 2,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "channels",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&CHANNEL_SUMMARY),
+                Prop {
+                    name: "channelLabels",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&NON_EMPTY_STRING),
+                        },
+                    ),
+                    required: 4,
+                },
+                Prop {
+                    name: "channelDetailLabels",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&NON_EMPTY_STRING),
+                        },
+                    ),
+                    required: 0,
+                },
+                Prop {
+                    name: "channelSystemImages",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&NON_EMPTY_STRING),
+                        },
+                    ),
+                    required: 0,
+                },
+                Prop {
+                    name: "channelMeta",
+                    node: &Node::Arr {
+                        items: &CHANNEL_META,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 8,
-            },
-            Prop {
-                name: "channelAccounts",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(
-                            &Node::Arr {
-                                items: &CHANNEL_ACCOUNT_SNAPSHOT,
-                                min: 0,
-                                max: u32::MAX,
-                            },
-                        ),
-                    },
-                ),
-                required: 16,
-            },
-            Prop {
-                name: "channelDefaultAccountId",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&NON_EMPTY_STRING),
-                    },
-                ),
-                required: 32,
-            },
-        ],
+                    required: 0,
+                },
+                Prop {
+                    name: "channels",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&CHANNEL_SUMMARY),
+                        },
+                    ),
+                    required: 8,
+                },
+                Prop {
+                    name: "channelAccounts",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(
+                                &Node::Arr {
+                                    items: &CHANNEL_ACCOUNT_SNAPSHOT,
+                                    min: 0,
+                                    max: u32::MAX,
+                                },
+                            ),
+                        },
+                    ),
+                    required: 16,
+                },
+                Prop {
+                    name: "channelDefaultAccountId",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&NON_EMPTY_STRING),
+                        },
+                    ),
+                    required: 32,
+                },
+            ],
+        ),
         required: &[
             "ts",
             "channelOrder",
@@ -1830,28 +1916,30 @@ pub static CHANNELS_STATUS_RESULT: Node = Node::Obj(
 /// Constraints of [`ChannelMeta`](crate::types).
 pub static CHANNEL_META: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "label",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "detailLabel",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "systemImage",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "label",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "detailLabel",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "systemImage",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id", "label", "detailLabel"],
         mask: 7,
         newer: &[],
@@ -1861,18 +1949,20 @@ pub static CHANNEL_META: Node = Node::Obj(
 /// Constraints of [`ChannelSelf`](crate::types).
 pub static CHANNEL_SELF: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "e164",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "jid",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "e164",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "jid",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -1882,123 +1972,125 @@ pub static CHANNEL_SELF: Node = Node::Obj(
 /// Constraints of [`ChannelSummary`](crate::types).
 pub static CHANNEL_SUMMARY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "configured",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "linked",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "authAgeMs",
-                node: &Node::Nullable(&DURATION_MS),
-                required: 0,
-            },
-            Prop {
-                name: "self",
-                node: &CHANNEL_SELF,
-                required: 0,
-            },
-            Prop {
-                name: "running",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "connected",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "reconnectAttempts",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "lastConnectedAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastDisconnect",
-                node: &Node::Nullable(&CHANNEL_DISCONNECT),
-                required: 0,
-            },
-            Prop {
-                name: "lastMessageAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastEventAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastError",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "lastStartAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastStopAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "mode",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "tokenSource",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "botTokenSource",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "appTokenSource",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "baseUrl",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "cliPath",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "dbPath",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "probe",
-                node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
-                required: 0,
-            },
-            Prop {
-                name: "lastProbeAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "configured",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "linked",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "authAgeMs",
+                    node: &Node::Nullable(&DURATION_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "self",
+                    node: &CHANNEL_SELF,
+                    required: 0,
+                },
+                Prop {
+                    name: "running",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "connected",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "reconnectAttempts",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastConnectedAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastDisconnect",
+                    node: &Node::Nullable(&CHANNEL_DISCONNECT),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastMessageAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastEventAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastError",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastStartAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastStopAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "mode",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "tokenSource",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "botTokenSource",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "appTokenSource",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "baseUrl",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "cliPath",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "dbPath",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "probe",
+                    node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastProbeAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["configured"],
         mask: 1,
         newer: &[],
@@ -2008,31 +2100,33 @@ pub static CHANNEL_SUMMARY: Node = Node::Obj(
 /// Constraints of [`ChannelDisconnect`](crate::types).
 pub static CHANNEL_DISCONNECT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "at",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &Node::Int {
-                    min: -9007199254740991,
-                    max: 9007199254740991,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "at",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "loggedOut",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "status",
+                    node: &Node::Int {
+                        min: -9007199254740991,
+                        max: 9007199254740991,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "loggedOut",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["at"],
         mask: 1,
         newer: &[],
@@ -2042,202 +2136,204 @@ pub static CHANNEL_DISCONNECT: Node = Node::Obj(
 /// Constraints of [`ChannelAccountSnapshot`](crate::types).
 pub static CHANNEL_ACCOUNT_SNAPSHOT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "accountId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "name",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "configured",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "linked",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "running",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "connected",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "reconnectAttempts",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "lastConnectedAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastDisconnect",
-                node: &Node::Nullable(&CHANNEL_DISCONNECT),
-                required: 0,
-            },
-            Prop {
-                name: "lastMessageAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastEventAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastError",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "lastStartAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastStopAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "lastInboundAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 2,
-            },
-            Prop {
-                name: "lastOutboundAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 4,
-            },
-            Prop {
-                name: "lastProbeAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 0,
-            },
-            Prop {
-                name: "mode",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "dmPolicy",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "allowFrom",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "accountId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "tokenSource",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "botTokenSource",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "appTokenSource",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "credentialSource",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "audienceType",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "audience",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "webhookPath",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "webhookUrl",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "baseUrl",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "allowUnmentionedGroups",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "cliPath",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "dbPath",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "port",
-                node: &Node::Nullable(&UINT),
-                required: 0,
-            },
-            Prop {
-                name: "probe",
-                node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
-                required: 0,
-            },
-            Prop {
-                name: "audit",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "application",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "bot",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "name",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "configured",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "linked",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "running",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "connected",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "reconnectAttempts",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastConnectedAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastDisconnect",
+                    node: &Node::Nullable(&CHANNEL_DISCONNECT),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastMessageAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastEventAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastError",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastStartAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastStopAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "lastInboundAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 2,
+                },
+                Prop {
+                    name: "lastOutboundAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 4,
+                },
+                Prop {
+                    name: "lastProbeAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 0,
+                },
+                Prop {
+                    name: "mode",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "dmPolicy",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "allowFrom",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "tokenSource",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "botTokenSource",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "appTokenSource",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "credentialSource",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "audienceType",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "audience",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "webhookPath",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "webhookUrl",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "baseUrl",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "allowUnmentionedGroups",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "cliPath",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "dbPath",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "port",
+                    node: &Node::Nullable(&UINT),
+                    required: 0,
+                },
+                Prop {
+                    name: "probe",
+                    node: &Node::Nullable(&HEALTH_CHANNEL_PROBE),
+                    required: 0,
+                },
+                Prop {
+                    name: "audit",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "application",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "bot",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["accountId", "lastInboundAt", "lastOutboundAt"],
         mask: 7,
         newer: &[],
@@ -2247,18 +2343,20 @@ pub static CHANNEL_ACCOUNT_SNAPSHOT: Node = Node::Obj(
 /// Constraints of [`ChannelsLogoutParams`](crate::types).
 pub static CHANNELS_LOGOUT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "channel",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "channel",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["channel"],
         mask: 1,
         newer: &[],
@@ -2268,33 +2366,35 @@ pub static CHANNELS_LOGOUT_PARAMS: Node = Node::Obj(
 /// Constraints of [`ChannelsLogoutResult`](crate::types).
 pub static CHANNELS_LOGOUT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "cleared",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "loggedOut",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "envToken",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "cleared",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "loggedOut",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "envToken",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["channel", "accountId", "cleared"],
         mask: 7,
         newer: &[],
@@ -2304,28 +2404,30 @@ pub static CHANNELS_LOGOUT_RESULT: Node = Node::Obj(
 /// Constraints of [`WebLoginStartParams`](crate::types).
 pub static WEB_LOGIN_START_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "force",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "timeoutMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-            Prop {
-                name: "verbose",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "force",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "timeoutMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "verbose",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -2335,18 +2437,20 @@ pub static WEB_LOGIN_START_PARAMS: Node = Node::Obj(
 /// Constraints of [`WebLoginStartResult`](crate::types).
 pub static WEB_LOGIN_START_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "message",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "qrDataUrl",
-                node: &SECRET_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "message",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "qrDataUrl",
+                    node: &SECRET_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["message"],
         mask: 1,
         newer: &[],
@@ -2356,18 +2460,20 @@ pub static WEB_LOGIN_START_RESULT: Node = Node::Obj(
 /// Constraints of [`WebLoginWaitParams`](crate::types).
 pub static WEB_LOGIN_WAIT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "timeoutMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "timeoutMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -2377,18 +2483,20 @@ pub static WEB_LOGIN_WAIT_PARAMS: Node = Node::Obj(
 /// Constraints of [`WebLoginWaitResult`](crate::types).
 pub static WEB_LOGIN_WAIT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "connected",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "message",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "connected",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "message",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["connected", "message"],
         mask: 3,
         newer: &[],
@@ -2398,22 +2506,24 @@ pub static WEB_LOGIN_WAIT_RESULT: Node = Node::Obj(
 /// Constraints of [`UsageStatusResult`](crate::types).
 pub static USAGE_STATUS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "updatedAt",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "providers",
-                node: &Node::Arr {
-                    items: &USAGE_PROVIDER,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "updatedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 2,
-            },
-        ],
+                Prop {
+                    name: "providers",
+                    node: &Node::Arr {
+                        items: &USAGE_PROVIDER,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["updatedAt", "providers"],
         mask: 3,
         newer: &[],
@@ -2423,37 +2533,39 @@ pub static USAGE_STATUS_RESULT: Node = Node::Obj(
 /// Constraints of [`UsageProvider`](crate::types).
 pub static USAGE_PROVIDER: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "provider",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "displayName",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "windows",
-                node: &Node::Arr {
-                    items: &USAGE_WINDOW,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "provider",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "plan",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "displayName",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "windows",
+                    node: &Node::Arr {
+                        items: &USAGE_WINDOW,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+                Prop {
+                    name: "plan",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["provider", "displayName", "windows"],
         mask: 7,
         newer: &[],
@@ -2463,26 +2575,28 @@ pub static USAGE_PROVIDER: Node = Node::Obj(
 /// Constraints of [`UsageWindow`](crate::types).
 pub static USAGE_WINDOW: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "label",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "usedPercent",
-                node: &Node::Num {
-                    min: 0f64,
-                    max: 100f64,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "label",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "resetAt",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "usedPercent",
+                    node: &Node::Num {
+                        min: 0f64,
+                        max: 100f64,
+                    },
+                    required: 2,
+                },
+                Prop {
+                    name: "resetAt",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["label", "usedPercent"],
         mask: 3,
         newer: &[],
@@ -2494,32 +2608,34 @@ pub static USAGE_COST_PARAMS: Node = Node::Any;
 /// Constraints of [`UsageCostResult`](crate::types).
 pub static USAGE_COST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "updatedAt",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "days",
-                node: &POSITIVE_INT,
-                required: 2,
-            },
-            Prop {
-                name: "daily",
-                node: &Node::Arr {
-                    items: &USAGE_DAY,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "updatedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "totals",
-                node: &USAGE_TOTALS,
-                required: 8,
-            },
-        ],
+                Prop {
+                    name: "days",
+                    node: &POSITIVE_INT,
+                    required: 2,
+                },
+                Prop {
+                    name: "daily",
+                    node: &Node::Arr {
+                        items: &USAGE_DAY,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+                Prop {
+                    name: "totals",
+                    node: &USAGE_TOTALS,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["updatedAt", "days", "daily", "totals"],
         mask: 15,
         newer: &[],
@@ -2529,51 +2645,53 @@ pub static USAGE_COST_RESULT: Node = Node::Obj(
 /// Constraints of [`UsageDay`](crate::types).
 pub static USAGE_DAY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "date",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "input",
-                node: &UINT,
-                required: 2,
-            },
-            Prop {
-                name: "output",
-                node: &UINT,
-                required: 4,
-            },
-            Prop {
-                name: "cacheRead",
-                node: &UINT,
-                required: 8,
-            },
-            Prop {
-                name: "cacheWrite",
-                node: &UINT,
-                required: 16,
-            },
-            Prop {
-                name: "totalTokens",
-                node: &UINT,
-                required: 32,
-            },
-            Prop {
-                name: "totalCost",
-                node: &Node::Num {
-                    min: 0f64,
-                    max: f64::INFINITY,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "date",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 64,
-            },
-            Prop {
-                name: "missingCostEntries",
-                node: &UINT,
-                required: 128,
-            },
-        ],
+                Prop {
+                    name: "input",
+                    node: &UINT,
+                    required: 2,
+                },
+                Prop {
+                    name: "output",
+                    node: &UINT,
+                    required: 4,
+                },
+                Prop {
+                    name: "cacheRead",
+                    node: &UINT,
+                    required: 8,
+                },
+                Prop {
+                    name: "cacheWrite",
+                    node: &UINT,
+                    required: 16,
+                },
+                Prop {
+                    name: "totalTokens",
+                    node: &UINT,
+                    required: 32,
+                },
+                Prop {
+                    name: "totalCost",
+                    node: &Node::Num {
+                        min: 0f64,
+                        max: f64::INFINITY,
+                    },
+                    required: 64,
+                },
+                Prop {
+                    name: "missingCostEntries",
+                    node: &UINT,
+                    required: 128,
+                },
+            ],
+        ),
         required: &[
             "date",
             "input",
@@ -2592,46 +2710,48 @@ pub static USAGE_DAY: Node = Node::Obj(
 /// Constraints of [`UsageTotals`](crate::types).
 pub static USAGE_TOTALS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "input",
-                node: &UINT,
-                required: 1,
-            },
-            Prop {
-                name: "output",
-                node: &UINT,
-                required: 2,
-            },
-            Prop {
-                name: "cacheRead",
-                node: &UINT,
-                required: 4,
-            },
-            Prop {
-                name: "cacheWrite",
-                node: &UINT,
-                required: 8,
-            },
-            Prop {
-                name: "totalTokens",
-                node: &UINT,
-                required: 16,
-            },
-            Prop {
-                name: "totalCost",
-                node: &Node::Num {
-                    min: 0f64,
-                    max: f64::INFINITY,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "input",
+                    node: &UINT,
+                    required: 1,
                 },
-                required: 32,
-            },
-            Prop {
-                name: "missingCostEntries",
-                node: &UINT,
-                required: 64,
-            },
-        ],
+                Prop {
+                    name: "output",
+                    node: &UINT,
+                    required: 2,
+                },
+                Prop {
+                    name: "cacheRead",
+                    node: &UINT,
+                    required: 4,
+                },
+                Prop {
+                    name: "cacheWrite",
+                    node: &UINT,
+                    required: 8,
+                },
+                Prop {
+                    name: "totalTokens",
+                    node: &UINT,
+                    required: 16,
+                },
+                Prop {
+                    name: "totalCost",
+                    node: &Node::Num {
+                        min: 0f64,
+                        max: f64::INFINITY,
+                    },
+                    required: 32,
+                },
+                Prop {
+                    name: "missingCostEntries",
+                    node: &UINT,
+                    required: 64,
+                },
+            ],
+        ),
         required: &[
             "input",
             "output",
@@ -2657,57 +2777,59 @@ pub static TTS_AUTO: Node = Node::Enum {
 /// Constraints of [`TtsStatusResult`](crate::types).
 pub static TTS_STATUS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "auto",
-                node: &TTS_AUTO,
-                required: 2,
-            },
-            Prop {
-                name: "provider",
-                node: &TTS_PROVIDER,
-                required: 4,
-            },
-            Prop {
-                name: "fallbackProvider",
-                node: &Node::Nullable(&TTS_PROVIDER),
-                required: 8,
-            },
-            Prop {
-                name: "fallbackProviders",
-                node: &Node::Arr {
-                    items: &TTS_PROVIDER,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 1,
                 },
-                required: 16,
-            },
-            Prop {
-                name: "prefsPath",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 32,
-            },
-            Prop {
-                name: "hasOpenAIKey",
-                node: &Node::Bool,
-                required: 64,
-            },
-            Prop {
-                name: "hasElevenLabsKey",
-                node: &Node::Bool,
-                required: 128,
-            },
-            Prop {
-                name: "edgeEnabled",
-                node: &Node::Bool,
-                required: 256,
-            },
-        ],
+                Prop {
+                    name: "auto",
+                    node: &TTS_AUTO,
+                    required: 2,
+                },
+                Prop {
+                    name: "provider",
+                    node: &TTS_PROVIDER,
+                    required: 4,
+                },
+                Prop {
+                    name: "fallbackProvider",
+                    node: &Node::Nullable(&TTS_PROVIDER),
+                    required: 8,
+                },
+                Prop {
+                    name: "fallbackProviders",
+                    node: &Node::Arr {
+                        items: &TTS_PROVIDER,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 16,
+                },
+                Prop {
+                    name: "prefsPath",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 32,
+                },
+                Prop {
+                    name: "hasOpenAIKey",
+                    node: &Node::Bool,
+                    required: 64,
+                },
+                Prop {
+                    name: "hasElevenLabsKey",
+                    node: &Node::Bool,
+                    required: 128,
+                },
+                Prop {
+                    name: "edgeEnabled",
+                    node: &Node::Bool,
+                    required: 256,
+                },
+            ],
+        ),
         required: &[
             "enabled",
             "auto",
@@ -2727,22 +2849,24 @@ pub static TTS_STATUS_RESULT: Node = Node::Obj(
 /// Constraints of [`TtsProvidersResult`](crate::types).
 pub static TTS_PROVIDERS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "providers",
-                node: &Node::Arr {
-                    items: &TTS_PROVIDER_INFO,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "providers",
+                    node: &Node::Arr {
+                        items: &TTS_PROVIDER_INFO,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "active",
-                node: &TTS_PROVIDER,
-                required: 2,
-            },
-        ],
+                Prop {
+                    name: "active",
+                    node: &TTS_PROVIDER,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["providers", "active"],
         mask: 3,
         newer: &[],
@@ -2752,41 +2876,43 @@ pub static TTS_PROVIDERS_RESULT: Node = Node::Obj(
 /// Constraints of [`TtsProviderInfo`](crate::types).
 pub static TTS_PROVIDER_INFO: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &TTS_PROVIDER,
-                required: 1,
-            },
-            Prop {
-                name: "name",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "configured",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "models",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &TTS_PROVIDER,
+                    required: 1,
                 },
-                required: 8,
-            },
-            Prop {
-                name: "voices",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "name",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
                 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "configured",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "models",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+                Prop {
+                    name: "voices",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id", "name", "configured", "models"],
         mask: 15,
         newer: &[],
@@ -2796,13 +2922,15 @@ pub static TTS_PROVIDER_INFO: Node = Node::Obj(
 /// Constraints of [`TtsSwitchResult`](crate::types).
 pub static TTS_SWITCH_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["enabled"],
         mask: 1,
         newer: &[],
@@ -2814,13 +2942,15 @@ pub static TTS_SET_PROVIDER_PARAMS: Node = Node::Any;
 /// Constraints of [`TtsSetProviderResult`](crate::types).
 pub static TTS_SET_PROVIDER_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "provider",
-                node: &TTS_PROVIDER,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "provider",
+                    node: &TTS_PROVIDER,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["provider"],
         mask: 1,
         newer: &[],
@@ -2832,28 +2962,30 @@ pub static TTS_CONVERT_PARAMS: Node = Node::Any;
 /// Constraints of [`TtsConvertResult`](crate::types).
 pub static TTS_CONVERT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "audioPath",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "provider",
-                node: &TTS_PROVIDER,
-                required: 2,
-            },
-            Prop {
-                name: "outputFormat",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "voiceCompatible",
-                node: &Node::Bool,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "audioPath",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "provider",
+                    node: &TTS_PROVIDER,
+                    required: 2,
+                },
+                Prop {
+                    name: "outputFormat",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "voiceCompatible",
+                    node: &Node::Bool,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["audioPath", "provider", "outputFormat", "voiceCompatible"],
         mask: 15,
         newer: &[],
@@ -2865,7 +2997,7 @@ pub static CONFIG_TEXT: Node = Node::Str { min: 1, max: u32::MAX };
 /// Constraints of [`ConfigGetParams`](crate::types).
 pub static CONFIG_GET_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -2875,7 +3007,7 @@ pub static CONFIG_GET_PARAMS: Node = Node::Obj(
 /// Constraints of [`ConfigSchemaParams`](crate::types).
 pub static CONFIG_SCHEMA_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -2885,18 +3017,20 @@ pub static CONFIG_SCHEMA_PARAMS: Node = Node::Obj(
 /// Constraints of [`ConfigSetParams`](crate::types).
 pub static CONFIG_SET_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "raw",
-                node: &CONFIG_TEXT,
-                required: 1,
-            },
-            Prop {
-                name: "baseHash",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "raw",
+                    node: &CONFIG_TEXT,
+                    required: 1,
+                },
+                Prop {
+                    name: "baseHash",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["raw"],
         mask: 1,
         newer: &[],
@@ -2906,33 +3040,35 @@ pub static CONFIG_SET_PARAMS: Node = Node::Obj(
 /// Constraints of [`ConfigApplyParams`](crate::types).
 pub static CONFIG_APPLY_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "raw",
-                node: &CONFIG_TEXT,
-                required: 1,
-            },
-            Prop {
-                name: "baseHash",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "note",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "restartDelayMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "raw",
+                    node: &CONFIG_TEXT,
+                    required: 1,
+                },
+                Prop {
+                    name: "baseHash",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "note",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "restartDelayMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["raw"],
         mask: 1,
         newer: &[],
@@ -2942,33 +3078,35 @@ pub static CONFIG_APPLY_PARAMS: Node = Node::Obj(
 /// Constraints of [`ConfigPatchParams`](crate::types).
 pub static CONFIG_PATCH_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "raw",
-                node: &CONFIG_TEXT,
-                required: 1,
-            },
-            Prop {
-                name: "baseHash",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "note",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "restartDelayMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "raw",
+                    node: &CONFIG_TEXT,
+                    required: 1,
+                },
+                Prop {
+                    name: "baseHash",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "note",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "restartDelayMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["raw"],
         mask: 1,
         newer: &[],
@@ -2978,86 +3116,88 @@ pub static CONFIG_PATCH_PARAMS: Node = Node::Obj(
 /// Constraints of [`ConfigSnapshot`](crate::types).
 pub static CONFIG_SNAPSHOT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "exists",
-                node: &Node::Bool,
-                required: 2,
-            },
-            Prop {
-                name: "raw",
-                node: &Node::Nullable(&SECRET_STRING),
-                required: 4,
-            },
-            Prop {
-                name: "parsed",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&SECRET_VALUE),
+        props: Props::new(
+            &[
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "exists",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+                Prop {
+                    name: "raw",
+                    node: &Node::Nullable(&SECRET_STRING),
+                    required: 4,
+                },
+                Prop {
+                    name: "parsed",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&SECRET_VALUE),
+                        },
+                    ),
+                    required: 8,
+                },
+                Prop {
+                    name: "valid",
+                    node: &Node::Bool,
+                    required: 16,
+                },
+                Prop {
+                    name: "config",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&SECRET_VALUE),
+                        },
+                    ),
+                    required: 32,
+                },
+                Prop {
+                    name: "hash",
+                    node: &NON_EMPTY_STRING,
+                    required: 64,
+                },
+                Prop {
+                    name: "issues",
+                    node: &Node::Arr {
+                        items: &CONFIG_ISSUE,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 8,
-            },
-            Prop {
-                name: "valid",
-                node: &Node::Bool,
-                required: 16,
-            },
-            Prop {
-                name: "config",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&SECRET_VALUE),
+                    required: 128,
+                },
+                Prop {
+                    name: "warnings",
+                    node: &Node::Arr {
+                        items: &CONFIG_ISSUE,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 32,
-            },
-            Prop {
-                name: "hash",
-                node: &NON_EMPTY_STRING,
-                required: 64,
-            },
-            Prop {
-                name: "issues",
-                node: &Node::Arr {
-                    items: &CONFIG_ISSUE,
-                    min: 0,
-                    max: u32::MAX,
+                    required: 256,
                 },
-                required: 128,
-            },
-            Prop {
-                name: "warnings",
-                node: &Node::Arr {
-                    items: &CONFIG_ISSUE,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "legacyIssues",
+                    node: &Node::Arr {
+                        items: &CONFIG_ISSUE,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 512,
                 },
-                required: 256,
-            },
-            Prop {
-                name: "legacyIssues",
-                node: &Node::Arr {
-                    items: &CONFIG_ISSUE,
-                    min: 0,
-                    max: u32::MAX,
-                },
-                required: 512,
-            },
-        ],
+            ],
+        ),
         required: &[
             "path",
             "exists",
@@ -3078,18 +3218,20 @@ pub static CONFIG_SNAPSHOT: Node = Node::Obj(
 /// Constraints of [`ConfigIssue`](crate::types).
 pub static CONFIG_ISSUE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "message",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "message",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["path", "message"],
         mask: 3,
         newer: &[],
@@ -3099,17 +3241,19 @@ pub static CONFIG_ISSUE: Node = Node::Obj(
 /// Constraints of [`ConfigInvalidDetails`](crate::types).
 pub static CONFIG_INVALID_DETAILS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "issues",
-                node: &Node::Arr {
-                    items: &CONFIG_ISSUE,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "issues",
+                    node: &Node::Arr {
+                        items: &CONFIG_ISSUE,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-        ],
+            ],
+        ),
         required: &["issues"],
         mask: 1,
         newer: &[],
@@ -3119,36 +3263,38 @@ pub static CONFIG_INVALID_DETAILS: Node = Node::Obj(
 /// Constraints of [`ConfigSchemaResponse`](crate::types).
 pub static CONFIG_SCHEMA_RESPONSE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "schema",
-                node: &JSON_VALUE,
-                required: 1,
-            },
-            Prop {
-                name: "uiHints",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&CONFIG_UI_HINT),
-                    },
-                ),
-                required: 2,
-            },
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "generatedAt",
-                node: &NON_EMPTY_STRING,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "schema",
+                    node: &JSON_VALUE,
+                    required: 1,
+                },
+                Prop {
+                    name: "uiHints",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&CONFIG_UI_HINT),
+                        },
+                    ),
+                    required: 2,
+                },
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "generatedAt",
+                    node: &NON_EMPTY_STRING,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["schema", "uiHints", "version", "generatedAt"],
         mask: 15,
         newer: &[],
@@ -3158,51 +3304,53 @@ pub static CONFIG_SCHEMA_RESPONSE: Node = Node::Obj(
 /// Constraints of [`ConfigUiHint`](crate::types).
 pub static CONFIG_UI_HINT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "label",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "help",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "group",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "order",
-                node: &Node::Int {
-                    min: -9007199254740991,
-                    max: 9007199254740991,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "label",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "advanced",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "sensitive",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "placeholder",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "itemTemplate",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "help",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "group",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "order",
+                    node: &Node::Int {
+                        min: -9007199254740991,
+                        max: 9007199254740991,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "advanced",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "sensitive",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "placeholder",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "itemTemplate",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -3212,31 +3360,33 @@ pub static CONFIG_UI_HINT: Node = Node::Obj(
 /// Constraints of [`ConfigSetResult`](crate::types).
 pub static CONFIG_SET_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "config",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&SECRET_VALUE),
-                    },
-                ),
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "config",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&SECRET_VALUE),
+                        },
+                    ),
+                    required: 4,
+                },
+            ],
+        ),
         required: &["ok", "path", "config"],
         mask: 7,
         newer: &[],
@@ -3246,41 +3396,43 @@ pub static CONFIG_SET_RESULT: Node = Node::Obj(
 /// Constraints of [`ConfigWriteRestart`](crate::types).
 pub static CONFIG_WRITE_RESTART: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "config",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&SECRET_VALUE),
-                    },
-                ),
-                required: 4,
-            },
-            Prop {
-                name: "restart",
-                node: &RESTART_INFO,
-                required: 8,
-            },
-            Prop {
-                name: "sentinel",
-                node: &RESTART_SENTINEL,
-                required: 16,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "config",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&SECRET_VALUE),
+                        },
+                    ),
+                    required: 4,
+                },
+                Prop {
+                    name: "restart",
+                    node: &RESTART_INFO,
+                    required: 8,
+                },
+                Prop {
+                    name: "sentinel",
+                    node: &RESTART_SENTINEL,
+                    required: 16,
+                },
+            ],
+        ),
         required: &["ok", "path", "config", "restart", "sentinel"],
         mask: 31,
         newer: &[],
@@ -3290,38 +3442,40 @@ pub static CONFIG_WRITE_RESTART: Node = Node::Obj(
 /// Constraints of [`RestartInfo`](crate::types).
 pub static RESTART_INFO: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "pid",
-                node: &UINT,
-                required: 2,
-            },
-            Prop {
-                name: "signal",
-                node: &Node::Enum { values: &["SIGUSR1"] },
-                required: 4,
-            },
-            Prop {
-                name: "delayMs",
-                node: &Node::Int { min: 0, max: 60000 },
-                required: 8,
-            },
-            Prop {
-                name: "reason",
-                node: &Node::Str { min: 0, max: 200 },
-                required: 0,
-            },
-            Prop {
-                name: "mode",
-                node: &RESTART_MODE,
-                required: 16,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "pid",
+                    node: &UINT,
+                    required: 2,
+                },
+                Prop {
+                    name: "signal",
+                    node: &Node::Enum { values: &["SIGUSR1"] },
+                    required: 4,
+                },
+                Prop {
+                    name: "delayMs",
+                    node: &Node::Int { min: 0, max: 60000 },
+                    required: 8,
+                },
+                Prop {
+                    name: "reason",
+                    node: &Node::Str { min: 0, max: 200 },
+                    required: 0,
+                },
+                Prop {
+                    name: "mode",
+                    node: &RESTART_MODE,
+                    required: 16,
+                },
+            ],
+        ),
         required: &["ok", "pid", "signal", "delayMs", "mode"],
         mask: 31,
         newer: &[],
@@ -3335,18 +3489,20 @@ pub static RESTART_MODE: Node = Node::Enum {
 /// Constraints of [`RestartSentinel`](crate::types).
 pub static RESTART_SENTINEL: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "path",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 1,
-            },
-            Prop {
-                name: "payload",
-                node: &RESTART_SENTINEL_PAYLOAD,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "path",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 1,
+                },
+                Prop {
+                    name: "payload",
+                    node: &RESTART_SENTINEL_PAYLOAD,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["path", "payload"],
         mask: 3,
         newer: &[],
@@ -3356,53 +3512,55 @@ pub static RESTART_SENTINEL: Node = Node::Obj(
 /// Constraints of [`RestartSentinelPayload`](crate::types).
 pub static RESTART_SENTINEL_PAYLOAD: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "kind",
-                node: &RESTART_KIND,
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &UPDATE_STATUS,
-                required: 2,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "deliveryContext",
-                node: &DELIVERY_CONTEXT,
-                required: 0,
-            },
-            Prop {
-                name: "threadId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "message",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "doctorHint",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "stats",
-                node: &RESTART_SENTINEL_STATS,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "kind",
+                    node: &RESTART_KIND,
+                    required: 1,
+                },
+                Prop {
+                    name: "status",
+                    node: &UPDATE_STATUS,
+                    required: 2,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "deliveryContext",
+                    node: &DELIVERY_CONTEXT,
+                    required: 0,
+                },
+                Prop {
+                    name: "threadId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "message",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "doctorHint",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "stats",
+                    node: &RESTART_SENTINEL_STATS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["kind", "status", "ts"],
         mask: 7,
         newer: &[],
@@ -3416,47 +3574,49 @@ pub static RESTART_KIND: Node = Node::Enum {
 /// Constraints of [`RestartSentinelStats`](crate::types).
 pub static RESTART_SENTINEL_STATS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "mode",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "root",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "before",
-                node: &Node::Nullable(&UPDATE_VERSION),
-                required: 0,
-            },
-            Prop {
-                name: "after",
-                node: &Node::Nullable(&UPDATE_VERSION),
-                required: 0,
-            },
-            Prop {
-                name: "steps",
-                node: &Node::Arr {
-                    items: &RESTART_SENTINEL_STEP,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "mode",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "reason",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "durationMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "root",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "before",
+                    node: &Node::Nullable(&UPDATE_VERSION),
+                    required: 0,
+                },
+                Prop {
+                    name: "after",
+                    node: &Node::Nullable(&UPDATE_VERSION),
+                    required: 0,
+                },
+                Prop {
+                    name: "steps",
+                    node: &Node::Arr {
+                        items: &RESTART_SENTINEL_STEP,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "reason",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "durationMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -3466,33 +3626,35 @@ pub static RESTART_SENTINEL_STATS: Node = Node::Obj(
 /// Constraints of [`RestartSentinelStep`](crate::types).
 pub static RESTART_SENTINEL_STEP: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "name",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "command",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "cwd",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "durationMs",
-                node: &DURATION_MS,
-                required: 8,
-            },
-            Prop {
-                name: "log",
-                node: &RESTART_SENTINEL_LOG,
-                required: 16,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "name",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "command",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "cwd",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "durationMs",
+                    node: &DURATION_MS,
+                    required: 8,
+                },
+                Prop {
+                    name: "log",
+                    node: &RESTART_SENTINEL_LOG,
+                    required: 16,
+                },
+            ],
+        ),
         required: &["name", "command", "cwd", "durationMs", "log"],
         mask: 31,
         newer: &[],
@@ -3502,28 +3664,30 @@ pub static RESTART_SENTINEL_STEP: Node = Node::Obj(
 /// Constraints of [`RestartSentinelLog`](crate::types).
 pub static RESTART_SENTINEL_LOG: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "stdoutTail",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 1,
-            },
-            Prop {
-                name: "stderrTail",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 2,
-            },
-            Prop {
-                name: "exitCode",
-                node: &Node::Nullable(
-                    &Node::Int {
-                        min: -2147483648,
-                        max: 4294967295,
-                    },
-                ),
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "stdoutTail",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 1,
+                },
+                Prop {
+                    name: "stderrTail",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 2,
+                },
+                Prop {
+                    name: "exitCode",
+                    node: &Node::Nullable(
+                        &Node::Int {
+                            min: -2147483648,
+                            max: 4294967295,
+                        },
+                    ),
+                    required: 4,
+                },
+            ],
+        ),
         required: &["stdoutTail", "stderrTail", "exitCode"],
         mask: 7,
         newer: &[],
@@ -3533,7 +3697,7 @@ pub static RESTART_SENTINEL_LOG: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsGetParams`](crate::types).
 pub static EXEC_APPROVALS_GET_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -3543,18 +3707,20 @@ pub static EXEC_APPROVALS_GET_PARAMS: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsSetParams`](crate::types).
 pub static EXEC_APPROVALS_SET_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "file",
-                node: &EXEC_APPROVALS_FILE,
-                required: 1,
-            },
-            Prop {
-                name: "baseHash",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "file",
+                    node: &EXEC_APPROVALS_FILE,
+                    required: 1,
+                },
+                Prop {
+                    name: "baseHash",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["file"],
         mask: 1,
         newer: &[],
@@ -3564,13 +3730,15 @@ pub static EXEC_APPROVALS_SET_PARAMS: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsNodeGetParams`](crate::types).
 pub static EXEC_APPROVALS_NODE_GET_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["nodeId"],
         mask: 1,
         newer: &[],
@@ -3580,23 +3748,25 @@ pub static EXEC_APPROVALS_NODE_GET_PARAMS: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsNodeSetParams`](crate::types).
 pub static EXEC_APPROVALS_NODE_SET_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "file",
-                node: &EXEC_APPROVALS_FILE,
-                required: 2,
-            },
-            Prop {
-                name: "baseHash",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "file",
+                    node: &EXEC_APPROVALS_FILE,
+                    required: 2,
+                },
+                Prop {
+                    name: "baseHash",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["nodeId", "file"],
         mask: 3,
         newer: &[],
@@ -3606,36 +3776,38 @@ pub static EXEC_APPROVALS_NODE_SET_PARAMS: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsFile`](crate::types).
 pub static EXEC_APPROVALS_FILE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "version",
-                node: &EXEC_APPROVALS_VERSION,
-                required: 1,
-            },
-            Prop {
-                name: "socket",
-                node: &EXEC_APPROVALS_SOCKET,
-                required: 0,
-            },
-            Prop {
-                name: "defaults",
-                node: &EXEC_APPROVALS_DEFAULTS,
-                required: 0,
-            },
-            Prop {
-                name: "agents",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&EXEC_APPROVALS_AGENT),
-                    },
-                ),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "version",
+                    node: &EXEC_APPROVALS_VERSION,
+                    required: 1,
+                },
+                Prop {
+                    name: "socket",
+                    node: &EXEC_APPROVALS_SOCKET,
+                    required: 0,
+                },
+                Prop {
+                    name: "defaults",
+                    node: &EXEC_APPROVALS_DEFAULTS,
+                    required: 0,
+                },
+                Prop {
+                    name: "agents",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&EXEC_APPROVALS_AGENT),
+                        },
+                    ),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["version"],
         mask: 1,
         newer: &[],
@@ -3647,18 +3819,20 @@ pub static EXEC_APPROVALS_VERSION: Node = Node::Int { min: 1, max: 1 };
 /// Constraints of [`ExecApprovalsSocket`](crate::types).
 pub static EXEC_APPROVALS_SOCKET: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "token",
-                node: &SECRET_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "token",
+                    node: &SECRET_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -3668,28 +3842,30 @@ pub static EXEC_APPROVALS_SOCKET: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsDefaults`](crate::types).
 pub static EXEC_APPROVALS_DEFAULTS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "security",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "ask",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "askFallback",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "autoAllowSkills",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "security",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "ask",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "askFallback",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "autoAllowSkills",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -3699,37 +3875,39 @@ pub static EXEC_APPROVALS_DEFAULTS: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsAgent`](crate::types).
 pub static EXEC_APPROVALS_AGENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "security",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "ask",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "askFallback",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "autoAllowSkills",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "allowlist",
-                node: &Node::Arr {
-                    items: &EXEC_APPROVALS_ENTRY,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "security",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
                 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "ask",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "askFallback",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "autoAllowSkills",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "allowlist",
+                    node: &Node::Arr {
+                        items: &EXEC_APPROVALS_ENTRY,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -3739,33 +3917,35 @@ pub static EXEC_APPROVALS_AGENT: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsEntry`](crate::types).
 pub static EXEC_APPROVALS_ENTRY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "pattern",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "lastUsedAt",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "lastUsedCommand",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastResolvedPath",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "pattern",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "lastUsedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastUsedCommand",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "lastResolvedPath",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["pattern"],
         mask: 1,
         newer: &[],
@@ -3775,28 +3955,30 @@ pub static EXEC_APPROVALS_ENTRY: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsSnapshot`](crate::types).
 pub static EXEC_APPROVALS_SNAPSHOT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "path",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "exists",
-                node: &Node::Bool,
-                required: 2,
-            },
-            Prop {
-                name: "hash",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "file",
-                node: &EXEC_APPROVALS_SHOWN_FILE,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "path",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "exists",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+                Prop {
+                    name: "hash",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "file",
+                    node: &EXEC_APPROVALS_SHOWN_FILE,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["path", "exists", "hash", "file"],
         mask: 15,
         newer: &[],
@@ -3806,36 +3988,38 @@ pub static EXEC_APPROVALS_SNAPSHOT: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsShownFile`](crate::types).
 pub static EXEC_APPROVALS_SHOWN_FILE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "version",
-                node: &EXEC_APPROVALS_VERSION,
-                required: 1,
-            },
-            Prop {
-                name: "socket",
-                node: &EXEC_APPROVALS_SHOWN_SOCKET,
-                required: 0,
-            },
-            Prop {
-                name: "defaults",
-                node: &EXEC_APPROVALS_DEFAULTS,
-                required: 2,
-            },
-            Prop {
-                name: "agents",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&EXEC_APPROVALS_AGENT),
-                    },
-                ),
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "version",
+                    node: &EXEC_APPROVALS_VERSION,
+                    required: 1,
+                },
+                Prop {
+                    name: "socket",
+                    node: &EXEC_APPROVALS_SHOWN_SOCKET,
+                    required: 0,
+                },
+                Prop {
+                    name: "defaults",
+                    node: &EXEC_APPROVALS_DEFAULTS,
+                    required: 2,
+                },
+                Prop {
+                    name: "agents",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&EXEC_APPROVALS_AGENT),
+                        },
+                    ),
+                    required: 4,
+                },
+            ],
+        ),
         required: &["version", "defaults", "agents"],
         mask: 7,
         newer: &[],
@@ -3845,13 +4029,15 @@ pub static EXEC_APPROVALS_SHOWN_FILE: Node = Node::Obj(
 /// Constraints of [`ExecApprovalsShownSocket`](crate::types).
 pub static EXEC_APPROVALS_SHOWN_SOCKET: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+            ],
+        ),
         required: &["path"],
         mask: 1,
         newer: &[],
@@ -3863,58 +4049,60 @@ pub static EXEC_APPROVALS_NODE_RESULT: Node = Node::Any;
 /// Constraints of [`ExecApprovalRequestParams`](crate::types).
 pub static EXEC_APPROVAL_REQUEST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "command",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "cwd",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "host",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "security",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "ask",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "agentId",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "resolvedPath",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "timeoutMs",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "command",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "cwd",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "host",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "security",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "ask",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "agentId",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "resolvedPath",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "timeoutMs",
+                    node: &POSITIVE_INT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["command"],
         mask: 1,
         newer: &[],
@@ -3924,28 +4112,30 @@ pub static EXEC_APPROVAL_REQUEST_PARAMS: Node = Node::Obj(
 /// Constraints of [`ExecApprovalRequestResult`](crate::types).
 pub static EXEC_APPROVAL_REQUEST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "decision",
-                node: &Node::Nullable(&EXEC_APPROVAL_DECISION),
-                required: 2,
-            },
-            Prop {
-                name: "createdAtMs",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-            Prop {
-                name: "expiresAtMs",
-                node: &TIMESTAMP_MS,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "decision",
+                    node: &Node::Nullable(&EXEC_APPROVAL_DECISION),
+                    required: 2,
+                },
+                Prop {
+                    name: "createdAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+                Prop {
+                    name: "expiresAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["id", "decision", "createdAtMs", "expiresAtMs"],
         mask: 15,
         newer: &[],
@@ -3959,28 +4149,30 @@ pub static EXEC_APPROVAL_DECISION: Node = Node::Enum {
 /// Constraints of [`ExecApprovalRequestedEvent`](crate::types).
 pub static EXEC_APPROVAL_REQUESTED_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "request",
-                node: &EXEC_APPROVAL_REQUEST,
-                required: 2,
-            },
-            Prop {
-                name: "createdAtMs",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-            Prop {
-                name: "expiresAtMs",
-                node: &TIMESTAMP_MS,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "request",
+                    node: &EXEC_APPROVAL_REQUEST,
+                    required: 2,
+                },
+                Prop {
+                    name: "createdAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+                Prop {
+                    name: "expiresAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["id", "request", "createdAtMs", "expiresAtMs"],
         mask: 15,
         newer: &[],
@@ -3990,48 +4182,50 @@ pub static EXEC_APPROVAL_REQUESTED_EVENT: Node = Node::Obj(
 /// Constraints of [`ExecApprovalRequest`](crate::types).
 pub static EXEC_APPROVAL_REQUEST: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "command",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "cwd",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 2,
-            },
-            Prop {
-                name: "host",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 4,
-            },
-            Prop {
-                name: "security",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 8,
-            },
-            Prop {
-                name: "ask",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 16,
-            },
-            Prop {
-                name: "agentId",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 32,
-            },
-            Prop {
-                name: "resolvedPath",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 64,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 128,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "command",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "cwd",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 2,
+                },
+                Prop {
+                    name: "host",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 4,
+                },
+                Prop {
+                    name: "security",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 8,
+                },
+                Prop {
+                    name: "ask",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 16,
+                },
+                Prop {
+                    name: "agentId",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 32,
+                },
+                Prop {
+                    name: "resolvedPath",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 64,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 128,
+                },
+            ],
+        ),
         required: &[
             "command",
             "cwd",
@@ -4050,18 +4244,20 @@ pub static EXEC_APPROVAL_REQUEST: Node = Node::Obj(
 /// Constraints of [`ExecApprovalResolveParams`](crate::types).
 pub static EXEC_APPROVAL_RESOLVE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "decision",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "decision",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["id", "decision"],
         mask: 3,
         newer: &[],
@@ -4071,28 +4267,30 @@ pub static EXEC_APPROVAL_RESOLVE_PARAMS: Node = Node::Obj(
 /// Constraints of [`ExecApprovalResolvedEvent`](crate::types).
 pub static EXEC_APPROVAL_RESOLVED_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "decision",
-                node: &EXEC_APPROVAL_DECISION,
-                required: 2,
-            },
-            Prop {
-                name: "resolvedBy",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "decision",
+                    node: &EXEC_APPROVAL_DECISION,
+                    required: 2,
+                },
+                Prop {
+                    name: "resolvedBy",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["id", "decision", "ts"],
         mask: 7,
         newer: &[],
@@ -4104,7 +4302,7 @@ pub static SYSTEM_RUN_PARAMS: Node = Node::Any;
 /// Constraints of [`SystemRunEnv`](crate::types).
 pub static SYSTEM_RUN_ENV: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -4114,43 +4312,45 @@ pub static SYSTEM_RUN_ENV: Node = Node::Obj(
 /// Constraints of [`SystemRunResult`](crate::types).
 pub static SYSTEM_RUN_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "exitCode",
-                node: &Node::Nullable(
-                    &Node::Int {
-                        min: -2147483648,
-                        max: 4294967295,
-                    },
-                ),
-                required: 1,
-            },
-            Prop {
-                name: "timedOut",
-                node: &Node::Bool,
-                required: 2,
-            },
-            Prop {
-                name: "success",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "stdout",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 8,
-            },
-            Prop {
-                name: "stderr",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 16,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 32,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "exitCode",
+                    node: &Node::Nullable(
+                        &Node::Int {
+                            min: -2147483648,
+                            max: 4294967295,
+                        },
+                    ),
+                    required: 1,
+                },
+                Prop {
+                    name: "timedOut",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+                Prop {
+                    name: "success",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "stdout",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 8,
+                },
+                Prop {
+                    name: "stderr",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 16,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 32,
+                },
+            ],
+        ),
         required: &["exitCode", "timedOut", "success", "stdout", "stderr", "error"],
         mask: 63,
         newer: &[],
@@ -4162,13 +4362,15 @@ pub static SYSTEM_WHICH_PARAMS: Node = Node::Any;
 /// Constraints of [`SystemWhichResult`](crate::types).
 pub static SYSTEM_WHICH_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "bins",
-                node: &SYSTEM_WHICH_BINS,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "bins",
+                    node: &SYSTEM_WHICH_BINS,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["bins"],
         mask: 1,
         newer: &[],
@@ -4178,7 +4380,7 @@ pub static SYSTEM_WHICH_RESULT: Node = Node::Obj(
 /// Constraints of [`SystemWhichBins`](crate::types).
 pub static SYSTEM_WHICH_BINS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -4190,18 +4392,20 @@ pub static SYSTEM_NOTIFY_PARAMS: Node = Node::Any;
 /// Constraints of [`WizardStartParams`](crate::types).
 pub static WIZARD_START_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "mode",
-                node: &WIZARD_MODE,
-                required: 0,
-            },
-            Prop {
-                name: "workspace",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "mode",
+                    node: &WIZARD_MODE,
+                    required: 0,
+                },
+                Prop {
+                    name: "workspace",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -4215,18 +4419,20 @@ pub static WIZARD_MODE: Node = Node::Enum {
 /// Constraints of [`WizardNextParams`](crate::types).
 pub static WIZARD_NEXT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "answer",
-                node: &WIZARD_ANSWER,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "answer",
+                    node: &WIZARD_ANSWER,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["sessionId"],
         mask: 1,
         newer: &[],
@@ -4236,18 +4442,20 @@ pub static WIZARD_NEXT_PARAMS: Node = Node::Obj(
 /// Constraints of [`WizardAnswer`](crate::types).
 pub static WIZARD_ANSWER: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "stepId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "value",
-                node: &SECRET_VALUE,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "stepId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "value",
+                    node: &SECRET_VALUE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["stepId"],
         mask: 1,
         newer: &[],
@@ -4257,13 +4465,15 @@ pub static WIZARD_ANSWER: Node = Node::Obj(
 /// Constraints of [`WizardCancelParams`](crate::types).
 pub static WIZARD_CANCEL_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["sessionId"],
         mask: 1,
         newer: &[],
@@ -4273,13 +4483,15 @@ pub static WIZARD_CANCEL_PARAMS: Node = Node::Obj(
 /// Constraints of [`WizardStatusParams`](crate::types).
 pub static WIZARD_STATUS_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["sessionId"],
         mask: 1,
         newer: &[],
@@ -4289,57 +4501,59 @@ pub static WIZARD_STATUS_PARAMS: Node = Node::Obj(
 /// Constraints of [`WizardStep`](crate::types).
 pub static WIZARD_STEP: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "type",
-                node: &WIZARD_STEP_TYPE,
-                required: 2,
-            },
-            Prop {
-                name: "title",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "message",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "options",
-                node: &Node::Arr {
-                    items: &WIZARD_STEP_OPTION,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "initialValue",
-                node: &SECRET_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "placeholder",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "sensitive",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "executor",
-                node: &WIZARD_EXECUTOR,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "type",
+                    node: &WIZARD_STEP_TYPE,
+                    required: 2,
+                },
+                Prop {
+                    name: "title",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "message",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "options",
+                    node: &Node::Arr {
+                        items: &WIZARD_STEP_OPTION,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "initialValue",
+                    node: &SECRET_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "placeholder",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "sensitive",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "executor",
+                    node: &WIZARD_EXECUTOR,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id", "type"],
         mask: 3,
         newer: &[],
@@ -4353,23 +4567,25 @@ pub static WIZARD_STEP_TYPE: Node = Node::Enum {
 /// Constraints of [`WizardStepOption`](crate::types).
 pub static WIZARD_STEP_OPTION: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "value",
-                node: &JSON_VALUE,
-                required: 1,
-            },
-            Prop {
-                name: "label",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "hint",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "value",
+                    node: &JSON_VALUE,
+                    required: 1,
+                },
+                Prop {
+                    name: "label",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "hint",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["value", "label"],
         mask: 3,
         newer: &[],
@@ -4387,33 +4603,35 @@ pub static WIZARD_RUN_STATUS: Node = Node::Enum {
 /// Constraints of [`WizardStartResult`](crate::types).
 pub static WIZARD_START_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "done",
-                node: &Node::Bool,
-                required: 2,
-            },
-            Prop {
-                name: "step",
-                node: &WIZARD_STEP,
-                required: 0,
-            },
-            Prop {
-                name: "status",
-                node: &WIZARD_RUN_STATUS,
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "done",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+                Prop {
+                    name: "step",
+                    node: &WIZARD_STEP,
+                    required: 0,
+                },
+                Prop {
+                    name: "status",
+                    node: &WIZARD_RUN_STATUS,
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["sessionId", "done"],
         mask: 3,
         newer: &[],
@@ -4423,28 +4641,30 @@ pub static WIZARD_START_RESULT: Node = Node::Obj(
 /// Constraints of [`WizardNextResult`](crate::types).
 pub static WIZARD_NEXT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "done",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "step",
-                node: &WIZARD_STEP,
-                required: 0,
-            },
-            Prop {
-                name: "status",
-                node: &WIZARD_RUN_STATUS,
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "done",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "step",
+                    node: &WIZARD_STEP,
+                    required: 0,
+                },
+                Prop {
+                    name: "status",
+                    node: &WIZARD_RUN_STATUS,
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["done"],
         mask: 1,
         newer: &[],
@@ -4454,18 +4674,20 @@ pub static WIZARD_NEXT_RESULT: Node = Node::Obj(
 /// Constraints of [`WizardStatusResult`](crate::types).
 pub static WIZARD_STATUS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "status",
-                node: &WIZARD_RUN_STATUS,
-                required: 1,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "status",
+                    node: &WIZARD_RUN_STATUS,
+                    required: 1,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["status"],
         mask: 1,
         newer: &[],
@@ -4475,18 +4697,20 @@ pub static WIZARD_STATUS_RESULT: Node = Node::Obj(
 /// Constraints of [`TalkModeParams`](crate::types).
 pub static TALK_MODE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "phase",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "phase",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["enabled"],
         mask: 1,
         newer: &[],
@@ -4496,23 +4720,25 @@ pub static TALK_MODE_PARAMS: Node = Node::Obj(
 /// Constraints of [`TalkModeState`](crate::types).
 pub static TALK_MODE_STATE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "phase",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 2,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "phase",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 2,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["enabled", "phase", "ts"],
         mask: 7,
         newer: &[],
@@ -4524,17 +4750,19 @@ pub static VOICE_WAKE_SET_PARAMS: Node = Node::Any;
 /// Constraints of [`VoiceWakeTriggers`](crate::types).
 pub static VOICE_WAKE_TRIGGERS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "triggers",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 1,
-                    max: 32,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "triggers",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 1,
+                        max: 32,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-        ],
+            ],
+        ),
         required: &["triggers"],
         mask: 1,
         newer: &[],
@@ -4544,7 +4772,7 @@ pub static VOICE_WAKE_TRIGGERS: Node = Node::Obj(
 /// Constraints of [`ModelsListParams`](crate::types).
 pub static MODELS_LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -4554,17 +4782,19 @@ pub static MODELS_LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`ModelsListResult`](crate::types).
 pub static MODELS_LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "models",
-                node: &Node::Arr {
-                    items: &MODEL_CHOICE,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "models",
+                    node: &Node::Arr {
+                        items: &MODEL_CHOICE,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-        ],
+            ],
+        ),
         required: &["models"],
         mask: 1,
         newer: &[],
@@ -4574,42 +4804,44 @@ pub static MODELS_LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`ModelChoice`](crate::types).
 pub static MODEL_CHOICE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "provider",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "contextWindow",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-            Prop {
-                name: "reasoning",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "input",
-                node: &Node::Arr {
-                    items: &MODEL_INPUT,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "provider",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "contextWindow",
+                    node: &POSITIVE_INT,
+                    required: 0,
+                },
+                Prop {
+                    name: "reasoning",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "input",
+                    node: &Node::Arr {
+                        items: &MODEL_INPUT,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id", "name", "provider"],
         mask: 7,
         newer: &[],
@@ -4623,7 +4855,7 @@ pub static MODEL_INPUT: Node = Node::Enum {
 /// Constraints of [`AgentsListParams`](crate::types).
 pub static AGENTS_LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -4633,32 +4865,34 @@ pub static AGENTS_LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`AgentsListResult`](crate::types).
 pub static AGENTS_LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "defaultId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "mainKey",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "scope",
-                node: &SESSION_SCOPE,
-                required: 4,
-            },
-            Prop {
-                name: "agents",
-                node: &Node::Arr {
-                    items: &AGENT_SUMMARY,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "defaultId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 8,
-            },
-        ],
+                Prop {
+                    name: "mainKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "scope",
+                    node: &SESSION_SCOPE,
+                    required: 4,
+                },
+                Prop {
+                    name: "agents",
+                    node: &Node::Arr {
+                        items: &AGENT_SUMMARY,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+            ],
+        ),
         required: &["defaultId", "mainKey", "scope", "agents"],
         mask: 15,
         newer: &[],
@@ -4668,23 +4902,25 @@ pub static AGENTS_LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`AgentSummary`](crate::types).
 pub static AGENT_SUMMARY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "identity",
-                node: &AGENT_SUMMARY_IDENTITY,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "identity",
+                    node: &AGENT_SUMMARY_IDENTITY,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id"],
         mask: 1,
         newer: &[],
@@ -4694,33 +4930,35 @@ pub static AGENT_SUMMARY: Node = Node::Obj(
 /// Constraints of [`AgentSummaryIdentity`](crate::types).
 pub static AGENT_SUMMARY_IDENTITY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "theme",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "emoji",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "avatar",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "avatarUrl",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "theme",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "emoji",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "avatar",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "avatarUrl",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -4730,7 +4968,7 @@ pub static AGENT_SUMMARY_IDENTITY: Node = Node::Obj(
 /// Constraints of [`SkillsStatusParams`](crate::types).
 pub static SKILLS_STATUS_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -4740,27 +4978,29 @@ pub static SKILLS_STATUS_PARAMS: Node = Node::Obj(
 /// Constraints of [`SkillsStatusResult`](crate::types).
 pub static SKILLS_STATUS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "workspaceDir",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "managedSkillsDir",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "skills",
-                node: &Node::Arr {
-                    items: &SKILL_STATUS,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "workspaceDir",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 4,
-            },
-        ],
+                Prop {
+                    name: "managedSkillsDir",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "skills",
+                    node: &Node::Arr {
+                        items: &SKILL_STATUS,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+            ],
+        ),
         required: &["workspaceDir", "managedSkillsDir", "skills"],
         mask: 7,
         newer: &[],
@@ -4770,101 +5010,103 @@ pub static SKILLS_STATUS_RESULT: Node = Node::Obj(
 /// Constraints of [`SkillStatus`](crate::types).
 pub static SKILL_STATUS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "name",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "description",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "source",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "filePath",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 8,
-            },
-            Prop {
-                name: "baseDir",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 16,
-            },
-            Prop {
-                name: "skillKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 32,
-            },
-            Prop {
-                name: "primaryEnv",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "emoji",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "homepage",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "always",
-                node: &Node::Bool,
-                required: 64,
-            },
-            Prop {
-                name: "disabled",
-                node: &Node::Bool,
-                required: 128,
-            },
-            Prop {
-                name: "blockedByAllowlist",
-                node: &Node::Bool,
-                required: 256,
-            },
-            Prop {
-                name: "eligible",
-                node: &Node::Bool,
-                required: 512,
-            },
-            Prop {
-                name: "requirements",
-                node: &SKILL_REQUIREMENTS,
-                required: 1024,
-            },
-            Prop {
-                name: "missing",
-                node: &SKILL_REQUIREMENTS,
-                required: 2048,
-            },
-            Prop {
-                name: "configChecks",
-                node: &Node::Arr {
-                    items: &SKILL_CONFIG_CHECK,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "name",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 4096,
-            },
-            Prop {
-                name: "install",
-                node: &Node::Arr {
-                    items: &SKILL_INSTALL_OPTION,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "description",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
                 },
-                required: 8192,
-            },
-        ],
+                Prop {
+                    name: "source",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "filePath",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 8,
+                },
+                Prop {
+                    name: "baseDir",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 16,
+                },
+                Prop {
+                    name: "skillKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 32,
+                },
+                Prop {
+                    name: "primaryEnv",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "emoji",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "homepage",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "always",
+                    node: &Node::Bool,
+                    required: 64,
+                },
+                Prop {
+                    name: "disabled",
+                    node: &Node::Bool,
+                    required: 128,
+                },
+                Prop {
+                    name: "blockedByAllowlist",
+                    node: &Node::Bool,
+                    required: 256,
+                },
+                Prop {
+                    name: "eligible",
+                    node: &Node::Bool,
+                    required: 512,
+                },
+                Prop {
+                    name: "requirements",
+                    node: &SKILL_REQUIREMENTS,
+                    required: 1024,
+                },
+                Prop {
+                    name: "missing",
+                    node: &SKILL_REQUIREMENTS,
+                    required: 2048,
+                },
+                Prop {
+                    name: "configChecks",
+                    node: &Node::Arr {
+                        items: &SKILL_CONFIG_CHECK,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4096,
+                },
+                Prop {
+                    name: "install",
+                    node: &Node::Arr {
+                        items: &SKILL_INSTALL_OPTION,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8192,
+                },
+            ],
+        ),
         required: &[
             "name",
             "description",
@@ -4889,53 +5131,55 @@ pub static SKILL_STATUS: Node = Node::Obj(
 /// Constraints of [`SkillRequirements`](crate::types).
 pub static SKILL_REQUIREMENTS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "bins",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "bins",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "anyBins",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "anyBins",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "env",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "env",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "config",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "config",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
                 },
-                required: 8,
-            },
-            Prop {
-                name: "os",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "os",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 16,
                 },
-                required: 16,
-            },
-        ],
+            ],
+        ),
         required: &["bins", "anyBins", "env", "config", "os"],
         mask: 31,
         newer: &[],
@@ -4945,23 +5189,25 @@ pub static SKILL_REQUIREMENTS: Node = Node::Obj(
 /// Constraints of [`SkillConfigCheck`](crate::types).
 pub static SKILL_CONFIG_CHECK: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "value",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "satisfied",
-                node: &Node::Bool,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "value",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "satisfied",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["path", "satisfied"],
         mask: 3,
         newer: &[],
@@ -4971,32 +5217,34 @@ pub static SKILL_CONFIG_CHECK: Node = Node::Obj(
 /// Constraints of [`SkillInstallOption`](crate::types).
 pub static SKILL_INSTALL_OPTION: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "kind",
-                node: &SKILL_INSTALL_KIND,
-                required: 2,
-            },
-            Prop {
-                name: "label",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "bins",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 8,
-            },
-        ],
+                Prop {
+                    name: "kind",
+                    node: &SKILL_INSTALL_KIND,
+                    required: 2,
+                },
+                Prop {
+                    name: "label",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "bins",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+            ],
+        ),
         required: &["id", "kind", "label", "bins"],
         mask: 15,
         newer: &[],
@@ -5010,7 +5258,7 @@ pub static SKILL_INSTALL_KIND: Node = Node::Enum {
 /// Constraints of [`SkillsBinsParams`](crate::types).
 pub static SKILLS_BINS_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -5020,17 +5268,19 @@ pub static SKILLS_BINS_PARAMS: Node = Node::Obj(
 /// Constraints of [`SkillsBinsResult`](crate::types).
 pub static SKILLS_BINS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "bins",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "bins",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-        ],
+            ],
+        ),
         required: &["bins"],
         mask: 1,
         newer: &[],
@@ -5040,26 +5290,28 @@ pub static SKILLS_BINS_RESULT: Node = Node::Obj(
 /// Constraints of [`SkillsInstallParams`](crate::types).
 pub static SKILLS_INSTALL_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "installId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "timeoutMs",
-                node: &Node::Int {
-                    min: 1000,
-                    max: 9007199254740991,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "installId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "timeoutMs",
+                    node: &Node::Int {
+                        min: 1000,
+                        max: 9007199254740991,
+                    },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["name", "installId"],
         mask: 3,
         newer: &[],
@@ -5069,38 +5321,40 @@ pub static SKILLS_INSTALL_PARAMS: Node = Node::Obj(
 /// Constraints of [`SkillsInstallResult`](crate::types).
 pub static SKILLS_INSTALL_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "message",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "stdout",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "stderr",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 8,
-            },
-            Prop {
-                name: "code",
-                node: &Node::Nullable(
-                    &Node::Int {
-                        min: -2147483648,
-                        max: 4294967295,
-                    },
-                ),
-                required: 16,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "message",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "stdout",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "stderr",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 8,
+                },
+                Prop {
+                    name: "code",
+                    node: &Node::Nullable(
+                        &Node::Int {
+                            min: -2147483648,
+                            max: 4294967295,
+                        },
+                    ),
+                    required: 16,
+                },
+            ],
+        ),
         required: &["ok", "message", "stdout", "stderr", "code"],
         mask: 31,
         newer: &[],
@@ -5110,36 +5364,38 @@ pub static SKILLS_INSTALL_RESULT: Node = Node::Obj(
 /// Constraints of [`SkillsUpdateParams`](crate::types).
 pub static SKILLS_UPDATE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "skillKey",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "apiKey",
-                node: &SECRET_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "env",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&SECRET_STRING),
-                    },
-                ),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "skillKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "apiKey",
+                    node: &SECRET_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "env",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&SECRET_STRING),
+                        },
+                    ),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["skillKey"],
         mask: 1,
         newer: &[],
@@ -5149,23 +5405,25 @@ pub static SKILLS_UPDATE_PARAMS: Node = Node::Obj(
 /// Constraints of [`SkillsUpdateResult`](crate::types).
 pub static SKILLS_UPDATE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "skillKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "config",
-                node: &SKILL_CONFIG,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "skillKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "config",
+                    node: &SKILL_CONFIG,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["ok", "skillKey", "config"],
         mask: 7,
         newer: &[],
@@ -5175,31 +5433,33 @@ pub static SKILLS_UPDATE_RESULT: Node = Node::Obj(
 /// Constraints of [`SkillConfig`](crate::types).
 pub static SKILL_CONFIG: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "apiKey",
-                node: &SECRET_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "env",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&SECRET_STRING),
-                    },
-                ),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "apiKey",
+                    node: &SECRET_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "env",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&SECRET_STRING),
+                        },
+                    ),
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -5209,28 +5469,30 @@ pub static SKILL_CONFIG: Node = Node::Obj(
 /// Constraints of [`UpdateRunParams`](crate::types).
 pub static UPDATE_RUN_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "note",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "restartDelayMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-            Prop {
-                name: "timeoutMs",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "note",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "restartDelayMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "timeoutMs",
+                    node: &POSITIVE_INT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -5240,28 +5502,30 @@ pub static UPDATE_RUN_PARAMS: Node = Node::Obj(
 /// Constraints of [`UpdateRunResult`](crate::types).
 pub static UPDATE_RUN_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "result",
-                node: &UPDATE_OUTCOME,
-                required: 2,
-            },
-            Prop {
-                name: "restart",
-                node: &RESTART_INFO,
-                required: 4,
-            },
-            Prop {
-                name: "sentinel",
-                node: &RESTART_SENTINEL,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "result",
+                    node: &UPDATE_OUTCOME,
+                    required: 2,
+                },
+                Prop {
+                    name: "restart",
+                    node: &RESTART_INFO,
+                    required: 4,
+                },
+                Prop {
+                    name: "sentinel",
+                    node: &RESTART_SENTINEL,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["ok", "result", "restart", "sentinel"],
         mask: 15,
         newer: &[],
@@ -5271,52 +5535,54 @@ pub static UPDATE_RUN_RESULT: Node = Node::Obj(
 /// Constraints of [`UpdateOutcome`](crate::types).
 pub static UPDATE_OUTCOME: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "status",
-                node: &UPDATE_STATUS,
-                required: 1,
-            },
-            Prop {
-                name: "mode",
-                node: &UPDATE_MODE,
-                required: 2,
-            },
-            Prop {
-                name: "root",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "reason",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "before",
-                node: &UPDATE_VERSION,
-                required: 0,
-            },
-            Prop {
-                name: "after",
-                node: &UPDATE_VERSION,
-                required: 0,
-            },
-            Prop {
-                name: "steps",
-                node: &Node::Arr {
-                    items: &UPDATE_STEP,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "status",
+                    node: &UPDATE_STATUS,
+                    required: 1,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "durationMs",
-                node: &DURATION_MS,
-                required: 8,
-            },
-        ],
+                Prop {
+                    name: "mode",
+                    node: &UPDATE_MODE,
+                    required: 2,
+                },
+                Prop {
+                    name: "root",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "reason",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "before",
+                    node: &UPDATE_VERSION,
+                    required: 0,
+                },
+                Prop {
+                    name: "after",
+                    node: &UPDATE_VERSION,
+                    required: 0,
+                },
+                Prop {
+                    name: "steps",
+                    node: &Node::Arr {
+                        items: &UPDATE_STEP,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+                Prop {
+                    name: "durationMs",
+                    node: &DURATION_MS,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["status", "mode", "steps", "durationMs"],
         mask: 15,
         newer: &[],
@@ -5334,18 +5600,20 @@ pub static UPDATE_MODE: Node = Node::Enum {
 /// Constraints of [`UpdateVersion`](crate::types).
 pub static UPDATE_VERSION: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sha",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "version",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sha",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "version",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -5355,48 +5623,50 @@ pub static UPDATE_VERSION: Node = Node::Obj(
 /// Constraints of [`UpdateStep`](crate::types).
 pub static UPDATE_STEP: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "name",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "command",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "cwd",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "durationMs",
-                node: &DURATION_MS,
-                required: 8,
-            },
-            Prop {
-                name: "exitCode",
-                node: &Node::Nullable(
-                    &Node::Int {
-                        min: -2147483648,
-                        max: 4294967295,
-                    },
-                ),
-                required: 16,
-            },
-            Prop {
-                name: "stdoutTail",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "stderrTail",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "name",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "command",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "cwd",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "durationMs",
+                    node: &DURATION_MS,
+                    required: 8,
+                },
+                Prop {
+                    name: "exitCode",
+                    node: &Node::Nullable(
+                        &Node::Int {
+                            min: -2147483648,
+                            max: 4294967295,
+                        },
+                    ),
+                    required: 16,
+                },
+                Prop {
+                    name: "stdoutTail",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "stderrTail",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["name", "command", "cwd", "durationMs", "exitCode"],
         mask: 31,
         newer: &[],
@@ -5406,58 +5676,60 @@ pub static UPDATE_STEP: Node = Node::Obj(
 /// Constraints of [`SessionsListParams`](crate::types).
 pub static SESSIONS_LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "limit",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-            Prop {
-                name: "activeMinutes",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-            Prop {
-                name: "includeGlobal",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "includeUnknown",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "includeDerivedTitles",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "includeLastMessage",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "label",
-                node: &SESSION_LABEL,
-                required: 0,
-            },
-            Prop {
-                name: "spawnedBy",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "agentId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "search",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "limit",
+                    node: &POSITIVE_INT,
+                    required: 0,
+                },
+                Prop {
+                    name: "activeMinutes",
+                    node: &POSITIVE_INT,
+                    required: 0,
+                },
+                Prop {
+                    name: "includeGlobal",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "includeUnknown",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "includeDerivedTitles",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "includeLastMessage",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "label",
+                    node: &SESSION_LABEL,
+                    required: 0,
+                },
+                Prop {
+                    name: "spawnedBy",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "agentId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "search",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -5467,37 +5739,39 @@ pub static SESSIONS_LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`SessionsListResult`](crate::types).
 pub static SESSIONS_LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "count",
-                node: &UINT,
-                required: 4,
-            },
-            Prop {
-                name: "defaults",
-                node: &SESSIONS_DEFAULTS,
-                required: 8,
-            },
-            Prop {
-                name: "sessions",
-                node: &Node::Arr {
-                    items: &SESSION_ROW,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 16,
-            },
-        ],
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "count",
+                    node: &UINT,
+                    required: 4,
+                },
+                Prop {
+                    name: "defaults",
+                    node: &SESSIONS_DEFAULTS,
+                    required: 8,
+                },
+                Prop {
+                    name: "sessions",
+                    node: &Node::Arr {
+                        items: &SESSION_ROW,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 16,
+                },
+            ],
+        ),
         required: &["ts", "path", "count", "defaults", "sessions"],
         mask: 31,
         newer: &[],
@@ -5507,30 +5781,32 @@ pub static SESSIONS_LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`SessionsPreviewParams`](crate::types).
 pub static SESSIONS_PREVIEW_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "keys",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 1,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "keys",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 1,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "limit",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-            Prop {
-                name: "maxChars",
-                node: &Node::Int {
-                    min: 20,
-                    max: 9007199254740991,
+                Prop {
+                    name: "limit",
+                    node: &POSITIVE_INT,
+                    required: 0,
                 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "maxChars",
+                    node: &Node::Int {
+                        min: 20,
+                        max: 9007199254740991,
+                    },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["keys"],
         mask: 1,
         newer: &[],
@@ -5540,22 +5816,24 @@ pub static SESSIONS_PREVIEW_PARAMS: Node = Node::Obj(
 /// Constraints of [`SessionsPreviewResult`](crate::types).
 pub static SESSIONS_PREVIEW_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "previews",
-                node: &Node::Arr {
-                    items: &SESSIONS_PREVIEW_ENTRY,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 2,
-            },
-        ],
+                Prop {
+                    name: "previews",
+                    node: &Node::Arr {
+                        items: &SESSIONS_PREVIEW_ENTRY,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["ts", "previews"],
         mask: 3,
         newer: &[],
@@ -5565,27 +5843,29 @@ pub static SESSIONS_PREVIEW_RESULT: Node = Node::Obj(
 /// Constraints of [`SessionsPreviewEntry`](crate::types).
 pub static SESSIONS_PREVIEW_ENTRY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "key",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &SESSION_PREVIEW_STATUS,
-                required: 2,
-            },
-            Prop {
-                name: "items",
-                node: &Node::Arr {
-                    items: &SESSION_PREVIEW_ITEM,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "key",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 4,
-            },
-        ],
+                Prop {
+                    name: "status",
+                    node: &SESSION_PREVIEW_STATUS,
+                    required: 2,
+                },
+                Prop {
+                    name: "items",
+                    node: &Node::Arr {
+                        items: &SESSION_PREVIEW_ITEM,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+            ],
+        ),
         required: &["key", "status", "items"],
         mask: 7,
         newer: &[],
@@ -5599,18 +5879,20 @@ pub static SESSION_PREVIEW_STATUS: Node = Node::Enum {
 /// Constraints of [`SessionPreviewItem`](crate::types).
 pub static SESSION_PREVIEW_ITEM: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "role",
-                node: &SESSION_PREVIEW_ROLE,
-                required: 1,
-            },
-            Prop {
-                name: "text",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "role",
+                    node: &SESSION_PREVIEW_ROLE,
+                    required: 1,
+                },
+                Prop {
+                    name: "text",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["role", "text"],
         mask: 3,
         newer: &[],
@@ -5624,43 +5906,45 @@ pub static SESSION_PREVIEW_ROLE: Node = Node::Enum {
 /// Constraints of [`SessionsResolveParams`](crate::types).
 pub static SESSIONS_RESOLVE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "key",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "sessionId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "label",
-                node: &SESSION_LABEL,
-                required: 0,
-            },
-            Prop {
-                name: "agentId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "spawnedBy",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "includeGlobal",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "includeUnknown",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "key",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "label",
+                    node: &SESSION_LABEL,
+                    required: 0,
+                },
+                Prop {
+                    name: "agentId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "spawnedBy",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "includeGlobal",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "includeUnknown",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -5670,18 +5954,20 @@ pub static SESSIONS_RESOLVE_PARAMS: Node = Node::Obj(
 /// Constraints of [`SessionsResolveResult`](crate::types).
 pub static SESSIONS_RESOLVE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "key",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "key",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["ok", "key"],
         mask: 3,
         newer: &[],
@@ -5691,23 +5977,25 @@ pub static SESSIONS_RESOLVE_RESULT: Node = Node::Obj(
 /// Constraints of [`SessionsDefaults`](crate::types).
 pub static SESSIONS_DEFAULTS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "modelProvider",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 1,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 2,
-            },
-            Prop {
-                name: "contextTokens",
-                node: &Node::Nullable(&UINT),
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "modelProvider",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 1,
+                },
+                Prop {
+                    name: "model",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 2,
+                },
+                Prop {
+                    name: "contextTokens",
+                    node: &Node::Nullable(&UINT),
+                    required: 4,
+                },
+            ],
+        ),
         required: &["modelProvider", "model", "contextTokens"],
         mask: 7,
         newer: &[],
@@ -5717,168 +6005,170 @@ pub static SESSIONS_DEFAULTS: Node = Node::Obj(
 /// Constraints of [`SessionRow`](crate::types).
 pub static SESSION_ROW: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "key",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "kind",
-                node: &SESSION_KIND,
-                required: 2,
-            },
-            Prop {
-                name: "label",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "displayName",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "derivedTitle",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastMessagePreview",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "subject",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "groupChannel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "space",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "chatType",
-                node: &CHAT_TYPE,
-                required: 0,
-            },
-            Prop {
-                name: "origin",
-                node: &SESSION_ORIGIN,
-                required: 0,
-            },
-            Prop {
-                name: "updatedAt",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 4,
-            },
-            Prop {
-                name: "sessionId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "systemSent",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "abortedLastRun",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "thinkingLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "verboseLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "reasoningLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "elevatedLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "sendPolicy",
-                node: &SEND_POLICY,
-                required: 0,
-            },
-            Prop {
-                name: "inputTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "outputTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "totalTokens",
-                node: &UINT,
-                required: 8,
-            },
-            Prop {
-                name: "responseUsage",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "modelProvider",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "contextTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "deliveryContext",
-                node: &DELIVERY_CONTEXT,
-                required: 0,
-            },
-            Prop {
-                name: "lastChannel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastTo",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastAccountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "key",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "kind",
+                    node: &SESSION_KIND,
+                    required: 2,
+                },
+                Prop {
+                    name: "label",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "displayName",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "derivedTitle",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "lastMessagePreview",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "subject",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "groupChannel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "space",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "chatType",
+                    node: &CHAT_TYPE,
+                    required: 0,
+                },
+                Prop {
+                    name: "origin",
+                    node: &SESSION_ORIGIN,
+                    required: 0,
+                },
+                Prop {
+                    name: "updatedAt",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 4,
+                },
+                Prop {
+                    name: "sessionId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "systemSent",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "abortedLastRun",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "thinkingLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "verboseLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "reasoningLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "elevatedLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "sendPolicy",
+                    node: &SEND_POLICY,
+                    required: 0,
+                },
+                Prop {
+                    name: "inputTokens",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "outputTokens",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "totalTokens",
+                    node: &UINT,
+                    required: 8,
+                },
+                Prop {
+                    name: "responseUsage",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "modelProvider",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "model",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "contextTokens",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "deliveryContext",
+                    node: &DELIVERY_CONTEXT,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastChannel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "lastTo",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "lastAccountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["key", "kind", "updatedAt", "totalTokens"],
         mask: 15,
         newer: &[],
@@ -5900,48 +6190,50 @@ pub static SEND_POLICY: Node = Node::Enum {
 /// Constraints of [`SessionOrigin`](crate::types).
 pub static SESSION_ORIGIN: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "label",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "provider",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "surface",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "chatType",
-                node: &CHAT_TYPE,
-                required: 0,
-            },
-            Prop {
-                name: "from",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "to",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "threadId",
-                node: &THREAD_ID,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "label",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "provider",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "surface",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "chatType",
+                    node: &CHAT_TYPE,
+                    required: 0,
+                },
+                Prop {
+                    name: "from",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "to",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "threadId",
+                    node: &THREAD_ID,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -5951,28 +6243,30 @@ pub static SESSION_ORIGIN: Node = Node::Obj(
 /// Constraints of [`DeliveryContext`](crate::types).
 pub static DELIVERY_CONTEXT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "to",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "threadId",
-                node: &THREAD_ID,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "to",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "threadId",
+                    node: &THREAD_ID,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -5984,83 +6278,85 @@ pub static THREAD_ID: Node = Node::Any;
 /// Constraints of [`SessionsPatchParams`](crate::types).
 pub static SESSIONS_PATCH_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "key",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "label",
-                node: &Node::Nullable(&SESSION_LABEL),
-                required: 0,
-            },
-            Prop {
-                name: "thinkingLevel",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "verboseLevel",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "reasoningLevel",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "responseUsage",
-                node: &Node::Nullable(&RESPONSE_USAGE_CHOICE),
-                required: 0,
-            },
-            Prop {
-                name: "elevatedLevel",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "execHost",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "execSecurity",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "execAsk",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "execNode",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "spawnedBy",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "sendPolicy",
-                node: &Node::Nullable(&SEND_POLICY),
-                required: 0,
-            },
-            Prop {
-                name: "groupActivation",
-                node: &Node::Nullable(&GROUP_ACTIVATION),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "key",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "label",
+                    node: &Node::Nullable(&SESSION_LABEL),
+                    required: 0,
+                },
+                Prop {
+                    name: "thinkingLevel",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "verboseLevel",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "reasoningLevel",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "responseUsage",
+                    node: &Node::Nullable(&RESPONSE_USAGE_CHOICE),
+                    required: 0,
+                },
+                Prop {
+                    name: "elevatedLevel",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "execHost",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "execSecurity",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "execAsk",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "execNode",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "model",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "spawnedBy",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "sendPolicy",
+                    node: &Node::Nullable(&SEND_POLICY),
+                    required: 0,
+                },
+                Prop {
+                    name: "groupActivation",
+                    node: &Node::Nullable(&GROUP_ACTIVATION),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["key"],
         mask: 1,
         newer: &[],
@@ -6078,28 +6374,30 @@ pub static GROUP_ACTIVATION: Node = Node::Enum {
 /// Constraints of [`SessionsPatchResult`](crate::types).
 pub static SESSIONS_PATCH_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "path",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "key",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "entry",
-                node: &SESSION_ENTRY,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "path",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "key",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "entry",
+                    node: &SESSION_ENTRY,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["ok", "path", "key", "entry"],
         mask: 15,
         newer: &[],
@@ -6109,208 +6407,210 @@ pub static SESSIONS_PATCH_RESULT: Node = Node::Obj(
 /// Constraints of [`SessionEntry`](crate::types).
 pub static SESSION_ENTRY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "updatedAt",
-                node: &TIMESTAMP_MS,
-                required: 2,
-            },
-            Prop {
-                name: "sessionFile",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "spawnedBy",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "systemSent",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "abortedLastRun",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "chatType",
-                node: &CHAT_TYPE,
-                required: 0,
-            },
-            Prop {
-                name: "thinkingLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "verboseLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "reasoningLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "elevatedLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "execHost",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "execSecurity",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "execAsk",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "execNode",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "responseUsage",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "providerOverride",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "modelOverride",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "groupActivation",
-                node: &GROUP_ACTIVATION,
-                required: 0,
-            },
-            Prop {
-                name: "sendPolicy",
-                node: &SEND_POLICY,
-                required: 0,
-            },
-            Prop {
-                name: "inputTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "outputTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "totalTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "modelProvider",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "contextTokens",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "compactionCount",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "label",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "displayName",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "groupId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "subject",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "groupChannel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "space",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "origin",
-                node: &SESSION_ORIGIN,
-                required: 0,
-            },
-            Prop {
-                name: "deliveryContext",
-                node: &DELIVERY_CONTEXT,
-                required: 0,
-            },
-            Prop {
-                name: "lastChannel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastTo",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastAccountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastThreadId",
-                node: &THREAD_ID,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "updatedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 2,
+                },
+                Prop {
+                    name: "sessionFile",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "spawnedBy",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "systemSent",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "abortedLastRun",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "chatType",
+                    node: &CHAT_TYPE,
+                    required: 0,
+                },
+                Prop {
+                    name: "thinkingLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "verboseLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "reasoningLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "elevatedLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "execHost",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "execSecurity",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "execAsk",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "execNode",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "responseUsage",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "providerOverride",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "modelOverride",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "groupActivation",
+                    node: &GROUP_ACTIVATION,
+                    required: 0,
+                },
+                Prop {
+                    name: "sendPolicy",
+                    node: &SEND_POLICY,
+                    required: 0,
+                },
+                Prop {
+                    name: "inputTokens",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "outputTokens",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "totalTokens",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "modelProvider",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "model",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "contextTokens",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "compactionCount",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "label",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "displayName",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "groupId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "subject",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "groupChannel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "space",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "origin",
+                    node: &SESSION_ORIGIN,
+                    required: 0,
+                },
+                Prop {
+                    name: "deliveryContext",
+                    node: &DELIVERY_CONTEXT,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastChannel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "lastTo",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "lastAccountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "lastThreadId",
+                    node: &THREAD_ID,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["sessionId", "updatedAt"],
         mask: 3,
         newer: &[],
@@ -6320,13 +6620,15 @@ pub static SESSION_ENTRY: Node = Node::Obj(
 /// Constraints of [`SessionsResetParams`](crate::types).
 pub static SESSIONS_RESET_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "key",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "key",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["key"],
         mask: 1,
         newer: &[],
@@ -6336,23 +6638,25 @@ pub static SESSIONS_RESET_PARAMS: Node = Node::Obj(
 /// Constraints of [`SessionsResetResult`](crate::types).
 pub static SESSIONS_RESET_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "key",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "entry",
-                node: &SESSION_ENTRY,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "key",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "entry",
+                    node: &SESSION_ENTRY,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["ok", "key", "entry"],
         mask: 7,
         newer: &[],
@@ -6362,18 +6666,20 @@ pub static SESSIONS_RESET_RESULT: Node = Node::Obj(
 /// Constraints of [`SessionsDeleteParams`](crate::types).
 pub static SESSIONS_DELETE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "key",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "deleteTranscript",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "key",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "deleteTranscript",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["key"],
         mask: 1,
         newer: &[],
@@ -6383,32 +6689,34 @@ pub static SESSIONS_DELETE_PARAMS: Node = Node::Obj(
 /// Constraints of [`SessionsDeleteResult`](crate::types).
 pub static SESSIONS_DELETE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "key",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "deleted",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "archived",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
                 },
-                required: 8,
-            },
-        ],
+                Prop {
+                    name: "key",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "deleted",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "archived",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+            ],
+        ),
         required: &["ok", "key", "deleted", "archived"],
         mask: 15,
         newer: &[],
@@ -6418,18 +6726,20 @@ pub static SESSIONS_DELETE_RESULT: Node = Node::Obj(
 /// Constraints of [`SessionsCompactParams`](crate::types).
 pub static SESSIONS_COMPACT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "key",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "maxLines",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "key",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "maxLines",
+                    node: &POSITIVE_INT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["key"],
         mask: 1,
         newer: &[],
@@ -6439,38 +6749,40 @@ pub static SESSIONS_COMPACT_PARAMS: Node = Node::Obj(
 /// Constraints of [`SessionsCompactResult`](crate::types).
 pub static SESSIONS_COMPACT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "key",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "compacted",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "reason",
-                node: &SESSIONS_COMPACT_REASON,
-                required: 0,
-            },
-            Prop {
-                name: "archived",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "kept",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "key",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "compacted",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "reason",
+                    node: &SESSIONS_COMPACT_REASON,
+                    required: 0,
+                },
+                Prop {
+                    name: "archived",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "kept",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ok", "key", "compacted"],
         mask: 7,
         newer: &[],
@@ -6486,18 +6798,20 @@ pub static SET_HEARTBEATS_PARAMS: Node = Node::Any;
 /// Constraints of [`SetHeartbeatsResult`](crate::types).
 pub static SET_HEARTBEATS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["ok", "enabled"],
         mask: 3,
         newer: &[],
@@ -6507,18 +6821,20 @@ pub static SET_HEARTBEATS_RESULT: Node = Node::Obj(
 /// Constraints of [`WakeParams`](crate::types).
 pub static WAKE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "mode",
-                node: &WAKE_MODE,
-                required: 1,
-            },
-            Prop {
-                name: "text",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "mode",
+                    node: &WAKE_MODE,
+                    required: 1,
+                },
+                Prop {
+                    name: "text",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["mode", "text"],
         mask: 3,
         newer: &[],
@@ -6532,13 +6848,15 @@ pub static WAKE_MODE: Node = Node::Enum {
 /// Constraints of [`WakeResult`](crate::types).
 pub static WAKE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["ok"],
         mask: 1,
         newer: &[],
@@ -6550,100 +6868,102 @@ pub static SYSTEM_EVENT_PARAMS: Node = Node::Any;
 /// Constraints of [`PresenceEntry`](crate::types).
 pub static PRESENCE_ENTRY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "host",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "ip",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "deviceFamily",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "modelIdentifier",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "mode",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "lastInputSeconds",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "reason",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "tags",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "host",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "text",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "deviceId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "roles",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "ip",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "scopes",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "instanceId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "deviceFamily",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "modelIdentifier",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "mode",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastInputSeconds",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "reason",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "tags",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "text",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
+                },
+                Prop {
+                    name: "deviceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "roles",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "scopes",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "instanceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ts"],
         mask: 1,
         newer: &[],
@@ -6659,17 +6979,19 @@ pub static PRESENCE_LIST: Node = Node::Arr {
 /// Constraints of [`PresenceEvent`](crate::types).
 pub static PRESENCE_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "presence",
-                node: &Node::Arr {
-                    items: &PRESENCE_ENTRY,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "presence",
+                    node: &Node::Arr {
+                        items: &PRESENCE_ENTRY,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-        ],
+            ],
+        ),
         required: &["presence"],
         mask: 1,
         newer: &[],
@@ -6679,13 +7001,15 @@ pub static PRESENCE_EVENT: Node = Node::Obj(
 /// Constraints of [`TickEvent`](crate::types).
 pub static TICK_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["ts"],
         mask: 1,
         newer: &[],
@@ -6695,18 +7019,20 @@ pub static TICK_EVENT: Node = Node::Obj(
 /// Constraints of [`ShutdownEvent`](crate::types).
 pub static SHUTDOWN_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "reason",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "restartExpectedMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "reason",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "restartExpectedMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["reason"],
         mask: 1,
         newer: &[],
@@ -6716,58 +7042,60 @@ pub static SHUTDOWN_EVENT: Node = Node::Obj(
 /// Constraints of [`HeartbeatEvent`](crate::types).
 pub static HEARTBEAT_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &HEARTBEAT_STATUS,
-                required: 2,
-            },
-            Prop {
-                name: "to",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "preview",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "durationMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-            Prop {
-                name: "hasMedia",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "reason",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "silent",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "indicatorType",
-                node: &HEARTBEAT_INDICATOR,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
+                },
+                Prop {
+                    name: "status",
+                    node: &HEARTBEAT_STATUS,
+                    required: 2,
+                },
+                Prop {
+                    name: "to",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "preview",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "durationMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "hasMedia",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "reason",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "silent",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "indicatorType",
+                    node: &HEARTBEAT_INDICATOR,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ts", "status"],
         mask: 3,
         newer: &[],
@@ -6785,76 +7113,78 @@ pub static HEARTBEAT_INDICATOR: Node = Node::Enum {
 /// Constraints of [`NodePairRequestParams`](crate::types).
 pub static NODE_PAIR_REQUEST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "coreVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "uiVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "deviceFamily",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "modelIdentifier",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "caps",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "commands",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "remoteIp",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "silent",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "coreVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "uiVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "deviceFamily",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "modelIdentifier",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "caps",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "commands",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "remoteIp",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "silent",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["nodeId"],
         mask: 1,
         newer: &[],
@@ -6864,23 +7194,25 @@ pub static NODE_PAIR_REQUEST_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodePairRequestResult`](crate::types).
 pub static NODE_PAIR_REQUEST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "status",
-                node: &Node::Enum { values: &["pending"] },
-                required: 1,
-            },
-            Prop {
-                name: "request",
-                node: &NODE_PAIR_PENDING,
-                required: 2,
-            },
-            Prop {
-                name: "created",
-                node: &Node::Bool,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "status",
+                    node: &Node::Enum { values: &["pending"] },
+                    required: 1,
+                },
+                Prop {
+                    name: "request",
+                    node: &NODE_PAIR_PENDING,
+                    required: 2,
+                },
+                Prop {
+                    name: "created",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["status", "request", "created"],
         mask: 7,
         newer: &[],
@@ -6890,104 +7222,106 @@ pub static NODE_PAIR_REQUEST_RESULT: Node = Node::Obj(
 /// Constraints of [`NodePairPending`](crate::types).
 pub static NODE_PAIR_PENDING: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "coreVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "uiVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "deviceFamily",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "modelIdentifier",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "caps",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "commands",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "permissions",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Bool),
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "coreVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "uiVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "deviceFamily",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "modelIdentifier",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "caps",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 0,
-            },
-            Prop {
-                name: "remoteIp",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "silent",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "isRepair",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 8,
-            },
-        ],
+                    required: 0,
+                },
+                Prop {
+                    name: "commands",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "permissions",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Bool),
+                        },
+                    ),
+                    required: 0,
+                },
+                Prop {
+                    name: "remoteIp",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "silent",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "isRepair",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["requestId", "nodeId", "isRepair", "ts"],
         mask: 15,
         newer: &[],
@@ -6997,7 +7331,7 @@ pub static NODE_PAIR_PENDING: Node = Node::Obj(
 /// Constraints of [`NodePairListParams`](crate::types).
 pub static NODE_PAIR_LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -7007,26 +7341,28 @@ pub static NODE_PAIR_LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodePairListResult`](crate::types).
 pub static NODE_PAIR_LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "pending",
-                node: &Node::Arr {
-                    items: &NODE_PAIR_PENDING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "pending",
+                    node: &Node::Arr {
+                        items: &NODE_PAIR_PENDING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "paired",
-                node: &Node::Arr {
-                    items: &NODE_PAIR_LISTED,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "paired",
+                    node: &Node::Arr {
+                        items: &NODE_PAIR_LISTED,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
                 },
-                required: 2,
-            },
-        ],
+            ],
+        ),
         required: &["pending", "paired"],
         mask: 3,
         newer: &[],
@@ -7036,108 +7372,110 @@ pub static NODE_PAIR_LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`NodePairListed`](crate::types).
 pub static NODE_PAIR_LISTED: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "coreVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "uiVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "deviceFamily",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "modelIdentifier",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "caps",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "commands",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "bins",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "permissions",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Bool),
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "coreVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "uiVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "deviceFamily",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "modelIdentifier",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "caps",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 0,
-            },
-            Prop {
-                name: "remoteIp",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "createdAtMs",
-                node: &TIMESTAMP_MS,
-                required: 2,
-            },
-            Prop {
-                name: "approvedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-            Prop {
-                name: "lastConnectedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-        ],
+                    required: 0,
+                },
+                Prop {
+                    name: "commands",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "bins",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "permissions",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Bool),
+                        },
+                    ),
+                    required: 0,
+                },
+                Prop {
+                    name: "remoteIp",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "createdAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 2,
+                },
+                Prop {
+                    name: "approvedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+                Prop {
+                    name: "lastConnectedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["nodeId", "createdAtMs", "approvedAtMs"],
         mask: 7,
         newer: &[],
@@ -7147,113 +7485,115 @@ pub static NODE_PAIR_LISTED: Node = Node::Obj(
 /// Constraints of [`NodePairPaired`](crate::types).
 pub static NODE_PAIR_PAIRED: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "token",
-                node: &Node::Str { min: 1, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "coreVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "uiVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "deviceFamily",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "modelIdentifier",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "caps",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "commands",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "token",
+                    node: &Node::Str { min: 1, max: u32::MAX },
+                    required: 2,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "bins",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "permissions",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Bool),
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "coreVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "uiVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "deviceFamily",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "modelIdentifier",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "caps",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 0,
-            },
-            Prop {
-                name: "remoteIp",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "createdAtMs",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-            Prop {
-                name: "approvedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 8,
-            },
-            Prop {
-                name: "lastConnectedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-        ],
+                    required: 0,
+                },
+                Prop {
+                    name: "commands",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "bins",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "permissions",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Bool),
+                        },
+                    ),
+                    required: 0,
+                },
+                Prop {
+                    name: "remoteIp",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "createdAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+                Prop {
+                    name: "approvedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 8,
+                },
+                Prop {
+                    name: "lastConnectedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["nodeId", "token", "createdAtMs", "approvedAtMs"],
         mask: 15,
         newer: &[],
@@ -7263,13 +7603,15 @@ pub static NODE_PAIR_PAIRED: Node = Node::Obj(
 /// Constraints of [`NodePairApproveParams`](crate::types).
 pub static NODE_PAIR_APPROVE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["requestId"],
         mask: 1,
         newer: &[],
@@ -7279,18 +7621,20 @@ pub static NODE_PAIR_APPROVE_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodePairApproveResult`](crate::types).
 pub static NODE_PAIR_APPROVE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "node",
-                node: &NODE_PAIR_PAIRED,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "node",
+                    node: &NODE_PAIR_PAIRED,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["requestId", "node"],
         mask: 3,
         newer: &[],
@@ -7300,13 +7644,15 @@ pub static NODE_PAIR_APPROVE_RESULT: Node = Node::Obj(
 /// Constraints of [`NodePairRejectParams`](crate::types).
 pub static NODE_PAIR_REJECT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["requestId"],
         mask: 1,
         newer: &[],
@@ -7316,18 +7662,20 @@ pub static NODE_PAIR_REJECT_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodePairRejectResult`](crate::types).
 pub static NODE_PAIR_REJECT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["requestId", "nodeId"],
         mask: 3,
         newer: &[],
@@ -7337,18 +7685,20 @@ pub static NODE_PAIR_REJECT_RESULT: Node = Node::Obj(
 /// Constraints of [`NodePairVerifyParams`](crate::types).
 pub static NODE_PAIR_VERIFY_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "token",
-                node: &Node::Str { min: 1, max: u32::MAX },
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "token",
+                    node: &Node::Str { min: 1, max: u32::MAX },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["nodeId", "token"],
         mask: 3,
         newer: &[],
@@ -7358,18 +7708,20 @@ pub static NODE_PAIR_VERIFY_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodePairVerifyResult`](crate::types).
 pub static NODE_PAIR_VERIFY_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "node",
-                node: &NODE_PAIR_PAIRED,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "node",
+                    node: &NODE_PAIR_PAIRED,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ok"],
         mask: 1,
         newer: &[],
@@ -7379,28 +7731,30 @@ pub static NODE_PAIR_VERIFY_RESULT: Node = Node::Obj(
 /// Constraints of [`NodePairResolvedEvent`](crate::types).
 pub static NODE_PAIR_RESOLVED_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "decision",
-                node: &PAIR_DECISION,
-                required: 4,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "decision",
+                    node: &PAIR_DECISION,
+                    required: 4,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["requestId", "nodeId", "decision", "ts"],
         mask: 15,
         newer: &[],
@@ -7410,18 +7764,20 @@ pub static NODE_PAIR_RESOLVED_EVENT: Node = Node::Obj(
 /// Constraints of [`NodeRenameParams`](crate::types).
 pub static NODE_RENAME_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["nodeId", "displayName"],
         mask: 3,
         newer: &[],
@@ -7431,18 +7787,20 @@ pub static NODE_RENAME_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodeRenameResult`](crate::types).
 pub static NODE_RENAME_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["nodeId", "displayName"],
         mask: 3,
         newer: &[],
@@ -7452,7 +7810,7 @@ pub static NODE_RENAME_RESULT: Node = Node::Obj(
 /// Constraints of [`DevicePairListParams`](crate::types).
 pub static DEVICE_PAIR_LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -7462,26 +7820,28 @@ pub static DEVICE_PAIR_LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`DevicePairListResult`](crate::types).
 pub static DEVICE_PAIR_LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "pending",
-                node: &Node::Arr {
-                    items: &DEVICE_PAIR_REQUESTED_EVENT,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "pending",
+                    node: &Node::Arr {
+                        items: &DEVICE_PAIR_REQUESTED_EVENT,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "paired",
-                node: &Node::Arr {
-                    items: &DEVICE_PAIRED,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "paired",
+                    node: &Node::Arr {
+                        items: &DEVICE_PAIRED,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
                 },
-                required: 2,
-            },
-        ],
+            ],
+        ),
         required: &["pending", "paired"],
         mask: 3,
         newer: &[],
@@ -7491,86 +7851,88 @@ pub static DEVICE_PAIR_LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`DevicePairRequestedEvent`](crate::types).
 pub static DEVICE_PAIR_REQUESTED_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "deviceId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "publicKey",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "clientId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "clientMode",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "role",
-                node: &NON_EMPTY_STRING,
-                required: 8,
-            },
-            Prop {
-                name: "roles",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 16,
-            },
-            Prop {
-                name: "scopes",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "deviceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "remoteIp",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "silent",
-                node: &Node::Bool,
-                required: 32,
-            },
-            Prop {
-                name: "isRepair",
-                node: &Node::Bool,
-                required: 64,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 128,
-            },
-        ],
+                Prop {
+                    name: "publicKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "clientId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "clientMode",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "role",
+                    node: &NON_EMPTY_STRING,
+                    required: 8,
+                },
+                Prop {
+                    name: "roles",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 16,
+                },
+                Prop {
+                    name: "scopes",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "remoteIp",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "silent",
+                    node: &Node::Bool,
+                    required: 32,
+                },
+                Prop {
+                    name: "isRepair",
+                    node: &Node::Bool,
+                    required: 64,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 128,
+                },
+            ],
+        ),
         required: &[
             "requestId",
             "deviceId",
@@ -7589,85 +7951,87 @@ pub static DEVICE_PAIR_REQUESTED_EVENT: Node = Node::Obj(
 /// Constraints of [`DevicePaired`](crate::types).
 pub static DEVICE_PAIRED: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "deviceId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "publicKey",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "clientId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "clientMode",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "role",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "roles",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "deviceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 8,
-            },
-            Prop {
-                name: "scopes",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "publicKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "remoteIp",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "createdAtMs",
-                node: &TIMESTAMP_MS,
-                required: 16,
-            },
-            Prop {
-                name: "approvedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 32,
-            },
-            Prop {
-                name: "tokens",
-                node: &Node::Arr {
-                    items: &DEVICE_TOKEN_INFO,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
                 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "clientId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "clientMode",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "role",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "roles",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+                Prop {
+                    name: "scopes",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "remoteIp",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "createdAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 16,
+                },
+                Prop {
+                    name: "approvedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 32,
+                },
+                Prop {
+                    name: "tokens",
+                    node: &Node::Arr {
+                        items: &DEVICE_TOKEN_INFO,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[
             "deviceId",
             "publicKey",
@@ -7684,42 +8048,44 @@ pub static DEVICE_PAIRED: Node = Node::Obj(
 /// Constraints of [`DeviceTokenInfo`](crate::types).
 pub static DEVICE_TOKEN_INFO: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "role",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "scopes",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "role",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "createdAtMs",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-            Prop {
-                name: "rotatedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "revokedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "lastUsedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "scopes",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+                Prop {
+                    name: "createdAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+                Prop {
+                    name: "rotatedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "revokedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastUsedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["role", "scopes", "createdAtMs"],
         mask: 7,
         newer: &[],
@@ -7729,13 +8095,15 @@ pub static DEVICE_TOKEN_INFO: Node = Node::Obj(
 /// Constraints of [`DevicePairApproveParams`](crate::types).
 pub static DEVICE_PAIR_APPROVE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["requestId"],
         mask: 1,
         newer: &[],
@@ -7745,18 +8113,20 @@ pub static DEVICE_PAIR_APPROVE_PARAMS: Node = Node::Obj(
 /// Constraints of [`DevicePairApproveResult`](crate::types).
 pub static DEVICE_PAIR_APPROVE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "device",
-                node: &DEVICE_PAIRED,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "device",
+                    node: &DEVICE_PAIRED,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["requestId", "device"],
         mask: 3,
         newer: &[],
@@ -7766,13 +8136,15 @@ pub static DEVICE_PAIR_APPROVE_RESULT: Node = Node::Obj(
 /// Constraints of [`DevicePairRejectParams`](crate::types).
 pub static DEVICE_PAIR_REJECT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["requestId"],
         mask: 1,
         newer: &[],
@@ -7782,18 +8154,20 @@ pub static DEVICE_PAIR_REJECT_PARAMS: Node = Node::Obj(
 /// Constraints of [`DevicePairRejectResult`](crate::types).
 pub static DEVICE_PAIR_REJECT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "deviceId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "deviceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["requestId", "deviceId"],
         mask: 3,
         newer: &[],
@@ -7803,28 +8177,30 @@ pub static DEVICE_PAIR_REJECT_RESULT: Node = Node::Obj(
 /// Constraints of [`DevicePairResolvedEvent`](crate::types).
 pub static DEVICE_PAIR_RESOLVED_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "requestId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "deviceId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "decision",
-                node: &PAIR_DECISION,
-                required: 4,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "requestId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "deviceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "decision",
+                    node: &PAIR_DECISION,
+                    required: 4,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["requestId", "deviceId", "decision", "ts"],
         mask: 15,
         newer: &[],
@@ -7838,27 +8214,29 @@ pub static PAIR_DECISION: Node = Node::Enum {
 /// Constraints of [`DeviceTokenRotateParams`](crate::types).
 pub static DEVICE_TOKEN_ROTATE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "deviceId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "role",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "scopes",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "deviceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "role",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "scopes",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["deviceId", "role"],
         mask: 3,
         newer: &[],
@@ -7868,37 +8246,39 @@ pub static DEVICE_TOKEN_ROTATE_PARAMS: Node = Node::Obj(
 /// Constraints of [`DeviceTokenRotateResult`](crate::types).
 pub static DEVICE_TOKEN_ROTATE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "deviceId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "role",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "token",
-                node: &Node::Str { min: 1, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "scopes",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "deviceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 8,
-            },
-            Prop {
-                name: "rotatedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 16,
-            },
-        ],
+                Prop {
+                    name: "role",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "token",
+                    node: &Node::Str { min: 1, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "scopes",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+                Prop {
+                    name: "rotatedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 16,
+                },
+            ],
+        ),
         required: &["deviceId", "role", "token", "scopes", "rotatedAtMs"],
         mask: 31,
         newer: &[],
@@ -7908,18 +8288,20 @@ pub static DEVICE_TOKEN_ROTATE_RESULT: Node = Node::Obj(
 /// Constraints of [`DeviceTokenRevokeParams`](crate::types).
 pub static DEVICE_TOKEN_REVOKE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "deviceId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "role",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "deviceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "role",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["deviceId", "role"],
         mask: 3,
         newer: &[],
@@ -7929,23 +8311,25 @@ pub static DEVICE_TOKEN_REVOKE_PARAMS: Node = Node::Obj(
 /// Constraints of [`DeviceTokenRevokeResult`](crate::types).
 pub static DEVICE_TOKEN_REVOKE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "deviceId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "role",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "revokedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "deviceId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "role",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "revokedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["deviceId", "role", "revokedAtMs"],
         mask: 7,
         newer: &[],
@@ -7955,7 +8339,7 @@ pub static DEVICE_TOKEN_REVOKE_RESULT: Node = Node::Obj(
 /// Constraints of [`NodeListParams`](crate::types).
 pub static NODE_LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -7965,22 +8349,24 @@ pub static NODE_LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodeListResult`](crate::types).
 pub static NODE_LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "nodes",
-                node: &Node::Arr {
-                    items: &NODE_ROW,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 2,
-            },
-        ],
+                Prop {
+                    name: "nodes",
+                    node: &Node::Arr {
+                        items: &NODE_ROW,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["ts", "nodes"],
         mask: 3,
         newer: &[],
@@ -7990,104 +8376,106 @@ pub static NODE_LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`NodeRow`](crate::types).
 pub static NODE_ROW: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "coreVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "uiVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "deviceFamily",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "modelIdentifier",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "remoteIp",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "caps",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "commands",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "pathEnv",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "permissions",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Bool),
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "coreVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "uiVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "deviceFamily",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "modelIdentifier",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "remoteIp",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "caps",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 0,
-            },
-            Prop {
-                name: "connectedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "paired",
-                node: &Node::Bool,
-                required: 8,
-            },
-            Prop {
-                name: "connected",
-                node: &Node::Bool,
-                required: 16,
-            },
-        ],
+                    required: 2,
+                },
+                Prop {
+                    name: "commands",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+                Prop {
+                    name: "pathEnv",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "permissions",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Bool),
+                        },
+                    ),
+                    required: 0,
+                },
+                Prop {
+                    name: "connectedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "paired",
+                    node: &Node::Bool,
+                    required: 8,
+                },
+                Prop {
+                    name: "connected",
+                    node: &Node::Bool,
+                    required: 16,
+                },
+            ],
+        ),
         required: &["nodeId", "caps", "commands", "paired", "connected"],
         mask: 31,
         newer: &[],
@@ -8097,13 +8485,15 @@ pub static NODE_ROW: Node = Node::Obj(
 /// Constraints of [`NodeDescribeParams`](crate::types).
 pub static NODE_DESCRIBE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["nodeId"],
         mask: 1,
         newer: &[],
@@ -8113,109 +8503,111 @@ pub static NODE_DESCRIBE_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodeDescribeResult`](crate::types).
 pub static NODE_DESCRIBE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "displayName",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "platform",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "version",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "coreVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "uiVersion",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "deviceFamily",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "modelIdentifier",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "remoteIp",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "caps",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "commands",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
                 },
-                required: 8,
-            },
-            Prop {
-                name: "pathEnv",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "permissions",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Bool),
+                Prop {
+                    name: "displayName",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "platform",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "version",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "coreVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "uiVersion",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "deviceFamily",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "modelIdentifier",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "remoteIp",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "caps",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 0,
-            },
-            Prop {
-                name: "connectedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "paired",
-                node: &Node::Bool,
-                required: 16,
-            },
-            Prop {
-                name: "connected",
-                node: &Node::Bool,
-                required: 32,
-            },
-        ],
+                    required: 4,
+                },
+                Prop {
+                    name: "commands",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 8,
+                },
+                Prop {
+                    name: "pathEnv",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "permissions",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Bool),
+                        },
+                    ),
+                    required: 0,
+                },
+                Prop {
+                    name: "connectedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "paired",
+                    node: &Node::Bool,
+                    required: 16,
+                },
+                Prop {
+                    name: "connected",
+                    node: &Node::Bool,
+                    required: 32,
+                },
+            ],
+        ),
         required: &["ts", "nodeId", "caps", "commands", "paired", "connected"],
         mask: 63,
         newer: &[],
@@ -8225,33 +8617,35 @@ pub static NODE_DESCRIBE_RESULT: Node = Node::Obj(
 /// Constraints of [`NodeInvokeParams`](crate::types).
 pub static NODE_INVOKE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "command",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "params",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "timeoutMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-            Prop {
-                name: "idempotencyKey",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "command",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "params",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "timeoutMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "idempotencyKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["nodeId", "command", "idempotencyKey"],
         mask: 7,
         newer: &[],
@@ -8261,33 +8655,35 @@ pub static NODE_INVOKE_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodeInvokeResult`](crate::types).
 pub static NODE_INVOKE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "command",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "payload",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "payloadJSON",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "command",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "payload",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "payloadJSON",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 8,
+                },
+            ],
+        ),
         required: &["ok", "nodeId", "command", "payloadJSON"],
         mask: 15,
         newer: &[],
@@ -8297,38 +8693,40 @@ pub static NODE_INVOKE_RESULT: Node = Node::Obj(
 /// Constraints of [`NodeInvokeRequestEvent`](crate::types).
 pub static NODE_INVOKE_REQUEST_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "command",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "paramsJSON",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 8,
-            },
-            Prop {
-                name: "timeoutMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-            Prop {
-                name: "idempotencyKey",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "command",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "paramsJSON",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 8,
+                },
+                Prop {
+                    name: "timeoutMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "idempotencyKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id", "nodeId", "command", "paramsJSON"],
         mask: 15,
         newer: &[],
@@ -8338,38 +8736,40 @@ pub static NODE_INVOKE_REQUEST_EVENT: Node = Node::Obj(
 /// Constraints of [`NodeInvokeResultParams`](crate::types).
 pub static NODE_INVOKE_RESULT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "nodeId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "payload",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "payloadJSON",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Nullable(&NODE_INVOKE_ERROR),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "nodeId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "payload",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "payloadJSON",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Nullable(&NODE_INVOKE_ERROR),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id", "nodeId", "ok"],
         mask: 7,
         newer: &[],
@@ -8379,18 +8779,20 @@ pub static NODE_INVOKE_RESULT_PARAMS: Node = Node::Obj(
 /// Constraints of [`NodeInvokeError`](crate::types).
 pub static NODE_INVOKE_ERROR: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "code",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "message",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "code",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "message",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -8400,18 +8802,20 @@ pub static NODE_INVOKE_ERROR: Node = Node::Obj(
 /// Constraints of [`NodeInvokeResultResult`](crate::types).
 pub static NODE_INVOKE_RESULT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "ignored",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "ignored",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ok"],
         mask: 1,
         newer: &[],
@@ -8421,15 +8825,17 @@ pub static NODE_INVOKE_RESULT_RESULT: Node = Node::Obj(
 /// Constraints of [`NodeNotConnectedDetails`](crate::types).
 pub static NODE_NOT_CONNECTED_DETAILS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "code",
-                node: &Node::Enum {
-                    values: &["NOT_CONNECTED"],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "code",
+                    node: &Node::Enum {
+                        values: &["NOT_CONNECTED"],
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-        ],
+            ],
+        ),
         required: &["code"],
         mask: 1,
         newer: &[],
@@ -8439,18 +8845,20 @@ pub static NODE_NOT_CONNECTED_DETAILS: Node = Node::Obj(
 /// Constraints of [`NodeCommandRefusedDetails`](crate::types).
 pub static NODE_COMMAND_REFUSED_DETAILS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "reason",
-                node: &NODE_COMMAND_REFUSAL,
-                required: 1,
-            },
-            Prop {
-                name: "command",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "reason",
+                    node: &NODE_COMMAND_REFUSAL,
+                    required: 1,
+                },
+                Prop {
+                    name: "command",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["reason", "command"],
         mask: 3,
         newer: &[],
@@ -8469,13 +8877,15 @@ pub static NODE_COMMAND_REFUSAL: Node = Node::Enum {
 /// Constraints of [`NodeErrorDetails`](crate::types).
 pub static NODE_ERROR_DETAILS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nodeError",
-                node: &Node::Nullable(&NODE_INVOKE_ERROR),
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nodeError",
+                    node: &Node::Nullable(&NODE_INVOKE_ERROR),
+                    required: 1,
+                },
+            ],
+        ),
         required: &["nodeError"],
         mask: 1,
         newer: &[],
@@ -8485,23 +8895,25 @@ pub static NODE_ERROR_DETAILS: Node = Node::Obj(
 /// Constraints of [`NodeEventParams`](crate::types).
 pub static NODE_EVENT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "event",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "payload",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "payloadJSON",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "event",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "payload",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "payloadJSON",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["event"],
         mask: 1,
         newer: &[],
@@ -8523,78 +8935,80 @@ pub static NODE_EXEC_DENIED: Node = Node::Any;
 /// Constraints of [`CronJob`](crate::types).
 pub static CRON_JOB: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "agentId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "description",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "deleteAfterRun",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "createdAtMs",
-                node: &TIMESTAMP_MS,
-                required: 8,
-            },
-            Prop {
-                name: "updatedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 16,
-            },
-            Prop {
-                name: "schedule",
-                node: &CRON_SCHEDULE,
-                required: 32,
-            },
-            Prop {
-                name: "sessionTarget",
-                node: &CRON_SESSION_TARGET,
-                required: 64,
-            },
-            Prop {
-                name: "wakeMode",
-                node: &WAKE_MODE,
-                required: 128,
-            },
-            Prop {
-                name: "payload",
-                node: &CRON_PAYLOAD,
-                required: 256,
-            },
-            Prop {
-                name: "isolation",
-                node: &CRON_ISOLATION,
-                required: 0,
-            },
-            Prop {
-                name: "state",
-                node: &CRON_JOB_STATE,
-                required: 512,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "agentId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "description",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "deleteAfterRun",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "createdAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 8,
+                },
+                Prop {
+                    name: "updatedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 16,
+                },
+                Prop {
+                    name: "schedule",
+                    node: &CRON_SCHEDULE,
+                    required: 32,
+                },
+                Prop {
+                    name: "sessionTarget",
+                    node: &CRON_SESSION_TARGET,
+                    required: 64,
+                },
+                Prop {
+                    name: "wakeMode",
+                    node: &WAKE_MODE,
+                    required: 128,
+                },
+                Prop {
+                    name: "payload",
+                    node: &CRON_PAYLOAD,
+                    required: 256,
+                },
+                Prop {
+                    name: "isolation",
+                    node: &CRON_ISOLATION,
+                    required: 0,
+                },
+                Prop {
+                    name: "state",
+                    node: &CRON_JOB_STATE,
+                    required: 512,
+                },
+            ],
+        ),
         required: &[
             "id",
             "name",
@@ -8620,18 +9034,20 @@ pub static CRON_SCHEDULE: Node = Node::Tagged {
             "at",
             &Node::Obj(
                 &Obj {
-                    props: &[
-                        Prop {
-                            name: "kind",
-                            node: &Node::Enum { values: &["at"] },
-                            required: 1,
-                        },
-                        Prop {
-                            name: "atMs",
-                            node: &TIMESTAMP_MS,
-                            required: 2,
-                        },
-                    ],
+                    props: Props::new(
+                        &[
+                            Prop {
+                                name: "kind",
+                                node: &Node::Enum { values: &["at"] },
+                                required: 1,
+                            },
+                            Prop {
+                                name: "atMs",
+                                node: &TIMESTAMP_MS,
+                                required: 2,
+                            },
+                        ],
+                    ),
                     required: &["kind", "atMs"],
                     mask: 3,
                     newer: &[],
@@ -8643,23 +9059,25 @@ pub static CRON_SCHEDULE: Node = Node::Tagged {
             "every",
             &Node::Obj(
                 &Obj {
-                    props: &[
-                        Prop {
-                            name: "kind",
-                            node: &Node::Enum { values: &["every"] },
-                            required: 1,
-                        },
-                        Prop {
-                            name: "everyMs",
-                            node: &POSITIVE_INT,
-                            required: 2,
-                        },
-                        Prop {
-                            name: "anchorMs",
-                            node: &TIMESTAMP_MS,
-                            required: 0,
-                        },
-                    ],
+                    props: Props::new(
+                        &[
+                            Prop {
+                                name: "kind",
+                                node: &Node::Enum { values: &["every"] },
+                                required: 1,
+                            },
+                            Prop {
+                                name: "everyMs",
+                                node: &POSITIVE_INT,
+                                required: 2,
+                            },
+                            Prop {
+                                name: "anchorMs",
+                                node: &TIMESTAMP_MS,
+                                required: 0,
+                            },
+                        ],
+                    ),
                     required: &["kind", "everyMs"],
                     mask: 3,
                     newer: &[],
@@ -8671,23 +9089,25 @@ pub static CRON_SCHEDULE: Node = Node::Tagged {
             "cron",
             &Node::Obj(
                 &Obj {
-                    props: &[
-                        Prop {
-                            name: "kind",
-                            node: &Node::Enum { values: &["cron"] },
-                            required: 1,
-                        },
-                        Prop {
-                            name: "expr",
-                            node: &NON_EMPTY_STRING,
-                            required: 2,
-                        },
-                        Prop {
-                            name: "tz",
-                            node: &Node::Str { min: 0, max: u32::MAX },
-                            required: 0,
-                        },
-                    ],
+                    props: Props::new(
+                        &[
+                            Prop {
+                                name: "kind",
+                                node: &Node::Enum { values: &["cron"] },
+                                required: 1,
+                            },
+                            Prop {
+                                name: "expr",
+                                node: &NON_EMPTY_STRING,
+                                required: 2,
+                            },
+                            Prop {
+                                name: "tz",
+                                node: &Node::Str { min: 0, max: u32::MAX },
+                                required: 0,
+                            },
+                        ],
+                    ),
                     required: &["kind", "expr"],
                     mask: 3,
                     newer: &[],
@@ -8709,20 +9129,22 @@ pub static CRON_PAYLOAD: Node = Node::Tagged {
             "systemEvent",
             &Node::Obj(
                 &Obj {
-                    props: &[
-                        Prop {
-                            name: "kind",
-                            node: &Node::Enum {
-                                values: &["systemEvent"],
+                    props: Props::new(
+                        &[
+                            Prop {
+                                name: "kind",
+                                node: &Node::Enum {
+                                    values: &["systemEvent"],
+                                },
+                                required: 1,
                             },
-                            required: 1,
-                        },
-                        Prop {
-                            name: "text",
-                            node: &NON_EMPTY_STRING,
-                            required: 2,
-                        },
-                    ],
+                            Prop {
+                                name: "text",
+                                node: &NON_EMPTY_STRING,
+                                required: 2,
+                            },
+                        ],
+                    ),
                     required: &["kind", "text"],
                     mask: 3,
                     newer: &[],
@@ -8734,55 +9156,57 @@ pub static CRON_PAYLOAD: Node = Node::Tagged {
             "agentTurn",
             &Node::Obj(
                 &Obj {
-                    props: &[
-                        Prop {
-                            name: "kind",
-                            node: &Node::Enum {
-                                values: &["agentTurn"],
+                    props: Props::new(
+                        &[
+                            Prop {
+                                name: "kind",
+                                node: &Node::Enum {
+                                    values: &["agentTurn"],
+                                },
+                                required: 1,
                             },
-                            required: 1,
-                        },
-                        Prop {
-                            name: "message",
-                            node: &NON_EMPTY_STRING,
-                            required: 2,
-                        },
-                        Prop {
-                            name: "model",
-                            node: &Node::Str { min: 0, max: u32::MAX },
-                            required: 0,
-                        },
-                        Prop {
-                            name: "thinking",
-                            node: &Node::Str { min: 0, max: u32::MAX },
-                            required: 0,
-                        },
-                        Prop {
-                            name: "timeoutSeconds",
-                            node: &POSITIVE_INT,
-                            required: 0,
-                        },
-                        Prop {
-                            name: "deliver",
-                            node: &Node::Bool,
-                            required: 0,
-                        },
-                        Prop {
-                            name: "channel",
-                            node: &NON_EMPTY_STRING,
-                            required: 0,
-                        },
-                        Prop {
-                            name: "to",
-                            node: &Node::Str { min: 0, max: u32::MAX },
-                            required: 0,
-                        },
-                        Prop {
-                            name: "bestEffortDeliver",
-                            node: &Node::Bool,
-                            required: 0,
-                        },
-                    ],
+                            Prop {
+                                name: "message",
+                                node: &NON_EMPTY_STRING,
+                                required: 2,
+                            },
+                            Prop {
+                                name: "model",
+                                node: &Node::Str { min: 0, max: u32::MAX },
+                                required: 0,
+                            },
+                            Prop {
+                                name: "thinking",
+                                node: &Node::Str { min: 0, max: u32::MAX },
+                                required: 0,
+                            },
+                            Prop {
+                                name: "timeoutSeconds",
+                                node: &POSITIVE_INT,
+                                required: 0,
+                            },
+                            Prop {
+                                name: "deliver",
+                                node: &Node::Bool,
+                                required: 0,
+                            },
+                            Prop {
+                                name: "channel",
+                                node: &NON_EMPTY_STRING,
+                                required: 0,
+                            },
+                            Prop {
+                                name: "to",
+                                node: &Node::Str { min: 0, max: u32::MAX },
+                                required: 0,
+                            },
+                            Prop {
+                                name: "bestEffortDeliver",
+                                node: &Node::Bool,
+                                required: 0,
+                            },
+                        ],
+                    ),
                     required: &["kind", "message"],
                     mask: 3,
                     newer: &[],
@@ -8795,23 +9219,25 @@ pub static CRON_PAYLOAD: Node = Node::Tagged {
 /// Constraints of [`CronIsolation`](crate::types).
 pub static CRON_ISOLATION: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "postToMainPrefix",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "postToMainMode",
-                node: &CRON_POST_MODE,
-                required: 0,
-            },
-            Prop {
-                name: "postToMainMaxChars",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "postToMainPrefix",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "postToMainMode",
+                    node: &CRON_POST_MODE,
+                    required: 0,
+                },
+                Prop {
+                    name: "postToMainMaxChars",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -8825,38 +9251,40 @@ pub static CRON_POST_MODE: Node = Node::Enum {
 /// Constraints of [`CronJobState`](crate::types).
 pub static CRON_JOB_STATE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "nextRunAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "runningAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "lastRunAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "lastStatus",
-                node: &CRON_RUN_STATUS,
-                required: 0,
-            },
-            Prop {
-                name: "lastError",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "lastDurationMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "nextRunAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "runningAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastRunAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastStatus",
+                    node: &CRON_RUN_STATUS,
+                    required: 0,
+                },
+                Prop {
+                    name: "lastError",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "lastDurationMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -8870,63 +9298,65 @@ pub static CRON_RUN_STATUS: Node = Node::Enum {
 /// Constraints of [`CronJobPatch`](crate::types).
 pub static CRON_JOB_PATCH: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "agentId",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "description",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "deleteAfterRun",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "schedule",
-                node: &CRON_SCHEDULE,
-                required: 0,
-            },
-            Prop {
-                name: "sessionTarget",
-                node: &CRON_SESSION_TARGET,
-                required: 0,
-            },
-            Prop {
-                name: "wakeMode",
-                node: &WAKE_MODE,
-                required: 0,
-            },
-            Prop {
-                name: "payload",
-                node: &CRON_PAYLOAD_PATCH,
-                required: 0,
-            },
-            Prop {
-                name: "isolation",
-                node: &CRON_ISOLATION,
-                required: 0,
-            },
-            Prop {
-                name: "state",
-                node: &CRON_JOB_STATE,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "agentId",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "description",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "deleteAfterRun",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "schedule",
+                    node: &CRON_SCHEDULE,
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionTarget",
+                    node: &CRON_SESSION_TARGET,
+                    required: 0,
+                },
+                Prop {
+                    name: "wakeMode",
+                    node: &WAKE_MODE,
+                    required: 0,
+                },
+                Prop {
+                    name: "payload",
+                    node: &CRON_PAYLOAD_PATCH,
+                    required: 0,
+                },
+                Prop {
+                    name: "isolation",
+                    node: &CRON_ISOLATION,
+                    required: 0,
+                },
+                Prop {
+                    name: "state",
+                    node: &CRON_JOB_STATE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -8941,20 +9371,22 @@ pub static CRON_PAYLOAD_PATCH: Node = Node::Tagged {
             "systemEvent",
             &Node::Obj(
                 &Obj {
-                    props: &[
-                        Prop {
-                            name: "kind",
-                            node: &Node::Enum {
-                                values: &["systemEvent"],
+                    props: Props::new(
+                        &[
+                            Prop {
+                                name: "kind",
+                                node: &Node::Enum {
+                                    values: &["systemEvent"],
+                                },
+                                required: 1,
                             },
-                            required: 1,
-                        },
-                        Prop {
-                            name: "text",
-                            node: &NON_EMPTY_STRING,
-                            required: 0,
-                        },
-                    ],
+                            Prop {
+                                name: "text",
+                                node: &NON_EMPTY_STRING,
+                                required: 0,
+                            },
+                        ],
+                    ),
                     required: &["kind"],
                     mask: 1,
                     newer: &[],
@@ -8966,55 +9398,57 @@ pub static CRON_PAYLOAD_PATCH: Node = Node::Tagged {
             "agentTurn",
             &Node::Obj(
                 &Obj {
-                    props: &[
-                        Prop {
-                            name: "kind",
-                            node: &Node::Enum {
-                                values: &["agentTurn"],
+                    props: Props::new(
+                        &[
+                            Prop {
+                                name: "kind",
+                                node: &Node::Enum {
+                                    values: &["agentTurn"],
+                                },
+                                required: 1,
                             },
-                            required: 1,
-                        },
-                        Prop {
-                            name: "message",
-                            node: &NON_EMPTY_STRING,
-                            required: 0,
-                        },
-                        Prop {
-                            name: "model",
-                            node: &Node::Str { min: 0, max: u32::MAX },
-                            required: 0,
-                        },
-                        Prop {
-                            name: "thinking",
-                            node: &Node::Str { min: 0, max: u32::MAX },
-                            required: 0,
-                        },
-                        Prop {
-                            name: "timeoutSeconds",
-                            node: &POSITIVE_INT,
-                            required: 0,
-                        },
-                        Prop {
-                            name: "deliver",
-                            node: &Node::Bool,
-                            required: 0,
-                        },
-                        Prop {
-                            name: "channel",
-                            node: &NON_EMPTY_STRING,
-                            required: 0,
-                        },
-                        Prop {
-                            name: "to",
-                            node: &Node::Str { min: 0, max: u32::MAX },
-                            required: 0,
-                        },
-                        Prop {
-                            name: "bestEffortDeliver",
-                            node: &Node::Bool,
-                            required: 0,
-                        },
-                    ],
+                            Prop {
+                                name: "message",
+                                node: &NON_EMPTY_STRING,
+                                required: 0,
+                            },
+                            Prop {
+                                name: "model",
+                                node: &Node::Str { min: 0, max: u32::MAX },
+                                required: 0,
+                            },
+                            Prop {
+                                name: "thinking",
+                                node: &Node::Str { min: 0, max: u32::MAX },
+                                required: 0,
+                            },
+                            Prop {
+                                name: "timeoutSeconds",
+                                node: &POSITIVE_INT,
+                                required: 0,
+                            },
+                            Prop {
+                                name: "deliver",
+                                node: &Node::Bool,
+                                required: 0,
+                            },
+                            Prop {
+                                name: "channel",
+                                node: &NON_EMPTY_STRING,
+                                required: 0,
+                            },
+                            Prop {
+                                name: "to",
+                                node: &Node::Str { min: 0, max: u32::MAX },
+                                required: 0,
+                            },
+                            Prop {
+                                name: "bestEffortDeliver",
+                                node: &Node::Bool,
+                                required: 0,
+                            },
+                        ],
+                    ),
                     required: &["kind"],
                     mask: 1,
                     newer: &[],
@@ -9027,13 +9461,15 @@ pub static CRON_PAYLOAD_PATCH: Node = Node::Tagged {
 /// Constraints of [`CronListParams`](crate::types).
 pub static CRON_LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "includeDisabled",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "includeDisabled",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -9043,17 +9479,19 @@ pub static CRON_LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`CronListResult`](crate::types).
 pub static CRON_LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "jobs",
-                node: &Node::Arr {
-                    items: &CRON_JOB,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "jobs",
+                    node: &Node::Arr {
+                        items: &CRON_JOB,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-        ],
+            ],
+        ),
         required: &["jobs"],
         mask: 1,
         newer: &[],
@@ -9063,7 +9501,7 @@ pub static CRON_LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`CronStatusParams`](crate::types).
 pub static CRON_STATUS_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
@@ -9073,28 +9511,30 @@ pub static CRON_STATUS_PARAMS: Node = Node::Obj(
 /// Constraints of [`CronStatusResult`](crate::types).
 pub static CRON_STATUS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "storePath",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "jobs",
-                node: &UINT,
-                required: 4,
-            },
-            Prop {
-                name: "nextWakeAtMs",
-                node: &Node::Nullable(&TIMESTAMP_MS),
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "storePath",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "jobs",
+                    node: &UINT,
+                    required: 4,
+                },
+                Prop {
+                    name: "nextWakeAtMs",
+                    node: &Node::Nullable(&TIMESTAMP_MS),
+                    required: 8,
+                },
+            ],
+        ),
         required: &["enabled", "storePath", "jobs", "nextWakeAtMs"],
         mask: 15,
         newer: &[],
@@ -9106,58 +9546,60 @@ pub static CRON_ADD_REQUEST: Node = Node::Any;
 /// Constraints of [`CronAddParams`](crate::types).
 pub static CRON_ADD_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "agentId",
-                node: &Node::Nullable(&NON_EMPTY_STRING),
-                required: 0,
-            },
-            Prop {
-                name: "description",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "enabled",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "deleteAfterRun",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "schedule",
-                node: &CRON_SCHEDULE,
-                required: 2,
-            },
-            Prop {
-                name: "sessionTarget",
-                node: &CRON_SESSION_TARGET,
-                required: 4,
-            },
-            Prop {
-                name: "wakeMode",
-                node: &WAKE_MODE,
-                required: 8,
-            },
-            Prop {
-                name: "payload",
-                node: &CRON_PAYLOAD,
-                required: 16,
-            },
-            Prop {
-                name: "isolation",
-                node: &CRON_ISOLATION,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "agentId",
+                    node: &Node::Nullable(&NON_EMPTY_STRING),
+                    required: 0,
+                },
+                Prop {
+                    name: "description",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "enabled",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "deleteAfterRun",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "schedule",
+                    node: &CRON_SCHEDULE,
+                    required: 2,
+                },
+                Prop {
+                    name: "sessionTarget",
+                    node: &CRON_SESSION_TARGET,
+                    required: 4,
+                },
+                Prop {
+                    name: "wakeMode",
+                    node: &WAKE_MODE,
+                    required: 8,
+                },
+                Prop {
+                    name: "payload",
+                    node: &CRON_PAYLOAD,
+                    required: 16,
+                },
+                Prop {
+                    name: "isolation",
+                    node: &CRON_ISOLATION,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["name", "schedule", "sessionTarget", "wakeMode", "payload"],
         mask: 31,
         newer: &[],
@@ -9169,23 +9611,25 @@ pub static CRON_UPDATE_REQUEST: Node = Node::Any;
 /// Constraints of [`CronUpdateParams`](crate::types).
 pub static CRON_UPDATE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "jobId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "patch",
-                node: &CRON_JOB_PATCH,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "jobId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "patch",
+                    node: &CRON_JOB_PATCH,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["patch"],
         mask: 1,
         newer: &[],
@@ -9195,18 +9639,20 @@ pub static CRON_UPDATE_PARAMS: Node = Node::Obj(
 /// Constraints of [`CronRemoveParams`](crate::types).
 pub static CRON_REMOVE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "jobId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "jobId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -9216,18 +9662,20 @@ pub static CRON_REMOVE_PARAMS: Node = Node::Obj(
 /// Constraints of [`CronRemoveResult`](crate::types).
 pub static CRON_REMOVE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "removed",
-                node: &Node::Bool,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "removed",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["ok", "removed"],
         mask: 3,
         newer: &[],
@@ -9237,23 +9685,25 @@ pub static CRON_REMOVE_RESULT: Node = Node::Obj(
 /// Constraints of [`CronRunParams`](crate::types).
 pub static CRON_RUN_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "jobId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "mode",
-                node: &CRON_RUN_MODE,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "jobId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "mode",
+                    node: &CRON_RUN_MODE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -9267,23 +9717,25 @@ pub static CRON_RUN_MODE: Node = Node::Enum {
 /// Constraints of [`CronRunResult`](crate::types).
 pub static CRON_RUN_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "ran",
-                node: &Node::Bool,
-                required: 2,
-            },
-            Prop {
-                name: "reason",
-                node: &Node::Enum { values: &["not-due"] },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "ran",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+                Prop {
+                    name: "reason",
+                    node: &Node::Enum { values: &["not-due"] },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ok", "ran"],
         mask: 3,
         newer: &[],
@@ -9293,23 +9745,25 @@ pub static CRON_RUN_RESULT: Node = Node::Obj(
 /// Constraints of [`CronRunsParams`](crate::types).
 pub static CRON_RUNS_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "jobId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "limit",
-                node: &Node::Int { min: 1, max: 5000 },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "jobId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "limit",
+                    node: &Node::Int { min: 1, max: 5000 },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -9319,17 +9773,19 @@ pub static CRON_RUNS_PARAMS: Node = Node::Obj(
 /// Constraints of [`CronRunsResult`](crate::types).
 pub static CRON_RUNS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "entries",
-                node: &Node::Arr {
-                    items: &CRON_RUN_LOG_ENTRY,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "entries",
+                    node: &Node::Arr {
+                        items: &CRON_RUN_LOG_ENTRY,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-        ],
+            ],
+        ),
         required: &["entries"],
         mask: 1,
         newer: &[],
@@ -9339,55 +9795,57 @@ pub static CRON_RUNS_RESULT: Node = Node::Obj(
 /// Constraints of [`CronRunLogEntry`](crate::types).
 pub static CRON_RUN_LOG_ENTRY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "jobId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "action",
-                node: &Node::Enum {
-                    values: &["finished"],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "status",
-                node: &CRON_RUN_STATUS,
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "summary",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "runAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "durationMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-            Prop {
-                name: "nextRunAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "jobId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "action",
+                    node: &Node::Enum {
+                        values: &["finished"],
+                    },
+                    required: 4,
+                },
+                Prop {
+                    name: "status",
+                    node: &CRON_RUN_STATUS,
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "summary",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "runAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "durationMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "nextRunAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ts", "jobId", "action"],
         mask: 7,
         newer: &[],
@@ -9397,48 +9855,50 @@ pub static CRON_RUN_LOG_ENTRY: Node = Node::Obj(
 /// Constraints of [`CronEvent`](crate::types).
 pub static CRON_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "jobId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "action",
-                node: &CRON_ACTION,
-                required: 2,
-            },
-            Prop {
-                name: "runAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "durationMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-            Prop {
-                name: "status",
-                node: &CRON_RUN_STATUS,
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "summary",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "nextRunAtMs",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "jobId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "action",
+                    node: &CRON_ACTION,
+                    required: 2,
+                },
+                Prop {
+                    name: "runAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "durationMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "status",
+                    node: &CRON_RUN_STATUS,
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "summary",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "nextRunAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["jobId", "action"],
         mask: 3,
         newer: &[],
@@ -9452,57 +9912,59 @@ pub static CRON_ACTION: Node = Node::Enum {
 /// Constraints of [`SendParams`](crate::types).
 pub static SEND_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "to",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "message",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "mediaUrl",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "mediaUrls",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "to",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "gifPlayback",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "idempotencyKey",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-        ],
+                Prop {
+                    name: "message",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "mediaUrl",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "mediaUrls",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "gifPlayback",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "idempotencyKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["to", "message", "idempotencyKey"],
         mask: 7,
         newer: &[],
@@ -9512,43 +9974,45 @@ pub static SEND_PARAMS: Node = Node::Obj(
 /// Constraints of [`SendResult`](crate::types).
 pub static SEND_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "messageId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "channel",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "chatId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "channelId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "toJid",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "conversationId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "messageId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "channel",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "chatId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "channelId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "toJid",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "conversationId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["runId", "messageId", "channel"],
         mask: 7,
         newer: &[],
@@ -9558,52 +10022,54 @@ pub static SEND_RESULT: Node = Node::Obj(
 /// Constraints of [`PollParams`](crate::types).
 pub static POLL_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "to",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "question",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "options",
-                node: &Node::Arr {
-                    items: &NON_EMPTY_STRING,
-                    min: 2,
-                    max: 12,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "to",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "maxSelections",
-                node: &Node::Int { min: 1, max: 12 },
-                required: 0,
-            },
-            Prop {
-                name: "durationHours",
-                node: &POSITIVE_INT,
-                required: 0,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "idempotencyKey",
-                node: &NON_EMPTY_STRING,
-                required: 8,
-            },
-        ],
+                Prop {
+                    name: "question",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "options",
+                    node: &Node::Arr {
+                        items: &NON_EMPTY_STRING,
+                        min: 2,
+                        max: 12,
+                    },
+                    required: 4,
+                },
+                Prop {
+                    name: "maxSelections",
+                    node: &Node::Int { min: 1, max: 12 },
+                    required: 0,
+                },
+                Prop {
+                    name: "durationHours",
+                    node: &POSITIVE_INT,
+                    required: 0,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "idempotencyKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["to", "question", "options", "idempotencyKey"],
         mask: 15,
         newer: &[],
@@ -9613,43 +10079,45 @@ pub static POLL_PARAMS: Node = Node::Obj(
 /// Constraints of [`PollResult`](crate::types).
 pub static POLL_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "messageId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "channel",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "toJid",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "channelId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "conversationId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "pollId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "messageId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "channel",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "toJid",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "channelId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "conversationId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "pollId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["runId", "messageId", "channel"],
         mask: 7,
         newer: &[],
@@ -9667,78 +10135,80 @@ pub static OUTBOX_ORIGIN: Node = Node::Enum {
 /// Constraints of [`OutboxDelivery`](crate::types).
 pub static OUTBOX_DELIVERY: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "number",
-                node: &UINT,
-                required: 2,
-            },
-            Prop {
-                name: "origin",
-                node: &OUTBOX_ORIGIN,
-                required: 4,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 8,
-            },
-            Prop {
-                name: "to",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 16,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "state",
-                node: &OUTBOX_STATE,
-                required: 32,
-            },
-            Prop {
-                name: "problem",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "messageId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "attempts",
-                node: &UINT,
-                required: 64,
-            },
-            Prop {
-                name: "queuedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 128,
-            },
-            Prop {
-                name: "changedAtMs",
-                node: &TIMESTAMP_MS,
-                required: 256,
-            },
-            Prop {
-                name: "preview",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 512,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "number",
+                    node: &UINT,
+                    required: 2,
+                },
+                Prop {
+                    name: "origin",
+                    node: &OUTBOX_ORIGIN,
+                    required: 4,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 8,
+                },
+                Prop {
+                    name: "to",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 16,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "state",
+                    node: &OUTBOX_STATE,
+                    required: 32,
+                },
+                Prop {
+                    name: "problem",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "messageId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "attempts",
+                    node: &UINT,
+                    required: 64,
+                },
+                Prop {
+                    name: "queuedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 128,
+                },
+                Prop {
+                    name: "changedAtMs",
+                    node: &TIMESTAMP_MS,
+                    required: 256,
+                },
+                Prop {
+                    name: "preview",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 512,
+                },
+            ],
+        ),
         required: &[
             "id",
             "number",
@@ -9759,28 +10229,30 @@ pub static OUTBOX_DELIVERY: Node = Node::Obj(
 /// Constraints of [`OutboxListParams`](crate::types).
 pub static OUTBOX_LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "limit",
-                node: &Node::Int { min: 1, max: 200 },
-                required: 0,
-            },
-            Prop {
-                name: "before",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "state",
-                node: &OUTBOX_STATE,
-                required: 0,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "limit",
+                    node: &Node::Int { min: 1, max: 200 },
+                    required: 0,
+                },
+                Prop {
+                    name: "before",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "state",
+                    node: &OUTBOX_STATE,
+                    required: 0,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -9790,27 +10262,29 @@ pub static OUTBOX_LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`OutboxListResult`](crate::types).
 pub static OUTBOX_LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "deliveries",
-                node: &Node::Arr {
-                    items: &OUTBOX_DELIVERY,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "nextBefore",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "deliveries",
+                    node: &Node::Arr {
+                        items: &OUTBOX_DELIVERY,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+                Prop {
+                    name: "nextBefore",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ts", "deliveries"],
         mask: 3,
         newer: &[],
@@ -9820,13 +10294,15 @@ pub static OUTBOX_LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`OutboxGetParams`](crate::types).
 pub static OUTBOX_GET_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &OUTBOX_ID,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &OUTBOX_ID,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["id"],
         mask: 1,
         newer: &[],
@@ -9838,51 +10314,53 @@ pub static OUTBOX_ID: Node = Node::Str { min: 1, max: 64 };
 /// Constraints of [`OutboxGetResult`](crate::types).
 pub static OUTBOX_GET_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 1,
-            },
-            Prop {
-                name: "delivery",
-                node: &OUTBOX_DELIVERY,
-                required: 2,
-            },
-            Prop {
-                name: "text",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "mediaUrls",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "options",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+                Prop {
+                    name: "delivery",
+                    node: &OUTBOX_DELIVERY,
+                    required: 2,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "maxSelections",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "durationHours",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "text",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "mediaUrls",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "options",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "maxSelections",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "durationHours",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["ts", "delivery", "text"],
         mask: 7,
         newer: &[],
@@ -9892,18 +10370,20 @@ pub static OUTBOX_GET_RESULT: Node = Node::Obj(
 /// Constraints of [`OutboxRetryParams`](crate::types).
 pub static OUTBOX_RETRY_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &OUTBOX_ID,
-                required: 1,
-            },
-            Prop {
-                name: "mayDuplicate",
-                node: &Node::Bool,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &OUTBOX_ID,
+                    required: 1,
+                },
+                Prop {
+                    name: "mayDuplicate",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["id"],
         mask: 1,
         newer: &[],
@@ -9913,13 +10393,15 @@ pub static OUTBOX_RETRY_PARAMS: Node = Node::Obj(
 /// Constraints of [`OutboxCancelParams`](crate::types).
 pub static OUTBOX_CANCEL_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &OUTBOX_ID,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &OUTBOX_ID,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["id"],
         mask: 1,
         newer: &[],
@@ -9929,127 +10411,129 @@ pub static OUTBOX_CANCEL_PARAMS: Node = Node::Obj(
 /// Constraints of [`AgentParams`](crate::types).
 pub static AGENT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "message",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "agentId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "to",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "replyTo",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "sessionId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "thinking",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "deliver",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "attachments",
-                node: &Node::Arr {
-                    items: &ATTACHMENT,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "message",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "channel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "replyChannel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "accountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "replyAccountId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "threadId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "groupId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "groupChannel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "groupSpace",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "timeout",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "lane",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "extraSystemPrompt",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "idempotencyKey",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "label",
-                node: &SESSION_LABEL,
-                required: 0,
-            },
-            Prop {
-                name: "spawnedBy",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "agentId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "to",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "replyTo",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "thinking",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "deliver",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "attachments",
+                    node: &Node::Arr {
+                        items: &ATTACHMENT,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "channel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "replyChannel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "accountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "replyAccountId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "threadId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "groupId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "groupChannel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "groupSpace",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "timeout",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "lane",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "extraSystemPrompt",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "idempotencyKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "label",
+                    node: &SESSION_LABEL,
+                    required: 0,
+                },
+                Prop {
+                    name: "spawnedBy",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["message", "idempotencyKey"],
         mask: 3,
         newer: &[],
@@ -10061,25 +10545,27 @@ pub static ATTACHMENT: Node = Node::Any;
 /// Constraints of [`AgentAccepted`](crate::types).
 pub static AGENT_ACCEPTED: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &Node::Enum {
-                    values: &["accepted"],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "acceptedAt",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-        ],
+                Prop {
+                    name: "status",
+                    node: &Node::Enum {
+                        values: &["accepted"],
+                    },
+                    required: 2,
+                },
+                Prop {
+                    name: "acceptedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["runId", "status", "acceptedAt"],
         mask: 7,
         newer: &[],
@@ -10089,28 +10575,30 @@ pub static AGENT_ACCEPTED: Node = Node::Obj(
 /// Constraints of [`AgentFinal`](crate::types).
 pub static AGENT_FINAL: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &Node::Enum { values: &["ok"] },
-                required: 2,
-            },
-            Prop {
-                name: "summary",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "result",
-                node: &AGENT_RUN_RESULT,
-                required: 8,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "status",
+                    node: &Node::Enum { values: &["ok"] },
+                    required: 2,
+                },
+                Prop {
+                    name: "summary",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "result",
+                    node: &AGENT_RUN_RESULT,
+                    required: 8,
+                },
+            ],
+        ),
         required: &["runId", "status", "summary", "result"],
         mask: 15,
         newer: &[],
@@ -10120,23 +10608,25 @@ pub static AGENT_FINAL: Node = Node::Obj(
 /// Constraints of [`AgentFailure`](crate::types).
 pub static AGENT_FAILURE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &Node::Enum { values: &["error"] },
-                required: 2,
-            },
-            Prop {
-                name: "summary",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "status",
+                    node: &Node::Enum { values: &["error"] },
+                    required: 2,
+                },
+                Prop {
+                    name: "summary",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+            ],
+        ),
         required: &["runId", "status", "summary"],
         mask: 7,
         newer: &[],
@@ -10146,22 +10636,24 @@ pub static AGENT_FAILURE: Node = Node::Obj(
 /// Constraints of [`AgentRunResult`](crate::types).
 pub static AGENT_RUN_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "payloads",
-                node: &Node::Arr {
-                    items: &AGENT_RUN_PAYLOAD,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "payloads",
+                    node: &Node::Arr {
+                        items: &AGENT_RUN_PAYLOAD,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "meta",
-                node: &AGENT_RUN_META,
-                required: 2,
-            },
-        ],
+                Prop {
+                    name: "meta",
+                    node: &AGENT_RUN_META,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["payloads", "meta"],
         mask: 3,
         newer: &[],
@@ -10171,40 +10663,42 @@ pub static AGENT_RUN_RESULT: Node = Node::Obj(
 /// Constraints of [`AgentRunPayload`](crate::types).
 pub static AGENT_RUN_PAYLOAD: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "text",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "mediaUrl",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 2,
-            },
-            Prop {
-                name: "mediaUrls",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "text",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "channelData",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Any),
+                Prop {
+                    name: "mediaUrl",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 2,
+                },
+                Prop {
+                    name: "mediaUrls",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
                     },
-                ),
-                required: 0,
-            },
-        ],
+                    required: 0,
+                },
+                Prop {
+                    name: "channelData",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Any),
+                        },
+                    ),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["text", "mediaUrl"],
         mask: 3,
         newer: &[],
@@ -10214,55 +10708,57 @@ pub static AGENT_RUN_PAYLOAD: Node = Node::Obj(
 /// Constraints of [`AgentRunMeta`](crate::types).
 pub static AGENT_RUN_META: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "durationMs",
-                node: &DURATION_MS,
-                required: 1,
-            },
-            Prop {
-                name: "agentMeta",
-                node: &AGENT_RUN_MODEL,
-                required: 0,
-            },
-            Prop {
-                name: "aborted",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "systemPromptReport",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Any),
-                    },
-                ),
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &AGENT_RUN_ERROR,
-                required: 0,
-            },
-            Prop {
-                name: "stopReason",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "pendingToolCalls",
-                node: &Node::Arr {
-                    items: &AGENT_PENDING_TOOL_CALL,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "durationMs",
+                    node: &DURATION_MS,
+                    required: 1,
                 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "agentMeta",
+                    node: &AGENT_RUN_MODEL,
+                    required: 0,
+                },
+                Prop {
+                    name: "aborted",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "systemPromptReport",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Any),
+                        },
+                    ),
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &AGENT_RUN_ERROR,
+                    required: 0,
+                },
+                Prop {
+                    name: "stopReason",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "pendingToolCalls",
+                    node: &Node::Arr {
+                        items: &AGENT_PENDING_TOOL_CALL,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["durationMs"],
         mask: 1,
         newer: &[],
@@ -10272,28 +10768,30 @@ pub static AGENT_RUN_META: Node = Node::Obj(
 /// Constraints of [`AgentRunModel`](crate::types).
 pub static AGENT_RUN_MODEL: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "provider",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-            Prop {
-                name: "usage",
-                node: &AGENT_RUN_USAGE,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "provider",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "model",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+                Prop {
+                    name: "usage",
+                    node: &AGENT_RUN_USAGE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["sessionId", "provider", "model"],
         mask: 7,
         newer: &[],
@@ -10303,33 +10801,35 @@ pub static AGENT_RUN_MODEL: Node = Node::Obj(
 /// Constraints of [`AgentRunUsage`](crate::types).
 pub static AGENT_RUN_USAGE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "input",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "output",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "cacheRead",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "cacheWrite",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "total",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "input",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "output",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "cacheRead",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "cacheWrite",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "total",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -10339,18 +10839,20 @@ pub static AGENT_RUN_USAGE: Node = Node::Obj(
 /// Constraints of [`AgentRunError`](crate::types).
 pub static AGENT_RUN_ERROR: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "kind",
-                node: &AGENT_RUN_ERROR_KIND,
-                required: 1,
-            },
-            Prop {
-                name: "message",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "kind",
+                    node: &AGENT_RUN_ERROR_KIND,
+                    required: 1,
+                },
+                Prop {
+                    name: "message",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+            ],
+        ),
         required: &["kind", "message"],
         mask: 3,
         newer: &[],
@@ -10364,23 +10866,25 @@ pub static AGENT_RUN_ERROR_KIND: Node = Node::Enum {
 /// Constraints of [`AgentPendingToolCall`](crate::types).
 pub static AGENT_PENDING_TOOL_CALL: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "id",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "name",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "arguments",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "id",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "name",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "arguments",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+            ],
+        ),
         required: &["id", "name", "arguments"],
         mask: 7,
         newer: &[],
@@ -10390,18 +10894,20 @@ pub static AGENT_PENDING_TOOL_CALL: Node = Node::Obj(
 /// Constraints of [`AgentWaitParams`](crate::types).
 pub static AGENT_WAIT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "timeoutMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "timeoutMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["runId"],
         mask: 1,
         newer: &[],
@@ -10411,33 +10917,35 @@ pub static AGENT_WAIT_PARAMS: Node = Node::Obj(
 /// Constraints of [`AgentWaitResult`](crate::types).
 pub static AGENT_WAIT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &AGENT_WAIT_STATUS,
-                required: 2,
-            },
-            Prop {
-                name: "startedAt",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "endedAt",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "status",
+                    node: &AGENT_WAIT_STATUS,
+                    required: 2,
+                },
+                Prop {
+                    name: "startedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "endedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["runId", "status"],
         mask: 3,
         newer: &[],
@@ -10451,18 +10959,20 @@ pub static AGENT_WAIT_STATUS: Node = Node::Enum {
 /// Constraints of [`AgentIdentityParams`](crate::types).
 pub static AGENT_IDENTITY_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "agentId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "agentId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -10472,23 +10982,25 @@ pub static AGENT_IDENTITY_PARAMS: Node = Node::Obj(
 /// Constraints of [`AgentIdentityResult`](crate::types).
 pub static AGENT_IDENTITY_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "agentId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "avatar",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "agentId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "avatar",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["agentId", "name", "avatar"],
         mask: 7,
         newer: &[],
@@ -10498,38 +11010,40 @@ pub static AGENT_IDENTITY_RESULT: Node = Node::Obj(
 /// Constraints of [`AgentEvent`](crate::types).
 pub static AGENT_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "seq",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "stream",
-                node: &AGENT_STREAM,
-                required: 2,
-            },
-            Prop {
-                name: "ts",
-                node: &TIMESTAMP_MS,
-                required: 4,
-            },
-            Prop {
-                name: "data",
-                node: &AGENT_EVENT_DATA,
-                required: 8,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &SESSION_KEY,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "seq",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "stream",
+                    node: &AGENT_STREAM,
+                    required: 2,
+                },
+                Prop {
+                    name: "ts",
+                    node: &TIMESTAMP_MS,
+                    required: 4,
+                },
+                Prop {
+                    name: "data",
+                    node: &AGENT_EVENT_DATA,
+                    required: 8,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &SESSION_KEY,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["runId", "stream", "ts", "data"],
         mask: 15,
         newer: &[],
@@ -10547,107 +11061,109 @@ pub static AGENT_EVENT_PHASE: Node = Node::Enum {
 /// Constraints of [`AgentEventData`](crate::types).
 pub static AGENT_EVENT_DATA: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "phase",
-                node: &AGENT_EVENT_PHASE,
-                required: 0,
-            },
-            Prop {
-                name: "startedAt",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "endedAt",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "aborted",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "text",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "delta",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "mediaUrls",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "phase",
+                    node: &AGENT_EVENT_PHASE,
+                    required: 0,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "name",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "toolCallId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "args",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "partialResult",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "meta",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "isError",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "result",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "willRetry",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "reason",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "expected",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "received",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "startedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "endedAt",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "aborted",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "text",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "delta",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "mediaUrls",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "name",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "toolCallId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "args",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "partialResult",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "meta",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "isError",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "result",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "willRetry",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "reason",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "expected",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "received",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -10661,18 +11177,20 @@ pub static BROWSER_REQUEST_RESULT: Node = Node::Any;
 /// Constraints of [`ChatHistoryParams`](crate::types).
 pub static CHAT_HISTORY_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionKey",
-                node: &SESSION_KEY,
-                required: 1,
-            },
-            Prop {
-                name: "limit",
-                node: &Node::Int { min: 1, max: 1000 },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionKey",
+                    node: &SESSION_KEY,
+                    required: 1,
+                },
+                Prop {
+                    name: "limit",
+                    node: &Node::Int { min: 1, max: 1000 },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["sessionKey"],
         mask: 1,
         newer: &[],
@@ -10682,32 +11200,34 @@ pub static CHAT_HISTORY_PARAMS: Node = Node::Obj(
 /// Constraints of [`ChatHistoryResult`](crate::types).
 pub static CHAT_HISTORY_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionKey",
-                node: &SESSION_KEY,
-                required: 1,
-            },
-            Prop {
-                name: "sessionId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "messages",
-                node: &Node::Arr {
-                    items: &CHAT_MESSAGE,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionKey",
+                    node: &SESSION_KEY,
+                    required: 1,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "thinkingLevel",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-        ],
+                Prop {
+                    name: "sessionId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "messages",
+                    node: &Node::Arr {
+                        items: &CHAT_MESSAGE,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+                Prop {
+                    name: "thinkingLevel",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+            ],
+        ),
         required: &["sessionKey", "messages", "thinkingLevel"],
         mask: 7,
         newer: &[],
@@ -10717,77 +11237,79 @@ pub static CHAT_HISTORY_RESULT: Node = Node::Obj(
 /// Constraints of [`ChatMessage`](crate::types).
 pub static CHAT_MESSAGE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "role",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "content",
-                node: &Node::Arr {
-                    items: &CHAT_PART,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "role",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "timestamp",
-                node: &TIMESTAMP_MS,
-                required: 0,
-            },
-            Prop {
-                name: "api",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "provider",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "model",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "usage",
-                node: &CHAT_USAGE,
-                required: 0,
-            },
-            Prop {
-                name: "stopReason",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "errorMessage",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "toolCallId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "toolName",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "isError",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "details",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "content",
+                    node: &Node::Arr {
+                        items: &CHAT_PART,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 2,
+                },
+                Prop {
+                    name: "timestamp",
+                    node: &TIMESTAMP_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "api",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "provider",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "model",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "usage",
+                    node: &CHAT_USAGE,
+                    required: 0,
+                },
+                Prop {
+                    name: "stopReason",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "errorMessage",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "toolCallId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "toolName",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "isError",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "details",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["role", "content"],
         mask: 3,
         newer: &[],
@@ -10797,48 +11319,50 @@ pub static CHAT_MESSAGE: Node = Node::Obj(
 /// Constraints of [`ChatPart`](crate::types).
 pub static CHAT_PART: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "type",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "text",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "thinking",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "id",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "name",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "arguments",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "data",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "mimeType",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "type",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "text",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "thinking",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "id",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "name",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "arguments",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "data",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "mimeType",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["type"],
         mask: 1,
         newer: &[],
@@ -10848,38 +11372,40 @@ pub static CHAT_PART: Node = Node::Obj(
 /// Constraints of [`ChatUsage`](crate::types).
 pub static CHAT_USAGE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "input",
-                node: &UINT,
-                required: 1,
-            },
-            Prop {
-                name: "output",
-                node: &UINT,
-                required: 2,
-            },
-            Prop {
-                name: "cacheRead",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "cacheWrite",
-                node: &UINT,
-                required: 0,
-            },
-            Prop {
-                name: "totalTokens",
-                node: &UINT,
-                required: 4,
-            },
-            Prop {
-                name: "cost",
-                node: &CHAT_COST,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "input",
+                    node: &UINT,
+                    required: 1,
+                },
+                Prop {
+                    name: "output",
+                    node: &UINT,
+                    required: 2,
+                },
+                Prop {
+                    name: "cacheRead",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "cacheWrite",
+                    node: &UINT,
+                    required: 0,
+                },
+                Prop {
+                    name: "totalTokens",
+                    node: &UINT,
+                    required: 4,
+                },
+                Prop {
+                    name: "cost",
+                    node: &CHAT_COST,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["input", "output", "totalTokens"],
         mask: 7,
         newer: &[],
@@ -10889,48 +11415,50 @@ pub static CHAT_USAGE: Node = Node::Obj(
 /// Constraints of [`ChatCost`](crate::types).
 pub static CHAT_COST: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "input",
-                node: &Node::Num {
-                    min: f64::NEG_INFINITY,
-                    max: f64::INFINITY,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "input",
+                    node: &Node::Num {
+                        min: f64::NEG_INFINITY,
+                        max: f64::INFINITY,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "output",
-                node: &Node::Num {
-                    min: f64::NEG_INFINITY,
-                    max: f64::INFINITY,
+                Prop {
+                    name: "output",
+                    node: &Node::Num {
+                        min: f64::NEG_INFINITY,
+                        max: f64::INFINITY,
+                    },
+                    required: 2,
                 },
-                required: 2,
-            },
-            Prop {
-                name: "cacheRead",
-                node: &Node::Num {
-                    min: f64::NEG_INFINITY,
-                    max: f64::INFINITY,
+                Prop {
+                    name: "cacheRead",
+                    node: &Node::Num {
+                        min: f64::NEG_INFINITY,
+                        max: f64::INFINITY,
+                    },
+                    required: 4,
                 },
-                required: 4,
-            },
-            Prop {
-                name: "cacheWrite",
-                node: &Node::Num {
-                    min: f64::NEG_INFINITY,
-                    max: f64::INFINITY,
+                Prop {
+                    name: "cacheWrite",
+                    node: &Node::Num {
+                        min: f64::NEG_INFINITY,
+                        max: f64::INFINITY,
+                    },
+                    required: 8,
                 },
-                required: 8,
-            },
-            Prop {
-                name: "total",
-                node: &Node::Num {
-                    min: f64::NEG_INFINITY,
-                    max: f64::INFINITY,
+                Prop {
+                    name: "total",
+                    node: &Node::Num {
+                        min: f64::NEG_INFINITY,
+                        max: f64::INFINITY,
+                    },
+                    required: 16,
                 },
-                required: 16,
-            },
-        ],
+            ],
+        ),
         required: &["input", "output", "cacheRead", "cacheWrite", "total"],
         mask: 31,
         newer: &[],
@@ -10940,18 +11468,20 @@ pub static CHAT_COST: Node = Node::Obj(
 /// Constraints of [`ChatAbortParams`](crate::types).
 pub static CHAT_ABORT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionKey",
-                node: &SESSION_KEY,
-                required: 1,
-            },
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionKey",
+                    node: &SESSION_KEY,
+                    required: 1,
+                },
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["sessionKey"],
         mask: 1,
         newer: &[],
@@ -10961,27 +11491,29 @@ pub static CHAT_ABORT_PARAMS: Node = Node::Obj(
 /// Constraints of [`ChatAbortResult`](crate::types).
 pub static CHAT_ABORT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "aborted",
-                node: &Node::Bool,
-                required: 2,
-            },
-            Prop {
-                name: "runIds",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: u32::MAX },
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
                 },
-                required: 4,
-            },
-        ],
+                Prop {
+                    name: "aborted",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+                Prop {
+                    name: "runIds",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: u32::MAX },
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 4,
+                },
+            ],
+        ),
         required: &["ok", "aborted", "runIds"],
         mask: 7,
         newer: &[],
@@ -10991,47 +11523,49 @@ pub static CHAT_ABORT_RESULT: Node = Node::Obj(
 /// Constraints of [`ChatSendParams`](crate::types).
 pub static CHAT_SEND_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionKey",
-                node: &SESSION_KEY,
-                required: 1,
-            },
-            Prop {
-                name: "message",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 2,
-            },
-            Prop {
-                name: "thinking",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "deliver",
-                node: &Node::Bool,
-                required: 0,
-            },
-            Prop {
-                name: "attachments",
-                node: &Node::Arr {
-                    items: &ATTACHMENT,
-                    min: 0,
-                    max: u32::MAX,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionKey",
+                    node: &SESSION_KEY,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "timeoutMs",
-                node: &DURATION_MS,
-                required: 0,
-            },
-            Prop {
-                name: "idempotencyKey",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-        ],
+                Prop {
+                    name: "message",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 2,
+                },
+                Prop {
+                    name: "thinking",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "deliver",
+                    node: &Node::Bool,
+                    required: 0,
+                },
+                Prop {
+                    name: "attachments",
+                    node: &Node::Arr {
+                        items: &ATTACHMENT,
+                        min: 0,
+                        max: u32::MAX,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "timeoutMs",
+                    node: &DURATION_MS,
+                    required: 0,
+                },
+                Prop {
+                    name: "idempotencyKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+            ],
+        ),
         required: &["sessionKey", "message", "idempotencyKey"],
         mask: 7,
         newer: &[],
@@ -11043,18 +11577,20 @@ pub static CHAT_SEND_RESULT: Node = Node::OneOf(&[&CHAT_SEND_ACK, &CHAT_ABORT_RE
 /// Constraints of [`ChatSendAck`](crate::types).
 pub static CHAT_SEND_ACK: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &CHAT_SEND_STATUS,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "status",
+                    node: &CHAT_SEND_STATUS,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["runId", "status"],
         mask: 3,
         newer: &[],
@@ -11068,23 +11604,25 @@ pub static CHAT_SEND_STATUS: Node = Node::Enum {
 /// Constraints of [`ChatSendFailure`](crate::types).
 pub static CHAT_SEND_FAILURE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "status",
-                node: &Node::Enum { values: &["error"] },
-                required: 2,
-            },
-            Prop {
-                name: "summary",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 4,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "status",
+                    node: &Node::Enum { values: &["error"] },
+                    required: 2,
+                },
+                Prop {
+                    name: "summary",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 4,
+                },
+            ],
+        ),
         required: &["runId", "status", "summary"],
         mask: 7,
         newer: &[],
@@ -11094,23 +11632,25 @@ pub static CHAT_SEND_FAILURE: Node = Node::Obj(
 /// Constraints of [`ChatInjectParams`](crate::types).
 pub static CHAT_INJECT_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "sessionKey",
-                node: &SESSION_KEY,
-                required: 1,
-            },
-            Prop {
-                name: "message",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "label",
-                node: &Node::Str { min: 0, max: 100 },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "sessionKey",
+                    node: &SESSION_KEY,
+                    required: 1,
+                },
+                Prop {
+                    name: "message",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "label",
+                    node: &Node::Str { min: 0, max: 100 },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["sessionKey", "message"],
         mask: 3,
         newer: &[],
@@ -11120,18 +11660,20 @@ pub static CHAT_INJECT_PARAMS: Node = Node::Obj(
 /// Constraints of [`ChatInjectResult`](crate::types).
 pub static CHAT_INJECT_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "messageId",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "messageId",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["ok", "messageId"],
         mask: 3,
         newer: &[],
@@ -11141,48 +11683,50 @@ pub static CHAT_INJECT_RESULT: Node = Node::Obj(
 /// Constraints of [`ChatEvent`](crate::types).
 pub static CHAT_EVENT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "runId",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "sessionKey",
-                node: &SESSION_KEY,
-                required: 2,
-            },
-            Prop {
-                name: "seq",
-                node: &UINT,
-                required: 4,
-            },
-            Prop {
-                name: "state",
-                node: &CHAT_STATE,
-                required: 8,
-            },
-            Prop {
-                name: "message",
-                node: &CHAT_MESSAGE,
-                required: 0,
-            },
-            Prop {
-                name: "errorMessage",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-            Prop {
-                name: "usage",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "stopReason",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "runId",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "sessionKey",
+                    node: &SESSION_KEY,
+                    required: 2,
+                },
+                Prop {
+                    name: "seq",
+                    node: &UINT,
+                    required: 4,
+                },
+                Prop {
+                    name: "state",
+                    node: &CHAT_STATE,
+                    required: 8,
+                },
+                Prop {
+                    name: "message",
+                    node: &CHAT_MESSAGE,
+                    required: 0,
+                },
+                Prop {
+                    name: "errorMessage",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+                Prop {
+                    name: "usage",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "stopReason",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["runId", "sessionKey", "seq", "state"],
         mask: 15,
         newer: &[],
@@ -11210,18 +11754,20 @@ pub static VOICECALL_STATUS_PARAMS: Node = Node::Any;
 /// Constraints of [`VoicecallStartResult`](crate::types).
 pub static VOICECALL_START_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "callId",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-            Prop {
-                name: "initiated",
-                node: &Node::Bool,
-                required: 2,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "callId",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+                Prop {
+                    name: "initiated",
+                    node: &Node::Bool,
+                    required: 2,
+                },
+            ],
+        ),
         required: &["callId", "initiated"],
         mask: 3,
         newer: &[],
@@ -11231,18 +11777,20 @@ pub static VOICECALL_START_RESULT: Node = Node::Obj(
 /// Constraints of [`VoicecallContinueResult`](crate::types).
 pub static VOICECALL_CONTINUE_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "success",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "transcript",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "success",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "transcript",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["success"],
         mask: 1,
         newer: &[],
@@ -11252,13 +11800,15 @@ pub static VOICECALL_CONTINUE_RESULT: Node = Node::Obj(
 /// Constraints of [`VoicecallSuccess`](crate::types).
 pub static VOICECALL_SUCCESS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "success",
-                node: &Node::Bool,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "success",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["success"],
         mask: 1,
         newer: &[],
@@ -11268,26 +11818,28 @@ pub static VOICECALL_SUCCESS: Node = Node::Obj(
 /// Constraints of [`VoicecallStatusResult`](crate::types).
 pub static VOICECALL_STATUS_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "found",
-                node: &Node::Bool,
-                required: 1,
-            },
-            Prop {
-                name: "call",
-                node: &Node::Obj(
-                    &Obj {
-                        props: &[],
-                        required: &[],
-                        mask: 0,
-                        newer: &[],
-                        extra: Extra::Each(&Node::Any),
-                    },
-                ),
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "found",
+                    node: &Node::Bool,
+                    required: 1,
+                },
+                Prop {
+                    name: "call",
+                    node: &Node::Obj(
+                        &Obj {
+                            props: Props::new(&[]),
+                            required: &[],
+                            mask: 0,
+                            newer: &[],
+                            extra: Extra::Each(&Node::Any),
+                        },
+                    ),
+                    required: 0,
+                },
+            ],
+        ),
         required: &["found"],
         mask: 1,
         newer: &[],
@@ -11297,13 +11849,15 @@ pub static VOICECALL_STATUS_RESULT: Node = Node::Obj(
 /// Constraints of [`VoicecallFailure`](crate::types).
 pub static VOICECALL_FAILURE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "error",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "error",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+            ],
+        ),
         required: &["error"],
         mask: 1,
         newer: &[],

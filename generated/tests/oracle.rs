@@ -240,3 +240,14 @@ fn shuffled(document: &Value, mut order: u64) -> String {
     }
     format!("{{{}}}", text.join(","))
 }
+
+#[test]
+fn absent_params_are_an_empty_object() {
+    for method in Method::ALL {
+        let name = method.name();
+        let text = format!(r#"{{"type":"req","id":"1","method":"{name}"}}"#);
+        let request = read_request(&text, Method::from_name).ok();
+        let params = request.and_then(|request| request.params);
+        assert_eq!(params, Call::decode(method, "{}").ok(), "{name}");
+    }
+}

@@ -766,6 +766,7 @@ export declare const TEXTS: {
   readonly injectedRunPrefix: "inject-";
   readonly injectedStopReason: "injected";
   readonly defaultChannel: "whatsapp";
+  readonly webchatChannel: "webchat";
   readonly thinkingLevels: "off|minimal|low|medium|high";
   readonly thinkingLevelsOnOff: "off|on";
   readonly thinkingLevelsXhigh: "off|minimal|low|medium|high|xhigh";

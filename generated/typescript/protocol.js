@@ -338,6 +338,7 @@ export const TEXTS = {
   injectedRunPrefix: "inject-",
   injectedStopReason: "injected",
   defaultChannel: "whatsapp",
+  webchatChannel: "webchat",
   thinkingLevels: "off|minimal|low|medium|high",
   thinkingLevelsOnOff: "off|on",
   thinkingLevelsXhigh: "off|minimal|low|medium|high|xhigh",

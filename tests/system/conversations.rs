@@ -17,7 +17,7 @@ use openclaw_tests::{Gateway, Home};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::kills::{Dice, setting};
+use crate::dice::{Dice, setting};
 use crate::remote::operator;
 use round::{Round, Tally};
 

@@ -6,6 +6,7 @@
 mod conversations;
 mod cut_tools;
 mod devices;
+mod dice;
 mod doctor;
 mod doors;
 mod elsewhere;

@@ -8,6 +8,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+use crate::dice::{Dice, setting};
+
 /// Kills; each costs a start of the process, a second or two on a busy machine.
 const ROUNDS: u64 = 8;
 /// Messages of a round, sent all at once.
@@ -35,14 +37,6 @@ fn message(round: u64, n: u64) -> Value {
         "idempotencyKey": format!("key {round} {n}")})
 }
 
-/// A moment of a round, by the generator of Knuth's MMIX.
-fn moment(state: &mut u64) -> Duration {
-    *state = state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    Duration::from_micros((*state >> 33) % (LATEST_MS * 1000))
-}
-
 /// The texts of the main conversation, sorted.
 pub(crate) async fn texts(client: &Client) -> Vec<String> {
     let params = json!({"sessionKey": "main", "limit": 1000});
@@ -68,10 +62,8 @@ pub(crate) async fn texts(client: &Client) -> Vec<String> {
 async fn kills_lose_nothing_that_was_acknowledged_and_send_nothing_twice() {
     let home = Home::new();
     home.write_config(r#"{"gateway": {"mode": "local", "auth": {"token": "tok"}}}"#);
-    let seed = std::env::var("OUTBOX_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let mut state = seed.unwrap_or(SEED);
+    let seed = setting("OUTBOX_SEED", SEED);
+    let mut dice = Dice::new(seed);
     let mut expected = Vec::new();
     let mut cut_short = 0;
     for round in 0..ROUNDS {
@@ -86,7 +78,8 @@ async fn kills_lose_nothing_that_was_acknowledged_and_send_nothing_twice() {
             })
             .collect();
         // The one wait of this test that is meant: the moment of the kill is what is tried.
-        tokio::time::sleep(moment(&mut state)).await;
+        let moment = Duration::from_micros(dice.throw(LATEST_MS * 1000));
+        tokio::time::sleep(moment).await;
         gateway.signal(Signal::KILL);
         gateway.ended().await;
         let mut acknowledged = Vec::new();
@@ -102,7 +95,7 @@ async fn kills_lose_nothing_that_was_acknowledged_and_send_nothing_twice() {
             let text = format!("round {round} message {n}");
             assert!(
                 there.contains(&text),
-                "seed {seed:?}: {text} was acknowledged and is lost"
+                "seed {seed}: {text} was acknowledged and is lost"
             );
         }
         // Whoever got no answer tries again under the same key.
@@ -110,14 +103,14 @@ async fn kills_lose_nothing_that_was_acknowledged_and_send_nothing_twice() {
             let sent = client.request("send", &message(round, n)).await;
             assert!(
                 sent.is_ok(),
-                "seed {seed:?}, round {round}, message {n}: {sent:?}"
+                "seed {seed}, round {round}, message {n}: {sent:?}"
             );
         }
         expected.extend((0..MESSAGES).map(|n| format!("round {round} message {n}")));
         expected.sort();
-        assert_eq!(texts(&client).await, expected, "seed {seed:?}: each once");
+        assert_eq!(texts(&client).await, expected, "seed {seed}: each once");
         gateway.signal(Signal::TERM);
         gateway.ended().await;
     }
-    assert!(cut_short > 0, "no kill came in time; seed {seed:?}");
+    assert!(cut_short > 0, "no kill came in time; seed {seed}");
 }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::dice::{Dice, setting};
 use crate::messages::World;
 use crate::outbox::{connect, texts};
 
@@ -26,13 +27,6 @@ const RUNS_MS: u64 = 120;
 const SEED: u64 = 17;
 /// Between two looks at what has no event to wait for.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-fn next(state: &mut u64) -> u64 {
-    *state = state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    *state >> 33
-}
 
 async fn ask(client: &Client, method: &str, params: Value) -> Value {
     let answer = client.request(method, &params).await;
@@ -67,9 +61,8 @@ async fn entry(client: &Client, id: &str) -> Value {
 async fn replies_of_jobs_go_out_once_through_kills() {
     let home = Home::new();
     home.write_config(r#"{"gateway": {"mode": "local", "auth": {"token": "tok"}}}"#);
-    let seed = std::env::var("REPLIES_SEED").ok();
-    let seed = seed.and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
-    let mut dice = seed;
+    let seed = setting("REPLIES_SEED", SEED);
+    let mut dice = Dice::new(seed);
     let mut gateway = Gateway::start(&home, &[]).await;
     let mut jobs = Vec::new();
     for life in 0..LIVES {
@@ -79,11 +72,11 @@ async fn replies_of_jobs_go_out_once_through_kills() {
             let name = format!("word-{life}-{n}.");
             let payload = json!({"kind": "agentTurn", "message": name, "deliver": true,
                 "channel": "webchat", "to": "main"});
-            let at = now + next(&mut dice) % LATEST_MS;
+            let at = now + dice.throw(LATEST_MS);
             jobs.push((add(&client, &name, at, payload).await, name));
         }
         // The one wait of this test that is meant: the moment of the kill is what is tried.
-        tokio::time::sleep(Duration::from_millis(next(&mut dice) % LATEST_MS)).await;
+        tokio::time::sleep(Duration::from_millis(dice.throw(LATEST_MS))).await;
         gateway.signal(Signal::KILL);
         gateway.ended().await;
         gateway = Gateway::start(&home, &[]).await;
@@ -139,9 +132,8 @@ async fn outcome(client: &Client, params: &Value) -> Result<(), String> {
 async fn replies_of_agents_go_out_once_through_kills() {
     let home = Home::new();
     home.write_config(r#"{"gateway": {"mode": "local", "auth": {"token": "tok"}}}"#);
-    let seed = std::env::var("REPLIES_SEED").ok();
-    let seed = seed.and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
-    let mut dice = seed;
+    let seed = setting("REPLIES_SEED", SEED);
+    let mut dice = Dice::new(seed);
     let mut gateway = Gateway::start(&home, &[]).await;
     let mut runs = Vec::new();
     for life in 0..LIVES {
@@ -158,7 +150,7 @@ async fn replies_of_agents_go_out_once_through_kills() {
             }));
         }
         // The one wait of this test that is meant: the moment of the kill is what is tried.
-        tokio::time::sleep(Duration::from_millis(next(&mut dice) % RUNS_MS)).await;
+        tokio::time::sleep(Duration::from_millis(dice.throw(RUNS_MS))).await;
         gateway.signal(Signal::KILL);
         gateway.ended().await;
         for asked in asked {

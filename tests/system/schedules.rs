@@ -8,25 +8,14 @@ use openclaw_tests::{Gateway, Home};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::dice::{Dice, setting};
+
 /// Kills of the gateway; each start costs a second or two of a busy machine.
 const LIVES: u64 = 5;
 /// Distance of the periodic job's due times, in ms: longer than a claim takes on a busy machine.
 const PERIOD_MS: u64 = 700;
 /// Seed of the moments; another one with `SCHEDULES_SEED`.
 const SEED: u64 = 29;
-
-/// Numbers that look random and are the same for a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
 
 fn now_ms() -> u64 {
     Clock::system().now_ms()
@@ -59,9 +48,8 @@ fn job(name: &str, schedule: Value) -> Value {
 
 #[tokio::test]
 async fn jobs_survive_kills_without_being_doubled_or_lost() {
-    let seed = std::env::var("SCHEDULES_SEED").ok();
-    let seed = seed.and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
-    let mut dice = Dice(seed);
+    let seed = setting("SCHEDULES_SEED", SEED);
+    let mut dice = Dice::new(seed);
     let home = Home::new();
     let mut gateway = Gateway::start(&home, &[]).await;
     let anchor = now_ms();
@@ -75,7 +63,7 @@ async fn jobs_survive_kills_without_being_doubled_or_lost() {
     for life in 0..LIVES {
         for n in 0..3 {
             // Due before, at and after the kill, and while there is no gateway.
-            let at = now_ms() + dice.roll(3_000);
+            let at = now_ms() + dice.throw(3_000);
             let name = format!("at-{life}-{n}");
             let added = call(
                 &home,
@@ -90,7 +78,7 @@ async fn jobs_survive_kills_without_being_doubled_or_lost() {
                 .to_owned();
             moments.insert(id, (name, at));
         }
-        tokio::time::sleep(Duration::from_millis(dice.roll(1_500))).await;
+        tokio::time::sleep(Duration::from_millis(dice.throw(1_500))).await;
         gateway.signal(Signal::KILL);
         gateway.ended().await;
         gateway = Gateway::start(&home, &[]).await;

@@ -19,7 +19,7 @@ pub use bytestring::ByteString;
 pub use encode::{Mask, Masks};
 pub use error::{ReadError, Violation};
 pub use fastwebsockets::OpCode;
-pub use reader::{Incoming, MessageReader};
+pub use reader::{Incoming, MessageReader, Meter, Spare};
 pub use stream::{OnIdle, Prefixed};
 
 /// The largest payload of a ping, pong or close frame (RFC 6455, section 5.5).

@@ -16,6 +16,10 @@ use crate::lent::{Home, Lent};
 /// message. Below this size a replacement would cost more than it saves.
 const KEEP_BUFFER_UP_TO: usize = 16 * 1024;
 
+/// A parser may serve another stream until it has handed out this much of its buffer: with less than the other half
+/// left, the next reads would be small, and each costs more than a new parser.
+const REUSE_UP_TO: u64 = 4 * 1024;
+
 /// What a peer sent.
 ///
 /// Payloads of unfragmented messages are views into the read buffer, not copies: keep them only
@@ -49,16 +53,48 @@ pub enum Incoming {
 /// end; it never stands in a `select!`. A reader whose `next` was dropped half-way answers
 /// [`ReadError::Ended`] from then on, instead of taking payload bytes for a frame header.
 pub struct MessageReader<R> {
-    frames: WebSocketRead<Lent<R>>,
-    home: Arc<Home<R>>,
+    parser: Parser<R>,
     peer_masks: bool,
     limit: usize,
     partial: Option<Partial>,
+    grown: bool,
+    ended: bool,
+}
+
+/// A frame parser, and the way to the stream that it reads.
+struct Parser<R> {
+    frames: WebSocketRead<Lent<R>>,
+    home: Arc<Home<R>>,
     /// Bytes of all frames so far, counted with the shortest possible heads. Equal to what the
     /// parser was fed only when its buffer is empty.
     consumed: u64,
-    grown: bool,
-    ended: bool,
+}
+
+/// The parser of a reader that has been taken apart, for a reader of another stream. Making one takes five
+/// allocations, one of them 8 KiB: as much as reading some messages.
+pub struct Spare<R>(Parser<R>);
+
+impl<R> std::fmt::Debug for Spare<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spare").finish_non_exhaustive()
+    }
+}
+
+/// Counts the bytes that a reader has taken from its stream, while that reader is busy.
+pub struct Meter<R>(Arc<Home<R>>, u64);
+
+impl<R> Meter<R> {
+    /// Bytes taken since the reader was made.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.0.fed() - self.1
+    }
+}
+
+impl<R> std::fmt::Debug for Meter<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Meter").field(&self.taken()).finish()
+    }
 }
 
 impl<R> std::fmt::Debug for MessageReader<R> {
@@ -82,28 +118,58 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
     /// bytes that passes.
     #[must_use]
     pub fn server(stream: R, limit: usize) -> Self {
-        Self::new(stream, limit, true)
+        Self::new(Parser::new(stream), limit, true)
+    }
+
+    /// As [`server`](Self::server), with a parser that has served another stream.
+    #[must_use]
+    pub fn server_with(spare: Spare<R>, stream: R, limit: usize) -> Self {
+        spare.0.home.put(stream);
+        Self::new(spare.0, limit, true)
     }
 
     /// A reader for the client's end: frames must not be masked. `limit` is the largest message
     /// in bytes that passes.
     #[must_use]
     pub fn client(stream: R, limit: usize) -> Self {
-        Self::new(stream, limit, false)
+        Self::new(Parser::new(stream), limit, false)
     }
 
-    fn new(stream: R, limit: usize, peer_masks: bool) -> Self {
-        let home = Home::new(stream);
+    fn new(parser: Parser<R>, limit: usize, peer_masks: bool) -> Self {
         Self {
-            frames: parser(&home),
-            home,
+            parser,
             peer_masks,
             limit,
             partial: None,
-            consumed: 0,
             grown: false,
             ended: false,
         }
+    }
+
+    /// What counts the bytes from now on.
+    #[must_use]
+    pub fn meter(&self) -> Meter<R> {
+        let home = Arc::clone(&self.parser.home);
+        let before = home.fed();
+        Meter(home, before)
+    }
+
+    /// Gives the stream back, and the parser where it holds nothing of this stream and has buffer enough for another.
+    ///
+    /// Bytes of messages that have not been returned are lost with a parser that does hold some. The stream is `None`
+    /// only for a reader that panicked.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<R>, Option<Spare<R>>) {
+        let Self {
+            parser,
+            partial,
+            ended,
+            ..
+        } = self;
+        let stream = parser.home.take();
+        let is_fresh = !ended && partial.is_none() && parser.is_empty();
+        let spare = is_fresh && parser.consumed <= REUSE_UP_TO;
+        (stream, spare.then_some(Spare(parser)))
     }
 
     /// Sets the largest message in bytes that passes, from the next frame on.
@@ -171,9 +237,11 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
         let limit = self.limit;
         // Refuses a frame by its head alone. The parser's own limit is exclusive, and a control
         // frame between the fragments of a full message is no part of it.
-        self.frames
+        self.parser
+            .frames
             .set_max_message_size(self.room().max(MAX_CONTROL_PAYLOAD).saturating_add(1));
         let frame = self
+            .parser
             .frames
             .read_frame(&mut |_| std::future::ready(Ok::<(), std::convert::Infallible>(())))
             .await
@@ -186,7 +254,7 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
     /// Judges what the parser lets through, and keeps the count of consumed bytes.
     fn check(&mut self, piece: &Piece) -> Result<(), ReadError> {
         let len = piece.payload.len();
-        self.consumed += (piece.head_len + len) as u64;
+        self.parser.consumed += (piece.head_len + len) as u64;
         self.grown |= len > KEEP_BUFFER_UP_TO;
 
         if piece.masked != self.peer_masks {
@@ -215,8 +283,8 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
 
     /// Replaces a parser of which the buffer has grown, when nothing is in that buffer.
     fn shrink(&mut self) {
-        if self.grown && self.home.fed() == self.consumed {
-            self.frames = parser(&self.home);
+        if self.grown && self.parser.is_empty() {
+            self.parser.frames = frames(&self.parser.home);
             self.grown = false;
         }
     }
@@ -265,9 +333,27 @@ impl Partial {
     }
 }
 
+impl<R: AsyncRead + Unpin> Parser<R> {
+    fn new(stream: R) -> Self {
+        let home = Home::new(stream);
+        Self {
+            frames: frames(&home),
+            home,
+            consumed: 0,
+        }
+    }
+}
+
+impl<R> Parser<R> {
+    /// Is nothing in its buffer?
+    fn is_empty(&self) -> bool {
+        self.home.fed() == self.consumed
+    }
+}
+
 /// A parser that leaves pings and closes to the reader's owner. It unmasks whatever is masked,
 /// at both ends: whether it should have been is judged afterwards.
-fn parser<R: AsyncRead + Unpin>(home: &Arc<Home<R>>) -> WebSocketRead<Lent<R>> {
+fn frames<R: AsyncRead + Unpin>(home: &Arc<Home<R>>) -> WebSocketRead<Lent<R>> {
     let lent = Lent::new(Arc::clone(home));
     let (mut frames, _) =
         fastwebsockets::after_handshake_split(lent, tokio::io::sink(), Role::Server);

@@ -61,6 +61,11 @@ impl<S> Prefixed<S> {
     pub fn new(prefix: Bytes, stream: S) -> Self {
         Self { prefix, stream }
     }
+
+    /// The stream; what is left of the bytes before it is lost.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {

@@ -3,6 +3,8 @@
 //! The generator writes one [`Node`] for each definition; [`crate::decode`],
 //! [`crate::accepts`] and [`crate::violations`] interpret it.
 
+use crate::props::Props;
+
 /// In `max` of [`Node::Str`] and [`Node::Arr`]: no upper bound.
 pub const UNBOUNDED: u32 = u32::MAX;
 
@@ -82,7 +84,7 @@ pub type Variant = (&'static str, &'static Node);
 /// The members of an object.
 pub struct Obj {
     /// Declared members, in schema order.
-    pub props: &'static [Prop],
+    pub props: Props,
     /// Names of the required members, in the order of the schema's list.
     pub required: &'static [&'static str],
     /// All bits of `props[..].required` together.
@@ -100,16 +102,6 @@ pub struct Newer {
     pub name: &'static str,
     /// First protocol version that has it.
     pub since: u64,
-}
-
-/// One declared member of an object.
-pub struct Prop {
-    /// The JSON key.
-    pub name: &'static str,
-    /// What its value must be.
-    pub node: &'static Node,
-    /// Its own bit within [`Obj::mask`], or 0 when it is optional.
-    pub required: u64,
 }
 
 /// The rule for undeclared members of an object.
@@ -137,20 +129,6 @@ impl Node {
 }
 
 impl Obj {
-    /// Index of the declared member `key`; the caller's next hint is the index after it.
-    ///
-    /// The search starts at `hint`: senders mostly write members in schema order,
-    /// so the member after the previous one is tried first.
-    #[inline]
-    pub(crate) fn position(&self, key: &str, hint: usize) -> Option<usize> {
-        let (before, from_hint) = self.props.split_at(hint.min(self.props.len()));
-        let is_key = |prop: &Prop| prop.name == key;
-        match from_hint.iter().position(is_key) {
-            Some(offset) => Some(before.len() + offset),
-            None => before.iter().position(is_key),
-        }
-    }
-
     /// Is the member `key` unknown in a protocol version?
     pub(crate) fn is_newer(&self, key: &str, version: u64) -> bool {
         let mut newer = self.newer.iter();
@@ -236,28 +214,6 @@ mod tests {
             (f64::INFINITY, None),
         ] {
             assert_eq!(integral(float), integer, "{float}");
-        }
-    }
-
-    #[test]
-    fn members_are_found_from_any_hint() {
-        const ANY: &Node = &Node::Any;
-        let prop = |name| Prop {
-            name,
-            node: ANY,
-            required: 0,
-        };
-        let object = Obj {
-            props: Box::leak(Box::new(["a", "b", "c"].map(prop))),
-            required: &[],
-            mask: 0,
-            newer: &[],
-            extra: Extra::Closed,
-        };
-        for hint in 0..5 {
-            for (key, at) in [("a", Some(0)), ("b", Some(1)), ("c", Some(2)), ("d", None)] {
-                assert_eq!(object.position(key, hint), at, "{key} from {hint}");
-            }
         }
     }
 }

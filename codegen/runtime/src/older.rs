@@ -41,7 +41,7 @@ pub fn leave_out_newer(node: &'static Node, version: u64, value: &mut Tree) {
 fn from_object(object: &'static Obj, version: u64, members: &mut Vec<(String, Tree)>) {
     members.retain(|(key, _)| !object.is_newer(key, version));
     for (key, value) in members {
-        match (object.position(key, 0), &object.extra) {
+        match (object.props.position(key, 0), &object.extra) {
             (Some(at), _) => leave_out_newer(object.props[at].node, version, value),
             (None, Extra::Each(node)) => leave_out_newer(node, version, value),
             (None, Extra::Any | Extra::Closed) => {}

@@ -35,6 +35,9 @@ pub trait ParamsOf: Sized {
     /// The text does not fit.
     fn alone(method: Self::Method, params: &str) -> Result<Self, serde_json::Error>;
 
+    /// The params of a request without any, for a method that looks at none: there is nothing to read.
+    fn absent(method: Self::Method) -> Option<Self>;
+
     /// The table of the params.
     fn table(method: Self::Method) -> &'static Node;
 }
@@ -252,8 +255,14 @@ where
             return Err(refuse());
         }
         if let (None, Some(known)) = (&params, known) {
-            let text = raw.map_or(NO_PARAMS, RawValue::get);
-            params = Some(P::alone(known, text).map_err(de::Error::custom)?);
+            let absent = raw.is_none().then(|| P::absent(known)).flatten();
+            params = Some(match absent {
+                Some(params) => params,
+                None => {
+                    let text = raw.map_or(NO_PARAMS, RawValue::get);
+                    P::alone(known, text).map_err(de::Error::custom)?
+                }
+            });
         }
         Ok(Request { id, method, params })
     }

@@ -1,7 +1,8 @@
 //! Where a gateway is expected to do better than the recorded one: data (`deviations.json`), applied to a session before it
-//! is played. Each entry names the rows of section 13 of the wire contract ("odds") that ask for it.
+//! is played. Each entry names the oddities ("odds") that ask for it: rows of section 13 of the wire contract, and those that
+//! replaying found since, which the file itself describes under the numbers behind the contract's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,6 +11,9 @@ use serde_json::Value;
 use crate::judge::Laws;
 use crate::session::{Action, Close, Session, Step};
 use crate::track::event_name;
+
+/// Number of the last row of section 13 of the wire contract.
+const CONTRACT_ODDS: u32 = 68;
 
 /// The deviations could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,30 @@ pub enum DeviationError {
         /// Why.
         source: serde_json::Error,
     },
+    /// An entry that names no oddity.
+    #[error("the deviation for {0} has no odd number: describe the oddity under \"found\"")]
+    NoOdd(String),
+    /// An oddity that neither the contract nor the file describes.
+    #[error(
+        "the deviation for {session}: odd {odd} is neither in the wire contract nor under \"found\""
+    )]
+    NoSuchOdd {
+        /// The session.
+        session: String,
+        /// The number.
+        odd: u32,
+    },
+    /// Numbers of found oddities must go on where the contract's end, each once and in order.
+    #[error("\"found\": odd {found} where {expected} comes next")]
+    Numbering {
+        /// The number in the file.
+        found: u32,
+        /// The one expected.
+        expected: u32,
+    },
+    /// A found oddity that no deviation is about.
+    #[error("\"found\": odd {0} is the reason of no deviation")]
+    Unused(u32),
     /// An entry for a session that is not there.
     #[error("a deviation for {0:?}, which is no session")]
     NoSuchSession(String),
@@ -58,7 +86,20 @@ pub enum DeviationError {
 #[serde(deny_unknown_fields)]
 pub struct Deviations {
     everywhere: Vec<Everywhere>,
+    #[serde(default)]
+    found: Vec<Found>,
     sessions: Vec<Deviation>,
+}
+
+/// An oddity of the recorded gateway that section 13 does not have.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Found {
+    odd: u32,
+    #[allow(dead_code, reason = "for the reader of the data")]
+    recorded: String,
+    #[allow(dead_code, reason = "for the reader of the data")]
+    better: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -188,23 +229,56 @@ impl Deviations {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or holds something else.
+    /// When the file cannot be read, holds something else, or gives a deviation a number that stands for nothing.
     pub fn load(path: &Path) -> Result<Self, DeviationError> {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| DeviationError::Read {
             path: shown.clone(),
             source,
         })?;
-        serde_json::from_str(&text).map_err(|source| DeviationError::Parse {
-            path: shown,
-            source,
-        })
+        let deviations: Self =
+            serde_json::from_str(&text).map_err(|source| DeviationError::Parse {
+                path: shown,
+                source,
+            })?;
+        deviations.check_odds()?;
+        Ok(deviations)
+    }
+
+    /// Every deviation has a number, and every number an oddity.
+    fn check_odds(&self) -> Result<(), DeviationError> {
+        for (found, expected) in self.found.iter().map(|f| f.odd).zip(CONTRACT_ODDS + 1..) {
+            if found != expected {
+                return Err(DeviationError::Numbering { found, expected });
+            }
+        }
+        let mut unused: BTreeSet<u32> = self.found.iter().map(|f| f.odd).collect();
+        let known = 1..=CONTRACT_ODDS + u32::try_from(self.found.len()).unwrap_or(u32::MAX);
+        for deviation in &self.sessions {
+            let session = &deviation.session;
+            if deviation.odd.is_empty() {
+                return Err(DeviationError::NoOdd(session.clone()));
+            }
+            for odd in &deviation.odd {
+                if !known.contains(odd) {
+                    return Err(DeviationError::NoSuchOdd {
+                        session: session.clone(),
+                        odd: *odd,
+                    });
+                }
+                unused.remove(odd);
+            }
+        }
+        unused
+            .first()
+            .map_or(Ok(()), |odd| Err(DeviationError::Unused(*odd)))
     }
 
     /// No deviation at all: what the recorded gateway does.
     pub fn none() -> Self {
         Self {
             everywhere: Vec::new(),
+            found: Vec::new(),
             sessions: Vec::new(),
         }
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::outcome::{End, Reply};
 use super::run::Run;
 use super::runs::Runs;
-use crate::heartbeat::{Verdict, verdict};
+use crate::heartbeat::{Remark, remark};
 use crate::outbox::{Letter, Order, Posted, ReplyError, Wish, Words};
 use crate::sessions::{Changes, NotKept, SessionKey, Sessions};
 use crate::store::StoreError;
@@ -151,9 +151,9 @@ impl Delivery {
         };
         let text = match self.ack_max_chars {
             None => Some(text).filter(|text| !text.is_empty()),
-            Some(most) => match verdict(&text, most) {
-                Verdict::Say(text) => Some(text),
-                Verdict::Empty | Verdict::Token => None,
+            Some(most) => match remark(&text, most) {
+                Remark::Say(text) => Some(text),
+                Remark::Empty | Remark::Token => None,
             },
         };
         let text = text.filter(|text| self.known.as_ref() != Some(text))?;

@@ -11,6 +11,7 @@ use openclaw_protocol::types::{
     ModelsListResult, SessionScope,
 };
 
+use super::avatar;
 use super::runs::Runs;
 use super::tools::Workspace;
 use crate::config::{Agent, DEFAULT_MAIN_KEY, Identity, InputKind, Model};
@@ -86,17 +87,13 @@ impl Runs {
 
     /// A picture as a client can load it: an address as it is, a file of the agent's workspace as what it holds.
     fn avatar_url(&self, agent: &str, avatar: &str) -> Option<String> {
-        let lower = avatar.to_lowercase();
-        if ["http://", "https://", "data:"]
-            .iter()
-            .any(|scheme| lower.starts_with(scheme))
-        {
+        if avatar::is_address(avatar) {
             return Some(avatar.to_owned());
         }
         let bytes = Workspace::new(self.parts().workspace(agent))
             .read(avatar)
             .ok()?;
-        let kind = picture_type(avatar).filter(|_| bytes.len() <= MAX_AVATAR)?;
+        let kind = avatar::media_type(avatar).filter(|_| bytes.len() <= MAX_AVATAR)?;
         Some(format!("data:{kind};base64,{}", STANDARD.encode(bytes)))
     }
 
@@ -140,20 +137,6 @@ fn found(dir: &Path) -> Vec<String> {
         .filter(|name| normalise_agent_id(name) == *name)
         .take(MAX_FOUND)
         .collect()
-}
-
-/// Media type of a picture, by the ending of its name.
-fn picture_type(name: &str) -> Option<&'static str> {
-    let ending = Path::new(name).extension()?.to_str()?.to_lowercase();
-    Some(match ending.as_str() {
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "gif" => "image/gif",
-        "webp" => "image/webp",
-        "svg" => "image/svg+xml",
-        "avif" => "image/avif",
-        _ => return None,
-    })
 }
 
 fn choice(provider: &str, model: &Model) -> Option<ModelChoice> {

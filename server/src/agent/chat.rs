@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use openclaw_protocol::protocol::{errors, limits};
+use openclaw_protocol::protocol::{errors, limits, texts};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::server::Failure;
 use openclaw_protocol::types::{
     ChatAbortParams, ChatAbortResult, ChatHistoryParams, ChatHistoryResult, ChatSendAck,
-    ChatSendFailure, ChatSendParams, ChatSendResult, ChatSendStatus, ErrorShape,
+    ChatSendFailure, ChatSendParams, ChatSendResult, ChatSendStatus, ChatType, ErrorShape,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -15,14 +15,11 @@ use tokio::time::Instant;
 use super::aftermath::Aftermath;
 use super::commands::{self, Meaning, Task};
 use super::outcome::{AbortReason, End, Space};
-use super::requests::unreadable;
+use super::requests::sessions_unreadable;
 use super::run::Job;
 use super::runs::{Admission, Ask, Refusal, Runs};
 use super::{attachments, wire, words};
 use crate::sessions::{Entry, SessionKey, envelope};
-
-/// Channel of conversations over this protocol.
-const WEBCHAT: &str = "webchat";
 
 impl Runs {
     /// `chat.send`: says something in a conversation, or stops it if the message is a stop word. A slash command is
@@ -89,7 +86,7 @@ impl Runs {
         let history = self
             .sessions()
             .history(&session, limit)
-            .map_err(|error| unreadable(&error))?;
+            .map_err(|error| sessions_unreadable(&error))?;
         let choice = self
             .models()
             .choose(session.agent(), history.entry.as_ref());
@@ -193,15 +190,16 @@ fn lifetime(asked: Duration) -> Duration {
 
 /// What a chat client leaves in its session's entry.
 fn spoken(entry: &mut Entry, sender: Option<&str>) {
-    let mut origin = json!({"provider": WEBCHAT, "surface": WEBCHAT, "chatType": "direct"});
+    let (webchat, chat_type) = (texts::WEBCHAT_CHANNEL, ChatType::Direct.as_str());
+    let mut origin = json!({"provider": webchat, "surface": webchat, "chatType": chat_type});
     if let Some(sender) = sender {
         origin["label"] = json!(sender);
     }
     entry.origin = Some(origin);
-    entry.chat_type = Some("direct".to_owned());
+    entry.chat_type = Some(chat_type.to_owned());
     entry.system_sent = Some(true);
-    entry.delivery_context = Some(json!({"channel": WEBCHAT}));
-    entry.last_channel = Some(WEBCHAT.to_owned());
+    entry.delivery_context = Some(json!({"channel": webchat}));
+    entry.last_channel = Some(webchat.to_owned());
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{AgentIdentityParams, AgentIdentityResult, ErrorShape};
 
+use super::avatar;
 use super::requests::mismatch;
 use super::runs::Runs;
 use super::tools::read_start;
@@ -22,8 +23,6 @@ const FILE: &str = "IDENTITY.md";
 const MAX_FILE: usize = 64 * 1024;
 /// Longest picture that is text: an emoji takes up to four UTF-16 units or so.
 const MAX_TEXT_AVATAR: usize = 4;
-/// Endings of pictures.
-const PICTURES: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "svg", "avif"];
 
 /// How long an identity is known before the file is read again: an edit shows within a breath, and a page that asks for
 /// every message does not read a file for each.
@@ -146,12 +145,8 @@ impl Runs {
     /// characters as they are. Anything else is no picture.
     fn shown_avatar(&self, agent: &str, avatar: &str) -> Option<String> {
         let avatar = avatar.trim();
-        let lower = avatar.to_lowercase();
         let limit = usize::try_from(limits::AGENT_AVATAR_CHARS).unwrap_or(usize::MAX);
-        if ["http://", "https://", "data:"]
-            .iter()
-            .any(|scheme| lower.starts_with(scheme))
-        {
+        if avatar::is_address(avatar) {
             return (avatar.chars().count() <= limit).then(|| avatar.to_owned());
         }
         if is_picture(avatar) {
@@ -188,15 +183,9 @@ fn text_avatar(text: &str) -> Option<String> {
 
 /// A relative path to a picture, inside the workspace.
 fn is_picture(text: &str) -> bool {
-    let path = Path::new(text);
-    let inside = path
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    let ending = path
-        .extension()
-        .and_then(|ending| ending.to_str())
-        .map(str::to_lowercase);
-    inside && ending.is_some_and(|ending| PICTURES.contains(&ending.as_str()))
+    let mut parts = Path::new(text).components();
+    let is_inside = parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    is_inside && avatar::media_type(text).is_some()
 }
 
 /// Reads lines such as `- **Name:** Maia`.

@@ -142,13 +142,16 @@ pub(super) fn compaction(summary: &str, kept: usize, timestamp: u64) -> Value {
 /// A message as a model is told it; none for what models are not told, such as a reply that never came.
 pub(super) fn turn(message: &Value, with_images: bool) -> Option<Turn> {
     let text = text_of(message);
+    let images = || {
+        if with_images {
+            images_of(message)
+        } else {
+            Vec::new()
+        }
+    };
     match role_of(message) {
         "user" => {
-            let images = if with_images {
-                images_of(message)
-            } else {
-                Vec::new()
-            };
+            let images = images();
             Some(Turn::User { text, images })
         }
         "assistant" => {
@@ -163,6 +166,7 @@ pub(super) fn turn(message: &Value, with_images: bool) -> Option<Turn> {
         TOOL_RESULT => Some(Turn::Result {
             call_id: message.get("toolCallId")?.as_str()?.to_owned(),
             text,
+            images: images(),
             is_error: message.get("isError").and_then(Value::as_bool) == Some(true),
         }),
         _ => None,
@@ -357,6 +361,7 @@ mod tests {
         );
         let output = Output {
             text: "line\n".into(),
+            pictures: vec![],
             is_error: false,
         };
         let result = tool_result(&call, &output, 7);
@@ -365,6 +370,21 @@ mod tests {
             "content": [{"type": "text", "text": "line\n"}], "isError": false, "timestamp": 7
         });
         assert_eq!(result, recorded);
+        let shown = Output {
+            pictures: vec![image.clone()],
+            ..output
+        };
+        let shown = tool_result(&call, &shown, 7);
+        assert_eq!(
+            shown["content"][1],
+            json!({"type": "image", "data": "AAAA", "mimeType": "image/png"})
+        );
+        let brought = |images: Vec<Image>| Turn::Result {
+            call_id: "c".into(),
+            text: "line\n".into(),
+            images,
+            is_error: false,
+        };
         let pictures = |images: Vec<Image>| Turn::User {
             text: "look".into(),
             images,
@@ -372,7 +392,7 @@ mod tests {
         let seen = user("look", std::slice::from_ref(&image), 7);
         let broken = Ended::Broken("no".into());
         for (message, with_images, told) in [
-            (&seen, true, Some(pictures(vec![image]))),
+            (&seen, true, Some(pictures(vec![image.clone()]))),
             (&seen, false, Some(pictures(vec![]))),
             (
                 &asking,
@@ -383,15 +403,9 @@ mod tests {
                     thoughts: vec![],
                 }),
             ),
-            (
-                &result,
-                false,
-                Some(Turn::Result {
-                    call_id: "c".into(),
-                    text: "line\n".into(),
-                    is_error: false,
-                }),
-            ),
+            (&result, false, Some(brought(vec![]))),
+            (&shown, true, Some(brought(vec![image]))),
+            (&shown, false, Some(brought(vec![]))),
             (
                 &assistant(said(" "), &free, &Usage::default(), &broken, 7),
                 false,

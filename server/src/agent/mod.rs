@@ -12,6 +12,7 @@
 
 mod aftermath;
 mod attachments;
+mod avatar;
 pub mod backend;
 mod bus;
 mod catalog;
@@ -49,8 +50,8 @@ pub use parts::Parts;
 pub use requests::Manner;
 pub use runs::Runs;
 pub use tools::{
-    ConfigGate, ExecGate, ExecRequest, Mcp, NOT_LISTED, Reach, Reached, Ruling, SessionExec,
-    Verdict,
+    ConfigGate, ExecDecision, ExecGate, ExecRequest, Mcp, NOT_LISTED, Reach, Reached, Ruling,
+    SessionExec,
 };
 pub(crate) use tools::{FileError, read_start};
 pub(crate) use words::{CHANNELS, LAST_CHANNEL};

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::protocol::{errors, limits};
-use openclaw_protocol::types::{ErrorShape, SessionsDefaults};
+use openclaw_protocol::types::{ErrorShape, SendPolicy, SessionsDefaults};
 use tokio::runtime::Handle;
 
 use super::models::{Choice, Models};
-use super::requests::unreadable;
+use super::requests::sessions_unreadable;
 use super::tools::{ExecGate, Mcp, Reach};
 use super::words::Thinking;
 use crate::clock::Clock;
@@ -147,49 +147,71 @@ impl Parts {
         let entry = self
             .sessions
             .entry(session)
-            .map_err(|error| unreadable(&error))?;
+            .map_err(|error| sessions_unreadable(&error))?;
         match entry.and_then(|entry| entry.send_policy).as_deref() {
-            Some("deny") => Err(errors::SEND_BLOCKED.error()),
+            Some(policy) if policy == SendPolicy::Deny.as_str() => {
+                Err(errors::SEND_BLOCKED.error())
+            }
             _ => Ok(()),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tools::ConfigGate;
-    use super::*;
-    use crate::outbox::testing::{self, Pigeon};
-    use crate::sessions::{KeyRules, open_with};
-    use serde_json::json;
-
-    async fn parts(dir: &std::path::Path, config: serde_json::Value) -> Parts {
+impl Parts {
+    /// Parts over the store in `dir`, by this configuration: one channel, no servers of tools, no skills, events to
+    /// nobody. Tests put their own in place of what they look at.
+    pub(crate) async fn of_test(
+        dir: &std::path::Path,
+        config: &Arc<Config>,
+        clock: Arc<dyn Clock>,
+        pigeon: &crate::outbox::testing::Pigeon,
+    ) -> Self {
         struct Nobody;
         impl EventSink for Nobody {
             fn emit(&self, _: openclaw_protocol::events::Event) {}
         }
-        let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
-        let sessions = open_with(dir, KeyRules::of(&config));
-        let clock = Arc::new(crate::clock::ManualClock::new(0));
-        let outbox = testing::outbox(&sessions, clock.clone(), &Pigeon::new(false, [])).await;
-        Parts {
-            waiting: Arc::new(sessions.events(clock.clone())),
+        let rules = crate::sessions::KeyRules::of(config);
+        let sessions = crate::sessions::open_with(dir, rules);
+        Self {
+            outbox: crate::outbox::testing::outbox(&sessions, Arc::clone(&clock), pigeon).await,
+            waiting: Arc::new(sessions.events(Arc::clone(&clock))),
             sessions,
-            outbox,
-            models: Models::new(Arc::clone(&config)),
-            exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
-            reach: Reach::default(),
-            mcp: Mcp::default(),
-            config,
+            models: Models::new(Arc::clone(config)),
+            config: Arc::clone(config),
             clock,
             events: Arc::new(Nobody),
             work: Handle::current(),
+            paths: Paths {
+                state_dir: dir.to_owned(),
+                config_file: dir.join("openclaw.json"),
+            },
+            environment: Environment::new(dir, Vec::<(String, String)>::new()),
+            exec: Arc::new(super::ConfigGate::new(Arc::clone(config))),
+            reach: Reach::default(),
+            mcp: Mcp::default(),
+            skills: Skills::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::outbox::testing::Pigeon;
+    use serde_json::json;
+
+    async fn parts(dir: &std::path::Path, config: serde_json::Value) -> Parts {
+        let config = Arc::new(serde_json::from_value(config).unwrap());
+        let clock = Arc::new(ManualClock::new(0));
+        Parts {
             paths: Paths {
                 state_dir: "/state".into(),
                 config_file: "/state/openclaw.json".into(),
             },
             environment: Environment::new("/home/ann", Vec::<(String, String)>::new()),
-            skills: Skills::default(),
+            ..Parts::of_test(dir, &config, clock, &Pigeon::new(false, [])).await
         }
     }
 

@@ -8,7 +8,7 @@ use openclaw_protocol::types::{ErrorShape, SessionsDeleteResult};
 
 use super::lanes::Place;
 use super::outcome::AbortReason;
-use super::requests::unreadable;
+use super::requests::sessions_unreadable;
 use super::run::Run;
 use super::runs::Runs;
 use crate::sessions::SessionKey;
@@ -44,7 +44,7 @@ impl Runs {
             .sessions()
             .write(move |changes| changes.delete(&session, with_transcript, now))
             .await
-            .map_err(|error| unreadable(&error))?;
+            .map_err(|error| sessions_unreadable(&error))?;
         drop(quiet);
         let archived = deleted.iter().flatten();
         let archived = archived.map(|row| self.sessions().shown_file(&agent, &row.name));

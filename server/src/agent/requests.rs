@@ -248,7 +248,7 @@ impl Runs {
             let found = self
                 .sessions()
                 .find_by_id(&id)
-                .map_err(|error| unreadable(&error))?;
+                .map_err(|error| sessions_unreadable(&error))?;
             return Ok(Some(match found {
                 Some(session) => Target::canonical(session),
                 None => Target {
@@ -298,7 +298,7 @@ pub(super) fn mismatch(method: &str, agent: &str, of_key: &str) -> ErrorShape {
 }
 
 /// The store cannot be read; why is for the log.
-pub(super) fn unreadable(error: &StoreError) -> ErrorShape {
+pub(super) fn sessions_unreadable(error: &StoreError) -> ErrorShape {
     tracing::error!(%error, "sessions could not be read");
     ErrorCode::Unavailable.error("sessions could not be read")
 }

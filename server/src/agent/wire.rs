@@ -101,7 +101,7 @@ pub(super) fn agent_event(names: &Names, seq: u64, ts: u64, news: &AgentNews<'_>
             data.phase = Some(AgentEventPhase::Result);
             data.meta = meta.clone();
             data.is_error = Some(output.is_error);
-            data.result = Some(json!({"content": output.content()}));
+            data.result = Some(json!({"content": output.mention()}));
             of_call(&mut data, call)
         }
         AgentNews::CompactionStart => {

@@ -1,5 +1,7 @@
 //! Words with a meaning of their own: stop words and channel names (contract 6.6, 6.7; methods.md 5).
 
+use openclaw_protocol::protocol::texts;
+
 pub use crate::sessions::levels::Thinking;
 
 /// A whole message that means "stop what you are doing" (contract 6.7).
@@ -20,7 +22,7 @@ pub(crate) const CHANNELS: [&str; 8] = [
     "slack",
     "signal",
     "imessage",
-    "webchat",
+    texts::WEBCHAT_CHANNEL,
 ];
 /// Stands for the channel that was used last.
 pub(crate) const LAST_CHANNEL: &str = "last";

@@ -15,7 +15,7 @@ use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{ExecApprovalDecision, ExecApprovalRequestParams};
 
 use super::{ApprovalError, Approvals};
-use crate::agent::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, Verdict};
+use crate::agent::{ConfigGate, ExecDecision, ExecGate, ExecRequest, NOT_LISTED, Ruling};
 use crate::clock::Clock;
 use crate::config::{Config, ExecAsk};
 use crate::exec_rules::{
@@ -68,7 +68,7 @@ impl AskingGate {
         }
     }
 
-    async fn judge(&self, request: ExecRequest) -> Verdict {
+    async fn judge(&self, request: ExecRequest) -> ExecDecision {
         let looked = {
             let (config, machine) = (self.config.clone(), self.machine.clone());
             let request = request.clone();
@@ -76,32 +76,32 @@ impl AskingGate {
         };
         let looked = match looked {
             Some(Ok(Ok(looked))) => looked,
-            Some(Err(why)) => return Verdict::Refuse(why),
+            Some(Err(why)) => return ExecDecision::Refuse(why),
             Some(Ok(Err(error))) => {
                 tracing::error!(%error, "exec approvals");
-                return Verdict::Refuse(
+                return ExecDecision::Refuse(
                     "The command is not run: the rules of this machine cannot be read.".to_owned(),
                 );
             }
             None => {
-                return Verdict::Refuse(
+                return ExecDecision::Refuse(
                     "The command is not run: the gateway is stopping.".to_owned(),
                 );
             }
         };
         let answer = match looked.policy.judge(looked.is_listed, false) {
-            exec_rules::Verdict::Allowed => Ok(false),
-            exec_rules::Verdict::Disabled => Err(
+            exec_rules::Permission::Allowed => Ok(false),
+            exec_rules::Permission::Disabled => Err(
                 "The command is not run: the exec approvals of this machine deny it.".to_owned(),
             ),
-            exec_rules::Verdict::NotListed => Err(NOT_LISTED.to_owned()),
-            exec_rules::Verdict::NeedsApproval => self.ask(&request, &looked).await,
+            exec_rules::Permission::NotListed => Err(NOT_LISTED.to_owned()),
+            exec_rules::Permission::NeedsApproval => self.ask(&request, &looked).await,
         };
         match answer {
-            Err(why) => Verdict::Refuse(why),
+            Err(why) => ExecDecision::Refuse(why),
             Ok(always) => {
                 self.note(request, &looked, always).await;
-                Verdict::Run
+                ExecDecision::Run
             }
         }
     }
@@ -199,7 +199,7 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
 }
 
 impl ExecGate for AskingGate {
-    fn decide(&self, request: ExecRequest) -> BoxFuture<'_, Verdict> {
+    fn decide(&self, request: ExecRequest) -> BoxFuture<'_, ExecDecision> {
         self.judge(request).boxed()
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use openclaw_client::{CallError, Events, GatewayCalls, Notice, Staging};
 use openclaw_protocol::events::Event;
+use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{AgentFailure, AgentFinal, AgentParams, AgentStream};
 
@@ -53,7 +54,7 @@ pub(super) struct AgentArgs {
     #[arg(long)]
     pub thinking: Option<String>,
     /// Time limit of the run, in seconds
-    #[arg(long = "run-timeout", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long = "run-timeout", default_value_t = limits::AGENT_TIMEOUT_SECONDS, value_parser = clap::value_parser!(u64).range(1..))]
     pub run_timeout: u64,
     /// Key of a retry: the same key gives the first run's outcome
     #[arg(long)]

@@ -16,7 +16,7 @@ use openclaw_protocol::types::{
 };
 
 use super::client::Failure;
-use super::connect::{ConnectArgs, connect};
+use super::connect::{PlainArgs, connect};
 use super::print;
 use crate::clock::{Clock, SystemClock};
 use crate::exec_rules::{DEFAULT_AGENT, RulesError, RulesFile, SetRefusal};
@@ -44,7 +44,7 @@ pub(super) enum ApprovalsCommand {
         command: AllowlistCommand,
     },
     /// Show the questions that wait for a decision
-    Pending(PendingArgs),
+    Pending(PlainArgs),
     /// Decide a question
     Resolve {
         /// Its id
@@ -53,7 +53,7 @@ pub(super) enum ApprovalsCommand {
         #[arg(value_enum)]
         decision: Decision,
         #[command(flatten)]
-        args: PendingArgs,
+        args: PlainArgs,
     },
 }
 
@@ -87,23 +87,9 @@ pub(super) struct TargetArgs {
     /// Those of a node, by its id
     #[arg(long)]
     node: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    connect: ConnectArgs,
-}
-
-/// How questions are shown.
-#[derive(Debug, Args)]
-pub(super) struct PendingArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    connect: ConnectArgs,
+    plain: PlainArgs,
 }
 
 /// What may be decided.
@@ -164,7 +150,7 @@ pub(super) async fn run(
         ApprovalsCommand::Get(target) => {
             let place = Place::open(&target, environment).await?;
             let shown = place.get().await?;
-            show(&shown, target.json);
+            show(&shown, target.plain.json);
             place.close().await;
         }
         ApprovalsCommand::Set {
@@ -313,7 +299,7 @@ async fn change(
     rules.defaults = Some(shown.file.defaults);
     rules.agents = Some(shown.file.agents);
     let shown = place.set(change(rules), shown.hash).await?;
-    show(&shown, target.json);
+    show(&shown, target.plain.json);
     place.close().await;
     Ok(())
 }
@@ -345,12 +331,14 @@ impl Place {
         if let Some(node) = &target.node {
             let node = NonEmptyString::new(node.trim()).ok_or(ApprovalsFailure::Empty("--node"))?;
             return Ok(Self::Node(
-                connect(&target.connect, environment).await?,
+                connect(&target.plain.connect, environment).await?,
                 node,
             ));
         }
-        if target.gateway || target.connect.url.is_some() {
-            return Ok(Self::Gateway(connect(&target.connect, environment).await?));
+        if target.gateway || target.plain.connect.url.is_some() {
+            return Ok(Self::Gateway(
+                connect(&target.plain.connect, environment).await?,
+            ));
         }
         Ok(Self::Here(RulesFile::of_home(&environment.home)))
     }

@@ -13,7 +13,7 @@ use openclaw_protocol::types::{
 };
 use serde_json::value::RawValue;
 
-use super::connect::{ConnectArgs, ConnectFailure, connect};
+use super::connect::{ConnectArgs, ConnectFailure, PlainArgs, connect};
 use super::nodes::NoSuchNode;
 use super::print;
 use crate::paths::Environment;
@@ -43,23 +43,9 @@ pub(super) struct HealthArgs {
     /// Ask the channels themselves instead of showing the last summary
     #[arg(long)]
     pub probe: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
-}
-
-/// `openclaw status`.
-#[derive(Debug, Args)]
-pub(super) struct StatusArgs {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// Why a command failed, in words for its user.
@@ -165,12 +151,12 @@ fn payload_value(payload: &RawValue) -> serde_json::Value {
 /// # Errors
 /// See [`Failure`].
 pub(super) async fn health(args: HealthArgs, environment: &Environment) -> Result<(), Failure> {
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let params = HealthParams {
         probe: args.probe.then_some(true),
     };
     let health = client.health(&params).await?;
-    if args.json {
+    if args.plain.json {
         print::json(&health);
     } else {
         show_health(&client, &health);
@@ -212,7 +198,7 @@ fn show_health(client: &Client, health: &HealthSummary) {
 ///
 /// # Errors
 /// See [`Failure`].
-pub(super) async fn status(args: StatusArgs, environment: &Environment) -> Result<(), Failure> {
+pub(super) async fn status(args: PlainArgs, environment: &Environment) -> Result<(), Failure> {
     let client = connect(&args.connect, environment).await?;
     let status = client.status(&IgnoredParams::default()).await?;
     if args.json {

@@ -40,6 +40,17 @@ pub(super) struct ConnectArgs {
     pub timeout: u64,
 }
 
+/// What every command takes that asks a gateway and shows the answer. By itself: the flags of a command without its own.
+#[derive(Debug, Args)]
+pub(super) struct PlainArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub connect: ConnectArgs,
+}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectFailure {

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use openclaw_client::GatewayCalls;
+use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{
     CronJob, CronJobPatch, CronListParams, CronRemoveParams, CronRunLogEntry, CronRunMode,
@@ -9,14 +10,14 @@ use openclaw_protocol::types::{
 };
 
 use super::client::Failure;
-use super::connect::{ConnectArgs, connect};
+use super::connect::{ConnectArgs, PlainArgs, connect};
 use super::cron_args::{AddArgs, EditArgs};
 use super::print;
 use crate::clock::{Clock, SystemClock, iso_8601};
 use crate::paths::Environment;
 
 /// Time that a run by hand may take, in ms: that of an agent's turn.
-const RUN_TIMEOUT_MS: u64 = 10 * 60 * 1000;
+const RUN_TIMEOUT_MS: u64 = limits::AGENT_TIMEOUT_SECONDS * 1000;
 
 /// Runs that `cron runs` shows when it is not told.
 const RUNS_SHOWN: u64 = 50;
@@ -46,29 +47,15 @@ pub(super) enum CronCommand {
     Runs(RunsArgs),
 }
 
-/// Flags of a command that takes none.
-#[derive(Debug, Args)]
-pub(super) struct PlainArgs {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub connect: ConnectArgs,
-}
-
 /// `openclaw cron list`.
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     /// Also those that are disabled
     #[arg(long)]
     pub all: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// A command about one job.
@@ -76,12 +63,9 @@ pub(super) struct ListArgs {
 pub(super) struct JobArgs {
     /// The job's id, as `cron list` shows it
     pub id: NonEmptyString,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// `openclaw cron run`.
@@ -92,12 +76,9 @@ pub(super) struct RunArgs {
     /// Run it even if it is not due, or disabled
     #[arg(long)]
     pub force: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// `openclaw cron runs`.
@@ -107,14 +88,11 @@ pub(super) struct RunsArgs {
     #[arg(long)]
     pub id: NonEmptyString,
     /// At most so many
-    #[arg(long, default_value_t = RUNS_SHOWN, value_parser = clap::value_parser!(u64).range(1..=5000))]
+    #[arg(long, default_value_t = RUNS_SHOWN, value_parser = clap::value_parser!(u64).range(1..=limits::CRON_RUNS_MAX))]
     pub limit: u64,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// Carries a command out.
@@ -127,7 +105,7 @@ pub(super) async fn cron(command: CronCommand, environment: &Environment) -> Res
         CronCommand::List(args) => list(args, environment).await,
         CronCommand::Add(args) => {
             let params = args.params(SystemClock.now_ms())?;
-            let client = connect(&args.connect, environment).await?;
+            let client = connect(&args.plain.connect, environment).await?;
             let job = client.cron_add(&params).await?;
             // A job that waits for a scheduler that is off surprises people later.
             let is_on = client
@@ -138,24 +116,24 @@ pub(super) async fn cron(command: CronCommand, environment: &Environment) -> Res
             if !is_on {
                 print::complain("the scheduler is off (cron.enabled): the job runs by hand only");
             }
-            show_job(&job, args.json);
+            show_job(&job, args.plain.json);
             Ok(())
         }
         CronCommand::Update(args) => {
             let patch = args.patch(SystemClock.now_ms())?;
-            change(&args.id, patch, args.json, &args.connect, environment).await
+            change(&args.id, patch, &args.plain, environment).await
         }
         CronCommand::Enable(args) => switch(args, true, environment).await,
         CronCommand::Disable(args) => switch(args, false, environment).await,
         CronCommand::Remove(args) => {
-            let client = connect(&args.connect, environment).await?;
+            let client = connect(&args.plain.connect, environment).await?;
             let params = CronRemoveParams {
                 id: Some(args.id.clone()),
                 ..CronRemoveParams::default()
             };
             let result = client.cron_remove(&params).await?;
             client.close().await;
-            if args.json {
+            if args.plain.json {
                 print::json(&result);
             } else if result.removed {
                 print::line(&format!("Removed {}", args.id.as_str()));
@@ -194,13 +172,13 @@ async fn status(args: PlainArgs, environment: &Environment) -> Result<(), Failur
 }
 
 async fn list(args: ListArgs, environment: &Environment) -> Result<(), Failure> {
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let params = CronListParams {
         include_disabled: Some(args.all),
     };
     let result = client.cron_list(&params).await?;
     client.close().await;
-    if args.json {
+    if args.plain.json {
         print::json(&result);
     } else if result.jobs.is_empty() {
         print::line(if args.all {
@@ -223,29 +201,28 @@ async fn switch(args: JobArgs, enabled: bool, environment: &Environment) -> Resu
         enabled: Some(enabled),
         ..CronJobPatch::default()
     };
-    change(&args.id, patch, args.json, &args.connect, environment).await
+    change(&args.id, patch, &args.plain, environment).await
 }
 
 async fn change(
     id: &NonEmptyString,
     patch: CronJobPatch,
-    json: bool,
-    to: &ConnectArgs,
+    plain: &PlainArgs,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let client = connect(to, environment).await?;
+    let client = connect(&plain.connect, environment).await?;
     let mut params = CronUpdateParams::new(patch);
     params.id = Some(id.clone());
     let job = client.cron_update(&params).await?;
     client.close().await;
-    show_job(&job, json);
+    show_job(&job, plain.json);
     Ok(())
 }
 
 async fn run(args: RunArgs, environment: &Environment) -> Result<(), Failure> {
     let patient = ConnectArgs {
-        timeout: args.connect.timeout.max(RUN_TIMEOUT_MS),
-        ..args.connect
+        timeout: args.plain.connect.timeout.max(RUN_TIMEOUT_MS),
+        ..args.plain.connect.clone()
     };
     let client = connect(&patient, environment).await?;
     let params = CronRunParams {
@@ -258,7 +235,7 @@ async fn run(args: RunArgs, environment: &Environment) -> Result<(), Failure> {
         ..CronRunParams::default()
     };
     let result = client.cron_run(&params).await?;
-    let last = if result.ran && !args.json {
+    let last = if result.ran && !args.plain.json {
         let last = CronRunsParams {
             id: Some(args.id.clone()),
             limit: Some(1),
@@ -269,7 +246,7 @@ async fn run(args: RunArgs, environment: &Environment) -> Result<(), Failure> {
         None
     };
     client.close().await;
-    if args.json {
+    if args.plain.json {
         print::json(&result);
     } else if !result.ran {
         print::line("Not run: it is not due, or it is running. --force runs it all the same.");
@@ -280,7 +257,7 @@ async fn run(args: RunArgs, environment: &Environment) -> Result<(), Failure> {
 }
 
 async fn runs(args: RunsArgs, environment: &Environment) -> Result<(), Failure> {
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let params = CronRunsParams {
         id: Some(args.id.clone()),
         limit: Some(args.limit),
@@ -288,7 +265,7 @@ async fn runs(args: RunsArgs, environment: &Environment) -> Result<(), Failure> 
     };
     let result = client.cron_runs(&params).await?;
     client.close().await;
-    if args.json {
+    if args.plain.json {
         print::json(&result);
     } else if result.entries.is_empty() {
         print::line("It has not run yet.");

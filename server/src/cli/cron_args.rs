@@ -8,7 +8,7 @@ use openclaw_protocol::types::{
 };
 
 use super::client::Failure;
-use super::connect::ConnectArgs;
+use super::connect::PlainArgs;
 use crate::cron::moment;
 use crate::duration::{self, Unit};
 
@@ -98,12 +98,9 @@ pub(super) struct AddArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub described: Described,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// `openclaw cron update`.
@@ -126,12 +123,9 @@ pub(super) struct EditArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub described: Described,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 impl AddArgs {

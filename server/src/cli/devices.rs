@@ -15,7 +15,7 @@ use openclaw_protocol::types::{
 pub(super) use rows::{WAITING_HEAD, device_row, node_row};
 
 use super::client::Failure;
-use super::connect::{ConnectArgs, connect};
+use super::connect::{ConnectArgs, PlainArgs, connect};
 use super::print;
 use crate::clock::{Clock, SystemClock};
 use crate::paths::Environment;
@@ -25,7 +25,7 @@ use rows::{joined, name_of, paired_row, short};
 #[derive(Debug, Subcommand)]
 pub(super) enum DevicesCommand {
     /// Show devices that wait and devices that may connect
-    List(ListArgs),
+    List(PlainArgs),
     /// Let a waiting device in, with what it asked for
     Approve(RequestArgs),
     /// Refuse a waiting device; it may ask again
@@ -36,28 +36,14 @@ pub(super) enum DevicesCommand {
     Revoke(RevokeArgs),
 }
 
-/// Flags of lists.
-#[derive(Debug, Args)]
-pub(super) struct ListArgs {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub connect: ConnectArgs,
-}
-
 /// Flags of decisions.
 #[derive(Debug, Args)]
 pub(super) struct RequestArgs {
     /// The request, as the list shows it
     pub request_id: NonEmptyString,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// Flags of `devices rotate`.
@@ -72,12 +58,9 @@ pub(super) struct RotateArgs {
     /// Scopes that the new token opens (default: those of the old one)
     #[arg(long, num_args = 1..)]
     pub scope: Vec<NonEmptyString>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// Flags of `devices revoke`.
@@ -89,12 +72,9 @@ pub(super) struct RevokeArgs {
     /// Role that the token opens
     #[arg(long)]
     pub role: NonEmptyString,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// Length of a whole device id: SHA-256 in hex.
@@ -121,7 +101,7 @@ pub(super) async fn devices(
             let mut params = DeviceTokenRotateParams::new(device, args.role);
             params.scopes = Some(args.scope).filter(|scopes| !scopes.is_empty());
             let rotated = client.device_token_rotate(&params).await?;
-            print::answer(&rotated, args.json, |rotated| {
+            print::answer(&rotated, args.plain.json, |rotated| {
                 print::line(&format!(
                     "New {} token of {} for {}; it is shown this once, bring it to the device:",
                     rotated.role,
@@ -135,7 +115,7 @@ pub(super) async fn devices(
             let device = whole_id(&client, args.device).await?;
             let params = DeviceTokenRevokeParams::new(device, args.role);
             let revoked = client.device_token_revoke(&params).await?;
-            print::answer(&revoked, args.json, |revoked| {
+            print::answer(&revoked, args.plain.json, |revoked| {
                 print::line(&format!(
                     "Revoked the {} token of {}. With the gateway's shared secret the device can still connect.",
                     revoked.role,
@@ -152,9 +132,9 @@ impl DevicesCommand {
     fn connection(&self) -> &ConnectArgs {
         match self {
             Self::List(args) => &args.connect,
-            Self::Approve(args) | Self::Reject(args) => &args.connect,
-            Self::Rotate(args) => &args.connect,
-            Self::Revoke(args) => &args.connect,
+            Self::Approve(args) | Self::Reject(args) => &args.plain.connect,
+            Self::Rotate(args) => &args.plain.connect,
+            Self::Revoke(args) => &args.plain.connect,
         }
     }
 }
@@ -169,7 +149,7 @@ pub(super) async fn list(client: &Client) -> Result<DevicePairListResult, Failur
 pub(super) async fn approve(client: &Client, args: RequestArgs) -> Result<(), Failure> {
     let params = DevicePairApproveParams::new(args.request_id);
     let approved = client.device_pair_approve(&params).await?;
-    print::answer(&approved, args.json, |approved| {
+    print::answer(&approved, args.plain.json, |approved| {
         let device = &approved.device;
         print::line(&format!(
             "Paired {} as {} for {}. It gets its token when it connects.",
@@ -185,7 +165,7 @@ pub(super) async fn approve(client: &Client, args: RequestArgs) -> Result<(), Fa
 pub(super) async fn reject(client: &Client, args: RequestArgs) -> Result<(), Failure> {
     let params = DevicePairRejectParams::new(args.request_id);
     let rejected = client.device_pair_reject(&params).await?;
-    print::answer(&rejected, args.json, |rejected| {
+    print::answer(&rejected, args.plain.json, |rejected| {
         print::line(&format!("Refused {}.", short(&rejected.device_id)));
     });
     Ok(())

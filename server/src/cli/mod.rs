@@ -53,7 +53,7 @@ enum Command {
     /// Ask the gateway how it is
     Health(client::HealthArgs),
     /// Show conversations and what waits
-    Status(client::StatusArgs),
+    Status(connect::PlainArgs),
     /// Say something to an agent and print its answer as it comes
     Agent(agent::AgentArgs),
     /// Send something to people through a channel, without an agent

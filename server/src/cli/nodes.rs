@@ -13,7 +13,7 @@ use openclaw_protocol::types::{
 };
 
 use super::client::Failure;
-use super::connect::{ConnectArgs, connect};
+use super::connect::{ConnectArgs, PlainArgs, connect};
 use super::print;
 use crate::paths::Environment;
 
@@ -49,12 +49,9 @@ pub(super) struct ListArgs {
     /// Leave out nodes that are not connected
     #[arg(long)]
     pub connected: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// `openclaw nodes describe`.
@@ -63,12 +60,9 @@ pub(super) struct DescribeArgs {
     /// Id, name or address of the node
     #[arg(long)]
     pub node: String,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// `openclaw nodes invoke`.
@@ -106,12 +100,9 @@ pub(super) struct RenameArgs {
     /// Its new name
     #[arg(long)]
     pub name: String,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// Which node is meant cannot be told. The texts are for the person at the terminal.
@@ -149,12 +140,12 @@ pub(super) async fn nodes(command: NodesCommand, environment: &Environment) -> R
 }
 
 async fn list(args: ListArgs, environment: &Environment) -> Result<(), Failure> {
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let mut list = client.node_list(&NodeListParams::new()).await?;
     if args.connected {
         list.nodes.retain(|node| node.connected);
     }
-    if args.json {
+    if args.plain.json {
         print::json(&list);
     } else if list.nodes.is_empty() {
         print::line("No nodes. A device becomes one by connecting to this gateway as a node.");
@@ -167,13 +158,13 @@ async fn list(args: ListArgs, environment: &Environment) -> Result<(), Failure> 
 }
 
 async fn describe(args: DescribeArgs, environment: &Environment) -> Result<(), Failure> {
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let list = client.node_list(&NodeListParams::new()).await?;
     let node_id = find(&list.nodes, &args.node)?;
     let node = client
         .node_describe(&NodeDescribeParams::new(node_id))
         .await?;
-    if args.json {
+    if args.plain.json {
         print::json(&node);
     } else {
         for (name, value) in members(&node) {
@@ -210,7 +201,7 @@ async fn invoke(args: InvokeArgs, environment: &Environment) -> Result<(), Failu
 
 async fn rename(args: RenameArgs, environment: &Environment) -> Result<(), Failure> {
     let name = NonEmptyString::new(args.name.trim()).ok_or(Failure::EmptyName)?;
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let list = client.node_list(&NodeListParams::new()).await?;
     // A node that is paired by token alone is in no list; its id is taken as it is.
     let node_id = match find(&list.nodes, &args.node) {
@@ -222,7 +213,7 @@ async fn rename(args: RenameArgs, environment: &Environment) -> Result<(), Failu
     let renamed = client
         .node_rename(&NodeRenameParams::new(node_id, name))
         .await?;
-    if args.json {
+    if args.plain.json {
         print::json(&renamed);
     } else {
         print::line(&format!(

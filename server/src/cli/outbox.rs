@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use openclaw_client::{CallError, GatewayCalls};
-use openclaw_protocol::protocol::errors;
+use openclaw_protocol::protocol::{errors, limits};
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{
     OutboxCancelParams, OutboxDelivery, OutboxGetParams, OutboxGetResult, OutboxListParams,
@@ -11,7 +11,7 @@ use openclaw_protocol::types::{
 };
 
 use super::client::Failure;
-use super::connect::{ConnectArgs, connect};
+use super::connect::{PlainArgs, connect};
 use super::print;
 use crate::clock::iso_8601;
 use crate::paths::Environment;
@@ -46,17 +46,14 @@ pub(super) struct ListArgs {
     #[arg(long)]
     pub channel: Option<String>,
     /// Show at most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=200))]
+    #[arg(long, default_value_t = limits::OUTBOX_LIST_DEFAULT, value_parser = clap::value_parser!(u64).range(1..=limits::OUTBOX_LIST_MAX))]
     pub limit: u64,
     /// Only those before this number, which the page before names
     #[arg(long, value_name = "NUMBER")]
     pub before: Option<u64>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// A command about one message.
@@ -64,12 +61,9 @@ pub(super) struct ListArgs {
 pub(super) struct OneArgs {
     /// The message's id, all of it or so much of its start that only one has it
     pub id: String,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// `openclaw outbox retry`.
@@ -122,7 +116,7 @@ pub(super) async fn outbox(
 }
 
 async fn list(args: ListArgs, environment: &Environment) -> Result<(), Failure> {
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let params = OutboxListParams {
         limit: Some(args.limit),
         before: args.before,
@@ -130,7 +124,7 @@ async fn list(args: ListArgs, environment: &Environment) -> Result<(), Failure> 
         channel: args.channel,
     };
     let listed = client.outbox_list(&params).await?;
-    print::answer(&listed, args.json, show_list);
+    print::answer(&listed, args.plain.json, show_list);
     client.close().await;
     Ok(())
 }
@@ -175,9 +169,9 @@ fn show_list(listed: &OutboxListResult) {
 
 async fn show(args: OneArgs, environment: &Environment) -> Result<(), Failure> {
     let params = OutboxGetParams::new(args.id()?);
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let found = client.outbox_get(&params).await?;
-    print::answer(&found, args.json, show_one);
+    print::answer(&found, args.plain.json, show_one);
     client.close().await;
     Ok(())
 }
@@ -222,7 +216,7 @@ async fn retry(args: RetryArgs, environment: &Environment) -> Result<(), Failure
         may_duplicate: args.may_duplicate.then_some(true),
         ..OutboxRetryParams::new(args.one.id()?)
     };
-    let client = connect(&args.one.connect, environment).await?;
+    let client = connect(&args.one.plain.connect, environment).await?;
     let retried = client.outbox_retry(&params).await;
     let delivery = retried.map_err(|error| match error {
         CallError::Refused { error, .. } if *error == errors::OUTBOX_MAY_DUPLICATE.error() => {
@@ -232,16 +226,16 @@ async fn retry(args: RetryArgs, environment: &Environment) -> Result<(), Failure
         }
         other => other.into(),
     })?;
-    tell(&delivery, args.one.json, "Tried again");
+    tell(&delivery, args.one.plain.json, "Tried again");
     client.close().await;
     Ok(())
 }
 
 async fn cancel(args: OneArgs, environment: &Environment) -> Result<(), Failure> {
     let params = OutboxCancelParams::new(args.id()?);
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let delivery = client.outbox_cancel(&params).await?;
-    tell(&delivery, args.json, "Cancelled");
+    tell(&delivery, args.plain.json, "Cancelled");
     client.close().await;
     Ok(())
 }

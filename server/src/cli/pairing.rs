@@ -11,8 +11,8 @@ use openclaw_protocol::types::{
 use serde::Serialize;
 
 use super::client::Failure;
-use super::connect::connect;
-use super::devices::{self, ListArgs, RequestArgs, WAITING_HEAD, device_row, node_row};
+use super::connect::{PlainArgs, connect};
+use super::devices::{self, RequestArgs, WAITING_HEAD, device_row, node_row};
 use super::print;
 use crate::clock::{Clock, SystemClock};
 use crate::paths::Environment;
@@ -21,7 +21,7 @@ use crate::paths::Environment;
 #[derive(Debug, Subcommand)]
 pub(super) enum PairingCommand {
     /// Show everything that waits for a decision
-    List(ListArgs),
+    List(PlainArgs),
     /// Let a waiting device or node in
     Approve(RequestArgs),
     /// Refuse a waiting device or node; it may ask again
@@ -45,7 +45,7 @@ pub(super) async fn pairing(
 ) -> Result<(), Failure> {
     let connection = match &command {
         PairingCommand::List(args) => &args.connect,
-        PairingCommand::Approve(args) | PairingCommand::Reject(args) => &args.connect,
+        PairingCommand::Approve(args) | PairingCommand::Reject(args) => &args.plain.connect,
     };
     let client = connect(connection, environment).await?;
     match command {
@@ -61,7 +61,7 @@ pub(super) async fn pairing(
         PairingCommand::Approve(args) if is_node(&client, &args.request_id).await? => {
             let params = NodePairApproveParams::new(args.request_id);
             let approved = client.node_pair_approve(&params).await?;
-            print::answer(&approved, args.json, |approved| {
+            print::answer(&approved, args.plain.json, |approved| {
                 print::line(&format!(
                     "Paired node {}; its token is shown this once, bring it to the node:",
                     approved.node.node_id
@@ -73,7 +73,7 @@ pub(super) async fn pairing(
         PairingCommand::Reject(args) if is_node(&client, &args.request_id).await? => {
             let params = NodePairRejectParams::new(args.request_id);
             let rejected = client.node_pair_reject(&params).await?;
-            print::answer(&rejected, args.json, |rejected| {
+            print::answer(&rejected, args.plain.json, |rejected| {
                 print::line(&format!("Refused node {}.", rejected.node_id));
             });
         }

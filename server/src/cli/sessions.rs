@@ -11,7 +11,7 @@ use openclaw_client::GatewayCalls;
 use openclaw_protocol::types::{SessionsListParams, SessionsListResult};
 
 use super::client::Failure;
-use super::connect::{ConnectArgs, connect};
+use super::connect::{PlainArgs, connect};
 use super::print;
 use crate::clock::{Clock, SystemClock};
 use crate::config;
@@ -51,12 +51,9 @@ pub(super) struct ListArgs {
     /// Only those whose name, label, subject, id or key contains this
     #[arg(long)]
     search: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    connect: ConnectArgs,
+    plain: PlainArgs,
 }
 
 /// `openclaw sessions export`.
@@ -133,7 +130,7 @@ pub(super) fn run(command: SessionsCommand, environment: &Environment) -> ExitCo
 }
 
 async fn list(args: ListArgs, environment: &Environment) -> Result<(), Failure> {
-    let client = connect(&args.connect, environment).await?;
+    let client = connect(&args.plain.connect, environment).await?;
     let params = SessionsListParams {
         limit: Some(args.limit),
         active_minutes: args.active,
@@ -146,7 +143,7 @@ async fn list(args: ListArgs, environment: &Environment) -> Result<(), Failure> 
         ..SessionsListParams::default()
     };
     let listed = client.sessions_list(&params).await?;
-    if args.json {
+    if args.plain.json {
         print::json(&listed);
     } else {
         show(&listed);

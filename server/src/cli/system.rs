@@ -8,8 +8,7 @@ use openclaw_protocol::types::{
 };
 
 use super::client::Failure;
-use super::connect::{ConnectArgs, connect};
-use super::cron::PlainArgs;
+use super::connect::{PlainArgs, connect};
 use super::print;
 use crate::clock::{Clock, SystemClock, iso_8601};
 use crate::paths::Environment;
@@ -47,12 +46,9 @@ pub(super) struct EventArgs {
     /// When the agent sees it: now, or at the next-heartbeat
     #[arg(long, default_value_t = WakeMode::NextHeartbeat)]
     pub mode: WakeMode,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub connect: ConnectArgs,
+    pub plain: PlainArgs,
 }
 
 /// Carries a command out.
@@ -65,10 +61,10 @@ pub(super) async fn system(
 ) -> Result<(), Failure> {
     match command {
         SystemCommand::Event(args) => {
-            let client = connect(&args.connect, environment).await?;
+            let client = connect(&args.plain.connect, environment).await?;
             let result = client.wake(&WakeParams::new(args.mode, args.text)).await?;
             client.close().await;
-            if args.json {
+            if args.plain.json {
                 print::json(&result);
             } else if result.ok {
                 print::line("ok");

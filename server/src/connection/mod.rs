@@ -13,6 +13,7 @@ mod farewell;
 pub mod handshake;
 mod hello;
 pub mod identity;
+mod ids;
 pub mod limiter;
 mod link;
 pub mod locality;
@@ -115,7 +116,7 @@ pub fn serve(
         handshake: handshake_place,
         behind_proxy,
     } = upgraded;
-    let (mut read, write) = stream.into_split();
+    let (read, write) = stream.into_split();
     let outbox = Arc::new(Outbox::new(
         Socket::new(write),
         limits::MAX_BUFFERED_BYTES as usize,
@@ -123,16 +124,18 @@ pub fn serve(
     outbox.precede(&response);
     let membership = shared.hub.enter(Arc::clone(&outbox));
     let facts = PeerFacts::of_request(ends, &headers);
-    let handshake = Handshake::new(Arc::clone(&shared.policy), &facts, uuid::Uuid::new_v4());
+    let handshake = Handshake::new(Arc::clone(&shared.policy), &facts, ids::fresh());
     outbox.send(handshake.challenge(shared.clock.now_ms()));
     // At once: clients wait for it, but not for long.
     outbox.flush();
     let stranger = Stranger::new(handshake, shared.handshakes.begin(), handshake_place, ends);
     let mut link = Link::new(shared, Arc::clone(&outbox), membership, stranger);
     async move {
-        let ending = reader::run(&mut link, &mut read, early).await;
+        let (ending, read) = reader::run(&mut link, read, early).await;
         let membership = link.finish(ending);
-        if !farewell::is_said(ending, &outbox) {
+        if !farewell::is_said(ending, &outbox)
+            && let Some(read) = read
+        {
             // Boxed: few connections are in this state, and its buffer would be part of each of them.
             Box::pin(farewell::say(read, &outbox)).await;
         }

@@ -1,21 +1,25 @@
 //! The loop of a connection's task: reads messages and gives them to the [`Link`].
 //!
-//! The frame parser and its buffer exist only while there is something to parse: an idle connection waits for its
-//! socket alone. Reading a message cannot be interrupted without losing bytes, so the future that does it is never
+//! A connection has a frame parser and its buffer only while there is something to parse: an idle connection waits for
+//! its socket alone, and the next one to read takes the parser over. Reading a message cannot be interrupted without losing bytes, so the future that does it is never
 //! dropped half-way; everything else the task does is polled beside it, by [`Link::poll_rest`].
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use openclaw_websocket::{Incoming, MessageReader, Prefixed, ReadError, encode};
-use tokio::io::{AsyncRead, ReadBuf};
+use openclaw_websocket::{Incoming, MessageReader, Prefixed, ReadError, Spare, encode};
 
 use super::ending::Ending;
 use super::link::Link;
 use crate::net::ReadSide;
+
+thread_local! {
+    /// The parser of whoever read last. One is enough: nearly every reading ends in the turn that it began in.
+    static SPARE: Cell<Option<Spare<Prefixed<ReadSide>>>> = const { Cell::new(None) };
+}
 
 /// What polling the reader led to.
 enum Step {
@@ -27,17 +31,35 @@ enum Step {
     Over(Ending),
 }
 
-/// Serves a connection until it is over. `early` is what the peer had sent before.
-pub(super) async fn run(link: &mut Link, socket: &mut ReadSide, mut early: Bytes) -> Ending {
+/// Serves a connection until it is over. `early` is what the peer had sent before. Gives the socket back, unless it was
+/// lost with its reader.
+pub(super) async fn run(
+    link: &mut Link,
+    mut socket: ReadSide,
+    mut early: Bytes,
+) -> (Ending, Option<ReadSide>) {
     loop {
         if early.is_empty()
-            && let Err(ending) = poll_fn(|cx| poll_readable(link, socket, cx)).await
+            && let Err(ending) = poll_fn(|cx| poll_readable(link, &socket, cx)).await
         {
-            return ending;
+            return (ending, Some(socket));
         }
-        if let Some(ending) = read(link, socket, std::mem::take(&mut early)).await {
-            return ending;
+        let mut reader = reader(link, Prefixed::new(std::mem::take(&mut early), socket));
+        let ending = read(link, &mut reader).await;
+        let (stream, spare) = reader.into_parts();
+        SPARE.set(spare);
+        match (ending, stream.map(Prefixed::into_inner)) {
+            (None, Some(stream)) => socket = stream,
+            (ending, stream) => return (ending.unwrap_or(Ending::Lost), stream),
         }
+    }
+}
+
+fn reader(link: &Link, stream: Prefixed<ReadSide>) -> MessageReader<Prefixed<ReadSide>> {
+    let limit = link.message_limit();
+    match SPARE.take() {
+        Some(spare) => MessageReader::server_with(spare, stream, limit),
+        None => MessageReader::server(stream, limit),
     }
 }
 
@@ -69,14 +91,9 @@ fn poll_may_read(link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<(), Endin
 }
 
 /// Reads messages until there are none, or the connection is over.
-async fn read(link: &mut Link, socket: &mut ReadSide, early: Bytes) -> Option<Ending> {
-    let fed = AtomicU64::new(0);
-    let stream = Metered {
-        stream: Prefixed::new(early, socket),
-        fed: &fed,
-    };
-    let mut reader = MessageReader::server(stream, link.message_limit());
-    // Counted with the shortest heads that the messages can have had. Equal to what the reader was fed only when that
+async fn read(link: &mut Link, reader: &mut MessageReader<Prefixed<ReadSide>>) -> Option<Ending> {
+    let meter = reader.meter();
+    // Counted with the shortest heads that the messages can have had. Equal to what the reader has taken only when that
     // has nothing left; after a message in fragments it never is again, and the reader stays.
     let mut used = 0;
     loop {
@@ -89,7 +106,7 @@ async fn read(link: &mut Link, socket: &mut ReadSide, early: Bytes) -> Option<En
         let step = {
             let mut next = pin!(reader.next());
             poll_fn(|cx| {
-                let is_empty = || fed.load(Ordering::Relaxed) == used;
+                let is_empty = || meter.taken() == used;
                 poll_next(link, next.as_mut(), is_empty, cx)
             })
             .await
@@ -148,24 +165,4 @@ fn shortest(message: &Incoming) -> u64 {
     };
     let (_, head) = encode::text_head(len);
     (head + MASK + len) as u64
-}
-
-/// Counts what it reads.
-struct Metered<'a, S> {
-    stream: S,
-    fed: &'a AtomicU64,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<'_, S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let read = buf.filled().len() - before;
-        self.fed.fetch_add(read as u64, Ordering::Relaxed);
-        outcome
-    }
 }

@@ -186,6 +186,7 @@ impl Record {
         job.state.last_status = Some(outcome.status);
         job.state.last_error = outcome.error.clone();
         job.state.last_duration_ms = Some(duration);
+        let own_time = claim.due_at_ms.or(job.state.next_run_at_ms);
         let is_done =
             outcome.status == CronRunStatus::Ok && matches!(job.schedule, CronSchedule::At { .. });
         if is_done {
@@ -205,7 +206,12 @@ impl Record {
         entry.summary = outcome.summary.clone();
         entry.run_at_ms = Some(claim.run_at_ms);
         entry.duration_ms = Some(duration);
-        entry.next_run_at_ms = job.state.next_run_at_ms;
+        // The end of what removes itself names the time that it was for (seen in the recordings).
+        entry.next_run_at_ms = if is_removed {
+            own_time
+        } else {
+            job.state.next_run_at_ms
+        };
         Ended {
             record: (!is_removed).then_some(record),
             entry,

@@ -11,7 +11,7 @@ use openclaw_protocol::types::{
 use std::sync::Arc;
 
 use crate::agent::{Delivery, Errand, Runs};
-use crate::heartbeat::{Beat, Heartbeats, Verdict, verdict};
+use crate::heartbeat::{Beat, Heartbeats, Remark, remark};
 use crate::outbox::{Order, Wish};
 use crate::sessions::key::normalise_agent_id;
 use crate::sessions::{NotKept, SessionKey, SystemEvents};
@@ -253,10 +253,10 @@ impl Jobs {
             Some(CronPostMode::Summary) | None => outcome.summary.as_deref(),
         };
         let body = match (outcome.status, said) {
-            (CronRunStatus::Ok, Some(said)) => match verdict(said, 0) {
-                Verdict::Say(said) => said,
+            (CronRunStatus::Ok, Some(said)) => match remark(said, 0) {
+                Remark::Say(said) => said,
                 // Nothing to report.
-                Verdict::Empty | Verdict::Token => return Ok(()),
+                Remark::Empty | Remark::Token => return Ok(()),
             },
             (CronRunStatus::Ok, None) => return Ok(()),
             (_, said) => said

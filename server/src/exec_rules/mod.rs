@@ -17,7 +17,7 @@ mod wrappers;
 pub use command::{Meant, Note, programs_of};
 pub use file::{RulesError, RulesFile, SetRefusal};
 pub use line::{MAX_SCRIPT_BYTES, command_line, is_plain_shell, script_of, simple_commands};
-pub use policy::{Ask, Fallbacks, Policy, Security, Verdict};
+pub use policy::{Ask, Fallbacks, Permission, Policy, Security};
 pub use program::{Program, find_program, matches};
 pub use wrappers::runs_anything;
 

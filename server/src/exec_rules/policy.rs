@@ -34,7 +34,7 @@ pub struct Policy {
 
 /// Whether a command may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Permission {
     /// Yes.
     Allowed,
     /// No, whoever says what.
@@ -132,9 +132,9 @@ impl Policy {
     /// Whether a command may run of which all programs are on the allowlist (`listed`), or of which a person said that
     /// it may (`approved`).
     #[must_use]
-    pub fn judge(&self, listed: bool, approved: bool) -> Verdict {
+    pub fn judge(&self, listed: bool, approved: bool) -> Permission {
         if self.security == Security::Deny {
-            return Verdict::Disabled;
+            return Permission::Disabled;
         }
         let misses = self.security == Security::Allowlist && !listed;
         let asks = match self.ask {
@@ -143,9 +143,9 @@ impl Policy {
             Ask::Always => true,
         };
         match (approved, asks, misses) {
-            (true, _, _) | (false, false, false) => Verdict::Allowed,
-            (false, true, _) => Verdict::NeedsApproval,
-            (false, false, true) => Verdict::NotListed,
+            (true, _, _) | (false, false, false) => Permission::Allowed,
+            (false, true, _) => Permission::NeedsApproval,
+            (false, false, true) => Permission::NotListed,
         }
     }
 

@@ -121,8 +121,8 @@ fn what_runs_when_nobody_answers() {
 }
 
 #[test]
-fn verdicts() {
-    use Verdict::{Allowed, Disabled, NeedsApproval, NotListed};
+fn who_may_run() {
+    use Permission::{Allowed, Disabled, NeedsApproval, NotListed};
     // listed or not, without and with a yes
     let table = [
         (

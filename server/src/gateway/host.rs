@@ -1,4 +1,4 @@
-//! What the gateway knows of the machine it runs on.
+//! What the gateway knows of the machine it runs on, and what it takes of it.
 
 use std::net::IpAddr;
 
@@ -23,6 +23,19 @@ pub(super) fn addresses() -> Vec<IpAddr> {
             tracing::warn!(%error, "the machine's addresses are not known");
             Vec::new()
         }
+    }
+}
+
+/// Each client costs a descriptor, and many systems start with room for a thousand.
+pub(super) fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -3,7 +3,10 @@
 //! Threads: this one carries every socket, the handshakes, the hub and the quick handlers; the one of `work` carries
 //! runs of agents, and blocking ones beside it what reads the disk; the store has a thread of its own for writing.
 
+mod console;
+mod domain;
 mod force;
+mod front;
 mod host;
 mod listen;
 mod refusals;

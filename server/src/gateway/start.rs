@@ -1,52 +1,25 @@
 //! From flags to a gateway that listens: configuration, lock, port, store, parts, in this order, so that a second
 //! gateway or a mistake in the configuration is found before anything is touched.
 
-use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::tz::TimeZone;
-use openclaw_protocol::protocol::limits;
-use openclaw_protocol::rt::NonEmptyString;
-use openclaw_protocol::types::SessionDefaults;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
 
+use super::domain::{Domain, Ground};
+use super::front::{self, Guard};
 use super::listen::{self, ListenError};
 use super::socket::{self, LocalSocket};
-use super::{Gateway, force, host};
-use crate::agent::{Mcp, Models, Parts, Reach, Reached, Runs};
-use crate::approvals::{Approvals, AskingGate, Machine};
-use crate::cli::{FlagError, GatewayArgs, print};
+use super::{Gateway, console, force, host};
+use crate::cli::{FlagError, GatewayArgs};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, StartError, Startup, TOKEN_BYTES};
-use crate::connection::handshake::Policy;
-use crate::connection::limiter::Limiter;
-use crate::connection::tailscale::{self, Whois};
-use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shared};
-use crate::cron::{self, Cron, Jobs};
-use crate::exec_rules::RulesFile;
-use crate::health::Health;
-use crate::heartbeat::{self, Heartbeats};
-use crate::http::{Admission, Api, ApiParts, Caps, Doors, HookParts, Hooks, HooksOff, Site, Taps};
-use crate::hub::{Admitted, EventSink, Hub};
+use crate::config::{self, Config, StartError, TOKEN_BYTES};
+use crate::hub::Hub;
 use crate::lock::{InstanceLock, LockError, Owner};
-use crate::methods::{Methods, UNFINISHED};
-use crate::nodes::{self, Nodes};
-use crate::outbox::{Outbox, OutboxParts, WebChat};
-use crate::pairing::nodes::NodePairing;
-use crate::pairing::{Pairing, TokenKey, TokenKeyError};
+use crate::pairing::{TokenKey, TokenKeyError};
 use crate::paths::{Environment, Paths};
-use crate::refusals::Refusals;
-use crate::sessions::{KeyRules, Sessions};
-use crate::skills::Skills;
 use crate::store::{Store, StoreError};
-use crate::usage::{Costs, Quotas};
-use crate::voicewake::VoiceWake;
 
 /// Directory of a development gateway, in the home directory.
 const DEV_STATE_DIR: &str = ".openclaw-dev";
@@ -107,8 +80,8 @@ pub(super) async fn start(
     getrandom::fill(&mut fresh).map_err(StartFailure::Random)?;
     let startup = config::prepare(&paths, &environment, &args.overrides(), fresh)?;
     let config = Arc::clone(&startup.loaded.config);
-    log_to_stdout(args, &config, &environment);
-    report(&startup);
+    console::log_to_stdout(args, &config, &environment);
+    console::report(&startup);
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let owner = Owner::this_process(clock.now_ms(), paths.config_file.clone(), startup.port);
@@ -126,18 +99,15 @@ pub(super) async fn start(
     )
     .await?;
     let socket = listen_locally(&config, &environment, &paths, lock.is_some());
-    raise_descriptor_limit();
+    host::raise_descriptor_limit();
 
+    let store_dir = paths.store_dir().display().to_string();
     let in_store = |cause| StartFailure::Store {
-        path: paths.store_dir().display().to_string(),
+        path: store_dir.clone(),
         cause,
     };
     let store = Store::open(&paths.store_dir()).map_err(in_store)?;
     let key = TokenKey::load_or_create(&paths.state_dir)?;
-    let rules = KeyRules::of(&config);
-    let defaults = session_defaults(&config, &rules);
-    let sessions = Sessions::open(store.clone(), paths.clone(), rules).map_err(in_store)?;
-
     let version = environment
         .get("OPENCLAW_VERSION")
         .unwrap_or(env!("CARGO_PKG_VERSION"))
@@ -145,227 +115,43 @@ pub(super) async fn start(
     let name = host::name();
     let own = host::own_presence(&name, &addresses, &version, clock.now_ms());
     let hub = Hub::new(Arc::clone(&clock), own).narrowed(config.gateway.narrow_events);
-    let hub = Arc::new(hub);
-    let pairing = Pairing::load(
-        store.clone(),
-        key,
-        Arc::clone(&clock),
-        Arc::clone(&hub) as Arc<dyn Admitted>,
-    )
-    .map_err(in_store)?;
-    let node_pairing = NodePairing::new(
-        store.clone(),
-        Arc::clone(&clock),
-        Arc::clone(&hub) as Arc<dyn EventSink>,
-    );
-    let events = Arc::new(sessions.events(Arc::clone(&clock)));
-    let taps = Arc::new(Taps::new(Arc::clone(&hub) as Arc<dyn EventSink>));
-    let approvals = Approvals::load(
-        store.clone(),
-        Arc::clone(&clock),
-        Arc::clone(&hub) as Arc<dyn EventSink>,
-    )
-    .map_err(in_store)?;
-    let webchat = WebChat {
-        sessions: sessions.clone(),
-        events: Arc::clone(&hub) as Arc<dyn EventSink>,
-        clock: Arc::clone(&clock),
-    };
-    let outbox = Outbox::open(OutboxParts {
-        sessions: sessions.clone(),
-        clock: Arc::clone(&clock),
-        work: work.clone(),
-        channels: vec![Arc::new(webchat)],
-    })
-    .await
-    .map_err(in_store)?;
-    let machine = Machine {
-        rules: RulesFile::of_home(&environment.home),
-        home: environment.home.clone(),
-        path: startup
-            .loaded
-            .environment
-            .get("PATH")
-            .unwrap_or_default()
-            .to_owned(),
-        clock: Arc::clone(&clock),
-    };
-    let mcp = Mcp::new(&config.mcp, &startup.loaded.environment);
-    let reach = Reach::default();
-    let runs = Runs::open(Parts {
-        outbox: outbox.clone(),
-        sessions: sessions.clone(),
-        models: Models::new(Arc::clone(&config))
-            .with_environment((*startup.loaded.environment).clone()),
-        config: Arc::clone(&config),
-        clock: Arc::clone(&clock),
-        events: Arc::clone(&taps) as Arc<dyn EventSink>,
-        waiting: Arc::clone(&events),
-        work: work.clone(),
-        paths: paths.clone(),
-        environment: (*startup.loaded.environment).clone(),
-        exec: Arc::new(AskingGate::new(
-            Arc::clone(&config),
-            machine,
-            approvals.clone(),
-        )),
-        reach: reach.clone(),
-        mcp: mcp.clone(),
-        skills: Skills::new(
-            &config,
-            startup.loaded.parsed.as_ref(),
-            &paths.state_dir,
-            &startup.loaded.environment,
-        ),
-    })
-    .await
-    .map_err(in_store)?;
-    let health = Arc::new(Health::new(
-        Arc::clone(&config),
-        sessions.clone(),
-        runs.clone(),
-        Arc::clone(&hub),
-        Arc::clone(&events),
-        Arc::clone(&clock),
-    ));
-    let policy = Arc::new(Policy::new(&config.gateway, &startup.auth, &addresses));
-    let program = whois_program(&startup, &environment);
-    let whois = Arc::new(Whois::new(program, work.clone(), Arc::clone(&clock)));
-    let caps = Caps {
-        total: config.gateway.connections.max.get().into(),
-        per_network: config.gateway.connections.max_per_address.get().into(),
-    };
-    let nodes = Nodes::new(nodes_policy(&config), Arc::clone(&clock));
-    let sink = Arc::clone(&hub) as Arc<dyn EventSink>;
-    let voicewake = VoiceWake::load(store.clone(), Arc::clone(&clock), sink).map_err(in_store)?;
-    let heartbeats = Heartbeats::new(
-        heartbeat::Parts {
-            runs: runs.clone(),
-            waiting: Arc::clone(&events),
-            events: Arc::clone(&hub) as Arc<dyn EventSink>,
-            clock: Arc::clone(&clock),
-        },
-        heartbeat::all(&config, &sessions.rules().default_agent),
-    );
-    let shown = match config.cron.store.as_deref() {
-        Some(configured) => environment.expand(configured),
-        None => paths.cron_file(),
-    };
-    let cron = Cron::open(cron::Parts {
-        store: store.clone(),
-        clock: Arc::clone(&clock),
-        events: Arc::clone(&hub) as Arc<dyn EventSink>,
-        worker: Arc::new(Jobs {
-            runs: runs.clone(),
-            events: Arc::clone(&events),
-            heartbeats: heartbeats.clone(),
-        }),
-        work: work.clone(),
-        enabled: config.cron.enabled && !environment.is_on("SKIP_CRON"),
-        store_path: shown.display().to_string(),
-    })
-    .await
-    .map_err(in_store)?;
-    reach.fill(Reached {
-        cron: cron.clone(),
-        nodes: nodes.clone(),
-        pairing: pairing.clone(),
-    });
-    let limiter = Arc::new(Limiter::default());
-    let refusals = Arc::new(Refusals::since(clock.now_ms()));
-    let (beats, main) = (heartbeats.clone(), sessions.rules().default_agent.clone());
-    let hooks = HookParts {
-        runs: runs.clone(),
-        events: Arc::clone(&events),
-        clock: Arc::clone(&clock),
-        wake: Some(Arc::new(move || beats.request(&main, HOOK_REASON))),
-        refusals: Arc::clone(&refusals),
-    };
-    let api = Api::new(
-        &config,
-        ApiParts {
-            runs: runs.clone(),
-            taps,
-            doors: Doors {
-                policy: Arc::clone(&policy),
-                limiter: Arc::clone(&limiter),
-                whois: Arc::clone(&whois),
-                refusals: Arc::clone(&refusals),
-                clock: Arc::clone(&clock),
-            },
-            hooks: hooks_of(&config, &policy, hooks),
-        },
-    );
-    let methods = Methods {
-        costs: Arc::new(Costs::new(sessions.clone(), TimeZone::system())),
-        quotas: Quotas::new(&config),
-        heartbeats: heartbeats.clone(),
-        cron: cron.clone(),
-        hub: Arc::clone(&hub),
-        health: Arc::clone(&health),
-        runs,
-        pairing: pairing.clone(),
-        node_pairing,
-        sessions,
-        approvals,
-        exec_rules: RulesFile::of_home(&environment.home),
-        outbox,
-        events,
-        nodes: nodes.clone(),
-        voicewake,
-        refusals: Arc::clone(&refusals),
-        clock: Arc::clone(&clock),
-        work: work.clone(),
-    };
-    let facts = Facts {
-        version,
-        commit: environment.get("GIT_COMMIT").map(str::to_owned),
-        host: name,
-        config_path: paths.config_file.display().to_string(),
-        state_dir: paths.state_dir.display().to_string(),
-        session_defaults: defaults,
-        unfinished: UNFINISHED,
-    };
-    let shared = Shared {
-        hub: Arc::clone(&hub),
-        service: Arc::new(methods) as Arc<dyn Service>,
-        policy: Arc::clone(&policy),
-        pairing: pairing.clone(),
-        nodes,
-        hello: HelloTemplate::new(&facts),
-        clock: Arc::clone(&clock),
-        handshakes: Arc::new(Deadlines::new(Duration::from_millis(
-            limits::HANDSHAKE_TIMEOUT_MS,
-        ))),
-        started,
-        counters: Counters::default(),
-        refusals: Arc::clone(&refusals),
-        limiter,
-        whois,
-    };
-    announce(&listeners, socket.as_ref(), &startup, &paths);
-    Ok(Gateway {
-        listeners,
-        site: Arc::new(
-            Site::new(
-                Arc::new(Admission::new(caps, refusals)),
-                policy.trust.clone(),
-            )
-            .with_api(api),
-        ),
-        shared: Arc::new(shared),
-        hub,
-        health,
-        pairing,
-        heartbeats,
-        cron,
-        mcp,
+    let ground = Ground {
+        config,
+        startup,
+        environment,
+        paths,
+        clock,
         work,
         store,
-        clock,
+        hub: Arc::new(hub),
+    };
+    let domain = Domain::open(&ground, key).await.map_err(in_store)?;
+    let guard = Guard::new(&ground, &addresses);
+    let gateway = Gateway {
+        listeners,
+        site: Arc::new(front::site(&ground, &domain, &guard)),
+        health: Arc::clone(&domain.health),
+        pairing: domain.pairing.clone(),
+        heartbeats: domain.heartbeats.clone(),
+        cron: domain.cron.clone(),
+        mcp: domain.mcp.clone(),
+        shared: Arc::new(front::shared(
+            &ground, domain, guard, version, name, started,
+        )),
+        hub: ground.hub,
+        work: ground.work,
+        store: ground.store,
+        clock: ground.clock,
         socket,
         _lock: lock,
-    })
+    };
+    console::announce(
+        &gateway.listeners,
+        gateway.socket.as_ref(),
+        &ground.startup,
+        &ground.paths,
+    );
+    Ok(gateway)
 }
 
 /// With `--dev` the state is apart from that of a real gateway; `--reset` begins anew.
@@ -390,66 +176,6 @@ fn development(
     Ok(environment)
 }
 
-fn log_to_stdout(args: &GatewayArgs, config: &Config, environment: &Environment) {
-    let level = config.logging.console_level.unwrap_or(config.logging.level);
-    let wanted = environment
-        .get("RUST_LOG")
-        .map_or_else(|| args.log_filter(level.as_filter()), str::to_owned);
-    let filter: Targets = wanted
-        .parse()
-        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
-    let lines = tracing_subscriber::fmt::layer()
-        .with_target(false)
-        // A log file has no use for colours.
-        .with_ansi(io::stdout().is_terminal() && environment.get("NO_COLOR").is_none())
-        .with_writer(io::stdout);
-    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
-    // A second gateway in one process (a test) keeps the first one's log.
-    let _ = tracing::subscriber::set_global_default(subscriber);
-}
-
-/// Says what is wrong with the configuration, so that defaults in its place surprise nobody.
-fn report(startup: &Startup) {
-    let loaded = &startup.loaded;
-    if let Some(reason) = &loaded.unusable {
-        tracing::error!(file = %loaded.path.display(), reason, in_force = ?loaded.source, "the configuration cannot be read");
-    }
-    for issue in &loaded.issues {
-        tracing::warn!(file = %loaded.path.display(), "{}: {}", issue.path, issue.message);
-    }
-}
-
-/// What a person wants to know after a start.
-fn announce(
-    listeners: &[TcpListener],
-    socket: Option<&LocalSocket>,
-    startup: &Startup,
-    paths: &Paths,
-) {
-    let addresses: Vec<String> = listeners
-        .iter()
-        .filter_map(|listener| listener.local_addr().ok())
-        .map(|address| format!("ws://{address}"))
-        .chain(socket.map(|socket| socket.path().display().to_string()))
-        .collect();
-    if startup.first_start {
-        print::line(&format!(
-            "First start: wrote {}{}; only you can read it.",
-            paths.config_file.display(),
-            if startup.loaded.config.gateway.auth.token.is_some() {
-                " with a random token"
-            } else {
-                ""
-            }
-        ));
-    }
-    print::line(&format!("Gateway listening on {}", addresses.join(" and ")));
-    print::line(
-        "Talk to it from another terminal: openclaw health, openclaw agent --message \"hello\"",
-    );
-    tracing::info!(state = %paths.state_dir.display(), "ready");
-}
-
 /// The Unix socket, if one is configured. Trouble with it does not keep the gateway from its port.
 fn listen_locally(
     config: &Config,
@@ -462,55 +188,4 @@ fn listen_locally(
     LocalSocket::listen(&path, is_only_gateway)
         .inspect_err(|error| tracing::error!(%error, "gateway.socket is not served"))
         .ok()
-}
-
-/// The hooks, if they are on. Hooks that cannot be served do not keep the gateway from starting.
-fn hooks_of(config: &Config, policy: &Policy, parts: HookParts) -> Option<Hooks> {
-    match Hooks::new(&config.hooks, policy.trust.clone(), parts) {
-        Ok(hooks) => Some(hooks),
-        Err(HooksOff::NotEnabled) => None,
-        Err(why) => {
-            tracing::error!(%why, "hooks are not served");
-            None
-        }
-    }
-}
-
-/// Why heartbeats that hooks ask for are made, as their prompt and the log say.
-const HOOK_REASON: &str = "hook";
-
-/// The program that is asked who a member of the tailnet is.
-fn whois_program(startup: &Startup, environment: &Environment) -> PathBuf {
-    let given = environment.own("TAILSCALE_COMMAND").map(|(_, value)| value);
-    let configured = startup.tailscale.command.as_deref();
-    environment.expand(given.or(configured).unwrap_or(tailscale::PROGRAM))
-}
-
-fn session_defaults(config: &Config, rules: &KeyRules) -> Option<SessionDefaults> {
-    let main = rules.main(&rules.default_agent);
-    let mut defaults = SessionDefaults::new(
-        NonEmptyString::new(rules.default_agent.as_str())?,
-        NonEmptyString::new(rules.main_key.as_str())?,
-        NonEmptyString::new(main.canonical())?,
-    );
-    defaults.scope = config.session.scope.as_str().parse().ok();
-    Some(defaults)
-}
-
-fn nodes_policy(config: &Config) -> nodes::Policy {
-    let nodes = &config.gateway.nodes;
-    nodes::Policy::new(&nodes.allow_commands, &nodes.deny_commands)
-}
-
-/// Each client costs a descriptor, and many systems start with room for a thousand.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
-    }
 }

@@ -21,13 +21,13 @@
 mod answer;
 mod file;
 mod hours;
+mod remark;
 mod runner;
 mod settings;
-mod verdict;
 
+pub use remark::{Remark, remark};
 pub use runner::{Beat, Heartbeats, Parts};
 pub use settings::{Settings, all};
-pub use verdict::{Verdict, verdict};
 
 #[cfg(test)]
 mod tests;

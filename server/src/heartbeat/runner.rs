@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 
 use super::answer::{self, Sent};
 use super::file;
+use super::remark::{Remark, remark};
 use super::settings::Settings;
-use super::verdict::{Verdict, verdict};
 use crate::agent::{Done, Errand, Runs};
 use crate::clock::Clock;
 use crate::hub::EventSink;
@@ -255,11 +255,11 @@ impl Heartbeats {
         used_at: Option<u64>,
         done: &Done,
     ) -> Beat {
-        let text = match verdict(&done.text, agent.settings.ack_max_chars) {
-            Verdict::Say(text) => text,
+        let text = match remark(&done.text, agent.settings.ack_max_chars) {
+            Remark::Say(text) => text,
             quiet => {
                 self.leave_unused(session, used_at, done.ended_at).await;
-                let status = if quiet == Verdict::Empty {
+                let status = if quiet == Remark::Empty {
                     HeartbeatStatus::OkEmpty
                 } else {
                     HeartbeatStatus::OkToken

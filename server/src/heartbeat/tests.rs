@@ -1,26 +1,24 @@
 //! Heartbeats over runs with a scripted model, a clock that stands still and a channel that is told what to do.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::events::Event;
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use super::file::is_filler;
 use super::{Beat, Heartbeats, Parts, all};
 use crate::agent::backend::BackendError;
 use crate::agent::backend::scripted::{Scripted, Step, say};
-use crate::agent::{Models, Runs};
+use crate::agent::{self, Models, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
+use crate::hub::testing::assert_conforms;
 use crate::outbox::channel::Fault;
 use crate::outbox::testing::{self, Pigeon};
-use crate::paths::{Environment, Paths};
-use crate::sessions::{Entry, SystemEvents, open_in};
+use crate::sessions::{Entry, SystemEvents};
 
 const START: u64 = 1_770_000_000_000;
 const MAIN: &str = "agent:main:main";
@@ -32,10 +30,7 @@ struct Recorder(watch::Sender<Vec<String>>);
 
 impl EventSink for Recorder {
     fn emit(&self, event: Event) {
-        let mut frame = event.frame_start();
-        frame.push(b'}');
-        let frame: Value = serde_json::from_slice(&frame).unwrap();
-        Event::decode(event.kind(), &frame["payload"].to_string()).unwrap();
+        assert_conforms(&event);
         let word = match event {
             Event::Heartbeat(event) => {
                 let mut words = format!("heartbeat {}", event.status.as_str());
@@ -84,27 +79,13 @@ impl World {
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let (model, clock) = (Scripted::new(replies), Arc::new(ManualClock::new(START)));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
-        let (sessions, pigeon) = (open_in(dir.path()), Pigeon::new(false, []));
-        let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
-        let waiting = Arc::new(sessions.events(clock.clone()));
-        let runs = Runs::open(crate::agent::Parts {
-            sessions,
-            outbox,
+        let pigeon = Pigeon::new(false, []);
+        let parts = agent::Parts::of_test(dir.path(), &config, clock.clone(), &pigeon).await;
+        let waiting = Arc::clone(&parts.waiting);
+        let runs = Runs::open(agent::Parts {
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
-            config: Arc::clone(&config),
-            clock: clock.clone(),
-            exec: Arc::new(crate::agent::ConfigGate::new(Arc::clone(&config))),
-            reach: crate::agent::Reach::default(),
-            mcp: crate::agent::Mcp::default(),
             events: events.clone(),
-            waiting: waiting.clone(),
-            work: Handle::current(),
-            paths: Paths {
-                state_dir: dir.path().to_owned(),
-                config_file: dir.path().join("openclaw.json"),
-            },
-            environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
-            skills: crate::skills::Skills::default(),
+            ..parts
         })
         .await
         .unwrap();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 use http_body_util::{Either, Full};
 use hyper::body::Frame;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 
@@ -116,6 +116,13 @@ pub(super) fn events(texts: impl Stream<Item = String> + Send + 'static) -> Resp
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Says when to come again.
+pub(super) fn not_before(mut response: Response, wait_ms: u64) -> Response {
+    let seconds = HeaderValue::from(wait_ms.div_ceil(1000));
+    response.headers_mut().insert(RETRY_AFTER, seconds);
     response
 }
 

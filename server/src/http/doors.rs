@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, StatusCode};
 use openclaw_protocol::types::RefusalReason;
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::answer::{self, Response};
 use crate::clock::Clock;
 use crate::connection::auth::Credentials;
 use crate::connection::handshake::Policy;
-use crate::connection::limiter::Limiter;
+use crate::connection::limiter::{Guesser, Limiter};
 use crate::connection::locality::PeerFacts;
 use crate::connection::tailscale::{Claim, Whois};
 use crate::net::Ends;
@@ -77,27 +77,37 @@ impl Doors {
         }
         let secret = bearer(headers);
         let guesser = locality.guesser.filter(|_| secret.is_some());
-        let now_ms = self.clock.now_ms();
-        if let Some(guesser) = guesser
-            && let Some(wait_ms) = self.limiter.wait_ms(guesser, now_ms)
-        {
-            return Err(Outside::TooManyAttempts { wait_ms });
-        }
-        // The mode decides which of the two it has to be.
-        let is_right = self
-            .policy
-            .auth
-            .check(&Credentials::new(secret, secret))
-            .is_ok();
-        if let Some(guesser) = guesser {
-            if is_right {
-                self.limiter.knew(guesser);
-            } else {
-                self.limiter.failed(guesser, now_ms);
-            }
-        }
-        is_right.then_some(()).ok_or(Outside::Unauthorized)
+        weigh(&self.limiter, guesser, self.clock.now_ms(), || {
+            // The mode decides which of the two it has to be.
+            let shown = Credentials::new(secret, secret);
+            self.policy.auth.check(&shown).is_ok()
+        })
     }
+}
+
+/// Looks at what a request shows, unless `guesser` has to wait, and notes whether it was right. Without a guesser nobody
+/// waits: native clients of this host, and requests that show nothing.
+///
+/// # Errors
+/// [`Outside`]; the caller counts it.
+pub(super) fn weigh(
+    limiter: &Limiter,
+    guesser: Option<Guesser>,
+    now_ms: u64,
+    is_right: impl FnOnce() -> bool,
+) -> Result<(), Outside> {
+    let Some(guesser) = guesser else {
+        return is_right().then_some(()).ok_or(Outside::Unauthorized);
+    };
+    if let Some(wait_ms) = limiter.wait_ms(guesser, now_ms) {
+        return Err(Outside::TooManyAttempts { wait_ms });
+    }
+    if !is_right() {
+        limiter.failed(guesser, now_ms);
+        return Err(Outside::Unauthorized);
+    }
+    limiter.knew(guesser);
+    Ok(())
 }
 
 impl Outside {
@@ -127,14 +137,12 @@ impl Outside {
                 &error("Unauthorized", "unauthorized"),
             ),
             Self::TooManyAttempts { wait_ms } => {
-                let mut response = answer::json(
+                let message = "too many wrong secrets; try again later";
+                let response = answer::json(
                     StatusCode::TOO_MANY_REQUESTS,
-                    &error("too many wrong secrets; try again later", "rate_limited"),
+                    &error(message, "rate_limited"),
                 );
-                response
-                    .headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1000)));
-                response
+                answer::not_before(response, wait_ms)
             }
         }
     }
@@ -151,6 +159,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+
+    use hyper::header::HeaderValue;
 
     use super::*;
     use crate::clock::ManualClock;

@@ -1,7 +1,6 @@
 //! A site with agents behind it, for the tests of the surfaces: real runs over a store in a temporary directory, a
 //! scripted model, requests over a socket.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openclaw_protocol::events::Event;
@@ -15,16 +14,15 @@ use tokio::task::JoinHandle;
 use super::hooks::{HookParts, Hooks};
 use super::*;
 use crate::agent::backend::scripted::{Scripted, Step};
-use crate::agent::{ConfigGate, Mcp, Models, Parts, Reach, Runs};
+use crate::agent::{Models, Parts, Runs};
 use crate::clock::ManualClock;
 use crate::config::{AuthMode, Config};
 use crate::connection::auth::Auth;
 use crate::connection::handshake::Policy;
 use crate::connection::tailscale::Whois;
 use crate::hub::EventSink;
-use crate::outbox::testing::{self, Pigeon};
-use crate::paths::{Environment, Paths};
-use crate::sessions::{KeyRules, Sessions, SystemEvents, open_with};
+use crate::outbox::testing::Pigeon;
+use crate::sessions::{Sessions, SystemEvents};
 
 /// The secret of the gateway.
 pub(super) const BEARER: &str = "Authorization: Bearer tok\r\n";
@@ -108,33 +106,18 @@ impl World {
                 "list": [{"id": "main"}, {"id": "ops"}]});
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let dir = tempfile::tempdir().unwrap();
-        let sessions = open_with(dir.path(), KeyRules::of(&config));
         let clock = Arc::new(ManualClock::new(1_769_900_000_000));
         let model = Scripted::new(replies);
         let ends = Arc::new(RunEnds(watch::Sender::new(Vec::new())));
         let taps = Arc::new(Taps::new(Arc::clone(&ends) as Arc<dyn EventSink>));
-        let work = tokio::runtime::Handle::current();
-        let events = Arc::new(sessions.events(clock.clone()));
         let pigeon = Pigeon::new(false, []);
-        let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
+        let parts = Parts::of_test(dir.path(), &config, clock.clone(), &pigeon).await;
+        let (sessions, events) = (parts.sessions.clone(), Arc::clone(&parts.waiting));
+        let work = parts.work.clone();
         let runs = Runs::open(Parts {
-            outbox,
-            sessions: sessions.clone(),
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
-            config: Arc::clone(&config),
-            exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
-            reach: Reach::default(),
-            mcp: Mcp::default(),
-            clock: clock.clone(),
             events: taps.clone(),
-            waiting: Arc::clone(&events),
-            work: work.clone(),
-            paths: Paths {
-                state_dir: dir.path().to_owned(),
-                config_file: dir.path().join("openclaw.json"),
-            },
-            environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
-            skills: crate::skills::Skills::default(),
+            ..parts
         })
         .await
         .unwrap();

@@ -41,7 +41,7 @@ pub(super) struct Order {
 }
 
 /// A turn under way.
-pub(super) struct Turn {
+pub(super) struct LiveTurn {
     tap: Tap,
     /// How much of it was told, in bytes.
     told: usize,
@@ -98,7 +98,7 @@ impl Turns {
     ///
     /// # Errors
     /// What the `agent` method refuses.
-    pub(super) async fn begin(&self, order: Order, calls: &Calls) -> Result<Turn, ErrorShape> {
+    pub(super) async fn begin(&self, order: Order, calls: &Calls) -> Result<LiveTurn, ErrorShape> {
         let run_id = uuid::Uuid::new_v4().to_string();
         let call = calls.begin();
         let tap = self.taps.open(&run_id);
@@ -140,7 +140,7 @@ impl Turns {
             // The id is new, so there is no other run with it.
             Staged::First(_) => {}
         }
-        Ok(Turn {
+        Ok(LiveTurn {
             tap,
             told: 0,
             end,
@@ -152,7 +152,7 @@ impl Turns {
     }
 }
 
-impl Turn {
+impl LiveTurn {
     /// Waits for the end.
     pub(super) async fn ended(mut self) -> Ending {
         ending(&mut self.end).await

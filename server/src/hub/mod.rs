@@ -5,6 +5,7 @@
 //! to outboxes; writing is done afterwards by [`Hub::run_flusher`], once for each client and burst, or by a
 //! connection's own task when it ends its turn.
 
+mod audience;
 mod beacon;
 mod copies;
 mod health;
@@ -13,6 +14,8 @@ mod membership;
 mod older;
 mod presence;
 mod registry;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -22,6 +22,8 @@ use crate::ws::EventFrame;
 pub struct Presence {
     /// The gateway itself; heard of whenever somebody asks.
     own: PresenceEntry,
+    /// Its JSON text; made anew when its time changes, which many connects within one millisecond share.
+    own_json: String,
     entries: HashMap<String, Record>,
     /// Keys by age of the last change; a later change has a larger stamp.
     order: BTreeMap<u64, String>,
@@ -58,6 +60,7 @@ impl Presence {
     #[must_use]
     pub fn new(own: PresenceEntry) -> Self {
         Self {
+            own_json: json_of(&own),
             own,
             entries: HashMap::new(),
             order: BTreeMap::new(),
@@ -168,13 +171,11 @@ impl Presence {
     /// [`Self::list`] as JSON text.
     pub fn list_json(&mut self, now_ms: u64) -> String {
         self.refresh(now_ms);
-        let mut text = json_of(&self.own);
-        let len = self
-            .newest()
-            .map(|record| record.json.len() + 1)
-            .sum::<usize>();
-        text.reserve(len + 2);
-        text.insert(0, '[');
+        let others = self.newest().map(|record| record.json.len() + 1);
+        let len = self.own_json.len() + others.sum::<usize>() + "[]".len();
+        let mut text = String::with_capacity(len);
+        text.push('[');
+        text.push_str(&self.own_json);
         for record in self.newest() {
             text.push(',');
             text.push_str(&record.json);
@@ -194,7 +195,10 @@ impl Presence {
 
     /// Drops who has been gone for too long, and hears of the gateway itself.
     fn refresh(&mut self, now_ms: u64) {
-        self.own.ts = now_ms;
+        if self.own.ts != now_ms {
+            self.own.ts = now_ms;
+            self.own_json = json_of(&self.own);
+        }
         while let Some((_, key)) = self.gone.first_key_value() {
             let heard_of = self.entries.get(key).map_or(0, |record| record.entry.ts);
             if now_ms.saturating_sub(heard_of) <= limits::PRESENCE_TTL_MS {

@@ -4,17 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openclaw_protocol::events::EventKind;
-use openclaw_protocol::methods;
-use openclaw_protocol::protocol::{Role, Scope};
+use openclaw_protocol::protocol::Role;
 
-use super::older::{self, Share, share};
+use super::audience::{self, Audience, bit};
+use super::older;
 use crate::connection::Caller;
 use crate::ws::{Delivery, EventFrame, Outbox};
-
-/// One bit for each kind of event.
-type Audience = u64;
-
-const _: () = assert!(EventKind::ALL.len() <= Audience::BITS as usize);
 
 /// All connections, accepted or not.
 #[derive(Debug, Default)]
@@ -116,18 +111,6 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// What a node gets of the broadcasts where nobody gets more than they may ask about: it has copies of the conversations
-/// that it wants, and answers to what it asks.
-const OF_NODES: [EventKind; 4] = [
-    EventKind::Tick,
-    EventKind::Shutdown,
-    EventKind::Health,
-    EventKind::VoicewakeChanged,
-];
-
-/// What an operator gets whose scopes show nothing: that the connection lives, and that it is about to end.
-const OF_ALL_OPERATORS: [EventKind; 2] = [EventKind::Tick, EventKind::Shutdown];
-
 impl Registry {
     /// From now on nobody who comes gets more broadcasts than they may ask about (odd 19).
     pub(super) fn narrow(&mut self) {
@@ -173,7 +156,7 @@ impl Registry {
 
     /// Opens broadcasts to a member. `presence` is the version of the list it knows already.
     pub(super) fn accept(&mut self, key: Key, caller: &Caller, presence: u64) {
-        let (audience, reduced) = audience_of(caller, self.is_narrow);
+        let (audience, reduced) = audience::of(caller, self.is_narrow);
         self.reduced |= reduced;
         if let Some(member) = self.member(key) {
             member.claim = caller.device_id.clone().map(|device_id| Claim {
@@ -365,158 +348,5 @@ impl Registry {
     }
 }
 
-fn bit(kind: EventKind) -> Audience {
-    1 << kind as usize
-}
-
-/// The broadcasts that a caller may see (contract 7.2, odd 19): as they are, and with less in them.
-fn audience_of(caller: &Caller, is_narrow: bool) -> (Audience, Audience) {
-    let (mut whole, mut reduced) = (0, 0);
-    for kind in EventKind::ALL {
-        let spec = kind.spec();
-        let may_see = spec.broadcast
-            && spec.roles.contains(&caller.role)
-            && (spec.scopes.is_empty() || methods::grants(&caller.scopes, spec.scopes))
-            && (!is_narrow || may_ask_about(caller, kind));
-        match share(spec.since, spec.newest_member, caller.protocol) {
-            Share::Whole if may_see => whole |= bit(kind),
-            Share::Reduced if may_see => reduced |= bit(kind),
-            _ => {}
-        }
-    }
-    (whole, reduced)
-}
-
-/// Could a caller learn of this by asking, or has it to know?
-fn may_ask_about(caller: &Caller, kind: EventKind) -> bool {
-    match caller.role {
-        Role::Node => OF_NODES.contains(&kind),
-        Role::Operator => {
-            !kind.spec().scopes.is_empty()
-                || OF_ALL_OPERATORS.contains(&kind)
-                || methods::grants(&caller.scopes, &[Scope::Read])
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-    use crate::ws::fake::FakeWire;
-
-    /// A member that gets `reduced` with less in them.
-    fn member(
-        registry: &mut Registry,
-        protocol: u64,
-        reduced: Audience,
-    ) -> (Arc<Outbox>, FakeWire) {
-        let wire = FakeWire::with_room(usize::MAX);
-        let outbox = Arc::new(Outbox::new(wire.clone(), 10_000));
-        let key = registry.enter(Arc::clone(&outbox));
-        registry.accept(key, &Caller::of_test("x", |_| ()), 0);
-        let member = registry.member(key).unwrap();
-        member.protocol = protocol;
-        member.audience &= !reduced;
-        member.reduced = reduced;
-        registry.reduced |= reduced;
-        (outbox, wire)
-    }
-
-    /// `n` and the distance from the first `seq` of what has come.
-    fn seen((outbox, wire): &(Arc<Outbox>, FakeWire)) -> Vec<(u64, u64)> {
-        outbox.flush();
-        let numbers: Vec<(u64, u64)> = wire
-            .take_texts()
-            .iter()
-            .map(|text| {
-                let frame: serde_json::Value = serde_json::from_str(text).unwrap();
-                (frame["n"].as_u64().unwrap(), frame["seq"].as_u64().unwrap())
-            })
-            .collect();
-        let first = numbers.first().map_or(0, |(_, seq)| *seq);
-        numbers.iter().map(|(n, seq)| (*n, seq - first)).collect()
-    }
-
-    #[test]
-    fn nobody_gets_more_than_they_may_ask_about() {
-        let seen = |role: Role, scopes: &[&str], is_narrow: bool| -> Vec<&'static str> {
-            let caller = Caller::of_test("x", |info| {
-                info.role = role;
-                info.scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
-            });
-            let (whole, reduced) = audience_of(&caller, is_narrow);
-            let kinds = EventKind::ALL.into_iter();
-            kinds
-                .filter(|kind| (whole | reduced) & bit(*kind) != 0)
-                .map(|kind| kind.spec().name)
-                .collect()
-        };
-        let (node, operator) = (Role::Node, Role::Operator);
-        let mut of_node = seen(node, &[], true);
-        of_node.sort_unstable();
-        assert_eq!(of_node, ["health", "shutdown", "tick", "voicewake.changed"]);
-        for scope in ["operator.read", "operator.write", "operator.admin"] {
-            assert_eq!(
-                seen(operator, &[scope], true),
-                seen(operator, &[scope], false),
-                "{scope}"
-            );
-        }
-        for (scope, own) in [
-            ("operator.pairing", "device.pair.requested"),
-            ("operator.approvals", "exec.approval.requested"),
-        ] {
-            let narrow = seen(operator, &[scope], true);
-            for (name, expected) in [
-                (own, true),
-                ("tick", true),
-                ("shutdown", true),
-                ("chat", false),
-                ("agent", false),
-                ("cron", false),
-                ("presence", false),
-                ("heartbeat", false),
-                ("health", false),
-            ] {
-                assert_eq!(narrow.contains(&name), expected, "{scope} {name}");
-                assert!(seen(operator, &[scope], false).contains(&name), "{name}");
-            }
-        }
-        assert!(
-            seen(node, &[], false).contains(&"chat"),
-            "as the original does"
-        );
-    }
-
-    #[test]
-    fn older_clients_get_less_and_no_gap() {
-        let mut registry = Registry::default();
-        let tick = bit(EventKind::Tick);
-        let newest = member(&mut registry, 5, 0);
-        let older = member(&mut registry, 4, tick);
-        let oldest = member(&mut registry, 3, tick);
-        let frame = |n: u64| EventFrame::new(format!(r#"{{"n":{n}"#).into_bytes(), false);
-        let mut dirty = Vec::new();
-        let tally = registry.deliver(EventKind::Shutdown, &frame(0), &mut dirty, |_| true);
-        assert_eq!(tally.queued, 3, "whole for everybody");
-        let later = member(&mut registry, 4, tick);
-        let asked = Cell::new(0);
-        let reduce = |version| {
-            asked.set(asked.get() + 1);
-            frame(version)
-        };
-        let tally = registry.deliver_reduced(EventKind::Tick, reduce, &mut dirty, |_| true);
-        assert_eq!((tally.queued, asked.get()), (3, 2), "made once a version");
-        assert_eq!(seen(&newest), [(0, 0)]);
-        assert_eq!(seen(&older), [(0, 0), (4, 1)]);
-        assert_eq!(seen(&oldest), [(0, 0), (3, 1)]);
-        assert_eq!(seen(&later), [(4, 0)]);
-        assert_eq!(dirty.len(), 4, "each once");
-        // The whole way: tick has no newer members, so nothing is missing.
-        let tally = registry.deliver(EventKind::Tick, &frame(9), &mut dirty, |_| true);
-        assert_eq!(tally.queued, 4);
-        assert_eq!(seen(&oldest), [(9, 0)]);
-    }
-}
+mod tests;

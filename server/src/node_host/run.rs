@@ -17,7 +17,7 @@ use super::process::{self, Ended, Spec};
 use super::speaker::{Speaker, Told};
 use super::{Failure, Host, OUTPUT_BYTES, RUN_TIME, variables};
 use crate::exec_rules::{
-    Ask, Fallbacks, Meant, Note, Policy, Program, Security, Verdict, command_line, find_program,
+    Ask, Fallbacks, Meant, Note, Permission, Policy, Program, Security, command_line, find_program,
     is_plain_shell, programs_of, runs_anything, script_of, simple_commands,
 };
 use crate::text::given;
@@ -91,17 +91,19 @@ pub(super) async fn run(
         .as_ref()
         .is_some_and(|programs| programs.iter().all(is_listed));
     let denied = match looked.policy.judge(listed, approved) {
-        Verdict::Allowed if params.needs_screen_recording == Some(true) => Some((
+        Permission::Allowed if params.needs_screen_recording == Some(true) => Some((
             texts::NODE_REASON_SCREEN_RECORDING,
             texts::NODE_RUN_SCREEN_RECORDING,
         )),
-        Verdict::Allowed => None,
-        Verdict::Disabled => Some((texts::NODE_REASON_DISABLED, texts::NODE_RUN_DISABLED)),
-        Verdict::NeedsApproval => Some((
+        Permission::Allowed => None,
+        Permission::Disabled => Some((texts::NODE_REASON_DISABLED, texts::NODE_RUN_DISABLED)),
+        Permission::NeedsApproval => Some((
             texts::NODE_REASON_APPROVAL,
             texts::NODE_RUN_APPROVAL_REQUIRED,
         )),
-        Verdict::NotListed => Some((texts::NODE_REASON_ALLOWLIST, texts::NODE_RUN_ALLOWLIST_MISS)),
+        Permission::NotListed => {
+            Some((texts::NODE_REASON_ALLOWLIST, texts::NODE_RUN_ALLOWLIST_MISS))
+        }
     };
     if let Some((reason, message)) = denied {
         told.denied(&looked.line, reason).await;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use openclaw_protocol::protocol::texts;
 use openclaw_protocol::rt::BoxFuture;
 use serde_json::json;
 
@@ -13,7 +14,7 @@ use crate::sessions::{Entry, Sessions, injected};
 use crate::store::Table;
 
 /// Name on the wire.
-pub(super) const NAME: &str = "webchat";
+pub(super) const NAME: &str = texts::WEBCHAT_CHANNEL;
 /// What the keys of its own records begin with.
 const DELIVERED: &[u8] = b"webchat:";
 

@@ -5,6 +5,7 @@
 //! What the client sent is kept beside it by the caller: events and history echo that spelling, because clients filter
 //! by their own string.
 
+use openclaw_protocol::protocol::texts;
 use openclaw_protocol::types::SessionKind;
 
 use crate::config::{Config, SessionScope};
@@ -39,6 +40,14 @@ impl SessionKey {
     /// `agent:<agentId>:<rest>`, `global` or `unknown`, in lower case.
     pub fn canonical(&self) -> &str {
         &self.canonical
+    }
+
+    /// Is this the session of a cron job?
+    pub fn is_cron_job(&self) -> bool {
+        self.canonical
+            .splitn(3, ':')
+            .nth(2)
+            .is_some_and(|rest| rest.starts_with(texts::CRON_SESSION_PREFIX))
     }
 
     /// The key of the session's record: agent id, NUL, canonical key; a digest stands in for a canonical key that is
@@ -205,6 +214,23 @@ mod tests {
             (canonical, agent),
             "key {raw:?}"
         );
+    }
+
+    #[test]
+    fn sessions_of_cron_jobs() {
+        for (raw, expected) in [
+            ("agent:main:cron:5", true),
+            ("CRON:5", true),
+            ("agent:ops:cron:5", true),
+            ("agent:cron:main", false),
+            ("agent:main:mycron:5", false),
+            ("agent:main:side:cron:5", false),
+            ("main", false),
+            ("global", false),
+        ] {
+            let key = rules("main", false).canonicalise(raw);
+            assert_eq!(key.is_cron_job(), expected, "{raw}");
+        }
     }
 
     #[test]

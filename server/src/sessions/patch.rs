@@ -203,8 +203,10 @@ type Parse = fn(&str) -> Option<&'static str>;
 pub fn stored_usage(choice: ResponseUsageChoice) -> Option<&'static str> {
     match choice {
         ResponseUsageChoice::Off => None,
-        ResponseUsageChoice::Tokens | ResponseUsageChoice::On => Some("tokens"),
-        ResponseUsageChoice::Full => Some("full"),
+        ResponseUsageChoice::Tokens | ResponseUsageChoice::On => {
+            Some(ResponseUsageChoice::Tokens.as_str())
+        }
+        ResponseUsageChoice::Full => Some(choice.as_str()),
     }
 }
 

@@ -332,7 +332,7 @@ impl Outbox {
                 Ok(0) => return self.fail(state, ErrorKind::WriteZero),
                 Ok(n) => {
                     state.advance(n);
-                    self.pending.fetch_sub(n, Ordering::Relaxed);
+                    self.pending.store(self.pending() - n, Ordering::Relaxed);
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Flush::Blocked,
@@ -364,8 +364,12 @@ impl Outbox {
         }
         let before = state.tail.len();
         write(&mut state.tail);
-        self.pending
-            .fetch_add(state.tail.len() - before, Ordering::Relaxed);
+        self.add_pending(state.tail.len() - before);
+    }
+
+    /// Nobody else changes the count while the lock is held, so it need not be changed in one step.
+    fn add_pending(&self, n: usize) {
+        self.pending.store(self.pending() + n, Ordering::Relaxed);
     }
 
     fn enqueue(&self, state: &mut State, chunk: Chunk) {
@@ -373,7 +377,7 @@ impl Outbox {
         if !tail.is_empty() {
             state.queue.push_back(Chunk::Owned(tail));
         }
-        self.pending.fetch_add(chunk.len(), Ordering::Relaxed);
+        self.add_pending(chunk.len());
         state.queue.push_back(chunk);
     }
 

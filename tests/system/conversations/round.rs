@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::asked::{Asked, Kind, call, history, wait};
 use super::jobs::Job;
 use super::whole::{self, SENT};
-use crate::kills::Dice;
+use crate::dice::Dice;
 
 /// Requests of each kind; the script has about as many as a life lasts for.
 const CHATS: u64 = 6;

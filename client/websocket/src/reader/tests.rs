@@ -472,3 +472,67 @@ fn a_large_message_does_not_leave_a_large_buffer() {
     // The first bytes of the next frame are in the buffer: it may not be replaced.
     assert!(idle_buffer_after(1 << 20, &[0x81]) > 0);
 }
+
+/// Whether a reader that has had `sent` leaves its parser, after as many messages as `calls`.
+fn leaves_parser(sent: &[u8], calls: usize) -> bool {
+    let pieces = Pieces::new([sent.to_vec()]);
+    run(async {
+        let mut reader = MessageReader::server(pieces, 1 << 20);
+        for _ in 0..calls {
+            let _ = reader.next().await;
+        }
+        let (stream, spare) = reader.into_parts();
+        assert!(stream.is_some());
+        spare.is_some()
+    })
+}
+
+#[test]
+fn a_parser_serves_one_stream_after_another() {
+    let mut first = Vec::new();
+    put_frame(&mut first, true, OpCode::Text, b"first", Some(MASK));
+    let mut second = Vec::new();
+    put_frame(&mut second, true, OpCode::Text, b"second", Some(MASK));
+    run(async {
+        let mut reader = MessageReader::server(Pieces::new([first.clone()]), LIMIT);
+        assert_eq!(reader.next().await.unwrap(), text("first"));
+        let (_, spare) = reader.into_parts();
+        let stream = Pieces::new([second.clone(), first.clone()]);
+        let mut reader = MessageReader::server_with(spare.unwrap(), stream, LIMIT);
+        let meter = reader.meter();
+        assert_eq!(reader.next().await.unwrap(), text("second"));
+        assert_eq!(meter.taken(), second.len() as u64);
+        assert_eq!(reader.next().await.unwrap(), text("first"));
+        assert!(matches!(reader.next().await, Err(ReadError::Eof)));
+    });
+}
+
+#[test]
+fn a_parser_is_left_only_empty_and_with_room() {
+    let mut whole = Vec::new();
+    put_frame(&mut whole, true, OpCode::Text, b"whole", Some(MASK));
+    let mut begun = whole.clone();
+    begun.push(0x81);
+    let mut fragment = Vec::new();
+    put_frame(&mut fragment, false, OpCode::Text, b"begun", Some(MASK));
+    let mut with_ping = fragment.clone();
+    put_frame(&mut with_ping, true, OpCode::Ping, b"", Some(MASK));
+    let of_size = |size: u64| {
+        let mut frame = Vec::new();
+        let head = 4 + MASK.len();
+        let payload = vec![b'x'; usize::try_from(size).unwrap() - head];
+        put_frame(&mut frame, true, OpCode::Text, &payload, Some(MASK));
+        frame
+    };
+    for (name, sent, calls, expected) in [
+        ("a message", whole.clone(), 1, true),
+        ("nothing", whole.clone(), 0, true),
+        ("more than was read", begun, 1, false),
+        ("the end", whole, 2, false),
+        ("a fragment", with_ping, 1, false),
+        ("as much as is reused", of_size(REUSE_UP_TO), 1, true),
+        ("one byte more", of_size(REUSE_UP_TO + 1), 1, false),
+    ] {
+        assert_eq!(leaves_parser(&sent, calls), expected, "{name}");
+    }
+}

@@ -6,7 +6,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde::forward_to_deserialize_any;
 
 use super::{CheckedDeserializer, misfit};
-use crate::node::{Extra, Node, Obj, Prop, UNBOUNDED};
+use crate::node::{Extra, Node, Obj, UNBOUNDED};
+use crate::props::Prop;
 
 /// Reads one item or member value, checked.
 struct ValueSeed<S> {
@@ -210,7 +211,7 @@ struct KeyVisitor<'a, V>(Key<'a, V>);
 impl<V> KeyVisitor<'_, V> {
     #[inline]
     fn note(&mut self, key: &str) {
-        if let Some(at) = self.0.object.position(key, *self.0.hint) {
+        if let Some(at) = self.0.object.props.position(key, *self.0.hint) {
             *self.0.hint = at + 1;
             *self.0.declared = self.0.object.props.get(at);
         }

@@ -17,7 +17,8 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, Visitor};
 
-use crate::node::Node;
+use crate::node::{Extra, Node, Obj};
+use crate::props::Props;
 use tagged::TaggedVisitor;
 use visitor::{CheckedVisitor, NameVisitor};
 
@@ -69,6 +70,15 @@ impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Checked<T> {
     }
 }
 
+/// An object about which nothing is said.
+static FREE_OBJECT: Node = Node::Obj(&Obj {
+    props: Props::new(&[]),
+    required: &[],
+    mask: 0,
+    newer: &[],
+    extra: Extra::Any,
+});
+
 /// The error of a value that does not fit. Its text is for logs: what a client is
 /// told comes from [`crate::violations`].
 #[cold]
@@ -109,21 +119,14 @@ impl<D> CheckedDeserializer<D> {
     }
 }
 
-/// Methods that read one value of whatever kind the table allows.
+/// Methods that read one value of a certain kind. No union: derived code reads those through `deserialize_any`, and what
+/// is written here is compiled once more for every type and member.
 macro_rules! forward_checked {
     ($($method:ident)*) => { $(
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
             match self.node {
                 Node::Any => self.inner.$method(visitor),
-                Node::Tagged { tag, variants } => self.inner.deserialize_any(TaggedVisitor {
-                    tag,
-                    variants,
-                    nullable: self.nullable,
-                    depth: self.depth,
-                    visitor,
-                }),
-                Node::OneOf(alternatives) => self.only_fit(alternatives, visitor),
                 _ => {
                     let checked = self.visitor(visitor);
                     self.inner.$method(checked)
@@ -137,12 +140,42 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for CheckedDeserializer<D> {
     type Error = D::Error;
 
     forward_checked! {
-        deserialize_any deserialize_bool
+        deserialize_bool
         deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
         deserialize_f32 deserialize_f64
         deserialize_char deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf
-        deserialize_unit deserialize_seq deserialize_map deserialize_identifier
+        deserialize_unit deserialize_seq deserialize_identifier
+    }
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        match self.node {
+            Node::Any => self.inner.deserialize_any(visitor),
+            Node::Tagged { tag, variants } => self.inner.deserialize_any(TaggedVisitor {
+                tag,
+                variants,
+                nullable: self.nullable,
+                depth: self.depth,
+                visitor,
+            }),
+            Node::OneOf(alternatives) => self.only_fit(alternatives, visitor),
+            _ => {
+                let checked = self.visitor(visitor);
+                self.inner.deserialize_any(checked)
+            }
+        }
+    }
+
+    /// A free value is read as an object of free members, so that there is one way for the visitors of structs: they
+    /// are the most code of all.
+    #[inline]
+    fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, D::Error> {
+        if let Node::Any = self.node {
+            self.node = &FREE_OBJECT;
+        }
+        let checked = self.visitor(visitor);
+        self.inner.deserialize_map(checked)
     }
 
     #[inline]

@@ -37,7 +37,7 @@ impl<V> TaggedVisitor<V> {
         self.variants.iter().any(|(_, node)| match node {
             Node::Obj(object) => match object.extra {
                 Extra::Closed => {
-                    count + 2 <= object.props.len() && object.position(key, count).is_some()
+                    count + 2 <= object.props.len() && object.props.position(key, count).is_some()
                 }
                 Extra::Any | Extra::Each(_) => true,
             },
@@ -194,7 +194,8 @@ impl<'de> Visitor<'de> for TagOr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::{Obj, Prop};
+    use crate::node::Obj;
+    use crate::props::{Prop, Props};
 
     const fn prop(name: &'static str) -> Prop {
         Prop {
@@ -207,21 +208,21 @@ mod tests {
     #[test]
     fn closed_variants_bound_what_is_kept() {
         static SMALL: Node = Node::Obj(&Obj {
-            props: &[prop("kind"), prop("a")],
+            props: Props::new(&[prop("kind"), prop("a")]),
             required: &[],
             mask: 0,
             newer: &[],
             extra: Extra::Closed,
         });
         static LARGE: Node = Node::Obj(&Obj {
-            props: &[prop("kind"), prop("b"), prop("c"), prop("d")],
+            props: Props::new(&[prop("kind"), prop("b"), prop("c"), prop("d")]),
             required: &[],
             mask: 0,
             newer: &[],
             extra: Extra::Closed,
         });
         static OPEN: Node = Node::Obj(&Obj {
-            props: &[prop("kind")],
+            props: Props::new(&[prop("kind")]),
             required: &[],
             mask: 0,
             newer: &[],

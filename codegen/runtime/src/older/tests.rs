@@ -1,5 +1,6 @@
 use super::*;
-use crate::node::{Newer, Prop, UNBOUNDED};
+use crate::node::{Newer, UNBOUNDED};
+use crate::props::{Prop, Props};
 use crate::{describe, violations_at};
 
 const TEXT: &Node = &Node::Str {
@@ -27,11 +28,11 @@ const NEWER: &[Newer] = &[
 ];
 
 static CLOSED: Node = Node::Obj(&Obj {
-    props: &[
+    props: Props::new(&[
         prop("old", TEXT),
         prop("four", TEXT),
         prop("five", &Node::Bool),
-    ],
+    ]),
     required: &[],
     mask: 0,
     newer: NEWER,
@@ -39,7 +40,7 @@ static CLOSED: Node = Node::Obj(&Obj {
 });
 
 static OPEN: Node = Node::Obj(&Obj {
-    props: &[prop("four", TEXT)],
+    props: Props::new(&[prop("four", TEXT)]),
     required: &[],
     mask: 0,
     newer: NEWER,
@@ -51,10 +52,10 @@ static TAGGED: Node = Node::Tagged {
     variants: &[(
         "a",
         &Node::Obj(&Obj {
-            props: &[
+            props: Props::new(&[
                 prop("kind", &Node::Enum { values: &["a"] }),
                 prop("four", TEXT),
-            ],
+            ]),
             required: &[],
             mask: 0,
             newer: NEWER,
@@ -66,7 +67,7 @@ static TAGGED: Node = Node::Tagged {
 static ONE_OF: Node = Node::OneOf(&[&Node::Bool, &CLOSED]);
 
 static NESTED: Node = Node::Obj(&Obj {
-    props: &[
+    props: Props::new(&[
         prop(
             "list",
             &Node::Arr {
@@ -79,7 +80,7 @@ static NESTED: Node = Node::Obj(&Obj {
         prop("tagged", &TAGGED),
         prop("either", &ONE_OF),
         prop("free", &Node::Any),
-    ],
+    ]),
     required: &[],
     mask: 0,
     newer: &[],

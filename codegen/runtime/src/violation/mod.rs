@@ -296,7 +296,7 @@ impl Walk {
         let mut extra = Vec::new();
         let mut hint = 0;
         for (key, value) in members {
-            match object.position(key, hint) {
+            match object.props.position(key, hint) {
                 Some(at) if !object.is_newer(key, self.version) => {
                     declared[at] = Some(value);
                     hint = at + 1;
@@ -308,6 +308,7 @@ impl Walk {
         let mut fits = true;
         for name in object.required {
             let present = object
+                .props
                 .position(name, 0)
                 .is_some_and(|at| declared[at].is_some());
             if !present {

@@ -1,7 +1,7 @@
 //! The wording and order that clients of the original gateway see (contract 6.3).
 
 use super::*;
-use crate::node::Prop;
+use crate::props::{Prop, Props};
 
 const NAME: &Node = &Node::Str { min: 1, max: 8 };
 const COUNT: &Node = &Node::Int { min: 0, max: 1000 };
@@ -27,11 +27,11 @@ const fn constant(name: &'static [&'static str]) -> Node {
 }
 
 static CLIENT: Node = Node::Obj(&Obj {
-    props: &[
+    props: Props::new(&[
         prop("id", MODE, 1),
         prop("version", NAME, 2),
         prop("a/b~c", COUNT, 0),
-    ],
+    ]),
     required: &["id", "version"],
     mask: 3,
     newer: &[],
@@ -39,7 +39,7 @@ static CLIENT: Node = Node::Obj(&Obj {
 });
 
 static PARAMS: Node = Node::Obj(&Obj {
-    props: &[
+    props: Props::new(&[
         prop("key", NAME, 1),
         prop("limit", COUNT, 2),
         prop("client", &CLIENT, 0),
@@ -54,7 +54,7 @@ static PARAMS: Node = Node::Obj(&Obj {
         prop("schedule", &SCHEDULE, 0),
         prop("either", &Node::OneOf(&[NAME, COUNT]), 0),
         prop("open", &OPEN, 0),
-    ],
+    ]),
     // The list's order, not the members', decides the order of messages.
     required: &["limit", "key"],
     mask: 3,
@@ -68,7 +68,7 @@ static SCHEDULE: Node = Node::Tagged {
 };
 
 static AT: Node = Node::Obj(&Obj {
-    props: &[prop("kind", &constant(&["at"]), 1), prop("atMs", COUNT, 2)],
+    props: Props::new(&[prop("kind", &constant(&["at"]), 1), prop("atMs", COUNT, 2)]),
     required: &["kind", "atMs"],
     mask: 3,
     newer: &[],
@@ -76,10 +76,10 @@ static AT: Node = Node::Obj(&Obj {
 });
 
 static EVERY: Node = Node::Obj(&Obj {
-    props: &[
+    props: Props::new(&[
         prop("kind", &constant(&["every"]), 1),
         prop("everyMs", COUNT, 2),
-    ],
+    ]),
     required: &["kind", "everyMs"],
     mask: 3,
     newer: &[],
@@ -87,7 +87,7 @@ static EVERY: Node = Node::Obj(&Obj {
 });
 
 static OPEN: Node = Node::Obj(&Obj {
-    props: &[prop("name", NAME, 0)],
+    props: Props::new(&[prop("name", NAME, 0)]),
     required: &[],
     mask: 0,
     newer: &[],
@@ -337,7 +337,7 @@ fn the_list_is_bounded() {
     }
 
     static MAP: Node = Node::Obj(&Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],

@@ -1,7 +1,7 @@
 //! Schema of the dialect → table, as the generator does it, for schemas that exist
 //! only while a test runs. The tables are leaked: tables are static.
 
-use openclaw_schema_runtime::{Extra, MAX_REQUIRED, Node, Obj, Prop, UNBOUNDED};
+use openclaw_schema_runtime::{Extra, MAX_REQUIRED, Node, Obj, Prop, Props, UNBOUNDED};
 use serde_json::Value;
 
 /// The table of `schema`. References are resolved within `root` and written out, so
@@ -79,7 +79,7 @@ fn object(root: &Value, schema: &Value) -> Obj {
         .collect();
     Obj {
         mask: props.iter().fold(0, |mask, prop| mask | prop.required),
-        props: props.leak(),
+        props: Props::new(props.leak()),
         required,
         newer: &[],
         extra: match schema.get("additionalProperties") {

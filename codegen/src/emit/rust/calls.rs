@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Punct, Spacing, TokenStream};
 use quote::{format_ident, quote};
 
 use super::names::{ident, pascal, snake, table};
-use crate::model::{Group, Method, Model, Outcome};
+use crate::model::{Group, Method, Model, Outcome, Type};
 
 pub(super) fn call(model: &Model) -> TokenStream {
     let names: Vec<Ident> = model
@@ -14,6 +14,7 @@ pub(super) fn call(model: &Model) -> TokenStream {
     let types: Vec<Ident> = model.methods().map(|m| ident(&m.params)).collect();
     let tables: Vec<Ident> = model.methods().map(|m| table(&m.params)).collect();
     let docs = model.methods().map(|m| format!(" `{}`", m.name));
+    let absent = absent(model);
     quote! {
         //! Reading a request: envelope and params in one pass over the text.
 
@@ -57,6 +58,10 @@ pub(super) fn call(model: &Model) -> TokenStream {
                 Call::decode(method, params)
             }
 
+            fn absent(method: Method) -> Option<Call> {
+                #absent
+            }
+
             fn table(method: Method) -> &'static rt::Node {
                 method.spec().params
             }
@@ -97,6 +102,26 @@ pub(super) fn call(model: &Model) -> TokenStream {
             rt::read_request_at(text, &tables::REQUEST_FRAME, version, gate)
         }
     }
+}
+
+/// The body of `absent`: calls of the methods whose params are an object of no members that are read.
+fn absent(model: &Model) -> TokenStream {
+    let looks_at_none = |method: &&Method| match &model.definition(&method.params).ty {
+        Type::Lenient(members) => members.is_empty(),
+        _ => false,
+    };
+    let arms: Vec<TokenStream> = model
+        .methods()
+        .filter(looks_at_none)
+        .map(|method| {
+            let name = format_ident!("{}", pascal(&method.name));
+            quote!(Method::#name => Some(Call::#name(Box::default())))
+        })
+        .collect();
+    if arms.is_empty() {
+        return quote! { let _ = method; None };
+    }
+    quote! { match method { #(#arms,)* _ => None } }
 }
 
 pub(super) fn server(model: &Model) -> TokenStream {

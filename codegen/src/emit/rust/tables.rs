@@ -21,7 +21,7 @@ pub(super) fn file(model: &Model) -> TokenStream {
         //! Constraint tables, one for each definition; read by `rt::decode` and `rt::violations`.
         #![allow(unused_imports)]
 
-        use crate::rt::{Extra, Newer, Node, Obj, Prop};
+        use crate::rt::{Extra, Newer, Node, Obj, Prop, Props};
 
         #(#tables)*
     }
@@ -125,7 +125,7 @@ fn object(object: &Object, oldest: u64) -> TokenStream {
             quote!(Extra::Each(#node))
         }
     };
-    quote!(Obj { props: &[#(#props),*], required: &[#(#required),*], mask: #mask, newer: &[#(#newer),*], extra: #extra })
+    quote!(Obj { props: Props::new(&[#(#props),*]), required: &[#(#required),*], mask: #mask, newer: &[#(#newer),*], extra: #extra })
 }
 
 fn count(n: Option<u64>) -> TokenStream {

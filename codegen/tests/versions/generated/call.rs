@@ -82,6 +82,10 @@ impl rt::ParamsOf for Call {
     fn alone(method: Method, params: &str) -> Result<Call, serde_json::Error> {
         Call::decode(method, params)
     }
+    fn absent(method: Method) -> Option<Call> {
+        let _ = method;
+        None
+    }
     fn table(method: Method) -> &'static rt::Node {
         method.spec().params
     }

@@ -2,7 +2,7 @@
 
 //! Constraint tables, one for each definition; read by `rt::decode` and `rt::violations`.
 #![allow(unused_imports)]
-use super::rt::{Extra, Newer, Node, Obj, Prop};
+use super::rt::{Extra, Newer, Node, Obj, Prop, Props};
 /// Constraints of [`NonEmptyString`](super::types).
 pub static NON_EMPTY_STRING: Node = Node::Str { min: 1, max: u32::MAX };
 /// Constraints of [`SecretString`](super::types).
@@ -19,28 +19,30 @@ pub static REQUEST_KIND: Node = Node::Enum { values: &["req"] };
 /// Constraints of [`RequestFrame`](super::types).
 pub static REQUEST_FRAME: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "type",
-                node: &REQUEST_KIND,
-                required: 1,
-            },
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "method",
-                node: &NON_EMPTY_STRING,
-                required: 4,
-            },
-            Prop {
-                name: "params",
-                node: &Node::Any,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "type",
+                    node: &REQUEST_KIND,
+                    required: 1,
+                },
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "method",
+                    node: &NON_EMPTY_STRING,
+                    required: 4,
+                },
+                Prop {
+                    name: "params",
+                    node: &Node::Any,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["type", "id", "method"],
         mask: 7,
         newer: &[],
@@ -50,33 +52,35 @@ pub static REQUEST_FRAME: Node = Node::Obj(
 /// Constraints of [`ResponseFrame`](super::types).
 pub static RESPONSE_FRAME: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "type",
-                node: &Node::Enum { values: &["res"] },
-                required: 1,
-            },
-            Prop {
-                name: "id",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "ok",
-                node: &Node::Bool,
-                required: 4,
-            },
-            Prop {
-                name: "payload",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-            Prop {
-                name: "error",
-                node: &ERROR_SHAPE,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "type",
+                    node: &Node::Enum { values: &["res"] },
+                    required: 1,
+                },
+                Prop {
+                    name: "id",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "ok",
+                    node: &Node::Bool,
+                    required: 4,
+                },
+                Prop {
+                    name: "payload",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+                Prop {
+                    name: "error",
+                    node: &ERROR_SHAPE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["type", "id", "ok"],
         mask: 7,
         newer: &[],
@@ -86,23 +90,25 @@ pub static RESPONSE_FRAME: Node = Node::Obj(
 /// Constraints of [`EventFrame`](super::types).
 pub static EVENT_FRAME: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "type",
-                node: &Node::Enum { values: &["event"] },
-                required: 1,
-            },
-            Prop {
-                name: "event",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "payload",
-                node: &JSON_VALUE,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "type",
+                    node: &Node::Enum { values: &["event"] },
+                    required: 1,
+                },
+                Prop {
+                    name: "event",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "payload",
+                    node: &JSON_VALUE,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["type", "event"],
         mask: 3,
         newer: &[],
@@ -112,13 +118,15 @@ pub static EVENT_FRAME: Node = Node::Obj(
 /// Constraints of [`SoldOutDetails`](super::types).
 pub static SOLD_OUT_DETAILS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "item",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "item",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+            ],
+        ),
         required: &["item"],
         mask: 1,
         newer: &[],
@@ -128,23 +136,25 @@ pub static SOLD_OUT_DETAILS: Node = Node::Obj(
 /// Constraints of [`ErrorShape`](super::types).
 pub static ERROR_SHAPE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "code",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "message",
-                node: &NON_EMPTY_STRING,
-                required: 2,
-            },
-            Prop {
-                name: "details",
-                node: &Node::Any,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "code",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+                Prop {
+                    name: "message",
+                    node: &NON_EMPTY_STRING,
+                    required: 2,
+                },
+                Prop {
+                    name: "details",
+                    node: &Node::Any,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["code", "message"],
         mask: 3,
         newer: &[],
@@ -154,18 +164,20 @@ pub static ERROR_SHAPE: Node = Node::Obj(
 /// Constraints of [`ListParams`](super::types).
 pub static LIST_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "limit",
-                node: &Node::Int { min: 1, max: 100 },
-                required: 0,
-            },
-            Prop {
-                name: "sort",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "limit",
+                    node: &Node::Int { min: 1, max: 100 },
+                    required: 0,
+                },
+                Prop {
+                    name: "sort",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[Newer { name: "sort", since: 4 }],
@@ -175,22 +187,24 @@ pub static LIST_PARAMS: Node = Node::Obj(
 /// Constraints of [`ListResult`](super::types).
 pub static LIST_RESULT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "items",
-                node: &Node::Arr {
-                    items: &ITEM,
-                    min: 0,
-                    max: 12,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "items",
+                    node: &Node::Arr {
+                        items: &ITEM,
+                        min: 0,
+                        max: 12,
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "total",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "total",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["items"],
         mask: 1,
         newer: &[Newer { name: "total", since: 4 }],
@@ -200,46 +214,48 @@ pub static LIST_RESULT: Node = Node::Obj(
 /// Constraints of [`Item`](super::types).
 pub static ITEM: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "state",
-                node: &ITEM_STATE,
-                required: 2,
-            },
-            Prop {
-                name: "price",
-                node: &Node::Num {
-                    min: 0f64,
-                    max: 1000f64,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "note",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "rating",
-                node: &Node::Int { min: 1, max: 5 },
-                required: 0,
-            },
-            Prop {
-                name: "labels",
-                node: &LABELS,
-                required: 0,
-            },
-            Prop {
-                name: "pack",
-                node: &PACK,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "state",
+                    node: &ITEM_STATE,
+                    required: 2,
+                },
+                Prop {
+                    name: "price",
+                    node: &Node::Num {
+                        min: 0f64,
+                        max: 1000f64,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "note",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "rating",
+                    node: &Node::Int { min: 1, max: 5 },
+                    required: 0,
+                },
+                Prop {
+                    name: "labels",
+                    node: &LABELS,
+                    required: 0,
+                },
+                Prop {
+                    name: "pack",
+                    node: &PACK,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["name", "state"],
         mask: 3,
         newer: &[Newer { name: "rating", since: 4 }],
@@ -253,13 +269,15 @@ pub static ITEM_STATE: Node = Node::Enum {
 /// Constraints of [`Labels`](super::types).
 pub static LABELS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "by",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "by",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 0,
+                },
+            ],
+        ),
         required: &[],
         mask: 0,
         newer: &[],
@@ -274,23 +292,25 @@ pub static PACK: Node = Node::Tagged {
             "box",
             &Node::Obj(
                 &Obj {
-                    props: &[
-                        Prop {
-                            name: "kind",
-                            node: &Node::Enum { values: &["box"] },
-                            required: 1,
-                        },
-                        Prop {
-                            name: "size",
-                            node: &UINT,
-                            required: 2,
-                        },
-                        Prop {
-                            name: "lid",
-                            node: &Node::Bool,
-                            required: 0,
-                        },
-                    ],
+                    props: Props::new(
+                        &[
+                            Prop {
+                                name: "kind",
+                                node: &Node::Enum { values: &["box"] },
+                                required: 1,
+                            },
+                            Prop {
+                                name: "size",
+                                node: &UINT,
+                                required: 2,
+                            },
+                            Prop {
+                                name: "lid",
+                                node: &Node::Bool,
+                                required: 0,
+                            },
+                        ],
+                    ),
                     required: &["kind", "size"],
                     mask: 3,
                     newer: &[Newer { name: "lid", since: 4 }],
@@ -302,13 +322,15 @@ pub static PACK: Node = Node::Tagged {
             "bag",
             &Node::Obj(
                 &Obj {
-                    props: &[
-                        Prop {
-                            name: "kind",
-                            node: &Node::Enum { values: &["bag"] },
-                            required: 1,
-                        },
-                    ],
+                    props: Props::new(
+                        &[
+                            Prop {
+                                name: "kind",
+                                node: &Node::Enum { values: &["bag"] },
+                                required: 1,
+                            },
+                        ],
+                    ),
                     required: &["kind"],
                     mask: 1,
                     newer: &[],
@@ -321,42 +343,44 @@ pub static PACK: Node = Node::Tagged {
 /// Constraints of [`OrderParams`](super::types).
 pub static ORDER_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "idempotencyKey",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-            Prop {
-                name: "item",
-                node: &ITEM,
-                required: 2,
-            },
-            Prop {
-                name: "note",
-                node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
-                required: 0,
-            },
-            Prop {
-                name: "tags",
-                node: &Node::Arr {
-                    items: &Node::Str { min: 0, max: 20 },
-                    min: 1,
-                    max: 3,
+        props: Props::new(
+            &[
+                Prop {
+                    name: "idempotencyKey",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
                 },
-                required: 0,
-            },
-            Prop {
-                name: "extra",
-                node: &Node::Any,
-                required: 0,
-            },
-            Prop {
-                name: "count",
-                node: &Node::Int { min: 1, max: 9 },
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "item",
+                    node: &ITEM,
+                    required: 2,
+                },
+                Prop {
+                    name: "note",
+                    node: &Node::Nullable(&Node::Str { min: 0, max: u32::MAX }),
+                    required: 0,
+                },
+                Prop {
+                    name: "tags",
+                    node: &Node::Arr {
+                        items: &Node::Str { min: 0, max: 20 },
+                        min: 1,
+                        max: 3,
+                    },
+                    required: 0,
+                },
+                Prop {
+                    name: "extra",
+                    node: &Node::Any,
+                    required: 0,
+                },
+                Prop {
+                    name: "count",
+                    node: &Node::Int { min: 1, max: 9 },
+                    required: 0,
+                },
+            ],
+        ),
         required: &["idempotencyKey", "item"],
         mask: 3,
         newer: &[Newer { name: "count", since: 4 }],
@@ -366,20 +390,22 @@ pub static ORDER_PARAMS: Node = Node::Obj(
 /// Constraints of [`OrderAccepted`](super::types).
 pub static ORDER_ACCEPTED: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "status",
-                node: &Node::Enum {
-                    values: &["accepted"],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "status",
+                    node: &Node::Enum {
+                        values: &["accepted"],
+                    },
+                    required: 1,
                 },
-                required: 1,
-            },
-            Prop {
-                name: "place",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+                Prop {
+                    name: "place",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["status"],
         mask: 1,
         newer: &[Newer { name: "place", since: 4 }],
@@ -389,28 +415,30 @@ pub static ORDER_ACCEPTED: Node = Node::Obj(
 /// Constraints of [`Receipt`](super::types).
 pub static RECEIPT: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "state",
-                node: &ITEM_STATE,
-                required: 1,
-            },
-            Prop {
-                name: "item",
-                node: &ITEM,
-                required: 2,
-            },
-            Prop {
-                name: "token",
-                node: &SECRET_STRING,
-                required: 0,
-            },
-            Prop {
-                name: "points",
-                node: &UINT,
-                required: 0,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "state",
+                    node: &ITEM_STATE,
+                    required: 1,
+                },
+                Prop {
+                    name: "item",
+                    node: &ITEM,
+                    required: 2,
+                },
+                Prop {
+                    name: "token",
+                    node: &SECRET_STRING,
+                    required: 0,
+                },
+                Prop {
+                    name: "points",
+                    node: &UINT,
+                    required: 0,
+                },
+            ],
+        ),
         required: &["state", "item"],
         mask: 3,
         newer: &[Newer { name: "points", since: 4 }],
@@ -420,13 +448,15 @@ pub static RECEIPT: Node = Node::Obj(
 /// Constraints of [`RateParams`](super::types).
 pub static RATE_PARAMS: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "name",
-                node: &NON_EMPTY_STRING,
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "name",
+                    node: &NON_EMPTY_STRING,
+                    required: 1,
+                },
+            ],
+        ),
         required: &["name"],
         mask: 1,
         newer: &[],
@@ -440,13 +470,15 @@ pub static CHOICE: Node = Node::OneOf(&[&RECEIPT, &MESSAGE]);
 /// Constraints of [`Message`](super::types).
 pub static MESSAGE: Node = Node::Obj(
     &Obj {
-        props: &[
-            Prop {
-                name: "text",
-                node: &Node::Str { min: 0, max: u32::MAX },
-                required: 1,
-            },
-        ],
+        props: Props::new(
+            &[
+                Prop {
+                    name: "text",
+                    node: &Node::Str { min: 0, max: u32::MAX },
+                    required: 1,
+                },
+            ],
+        ),
         required: &["text"],
         mask: 1,
         newer: &[],

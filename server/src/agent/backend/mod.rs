@@ -46,6 +46,8 @@ pub enum Turn {
         call_id: String,
         /// What the model is told.
         text: String,
+        /// Pictures that it is shown.
+        images: Vec<Image>,
         /// Whether the tool failed.
         is_error: bool,
     },

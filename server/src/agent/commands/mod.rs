@@ -19,12 +19,12 @@ pub(super) enum Meaning {
     /// Answered here; no model is asked.
     Command(Command),
     /// A turn of the model.
-    Turn(Turn),
+    Turn(AskedTurn),
 }
 
 /// A turn that a command asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct AskedTurn {
     /// The conversation begins anew first.
     pub(super) anew: bool,
     /// Thinking level of this turn only.
@@ -139,7 +139,7 @@ pub(super) fn parse(message: &str) -> Option<Meaning> {
             } else {
                 rest
             };
-            return Some(Meaning::Turn(Turn {
+            return Some(Meaning::Turn(AskedTurn {
                 anew: true,
                 thinking: None,
                 text: text.to_owned(),
@@ -153,7 +153,7 @@ pub(super) fn parse(message: &str) -> Option<Meaning> {
 /// `/think high do this`: a level for one turn, if the first word is a level.
 fn one_turn(rest: &str) -> Option<Meaning> {
     let (level, text) = rest.split_once(char::is_whitespace)?;
-    Some(Meaning::Turn(Turn {
+    Some(Meaning::Turn(AskedTurn {
         anew: false,
         thinking: Some(Thinking::parse(level)?),
         text: text.trim().to_owned(),
@@ -168,7 +168,7 @@ mod tests {
     fn messages_with_a_slash() {
         let arg = |word: &str| Some(word.to_owned());
         let turn = |anew, thinking, text: &str| {
-            Some(Meaning::Turn(Turn {
+            Some(Meaning::Turn(AskedTurn {
                 anew,
                 thinking,
                 text: text.to_owned(),

@@ -10,6 +10,8 @@ const IMAGE_COST: u64 = 4_000;
 const FRESH_REPLIES: usize = 3;
 /// Bytes of an older result that are told.
 pub(super) const OLD_RESULT: usize = 1_024;
+/// What is told in place of an older result's pictures.
+pub(super) const OLD_PICTURES: &str = "\n[The pictures of this old result are left out]";
 /// What is told in place of a result that never came: the run was called off, or the gateway died.
 pub(super) const NO_RESULT: &str = "There is no result: the run ended before the tool did.";
 
@@ -22,6 +24,7 @@ pub(super) fn complete(turns: Vec<Turn>) -> Vec<Turn> {
         complete.extend(open.drain(..).map(|call| Turn::Result {
             call_id: call.id,
             text: NO_RESULT.to_owned(),
+            images: Vec::new(),
             is_error: true,
         }));
     };
@@ -60,14 +63,19 @@ pub(super) fn prune(mut turns: Vec<Turn>, budget: u64) -> Vec<Turn> {
     let mut replies = replies.filter(|(_, turn)| matches!(turn, Turn::Assistant { .. }));
     let fresh = replies.nth(FRESH_REPLIES - 1).map_or(0, |(index, _)| index);
     for turn in &mut turns[..fresh] {
-        if let Turn::Result { text, .. } = turn
-            && text.len() > OLD_RESULT
-        {
+        let Turn::Result { text, images, .. } = turn else {
+            continue;
+        };
+        if text.len() > OLD_RESULT {
             let left_out = text.len() - OLD_RESULT;
             text.truncate(text.floor_char_boundary(OLD_RESULT));
             text.push_str(&format!(
                 "\n[{left_out} bytes of this old result are left out]"
             ));
+        }
+        if !images.is_empty() {
+            images.clear();
+            text.push_str(OLD_PICTURES);
         }
     }
     turns
@@ -91,7 +99,9 @@ pub(super) fn newest(turns: Vec<Turn>, room: u64) -> Vec<Turn> {
 
 pub(super) fn cost(turn: &Turn) -> u64 {
     match turn {
-        Turn::User { text, images } => text.len() as u64 + images.len() as u64 * IMAGE_COST,
+        Turn::User { text, images } | Turn::Result { text, images, .. } => {
+            text.len() as u64 + images.len() as u64 * IMAGE_COST
+        }
         Turn::Assistant {
             text,
             calls,
@@ -103,6 +113,5 @@ pub(super) fn cost(turn: &Turn) -> u64 {
             let thoughts = thoughts.iter().map(Thought::len);
             (text.len() + calls.sum::<usize>() + thoughts.sum::<usize>()) as u64
         }
-        Turn::Result { text, .. } => text.len() as u64,
     }
 }

@@ -1,4 +1,4 @@
-use super::fit::{NO_RESULT, OLD_RESULT};
+use super::fit::{NO_RESULT, OLD_PICTURES, OLD_RESULT};
 use super::summary::{Plan, SUMMED_RESULT};
 use super::*;
 use crate::sessions::open_in;
@@ -166,7 +166,32 @@ async fn old_results_are_cut_when_half_is_full() {
         )
     };
     check(talk.clone(), 90_000, &told(&long)).await;
-    check(talk, 4_500, &told(&cut)).await;
+    check(talk.clone(), 4_500, &told(&cut)).await;
+    // Pictures count, and those of old results go first.
+    let part = json!({"type": "image", "data": "AAAA", "mimeType": "image/png"});
+    for message in &mut talk {
+        if message["role"] == "toolResult" {
+            message["content"][0]["text"] = json!("r");
+            message["content"]
+                .as_array_mut()
+                .unwrap()
+                .push(part.clone());
+        }
+    }
+    for (window, shown) in [(90_000, 4), (8_000, 3)] {
+        let choice = Choice {
+            images: true,
+            ..choice(window)
+        };
+        let turns = load(talk.clone()).await.turns(&choice);
+        let pictures = turns.iter().map(|turn| match turn {
+            Turn::Result { images, .. } => images.len(),
+            _ => 0,
+        });
+        assert_eq!(pictures.sum::<usize>(), shown, "{window}");
+        let is_told = words(&turns).contains(&format!("1=r{OLD_PICTURES}"));
+        assert_eq!(is_told, shown == 3, "{window}");
+    }
 }
 
 #[tokio::test]

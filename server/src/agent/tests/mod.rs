@@ -16,7 +16,6 @@ mod recovery;
 mod requests;
 mod tools;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +31,13 @@ use tokio::sync::watch;
 
 use super::backend::scripted::{Scripted, Step};
 use super::requests::AgentAnswer;
-use super::{ConfigGate, Mcp, Models, Parts, Reach, Runs};
+use super::{Models, Parts, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
-use crate::outbox::testing::{self, Pigeon};
-use crate::paths::{Environment, Paths};
-use crate::sessions::{Entry, KeyRules, open_with};
+use crate::hub::testing::assert_conforms;
+use crate::outbox::testing::Pigeon;
+use crate::sessions::Entry;
 use crate::skills::Skills;
 
 /// Longest wait for something that must happen, in real time.
@@ -50,10 +49,7 @@ struct Recorder(watch::Sender<Vec<Event>>);
 
 impl EventSink for Recorder {
     fn emit(&self, event: Event) {
-        let mut frame = event.frame_start();
-        frame.push(b'}');
-        let frame: Value = serde_json::from_slice(&frame).unwrap();
-        Event::decode(event.kind(), &frame["payload"].to_string()).unwrap();
+        assert_conforms(&event);
         self.0.send_modify(|events| events.push(event));
     }
 }
@@ -106,28 +102,13 @@ impl World {
         let config: Arc<Config> = Arc::new(serde_json::from_value(with_model(config)).unwrap());
         let clock = Arc::new(ManualClock::new(now));
         let events = Arc::new(Recorder(watch::Sender::new(Vec::new())));
-        let environment = Environment::new(dir.path(), BTreeMap::<String, String>::new());
-        let sessions = open_with(dir.path(), KeyRules::of(&config));
         let pigeon = Pigeon::new(false, []);
-        let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
+        let parts = Parts::of_test(dir.path(), &config, clock.clone(), &pigeon).await;
         let parts = Parts {
-            waiting: Arc::new(sessions.events(clock.clone())),
-            sessions,
-            outbox,
             models: models(Arc::clone(&config)),
-            exec: Arc::new(ConfigGate::new(Arc::clone(&config))),
-            reach: Reach::default(),
-            mcp: Mcp::default(),
-            clock: clock.clone(),
             events: events.clone(),
-            work: tokio::runtime::Handle::current(),
-            paths: Paths {
-                state_dir: dir.path().to_owned(),
-                config_file: dir.path().join("openclaw.json"),
-            },
-            skills: Skills::new(&config, None, dir.path(), &environment),
-            config,
-            environment,
+            skills: Skills::new(&config, None, dir.path(), &parts.environment),
+            ..parts
         };
         let runs = Runs::open(parts).await.unwrap();
         Self {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::device::{Device, Order};
+use super::parameters::{all, number, one_of, positive, text};
 use super::reach::Reached;
 use super::workspace::Workspace;
 use super::{Output, ToolSpec, Toolbox, arguments, shorten};
@@ -65,16 +66,15 @@ enum Format {
 
 /// What models are told.
 pub(super) fn spec() -> ToolSpec {
-    let text = |description: &str| json!({"type": "string", "description": description});
-    let number = |description: &str| json!({"type": "number", "description": description});
     ToolSpec {
         name: "canvas".into(),
         description: "Shows pages and A2UI surfaces on the screen of a device. A snapshot is saved in the workspace.".into(),
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "action": {"type": "string", "enum": ["present", "hide", "navigate", "eval", "snapshot", "a2ui_push", "a2ui_reset"],
-                    "description": "What to do."},
+        parameters: all(
+            json!({
+                "action": one_of(
+                    &["present", "hide", "navigate", "eval", "snapshot", "a2ui_push", "a2ui_reset"],
+                    "What to do.",
+                ),
                 "node": text("Id or name of the device. May be left out where only one connected device can do it."),
                 "url": text("present, navigate: the page."),
                 "x": number("present: left edge."),
@@ -82,28 +82,26 @@ pub(super) fn spec() -> ToolSpec {
                 "width": number("present: width."),
                 "height": number("present: height."),
                 "javaScript": text("eval: what the page is to evaluate."),
-                "format": {"type": "string", "enum": ["png", "jpeg"], "description": "snapshot: kind of picture."},
-                "maxWidth": {"type": "integer", "minimum": 1, "description": "snapshot: widest picture in pixels."},
+                "format": one_of(&["png", "jpeg"], "snapshot: kind of picture."),
+                "maxWidth": positive("snapshot: widest picture in pixels."),
                 "jsonl": text("a2ui_push: messages, one JSON object a line."),
                 "jsonlPath": text("a2ui_push: file of the workspace with them."),
-            },
-            "required": ["action"],
-        }),
+            }),
+            &["action"],
+        ),
     }
 }
 
 /// Does what a call asks for.
-pub(super) async fn call(tools: &Toolbox, reached: &Reached, arguments: &Value) -> Output {
-    let ask = match arguments::read(arguments) {
-        Ok(ask) => ask,
-        Err(output) => return output,
-    };
-    match act(tools, reached, ask).await {
-        Ok(output) | Err(output) => output,
-    }
-}
-
-async fn act(tools: &Toolbox, reached: &Reached, ask: Ask) -> Result<Output, Output> {
+///
+/// # Errors
+/// What to tell the model instead.
+pub(super) async fn call(
+    tools: &Toolbox,
+    reached: &Reached,
+    arguments: &Value,
+) -> Result<Output, Output> {
+    let ask: Ask = arguments::read(arguments)?;
     let (node, order) = match ask {
         Ask::Present {
             node,

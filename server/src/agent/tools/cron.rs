@@ -5,6 +5,7 @@ use openclaw_protocol::types::{CronJob, CronRunMode, ErrorShape};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::parameters::{all, flag, object, one_of, positive, text};
 use super::reach::Reached;
 use super::{Output, ToolSpec, Toolbox, arguments, told};
 use crate::cron;
@@ -62,7 +63,6 @@ enum Mode {
 
 /// What models are told.
 pub(super) fn spec() -> ToolSpec {
-    let text = |description: &str| json!({"type": "string", "description": description});
     let job = "name; schedule: {kind: \"at\", atMs}, {kind: \"every\", everyMs} or {kind: \"cron\", expr, tz}; payload: \
 {kind: \"systemEvent\", text} for your main conversation, or {kind: \"agentTurn\", message} for a turn in a conversation of \
 its own; wakeMode: \"now\" or \"next-heartbeat\"; deleteAfterRun; enabled.";
@@ -70,37 +70,40 @@ its own; wakeMode: \"now\" or \"next-heartbeat\"; deleteAfterRun; enabled.";
         name: "cron".into(),
         description: "Your jobs: reminders and turns that run by the clock. Times are milliseconds since 1970; \"status\" tells the time."
             .into(),
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "action": {"type": "string", "enum": ["status", "list", "add", "update", "remove", "run", "runs"],
-                    "description": "What to do. A job that is run by hand is not waited for; \"runs\" tells how it ended."},
-                "includeDisabled": {"type": "boolean", "description": "list: with those that are switched off."},
-                "job": {"type": "object", "description": format!("add: {job}")},
+        parameters: all(
+            json!({
+                "action": one_of(
+                    &["status", "list", "add", "update", "remove", "run", "runs"],
+                    "What to do. A job that is run by hand is not waited for; \"runs\" tells how it ended.",
+                ),
+                "includeDisabled": flag("list: with those that are switched off."),
+                "job": object(&format!("add: {job}")),
                 "jobId": text("update, remove, run, runs: the job."),
-                "patch": {"type": "object", "description": "update: the members of the job that change."},
-                "mode": {"type": "string", "enum": ["due", "force"], "description": "run: only if it is due, or in any case."},
-                "limit": {"type": "integer", "minimum": 1, "description": "runs: most runs to read."},
-            },
-            "required": ["action"],
-        }),
+                "patch": object("update: the members of the job that change."),
+                "mode": one_of(&["due", "force"], "run: only if it is due, or in any case."),
+                "limit": positive("runs: most runs to read."),
+            }),
+            &["action"],
+        ),
     }
 }
 
 /// Does what a call asks for.
-pub(super) async fn call(tools: &Toolbox, reached: &Reached, arguments: &Value) -> Output {
-    let ask = match arguments::read(arguments) {
-        Ok(ask) => ask,
-        Err(output) => return output,
-    };
+///
+/// # Errors
+/// What to tell the model instead.
+pub(super) async fn call(
+    tools: &Toolbox,
+    reached: &Reached,
+    arguments: &Value,
+) -> Result<Output, Output> {
+    let ask = arguments::read(arguments)?;
     let jobs = OwnJobs {
         reached,
         agent: tools.session.agent(),
         default_agent: &tools.runs.sessions().rules().default_agent,
     };
-    match jobs.act(ask, tools.runs.clock().now_ms()).await {
-        Ok(output) | Err(output) => output,
-    }
+    jobs.act(ask, tools.runs.clock().now_ms()).await
 }
 
 /// The jobs of one agent.

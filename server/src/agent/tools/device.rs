@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::workspace::Workspace;
-use super::{Output, shorten};
+use super::{Output, pictures, shorten};
 use crate::nodes::{Invocation, InvokeError, Node, Nodes};
 
 /// Longest that a tool waits for a device, in ms. The asking run holds a place among those that may work at a time meanwhile.
@@ -136,7 +136,7 @@ impl<'a> Device<'a> {
         })
     }
 
-    /// Gives an order for a picture or a recording, and saves what it brought in the workspace.
+    /// Gives an order for a picture or a recording, and saves what it brought in the workspace. A picture is shown.
     pub(super) async fn record(
         &self,
         order: Order,
@@ -155,7 +155,8 @@ impl<'a> Device<'a> {
         let extension = extension(brought.get("format").and_then(Value::as_str));
         let id = uuid::Uuid::new_v4().simple().to_string();
         let path = format!("{FOLDER}/{kind}-{}.{extension}", &id[..8]);
-        let (size, workspace, place) = (bytes.len(), workspace.clone(), path.clone());
+        let (size, picture) = (bytes.len(), pictures::picture(&bytes));
+        let (workspace, place) = (workspace.clone(), path.clone());
         let saved = tokio::task::spawn_blocking(move || {
             workspace.make()?;
             workspace.write(&place, &bytes)
@@ -167,7 +168,7 @@ impl<'a> Device<'a> {
         }
         brought["path"] = json!(path);
         brought["bytes"] = json!(size);
-        Ok(Output::json(&brought))
+        Ok(Output::json(&brought).showing(picture))
     }
 
     async fn invoke(&self, order: Order) -> Result<Value, Output> {

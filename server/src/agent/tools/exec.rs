@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use super::gate::{ExecRequest, SessionExec, Verdict};
+use super::gate::{ExecDecision, ExecRequest, SessionExec};
 use super::{MAX_OUTPUT, Output, Progress, Toolbox, arguments};
 use crate::child::{Group, plain_variables};
 use crate::paths::Environment;
@@ -69,7 +69,7 @@ pub(super) async fn call(tools: &Toolbox, arguments: &Value, progress: Progress<
         cwd: cwd.to_owned(),
         session,
     };
-    if let Verdict::Refuse(why) = parts.exec.decide(request).await {
+    if let ExecDecision::Refuse(why) = parts.exec.decide(request).await {
         return Output::bad(why);
     }
     let longest = parts.config.tools.exec.timeout_sec.get();

@@ -1,10 +1,10 @@
-//! `read`, `write`, `edit`: text files of the workspace.
+//! `read`, `write`, `edit`: text files of the workspace; pictures are read by being shown.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::workspace::{FileError, Workspace};
-use super::{MAX_OUTPUT, Output, Tool, arguments};
+use super::{MAX_OUTPUT, Output, Tool, arguments, pictures};
 use crate::text::first_bytes;
 
 #[derive(Deserialize)]
@@ -61,14 +61,17 @@ fn failed(path: &str, error: &FileError) -> Output {
     Output::bad(format!("{}: {error}.", super::shorten(path)))
 }
 
-fn text_of(workspace: &Workspace, shared: &[Workspace], path: &str) -> Result<String, Output> {
+fn bytes_of(workspace: &Workspace, shared: &[Workspace], path: &str) -> Result<Vec<u8>, Output> {
     let mut bytes = workspace.read(path);
     // A relative path is one of the workspace.
     let mut others = shared.iter().filter(|_| path.trim().starts_with('/'));
     while let (Err(FileError::Outside), Some(other)) = (&bytes, others.next()) {
         bytes = other.read(path);
     }
-    let bytes = bytes.map_err(|error| failed(path, &error))?;
+    bytes.map_err(|error| failed(path, &error))
+}
+
+fn text_of(path: &str, bytes: Vec<u8>) -> Result<String, Output> {
     String::from_utf8(bytes)
         .map_err(|_| Output::bad(format!("{}: it is no text.", super::shorten(path))))
 }
@@ -79,7 +82,12 @@ fn read(workspace: &Workspace, shared: &[Workspace], arguments: &Value) -> Resul
         offset,
         limit,
     } = arguments::read(arguments)?;
-    let text = text_of(workspace, shared, &path)?;
+    let bytes = bytes_of(workspace, shared, &path)?;
+    if let Some(picture) = pictures::picture(&bytes) {
+        let words = format!("A picture, {}, {} bytes.", picture.mime, bytes.len());
+        return Ok(Output::good(words).showing([picture]));
+    }
+    let text = text_of(&path, bytes)?;
     let first = offset.unwrap_or(1).max(1);
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     if first > lines.len().max(1) {
@@ -144,7 +152,7 @@ fn edit(workspace: &Workspace, arguments: &Value) -> Result<Output, Output> {
     if old.is_empty() {
         return Err(Output::bad("oldText is empty."));
     }
-    let text = text_of(workspace, &[], &path)?;
+    let text = text_of(&path, bytes_of(workspace, &[], &path)?)?;
     // Counted with overlaps: which one is meant would be a guess.
     let first = text.find(&old);
     let last = text.rfind(&old);
@@ -217,6 +225,14 @@ mod tests {
         for (arguments, told) in cases {
             check(&files, Tool::Read, arguments, told).await;
         }
+        let (_dir, seen) = world(&[("shot.txt", pictures::PNG)]);
+        let shot = json!({"path": "shot.txt"});
+        let output = call(seen, Vec::new(), Tool::Read, shot).await;
+        let words = format!("A picture, image/png, {} bytes.", pictures::PNG.len());
+        assert_eq!(
+            output,
+            Output::good(words).showing(pictures::picture(pictures::PNG))
+        );
         let long = call(
             files.clone(),
             Vec::new(),

@@ -78,7 +78,7 @@ pub struct Ruling {
 
 /// What was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ExecDecision {
     /// It is run.
     Run,
     /// It is not; why, in words for the model.
@@ -88,7 +88,7 @@ pub enum Verdict {
 /// Decides on commands. Deciding may take as long as a person does; the run's own time limit goes on.
 pub trait ExecGate: Send + Sync + 'static {
     /// Decides on one command.
-    fn decide(&self, request: ExecRequest) -> BoxFuture<'_, Verdict>;
+    fn decide(&self, request: ExecRequest) -> BoxFuture<'_, ExecDecision>;
 }
 
 /// Longest command that can be a plain call, in bytes: each of its words is looked for in the directory.
@@ -140,18 +140,18 @@ impl ConfigGate {
 }
 
 impl ExecGate for ConfigGate {
-    fn decide(&self, request: ExecRequest) -> BoxFuture<'_, Verdict> {
+    fn decide(&self, request: ExecRequest) -> BoxFuture<'_, ExecDecision> {
         let gate = self.clone();
         let decided = tokio::task::spawn_blocking(move || match gate.rule(&request) {
-            Err(why) => Verdict::Refuse(why),
+            Err(why) => ExecDecision::Refuse(why),
             Ok(ruling) if ruling.security == ExecSecurity::Full || ruling.is_harmless => {
-                Verdict::Run
+                ExecDecision::Run
             }
-            Ok(_) => Verdict::Refuse(NOT_LISTED.to_owned()),
+            Ok(_) => ExecDecision::Refuse(NOT_LISTED.to_owned()),
         });
         async move {
             decided.await.unwrap_or_else(|_| {
-                Verdict::Refuse("The command is not run: the gateway is ending.".to_owned())
+                ExecDecision::Refuse("The command is not run: the gateway is ending.".to_owned())
             })
         }
         .boxed()
@@ -248,8 +248,12 @@ mod tests {
                 cwd: dir.path().into(),
                 session: SessionExec::default(),
             };
-            let verdict = gate.decide(request).await;
-            assert_eq!(verdict == Verdict::Run, runs, "{security:?} {command:?}");
+            let decision = gate.decide(request).await;
+            assert_eq!(
+                decision == ExecDecision::Run,
+                runs,
+                "{security:?} {command:?}"
+            );
         }
     }
 

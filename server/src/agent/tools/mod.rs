@@ -14,6 +14,8 @@ mod gate;
 mod mcp;
 mod message;
 mod nodes;
+mod parameters;
+mod pictures;
 mod policy;
 mod reach;
 mod sessions;
@@ -27,6 +29,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::attachments::Image;
 use super::backend::{Call, ToolSpec};
 use super::parts::Parts;
 use super::runs::Runs;
@@ -38,7 +41,7 @@ pub(super) use bootstrap::files as bootstrap_files;
 pub(super) use workspace::Workspace;
 pub(crate) use workspace::{FileError, read_start};
 
-pub use gate::{ConfigGate, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec, Verdict};
+pub use gate::{ConfigGate, ExecDecision, ExecGate, ExecRequest, NOT_LISTED, Ruling, SessionExec};
 pub use mcp::Mcp;
 pub use reach::{Reach, Reached};
 
@@ -52,6 +55,8 @@ const MAX_META: usize = 200;
 pub(super) struct Output {
     /// What the model is told.
     pub(super) text: String,
+    /// Pictures that it is shown, if it sees any; at most [`pictures::MAX_PICTURES`].
+    pub(super) pictures: Vec<Image>,
     /// Whether the tool failed.
     pub(super) is_error: bool,
 }
@@ -60,6 +65,7 @@ impl Output {
     fn good(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            pictures: Vec::new(),
             is_error: false,
         }
     }
@@ -73,13 +79,32 @@ impl Output {
     pub(super) fn bad(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            pictures: Vec::new(),
             is_error: true,
         }
     }
 
-    /// The result in the shape of transcripts and events.
+    /// The same with pictures to see.
+    fn showing(mut self, pictures: impl IntoIterator<Item = Image>) -> Self {
+        self.pictures.extend(pictures);
+        self
+    }
+
+    /// The result as transcripts hold it.
     pub(super) fn content(&self) -> Value {
-        json!([{"type": "text", "text": self.text}])
+        self.parts(pictures::part)
+    }
+
+    /// The result as listeners are told it: pictures are mentioned.
+    pub(super) fn mention(&self) -> Value {
+        self.parts(pictures::mention)
+    }
+
+    fn parts(&self, part: fn(&Image) -> Value) -> Value {
+        let words = json!({"type": "text", "text": self.text});
+        std::iter::once(words)
+            .chain(self.pictures.iter().map(part))
+            .collect()
     }
 }
 
@@ -175,9 +200,9 @@ impl Toolbox {
             (Tool::SessionsHistory, _) => sessions::history(self, arguments).boxed(),
             (Tool::SessionsSend, _) => sessions::send(self, arguments).boxed(),
             (Tool::Message, _) => message::send(self, arguments).boxed(),
-            (Tool::Cron, Some(reached)) => cron::call(self, reached, arguments).boxed(),
-            (Tool::Nodes, Some(reached)) => nodes::call(self, reached, arguments).boxed(),
-            (Tool::Canvas, Some(reached)) => canvas::call(self, reached, arguments).boxed(),
+            (Tool::Cron, Some(reached)) => either(cron::call(self, reached, arguments)).boxed(),
+            (Tool::Nodes, Some(reached)) => either(nodes::call(self, reached, arguments)).boxed(),
+            (Tool::Canvas, Some(reached)) => either(canvas::call(self, reached, arguments)).boxed(),
             // Not offered.
             (Tool::Cron | Tool::Nodes | Tool::Canvas, None) => {
                 std::future::ready(Output::bad("The tool is not ready.")).boxed()
@@ -192,6 +217,13 @@ impl Offered {
             Self::Own(tool) => tool.spec(),
             Self::Served(served) => served.spec().clone(),
         }
+    }
+}
+
+/// What a call came to, whichever way it ended: a model is told of both.
+async fn either(call: impl Future<Output = Result<Output, Output>>) -> Output {
+    match call.await {
+        Ok(output) | Err(output) => output,
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::device::{Device, MAX_WAIT_MS, Order};
+use super::parameters::{all, count, flag, object, one_of, text};
 use super::policy::Tool;
 use super::reach::Reached;
 use super::{Output, ToolSpec, Toolbox, arguments, told};
@@ -108,17 +109,12 @@ enum Priority {
 
 /// What models are told.
 pub(super) fn spec() -> ToolSpec {
-    let text = |description: &str| json!({"type": "string", "description": description});
-    let one_of = |words: &[&str], description: &str| json!({"type": "string", "enum": words, "description": description});
-    let count =
-        |description: &str| json!({"type": "integer", "minimum": 0, "description": description});
     ToolSpec {
         name: "nodes".into(),
         description: "The user's devices: notifications, cameras, screens, places, commands. Pictures and recordings are saved in the workspace."
             .into(),
-        parameters: json!({
-            "type": "object",
-            "properties": {
+        parameters: all(
+            json!({
                 "action": one_of(
                     &["list", "describe", "notify", "camera_list", "camera_snap", "camera_clip", "screen_record", "location_get", "run", "invoke"],
                     "What to do.",
@@ -131,7 +127,7 @@ pub(super) fn spec() -> ToolSpec {
                 "deviceId": text("camera_snap, camera_clip: which camera, as camera_list names it."),
                 "maxWidth": count("camera_snap: widest picture in pixels."),
                 "durationMs": count("camera_clip, screen_record: how long, at most a minute."),
-                "includeAudio": {"type": "boolean", "description": "camera_clip, screen_record: with sound."},
+                "includeAudio": flag("camera_clip, screen_record: with sound."),
                 "screenIndex": count("screen_record: which screen."),
                 "maxAgeMs": count("location_get: oldest place that will do."),
                 "desiredAccuracy": one_of(&["coarse", "balanced", "precise"], "location_get: how exact."),
@@ -139,26 +135,24 @@ pub(super) fn spec() -> ToolSpec {
                     "anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]},
                 "cwd": text("run: directory."),
                 "env": {"type": "object", "additionalProperties": {"type": "string"}, "description": "run: variables."},
-                "params": {"type": "object", "description": "invoke: what the command takes."},
+                "params": object("invoke: what the command takes."),
                 "timeoutMs": count("run, invoke: how long to wait."),
-            },
-            "required": ["action"],
-        }),
+            }),
+            &["action"],
+        ),
     }
 }
 
 /// Does what a call asks for.
-pub(super) async fn call(tools: &Toolbox, reached: &Reached, arguments: &Value) -> Output {
-    let ask = match arguments::read(arguments) {
-        Ok(ask) => ask,
-        Err(output) => return output,
-    };
-    match act(tools, reached, ask).await {
-        Ok(output) | Err(output) => output,
-    }
-}
-
-async fn act(tools: &Toolbox, reached: &Reached, ask: Ask) -> Result<Output, Output> {
+///
+/// # Errors
+/// What to tell the model instead.
+pub(super) async fn call(
+    tools: &Toolbox,
+    reached: &Reached,
+    arguments: &Value,
+) -> Result<Output, Output> {
+    let ask: Ask = arguments::read(arguments)?;
     let find = |node: Option<String>, command: &str| {
         Device::find(&reached.nodes, node.as_deref(), command)
     };

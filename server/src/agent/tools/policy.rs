@@ -1,7 +1,8 @@
 //! Which tools there are, and which of them an agent may use (`tools` and `agents.list[].tools`).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::parameters::{all, count, flag, positive, text};
 use super::{ToolSpec, canvas, cron, nodes};
 use crate::config::{AgentTools, ExecSecurity, Tools};
 
@@ -83,23 +84,21 @@ impl Tool {
 
     /// What models are told.
     pub(super) fn spec(self) -> ToolSpec {
-        let text = |description: &str| json!({"type": "string", "description": description});
-        let count = |description: &str| json!({"type": "integer", "minimum": 1, "description": description});
         let path = || text("Path in the workspace.");
-        let (description, properties, required) = match self {
+        let (description, properties, required): (&str, Value, &[&str]) = match self {
             Self::Read => (
                 "Reads a text file of the workspace. Long files come in parts: ask for the next with offset.",
                 json!({
                     "path": path(),
-                    "offset": count("First line to read, counted from 1."),
-                    "limit": count("Most lines to read."),
+                    "offset": positive("First line to read, counted from 1."),
+                    "limit": positive("Most lines to read."),
                 }),
-                json!(["path"]),
+                &["path"],
             ),
             Self::Write => (
                 "Writes a text file of the workspace, replacing one that exists. Missing folders are made.",
                 json!({"path": path(), "content": text("The whole text of the file.")}),
-                json!(["path", "content"]),
+                &["path", "content"],
             ),
             Self::Edit => (
                 "Replaces a piece of a text file of the workspace. The piece must occur in it exactly once.",
@@ -108,41 +107,41 @@ impl Tool {
                     "oldText": text("The piece to replace, exactly as it stands in the file."),
                     "newText": text("What takes its place."),
                 }),
-                json!(["path", "oldText", "newText"]),
+                &["path", "oldText", "newText"],
             ),
             Self::Exec => (
                 "Runs a shell command in the workspace and returns what it prints. Whatever it starts ends with it.",
                 json!({
                     "command": text("The command."),
-                    "timeout": count("Seconds after which it is ended."),
+                    "timeout": positive("Seconds after which it is ended."),
                 }),
-                json!(["command"]),
+                &["command"],
             ),
             Self::SessionsList => (
                 "Lists your conversations, the newest first.",
                 json!({
-                    "limit": count("Most conversations to list."),
-                    "activeMinutes": count("Only those that changed in so many minutes."),
+                    "limit": positive("Most conversations to list."),
+                    "activeMinutes": positive("Only those that changed in so many minutes."),
                 }),
-                json!([]),
+                &[],
             ),
             Self::SessionsHistory => (
                 "Reads the last messages of one of your conversations.",
                 json!({
                     "sessionKey": text("Key of the conversation."),
-                    "limit": count("Most messages to read."),
-                    "includeTools": {"type": "boolean", "description": "With what tools brought."},
+                    "limit": positive("Most messages to read."),
+                    "includeTools": flag("With what tools brought."),
                 }),
-                json!(["sessionKey"]),
+                &["sessionKey"],
             ),
             Self::SessionsSend => (
                 "Says something in another of your conversations and waits for the answer.",
                 json!({
                     "sessionKey": text("Key of the conversation."),
                     "message": text("What to say."),
-                    "timeoutSeconds": {"type": "integer", "minimum": 0, "description": "How long to wait for the answer; 0 does not wait."},
+                    "timeoutSeconds": count("How long to wait for the answer; 0 does not wait."),
                 }),
-                json!(["sessionKey", "message"]),
+                &["sessionKey", "message"],
             ),
             Self::Message => (
                 "Sends a message to a person through a channel. To answer in this conversation, answer: do not use it.",
@@ -152,7 +151,7 @@ impl Tool {
                     "to": text("The address on the channel; that of the last message when absent."),
                     "media": text("Address of a picture or file to send along."),
                 }),
-                json!(["message"]),
+                &["message"],
             ),
             Self::Cron => return cron::spec(),
             Self::Nodes => return nodes::spec(),
@@ -161,7 +160,7 @@ impl Tool {
         ToolSpec {
             name: self.name().into(),
             description: description.into(),
-            parameters: json!({"type": "object", "properties": properties, "required": required}),
+            parameters: all(properties, required),
         }
     }
 }

@@ -97,7 +97,9 @@ fn conclude(
 ) -> Result<(), StoreError> {
     let mut entry = entry_or_new(changes, session, now)?;
     entry.touch(now);
-    entry.aborted_last_run = Some(matches!(outcome, Outcome::Aborted(_)));
+    // The session of a cron job says so only when it was (seen in the recordings).
+    let was_aborted = matches!(outcome, Outcome::Aborted(_));
+    entry.aborted_last_run = (was_aborted || !session.is_cron_job()).then_some(was_aborted);
     if let Some(turn) = turn {
         let ended = match outcome {
             Outcome::Completed(reason) => Some(MessageEnd::Whole(*reason)),

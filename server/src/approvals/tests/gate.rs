@@ -4,7 +4,7 @@ use openclaw_protocol::protocol::limits;
 use serde_json::json;
 
 use super::*;
-use crate::agent::{ExecGate as _, ExecRequest, SessionExec, Verdict};
+use crate::agent::{ExecDecision, ExecGate as _, ExecRequest, SessionExec};
 use crate::config::{ExecAsk, ExecSecurity};
 use crate::exec_rules::RulesFile;
 
@@ -63,11 +63,11 @@ async fn decided(
         let id = world.approvals.waiting()[0].id.to_string();
         world.resolve(&id, decision).await.unwrap();
     }
-    let verdict = asking.await.unwrap();
+    let decided = asking.await.unwrap();
     if decision.is_none() {
         assert_eq!(world.lines().len(), before, "nobody is asked");
     }
-    verdict == Verdict::Run
+    decided == ExecDecision::Run
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,6 +316,6 @@ async fn what_nobody_decides_about_is_not_run_unless_the_rules_say_so() {
         let mut lines = world.events.0.subscribe();
         lines.wait_for(|lines| !lines.is_empty()).await.unwrap();
         tokio::time::advance(Duration::from_millis(limits::EXEC_APPROVAL_TIMEOUT_MS + 1)).await;
-        assert_eq!(asking.await.unwrap() == Verdict::Run, runs, "{rules}");
+        assert_eq!(asking.await.unwrap() == ExecDecision::Run, runs, "{rules}");
     }
 }

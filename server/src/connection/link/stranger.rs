@@ -11,6 +11,7 @@ use crate::connection::caller::{Caller, CallerInfo};
 use crate::connection::deadlines::Deadline;
 use crate::connection::ending::Ending;
 use crate::connection::handshake::{Accepted, Handshake, Refusal, Verdict};
+use crate::connection::ids;
 use crate::http::HandshakePlace;
 use crate::net::Ends;
 use crate::nodes::Offer;
@@ -109,7 +110,7 @@ impl Link {
     fn open(&mut self, mut accepted: Accepted) {
         let offer = Offer::take(&mut accepted.params);
         let caller = Caller::new(CallerInfo {
-            conn_id: uuid::Uuid::new_v4().to_string(),
+            conn_id: ids::fresh().to_string(),
             protocol: accepted.protocol,
             role: accepted.role,
             scopes: accepted.scopes,

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use super::{Cron, CronError, Outcome, Parts, Worker};
 use crate::clock::{Clock, ManualClock};
 use crate::hub::EventSink;
+use crate::hub::testing::assert_conforms;
 use crate::store::Store;
 
 /// Longest wait for something that must happen.
@@ -31,10 +32,7 @@ struct Recorder(watch::Sender<Vec<String>>);
 
 impl EventSink for Recorder {
     fn emit(&self, event: Event) {
-        let mut frame = event.frame_start();
-        frame.push(b'}');
-        let frame: Value = serde_json::from_slice(&frame).unwrap();
-        Event::decode(event.kind(), &frame["payload"].to_string()).unwrap();
+        assert_conforms(&event);
         let Event::Cron(event) = event else {
             panic!("{event:?}")
         };

@@ -64,7 +64,10 @@ async fn a_job_for_one_moment_runs_once_and_is_disabled_removed_or_kept_for_peop
     assert_eq!(kept.state.last_status, Some(CronRunStatus::Ok));
     world.pass(10_000).await;
     world.until("removed").await;
-    assert_eq!(world.told_since(), ["started", "finished ok", "removed"]);
+    assert_eq!(
+        world.told_since(),
+        ["started", "finished ok, next 20", "removed"]
+    );
     assert_eq!((world.job(&delete), world.log(&delete).len()), (None, 1));
     world.outcomes([Outcome::error("no luck")]);
     world.pass(10_000).await;

@@ -1,17 +1,13 @@
 //! What runs of jobs do with agents, over runs with a scripted model.
 
-use std::collections::BTreeMap;
-
 use super::super::work::{Jobs, SUMMARY_CHARS};
 use super::*;
 use crate::agent::backend::BackendError;
 use crate::agent::backend::scripted::{Scripted, Step, say};
-use crate::agent::{Models, Runs};
+use crate::agent::{self, Models, Runs};
 use crate::config::Config;
 use crate::heartbeat::{self, Heartbeats};
-use crate::outbox::testing::{self, Pigeon};
-use crate::paths::{Environment, Paths};
-use crate::sessions::open_in;
+use crate::outbox::testing::Pigeon;
 
 const MAIN: &str = "agent:main:main";
 
@@ -43,27 +39,12 @@ impl Office {
         let config: Arc<Config> = Arc::new(serde_json::from_value(config).unwrap());
         let model = Scripted::new(replies);
         let clock = Arc::new(ManualClock::new(START));
-        let (sessions, pigeon) = (open_in(dir.path()), Pigeon::new(false, []));
-        let outbox = testing::outbox(&sessions, clock.clone(), &pigeon).await;
-        let events = Arc::new(sessions.events(clock.clone()));
-        let runs = Runs::open(crate::agent::Parts {
-            sessions,
-            outbox,
+        let pigeon = Pigeon::new(false, []);
+        let parts = agent::Parts::of_test(dir.path(), &config, clock.clone(), &pigeon).await;
+        let events = Arc::clone(&parts.waiting);
+        let runs = Runs::open(agent::Parts {
             models: Models::answered_by(Arc::clone(&config), Arc::new(model.clone())),
-            config: Arc::clone(&config),
-            clock: clock.clone(),
-            exec: Arc::new(crate::agent::ConfigGate::new(Arc::clone(&config))),
-            reach: crate::agent::Reach::default(),
-            mcp: crate::agent::Mcp::default(),
-            events: Arc::new(Silent),
-            waiting: events.clone(),
-            work: tokio::runtime::Handle::current(),
-            paths: Paths {
-                state_dir: dir.path().to_owned(),
-                config_file: dir.path().join("openclaw.json"),
-            },
-            environment: Environment::new(dir.path(), BTreeMap::<String, String>::new()),
-            skills: crate::skills::Skills::default(),
+            ..parts
         })
         .await
         .unwrap();

@@ -1,5 +1,6 @@
 //! What a request to a hook means: `wake`, `agent`, or what `hooks.mappings` says about its path or source.
 
+use openclaw_protocol::types::WakeMode;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -304,7 +305,7 @@ fn read<T: serde::de::DeserializeOwned>(payload: Value) -> Result<T, Meaningless
 
 fn mode(word: Option<&str>) -> HookWakeMode {
     match word {
-        Some("next-heartbeat") => HookWakeMode::NextHeartbeat,
+        Some(word) if word == WakeMode::NextHeartbeat.as_str() => HookWakeMode::NextHeartbeat,
         _ => HookWakeMode::Now,
     }
 }

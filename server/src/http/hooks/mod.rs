@@ -14,14 +14,14 @@ mod turn;
 use std::collections::BTreeMap;
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, StatusCode};
-use openclaw_protocol::types::RefusalReason;
+use openclaw_protocol::types::WakeMode;
 use serde_json::{Value, json};
 
 use super::answer::{self, Response};
 use super::body::{self, BodyError};
-use super::doors::bearer;
+use super::doors::{Outside, bearer, weigh};
 use crate::clock::iso_8601;
 use crate::config::{self, HookMapping, HookWakeMode};
 use crate::connection::auth::SecretHash;
@@ -192,8 +192,8 @@ impl Hooks {
                     return wrong(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
                 }
                 let mode = match mode {
-                    HookWakeMode::Now => "now",
-                    HookWakeMode::NextHeartbeat => "next-heartbeat",
+                    HookWakeMode::Now => WakeMode::Now,
+                    HookWakeMode::NextHeartbeat => WakeMode::NextHeartbeat,
                 };
                 answer::json(StatusCode::OK, &json!({"ok": true, "mode": mode}))
             }
@@ -237,28 +237,20 @@ impl Hooks {
             .guesser;
         let guesser = guesser.filter(|_| token.is_some());
         let now_ms = self.parts.clock.now_ms();
-        if let Some(guesser) = guesser
-            && let Some(wait_ms) = self.limiter.wait_ms(guesser, now_ms)
-        {
-            self.parts
-                .refusals
-                .count(RefusalReason::HttpTooManyAttempts);
-            let mut response = answer::refuse(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
-            let seconds = HeaderValue::from(wait_ms.div_ceil(1000));
-            response.headers_mut().insert(RETRY_AFTER, seconds);
-            return Some(response);
-        }
-        if token.is_some_and(|token| self.token.matches(token)) {
-            if let Some(guesser) = guesser {
-                self.limiter.knew(guesser);
+        let outside = weigh(&self.limiter, guesser, now_ms, || {
+            token.is_some_and(|token| self.token.matches(token))
+        })
+        .err()?;
+        self.parts.refusals.count(outside.reason());
+        Some(match outside {
+            Outside::TooManyAttempts { wait_ms } => {
+                let code = StatusCode::TOO_MANY_REQUESTS;
+                answer::not_before(answer::refuse(code, "Too Many Requests"), wait_ms)
             }
-            return None;
-        }
-        if let Some(guesser) = guesser {
-            self.limiter.failed(guesser, now_ms);
-        }
-        self.parts.refusals.count(RefusalReason::HttpUnauthorized);
-        Some(answer::refuse(StatusCode::UNAUTHORIZED, "Unauthorized"))
+            Outside::Unauthorized | Outside::NeedsDevice => {
+                answer::refuse(StatusCode::UNAUTHORIZED, "Unauthorized")
+            }
+        })
     }
 }
 
@@ -275,33 +267,9 @@ fn shown_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     headers.iter().filter_map(shown).collect()
 }
 
-/// The members of a query, decoded.
+/// The members of a query, decoded; of several with one name the last.
 fn query(text: &str) -> BTreeMap<String, String> {
-    let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name), decoded(value))
-        })
+    form_urlencoded::parse(text.as_bytes())
+        .into_owned()
         .collect()
-}
-
-/// Percent encoding undone; `+` is a blank. What is no encoding stays as it is.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while let Some(&byte) = bytes.get(at) {
-        let hex = bytes
-            .get(at + 1..at + 3)
-            .filter(|_| byte == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        plain.push(match (byte, hex) {
-            (_, Some(byte)) => byte,
-            (b'+', None) => b' ',
-            (byte, None) => byte,
-        });
-        at += if hex.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&plain).into_owned()
 }

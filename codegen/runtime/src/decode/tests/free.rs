@@ -18,12 +18,12 @@ fn free_values_keep_their_text() {
         optional: Option<Value>,
     }
     static FREE: Node = Node::Obj(&Obj {
-        props: &[
+        props: Props::new(&[
             prop("boxed", &Node::Any, 1),
             prop("borrowed", &Node::Nullable(&Node::Any), 2),
             prop("value", &Node::Any, 4),
             prop("optional", &Node::Any, 0),
-        ],
+        ]),
         required: &["boxed", "borrowed", "value"],
         mask: 7,
         newer: &[],
@@ -46,14 +46,14 @@ fn maps_and_flattened_extras() {
         extra: BTreeMap<String, u64>,
     }
     static COUNTS: Node = Node::Obj(&Obj {
-        props: &[],
+        props: Props::new(&[]),
         required: &[],
         mask: 0,
         newer: &[],
         extra: Extra::Each(UINT),
     });
     static OPEN: Node = Node::Obj(&Obj {
-        props: &[prop("name", NAME, 1)],
+        props: Props::new(&[prop("name", NAME, 1)]),
         required: &["name"],
         mask: 1,
         newer: &[],

@@ -8,7 +8,8 @@ use std::fmt::Debug;
 use serde::Deserialize;
 
 use super::*;
-use crate::node::{Extra, Obj, Prop, UNBOUNDED};
+use crate::node::{Extra, Obj, UNBOUNDED};
+use crate::props::{Prop, Props};
 use crate::{NonEmptyString, accepts};
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -80,7 +81,7 @@ const MODE: &Node = &Node::Enum {
 };
 
 static PARAMS: Node = Node::Obj(&Obj {
-    props: &[
+    props: Props::new(&[
         prop("sessionKey", NAME, 1),
         prop("limit", UINT, 0),
         prop("offset", INT, 0),
@@ -100,7 +101,7 @@ static PARAMS: Node = Node::Obj(&Obj {
         prop("client", &CLIENT, 0),
         // Declared, but unknown to the struct: a newer schema than the type.
         prop("later", &Node::Bool, 0),
-    ],
+    ]),
     required: &["sessionKey"],
     mask: 1,
     newer: &[],
@@ -108,7 +109,7 @@ static PARAMS: Node = Node::Obj(&Obj {
 });
 
 static CLIENT: Node = Node::Obj(&Obj {
-    props: &[prop("id", NAME, 1)],
+    props: Props::new(&[prop("id", NAME, 1)]),
     required: &["id"],
     mask: 1,
     newer: &[],
@@ -121,10 +122,10 @@ static SCHEDULE: Node = Node::Tagged {
         (
             "at",
             &Node::Obj(&Obj {
-                props: &[
+                props: Props::new(&[
                     prop("kind", &Node::Enum { values: &["at"] }, 1),
                     prop("atMs", UINT, 2),
-                ],
+                ]),
                 required: &["kind", "atMs"],
                 mask: 3,
                 newer: &[],
@@ -134,11 +135,11 @@ static SCHEDULE: Node = Node::Tagged {
         (
             "every",
             &Node::Obj(&Obj {
-                props: &[
+                props: Props::new(&[
                     prop("kind", &Node::Enum { values: &["every"] }, 1),
                     prop("everyMs", &Node::Int { min: 1, max: 10 }, 2),
                     prop("mode", MODE, 0),
-                ],
+                ]),
                 required: &["kind", "everyMs"],
                 mask: 3,
                 newer: &[],

@@ -13,14 +13,14 @@ enum Outcome {
 
 static OUTCOME: Node = Node::OneOf(&[
     &Node::Obj(&Obj {
-        props: &[prop("ok", &Node::Bool, 1), prop("count", UINT, 2)],
+        props: Props::new(&[prop("ok", &Node::Bool, 1), prop("count", UINT, 2)]),
         required: &["ok", "count"],
         mask: 3,
         newer: &[],
         extra: Extra::Closed,
     }),
     &Node::Obj(&Obj {
-        props: &[prop("error", NAME, 1)],
+        props: Props::new(&[prop("error", NAME, 1)]),
         required: &["error"],
         mask: 1,
         newer: &[],
@@ -63,10 +63,10 @@ fn members_before_the_tag() {
         variants: &[(
             "open",
             &Node::Obj(&Obj {
-                props: &[
+                props: Props::new(&[
                     prop("kind", &Node::Enum { values: &["open"] }, 1),
                     prop("n", UINT, 0),
-                ],
+                ]),
                 required: &["kind"],
                 mask: 1,
                 newer: &[],
@@ -107,11 +107,11 @@ fn nesting_is_bounded_with_and_without_unions() {
         variants: &[("link", &LINK)],
     };
     static LINK: Node = Node::Obj(&Obj {
-        props: &[
+        props: Props::new(&[
             prop("kind", &Node::Enum { values: &["link"] }, 1),
             prop("next", &CHAIN, 0),
             prop("free", &Node::Any, 0),
-        ],
+        ]),
         required: &["kind"],
         mask: 1,
         newer: &[],

@@ -7,6 +7,7 @@ use super::super::{BackendError, Chunk, ModelRequest, StopReason, ToolSpec, Turn
 use super::calls::Calls;
 use super::refusal::message_in;
 use super::{Decode, garbage};
+use crate::agent::attachments::Image;
 use crate::agent::words::Thinking;
 
 /// Data of the event that ends a stream.
@@ -31,10 +32,7 @@ pub(super) fn call(request: &ModelRequest) -> String {
         (!request.system.is_empty()).then(|| json!({"role": "system", "content": request.system}));
     let call = Call {
         model: &request.model,
-        messages: system
-            .into_iter()
-            .chain(request.turns.iter().map(message))
-            .collect(),
+        messages: system.into_iter().chain(messages(&request.turns)).collect(),
         stream: true,
         stream_options: json!({"include_usage": true}),
         reasoning_effort: request
@@ -50,6 +48,47 @@ fn tool(spec: &ToolSpec) -> Value {
     json!({"type": "function", "function": {
         "name": spec.name, "description": spec.description, "parameters": spec.parameters,
     }})
+}
+
+/// The conversation. The API takes no pictures in the results of tools: they follow the last of a reply's results, as if
+/// the user had sent them.
+fn messages(turns: &[Turn]) -> Vec<Value> {
+    let mut messages = Vec::with_capacity(turns.len());
+    let mut shown = Vec::new();
+    for turn in turns {
+        if !matches!(turn, Turn::Result { .. }) {
+            show(&mut messages, &mut shown);
+        }
+        messages.push(message(turn));
+        shown.extend(pictures(turn));
+    }
+    show(&mut messages, &mut shown);
+    messages
+}
+
+fn show(messages: &mut Vec<Value>, shown: &mut Vec<Value>) {
+    if !shown.is_empty() {
+        messages.push(json!({"role": "user", "content": std::mem::take(shown)}));
+    }
+}
+
+/// The pictures of a result with a word about where they come from.
+fn pictures(turn: &Turn) -> Vec<Value> {
+    match turn {
+        Turn::Result {
+            call_id, images, ..
+        } if !images.is_empty() => {
+            let words = format!("[What the tool call {call_id} shows]");
+            let words = std::iter::once(json!({"type": "text", "text": words}));
+            words.chain(images.iter().map(picture)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn picture(image: &Image) -> Value {
+    let url = format!("data:{};base64,{}", image.mime, image.base64);
+    json!({"type": "image_url", "image_url": {"url": url}})
 }
 
 fn message(turn: &Turn) -> Value {
@@ -78,9 +117,7 @@ fn message(turn: &Turn) -> Value {
         }
         Turn::User { text, images } => {
             let words = (!text.is_empty()).then(|| json!({"type": "text", "text": text}));
-            let images = images.iter().map(|image| {
-                json!({"type": "image_url", "image_url": {"url": format!("data:{};base64,{}", image.mime, image.base64)}})
-            });
+            let images = images.iter().map(picture);
             json!({"role": "user", "content": words.into_iter().chain(images).collect::<Vec<_>>()})
         }
     }

@@ -66,6 +66,7 @@ pub(super) fn result(id: &str, text: &str, is_error: bool) -> Turn {
     Turn::Result {
         call_id: id.into(),
         text: text.into(),
+        images: Vec::new(),
         is_error,
     }
 }

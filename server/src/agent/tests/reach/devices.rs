@@ -1,14 +1,32 @@
 //! `nodes` and `canvas`.
 
 use super::*;
+use crate::agent::attachments::Image;
+use crate::agent::backend::Turn;
 use crate::sessions::Entry;
+
+/// The pictures that results of tools showed to the model when it was last asked.
+fn pictures(world: &World) -> Vec<Image> {
+    let asked = world.model.asked();
+    let turns = asked.into_iter().next_back().unwrap().turns;
+    let images = turns.into_iter().map(|turn| match turn {
+        Turn::Result { images, .. } => images,
+        _ => Vec::new(),
+    });
+    images.flatten().collect()
+}
 
 #[tokio::test(start_paused = true)]
 async fn devices_do_what_they_may() {
-    let config = json!({"tools": {"exec": {"security": "full"}}});
+    let config = json!({
+        "tools": {"exec": {"security": "full"}},
+        "models": {"providers": {"mock": {"baseUrl": "http://127.0.0.1:1/v1", "models": [
+            {"id": "echo-1", "contextWindow": 128_000, "input": ["text", "image"]},
+        ]}}},
+    });
     let world = World::configured(config, Vec::<Vec<Step>>::new()).await;
     let rest = rest(&world).await;
-    let picture = json!({"format": "jpg", "base64": "AAEC", "width": 3});
+    let picture = json!({"format": "jpg", "base64": "/9j/", "width": 3});
     let (phone, _place) = rest.device(
         ("phone-1", "Ann's phone", "iOS 18"),
         [
@@ -63,7 +81,12 @@ async fn devices_do_what_they_may() {
     );
     assert_eq!((&saved["bytes"], saved.get("base64")), (&json!(3), None));
     let bytes = std::fs::read(world.path().join("workspace").join(path)).unwrap();
-    assert_eq!(bytes, [0, 1, 2]);
+    assert_eq!(bytes, [0xff, 0xd8, 0xff]);
+    let shown = Image {
+        mime: "image/jpeg".into(),
+        base64: "/9j/".into(),
+    };
+    assert_eq!(pictures(&world), [shown], "the model sees what was taken");
     assert_eq!(told[2], ("Done.".to_owned(), false));
     assert_eq!(json_of(&told[3])["stdout"], "hi\n");
     assert_eq!(json_of(&told[4]).as_array().unwrap().len(), 2);

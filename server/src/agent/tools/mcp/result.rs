@@ -1,12 +1,19 @@
-//! What a tool of a server brought, as text.
+//! What a tool of a server brought: text, and pictures to see.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 
+use super::super::pictures::{MAX_PICTURES, picture};
 use super::super::{Output, cut};
+use crate::agent::attachments::Image;
 
-/// The text of a result. Models are told of pictures and sounds that they are there.
+/// The text and the pictures of a result. Models are told of sounds, and of pictures that they are not shown, that they
+/// are there.
 pub(super) fn output(result: CallToolResult) -> Output {
-    let mut texts: Vec<String> = result.content.into_iter().map(text).collect();
+    let mut pictures = Vec::new();
+    let blocks = result.content.into_iter();
+    let mut texts: Vec<String> = blocks.map(|block| text(block, &mut pictures)).collect();
     if texts.is_empty()
         && let Some(value) = result.structured_content
     {
@@ -14,14 +21,26 @@ pub(super) fn output(result: CallToolResult) -> Output {
     }
     Output {
         text: cut(texts.join("\n")),
+        pictures,
         is_error: result.is_error == Some(true),
     }
 }
 
-fn text(block: ContentBlock) -> String {
+fn text(block: ContentBlock, pictures: &mut Vec<Image>) -> String {
     match block {
         ContentBlock::Text(text) => text.text,
-        ContentBlock::Image(image) => format!("[a picture, {}, not shown]", image.mime_type),
+        ContentBlock::Image(image) => {
+            let has_room = pictures.len() < MAX_PICTURES;
+            let bytes = STANDARD.decode(image.data.as_bytes()).ok();
+            match bytes.filter(|_| has_room).and_then(|bytes| picture(&bytes)) {
+                Some(picture) => {
+                    let words = format!("[a picture, {}]", picture.mime);
+                    pictures.push(picture);
+                    words
+                }
+                None => format!("[a picture, {}, not shown]", image.mime_type),
+            }
+        }
         ContentBlock::Audio(audio) => format!("[a sound, {}, not played]", audio.mime_type),
         ContentBlock::Resource(embedded) => match embedded.resource {
             ResourceContents::TextResourceContents { text, .. } => text,
@@ -38,8 +57,26 @@ fn text(block: ContentBlock) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::super::MAX_OUTPUT;
+    use super::super::super::pictures::PNG;
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn as_many_pictures_are_shown_as_may_be() {
+        let block = json!({"type": "image", "data": STANDARD.encode(PNG), "mimeType": "image/x"});
+        for (count, shown) in [
+            (1, 1),
+            (MAX_PICTURES, MAX_PICTURES),
+            (MAX_PICTURES + 1, MAX_PICTURES),
+        ] {
+            let result = json!({"content": vec![block.clone(); count]});
+            let output = output(serde_json::from_value(result).unwrap());
+            assert_eq!(output.pictures, vec![picture(PNG).unwrap(); shown]);
+            let words = |text: &str| output.text.matches(text).count();
+            assert_eq!(words("[a picture, image/png]"), shown);
+            assert_eq!(words("[a picture, image/x, not shown]"), count - shown);
+        }
+    }
 
     fn check(result: Value, text: &str, is_error: bool) {
         let read: CallToolResult = serde_json::from_value(result.clone()).unwrap();

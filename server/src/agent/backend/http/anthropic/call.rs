@@ -109,9 +109,11 @@ fn blocks(turn: &Turn, with_thoughts: bool) -> (&'static str, Vec<Value>) {
         Turn::Result {
             call_id,
             text,
+            images,
             is_error,
         } => {
-            let content: Vec<Value> = words(text).into_iter().collect();
+            let content = words(text).into_iter().chain(images.iter().map(image));
+            let content: Vec<Value> = content.collect();
             let block = json!({"type": "tool_result", "tool_use_id": call_id, "content": content, "is_error": is_error});
             ("user", vec![block])
         }

@@ -21,7 +21,7 @@ fn calls() {
             user(" "),
             Turn::User {
                 text: "look".into(),
-                images: vec![picture],
+                images: vec![picture.clone()],
             },
             Turn::Assistant {
                 text: "b".into(),
@@ -31,7 +31,12 @@ fn calls() {
                 ],
                 thoughts: vec![],
             },
-            result("1", "line", false),
+            Turn::Result {
+                call_id: "1".into(),
+                text: "line".into(),
+                images: vec![picture],
+                is_error: false,
+            },
             result("2", "", true),
             user("c"),
         ],
@@ -57,7 +62,10 @@ fn calls() {
                 {"type": "tool_use", "id": "2", "name": "read", "input": {}},
             ]},
             {"role": "user", "content": [
-                {"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "line"}], "is_error": false},
+                {"type": "tool_result", "tool_use_id": "1", "is_error": false, "content": [
+                    {"type": "text", "text": "line"},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+                ]},
                 {"type": "tool_result", "tool_use_id": "2", "content": [], "is_error": true},
                 {"type": "text", "text": "c"},
             ]},

@@ -93,6 +93,39 @@ fn tools_and_what_they_brought() {
     );
 }
 
+#[test]
+fn pictures_that_tools_brought_follow_the_last_result() {
+    let showing = |id: &str| Turn::Result {
+        call_id: id.into(),
+        text: "seen".into(),
+        images: vec![Image {
+            mime: "image/png".into(),
+            base64: id.into(),
+        }],
+        is_error: false,
+    };
+    let words =
+        |id: &str| json!({"type": "text", "text": format!("[What the tool call {id} shows]")});
+    let picture = |id: &str| json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{id}")}});
+    let seen = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "seen"});
+    let both =
+        json!({"role": "user", "content": [words("1"), picture("1"), words("3"), picture("3")]});
+    let plain = json!({"role": "tool", "tool_call_id": "2", "content": "x"});
+    for (last, told) in [
+        (None, vec![]),
+        (
+            Some(user("and?")),
+            vec![json!({"role": "user", "content": "and?"})],
+        ),
+    ] {
+        let turns = [showing("1"), result("2", "x", false), showing("3")];
+        let turns: Vec<Turn> = turns.into_iter().chain(last).collect();
+        let mut expected = vec![seen("1"), plain.clone(), seen("3"), both.clone()];
+        expected.extend(told);
+        assert_eq!(messages(&turns), expected);
+    }
+}
+
 #[track_caller]
 fn check(events: &[&str], expected: Result<&[Chunk], &str>) {
     read(Decoder::new("p"), events, expected);

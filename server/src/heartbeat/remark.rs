@@ -1,12 +1,12 @@
-//! What an agent's answer to a heartbeat means. Pure.
+//! What an agent has to say that nobody has asked: at a heartbeat, after a job, after a hook. Pure.
 
 /// The agent's word for "nothing needs attention".
 const TOKEN: &str = "HEARTBEAT_OK";
 
-/// What an answer means.
+/// What an answer has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// There is none.
+pub enum Remark {
+    /// Nothing at all.
     Empty,
     /// Nothing needs attention.
     Token,
@@ -17,20 +17,20 @@ pub enum Verdict {
 /// Reads an answer. At its start or end the token says that nothing needs attention, if at most `ack_max` characters stand
 /// beside it; within a text it is a word like any other.
 #[must_use]
-pub fn verdict(answer: &str, ack_max: u64) -> Verdict {
+pub fn remark(answer: &str, ack_max: u64) -> Remark {
     let answer = answer.trim();
     if answer.is_empty() {
-        return Verdict::Empty;
+        return Remark::Empty;
     }
     let (rest, found) = without_token(answer);
     if !found {
-        return Verdict::Say(answer.to_owned());
+        return Remark::Say(answer.to_owned());
     }
     let beside = rest.chars().count() as u64;
     if rest.is_empty() || beside <= ack_max {
-        Verdict::Token
+        Remark::Token
     } else {
-        Verdict::Say(rest.to_owned())
+        Remark::Say(rest.to_owned())
     }
 }
 
@@ -61,20 +61,20 @@ mod tests {
 
     #[test]
     fn answers() {
-        let say = |text: &str| Verdict::Say(text.to_owned());
+        let say = |text: &str| Remark::Say(text.to_owned());
         for (answer, ack_max, expected) in [
-            ("", 300, Verdict::Empty),
-            ("  \n", 300, Verdict::Empty),
-            ("HEARTBEAT_OK", 300, Verdict::Token),
-            ("HEARTBEAT_OK", 0, Verdict::Token),
-            (" **HEARTBEAT_OK** ", 0, Verdict::Token),
-            ("`HEARTBEAT_OK`", 0, Verdict::Token),
-            ("HEARTBEAT_OK HEARTBEAT_OK", 0, Verdict::Token),
-            ("HEARTBEAT_OK.", 300, Verdict::Token),
+            ("", 300, Remark::Empty),
+            ("  \n", 300, Remark::Empty),
+            ("HEARTBEAT_OK", 300, Remark::Token),
+            ("HEARTBEAT_OK", 0, Remark::Token),
+            (" **HEARTBEAT_OK** ", 0, Remark::Token),
+            ("`HEARTBEAT_OK`", 0, Remark::Token),
+            ("HEARTBEAT_OK HEARTBEAT_OK", 0, Remark::Token),
+            ("HEARTBEAT_OK.", 300, Remark::Token),
             ("HEARTBEAT_OK.", 0, say(".")),
-            ("All is well.\nHEARTBEAT_OK", 12, Verdict::Token),
+            ("All is well.\nHEARTBEAT_OK", 12, Remark::Token),
             ("All is well.\nHEARTBEAT_OK", 11, say("All is well.")),
-            ("HEARTBEAT_OK The door is open!", 300, Verdict::Token),
+            ("HEARTBEAT_OK The door is open!", 300, Remark::Token),
             (
                 "HEARTBEAT_OK The door is open!",
                 5,
@@ -88,9 +88,9 @@ mod tests {
             ("answer HEARTBEAT_OK.", 300, say("answer HEARTBEAT_OK.")),
             ("The door is open.", 300, say("The door is open.")),
             ("heartbeat_ok", 300, say("heartbeat_ok")),
-            ("éé HEARTBEAT_OK", 2, Verdict::Token),
+            ("éé HEARTBEAT_OK", 2, Remark::Token),
         ] {
-            assert_eq!(verdict(answer, ack_max), expected, "{answer:?} {ack_max}");
+            assert_eq!(remark(answer, ack_max), expected, "{answer:?} {ack_max}");
         }
     }
 }
