@@ -1,5 +1,6 @@
 //! Replies of runs reach people: those of jobs and of `agent` through kills, and those of hooks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_client::{Client, Clock};
@@ -8,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::dice::{Dice, setting};
@@ -20,9 +22,10 @@ const LIVES: u64 = 6;
 const JOBS: u64 = 4;
 /// The kill comes this long after the first job at the latest: a run and its reply take some tens of ms.
 const LATEST_MS: u64 = 400;
-/// Runs of a life, each in a conversation of its own, and the latest moment of the kill behind them.
-const RUNS: u64 = 20;
-const RUNS_MS: u64 = 120;
+/// Runs of a life, each in a conversation of its own.
+const RUNS: u32 = 20;
+/// The kill comes this long after some of them have ended, at the latest: about as long as a few more take.
+const RUNS_MS: u64 = 30;
 /// Seed of the moments; another one with `REPLIES_SEED`.
 const SEED: u64 = 17;
 /// Between two looks at what has no event to wait for.
@@ -138,17 +141,24 @@ async fn replies_of_agents_go_out_once_through_kills() {
     let mut runs = Vec::new();
     for life in 0..LIVES {
         let client = connect(&gateway).await;
-        let mut asked = Vec::new();
+        let (mut asked, over) = (Vec::new(), Arc::new(Semaphore::new(0)));
         for n in 0..RUNS {
             let word = format!("word-{life}-{n}.");
             let params = json!({"message": word, "sessionKey": format!("apart-{n}"), "deliver": true,
                 "replyChannel": "webchat", "replyTo": "main", "idempotencyKey": word});
             runs.push((params.clone(), word));
-            let client = client.clone();
+            let (client, over) = (client.clone(), Arc::clone(&over));
             asked.push(tokio::spawn(async move {
-                client.request("agent", &params).await.is_ok()
+                if let Ok(stages) = client.request_staged("agent", &params).await
+                    && stages.last.await.is_ok()
+                {
+                    over.add_permits(1);
+                }
             }));
         }
+        let some = u32::try_from(dice.throw(RUNS.into())).expect("a few");
+        let ended = timeout(PATIENCE, over.acquire_many(some)).await;
+        drop(ended.expect("some runs end"));
         // The one wait of this test that is meant: the moment of the kill is what is tried.
         tokio::time::sleep(Duration::from_millis(dice.throw(RUNS_MS))).await;
         gateway.signal(Signal::KILL);
@@ -177,6 +187,7 @@ async fn replies_of_agents_go_out_once_through_kills() {
         }
     }
     println!("{} runs, {cut} of them cut by {LIVES} kills", runs.len());
+    assert!(cut > 0, "no run was cut; seed {seed}");
     assert!(cut < runs.len(), "no run came to its end; seed {seed}");
 }
 
