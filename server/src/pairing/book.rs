@@ -97,7 +97,8 @@ pub(super) struct Touch {
     pub(super) device_id: String,
     profile: Profile,
     role: Role,
-    last_used: Vec<(Role, u64)>,
+    /// By salt: the next token of a role has not been used yet.
+    last_used: Vec<(Salt, u64)>,
 }
 
 impl Touch {
@@ -115,7 +116,7 @@ impl Touch {
             stored.role = self.role;
         }
         for token in &mut stored.tokens {
-            let used = self.last_used.iter().find(|(role, _)| *role == token.role);
+            let used = self.last_used.iter().find(|(salt, _)| *salt == token.salt);
             token.last_used_at_ms = token.last_used_at_ms.max(used.map(|(_, at)| *at));
         }
     }
@@ -351,7 +352,7 @@ impl Book {
             last_used: device
                 .tokens
                 .iter()
-                .filter_map(|token| Some((token.role, token.last_used_at_ms?)))
+                .filter_map(|token| Some((token.salt, token.last_used_at_ms?)))
                 .collect(),
         })
     }

@@ -136,3 +136,30 @@ fn what_a_device_says_while_its_record_changes_is_kept() {
         );
     }
 }
+
+#[test]
+fn a_token_made_anew_was_not_used_by_those_before_it() {
+    let key = TokenKey::from_bytes([1; 32]);
+    let ask = Ask {
+        by_device_token: true,
+        ..local(1, &["a"])
+    };
+    let approved = |book: &Book, salt: u8| {
+        let fresh = Fresh {
+            request_id: "r".to_owned(),
+            salt: Salt::from_bytes([salt; 16]),
+        };
+        book.plan(&Step::Approve, &ask, &fresh, START).unwrap()
+    };
+    let mut book = Book::default();
+    let first = approved(&book, 1);
+    book.apply(first);
+    book.admit(&key, &ask, START + 1).unwrap();
+    let (touches, _) = book.take_dirty(usize::MAX);
+    // The write behind is on its way while the device is paired anew, and lands on the new record.
+    for (salt, used) in [(1, Some(START + 1)), (2, None)] {
+        let mut stored = approved(&Book::default(), salt).device.unwrap();
+        touches[0].merge_into(&mut stored);
+        assert_eq!(stored.tokens[0].last_used_at_ms, used, "salt {salt}");
+    }
+}
