@@ -10560,7 +10560,7 @@ impl ::std::convert::TryFrom<::std::string::String> for SessionScope {
 pub struct SessionsCompactParams {
     /// The conversation.
     pub key: crate::rt::NonEmptyString,
-    /// Lines of its transcript that stay; limits.compactLinesDefault when absent.
+    /// Last lines of its transcript that stay; limits.compactLinesDefault when absent.
     #[serde(rename = "maxLines", default, skip_serializing_if = "Option::is_none")]
     pub max_lines: Option<u64>,
 }
@@ -10655,7 +10655,7 @@ pub struct SessionsCompactResult {
     /// Where the whole transcript is kept; only when it was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<::std::string::String>,
-    /// Lines that it has now; absent when there is a reason.
+    /// Lines that it has now, those before the messages included unless a cut took them; absent when there is a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<u64>,
 }

@@ -203,7 +203,7 @@ export type SessionsDeleteResult = {
 export type SessionsCompactParams = {
   /** The conversation. */
   key: NonEmptyString;
-  /** Lines of its transcript that stay; limits.compactLinesDefault when absent. */
+  /** Last lines of its transcript that stay; limits.compactLinesDefault when absent. */
   maxLines?: PositiveInt;
 };
 
@@ -219,7 +219,10 @@ export type SessionsCompactResult = {
   reason?: SessionsCompactReason;
   /** Where the whole transcript is kept; only when it was cut. */
   archived?: string;
-  /** Lines that it has now; absent when there is a reason. */
+  /**
+   * Lines that it has now, those before the messages included unless a cut took them; absent when there is a
+   * reason.
+   */
   kept?: Uint;
 };
 

@@ -90,7 +90,7 @@ impl SessionChangesMethods<Caller> for Methods {
         match outcome {
             Compacted::NoSession => result.reason = Some(SessionsCompactReason::NoSessionId),
             Compacted::NoTranscript => result.reason = Some(SessionsCompactReason::NoTranscript),
-            Compacted::Short(count) => result.kept = Some(count),
+            Compacted::Short { lines, .. } => result.kept = Some(lines),
             Compacted::Cut { kept, whole } => {
                 result.kept = Some(kept);
                 result.archived = Some(self.sessions.shown_file(key.agent(), &whole.name));

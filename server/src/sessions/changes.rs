@@ -5,7 +5,7 @@ use openclaw_protocol::types::SessionsPatchParams;
 use super::archive::{self, Archived, Reason};
 use super::key::SessionKey;
 use super::patch::{self, ModelFacts, PatchRefusal};
-use super::{Changes, Entry, entry, transcript};
+use super::{Changes, Entry, entry, heads, transcript};
 use crate::store::StoreError;
 
 /// A member of other releases that a reset keeps.
@@ -18,8 +18,13 @@ pub enum Compacted {
     NoSession,
     /// Nothing was said in it.
     NoTranscript,
-    /// It is short enough; so many messages.
-    Short(u64),
+    /// No message has to go.
+    Short {
+        /// Messages in it.
+        messages: u64,
+        /// Lines of its file: the messages and, unless it was cut before, the records of its head.
+        lines: u64,
+    },
     /// It was cut to `kept` messages; the whole is kept apart.
     Cut {
         /// Messages left.
@@ -125,7 +130,8 @@ impl Changes<'_, '_> {
         ))
     }
 
-    /// Cuts a session's transcript to its last `keep` messages. Token counts go, since nobody knows them any more.
+    /// Cuts a session's transcript to the last `keep` lines of its file. The head goes first, and is no reason to cut: every
+    /// file has it anew. Token counts go, since nobody knows them any more.
     pub fn compact(
         &mut self,
         key: &SessionKey,
@@ -138,14 +144,21 @@ impl Changes<'_, '_> {
         let Some(mut known) = known else {
             return Ok(Compacted::NoSession);
         };
-        let count = transcript::count(&self.writer().reader(), &known.session_id)?;
-        if count == 0 {
+        let id = known.session_id.clone();
+        let reader = self.writer().reader();
+        let messages = transcript::count(&reader, &id)?;
+        if messages == 0 {
             return Ok(Compacted::NoTranscript);
         }
-        if count <= keep {
-            return Ok(Compacted::Short(count));
+        if messages <= keep {
+            let head = if transcript::is_cut(&reader, &id)? {
+                0
+            } else {
+                heads::records(&reader, &id, &known)?.len() as u64
+            };
+            let lines = head + messages;
+            return Ok(Compacted::Short { messages, lines });
         }
-        let id = known.session_id.clone();
         let Some(whole) = self.put_away(key, &id, Reason::Cut, now)? else {
             return Ok(Compacted::NoTranscript);
         };
@@ -351,7 +364,12 @@ mod tests {
             compact(sessions.key("none"), 2).await.unwrap(),
             Compacted::NoSession
         );
-        assert_eq!(compact(key.clone(), 3).await.unwrap(), Compacted::Short(3));
+        let short = |messages, lines| Compacted::Short { messages, lines };
+        assert_eq!(
+            compact(key.clone(), 3).await.unwrap(),
+            short(3, 4),
+            "with its head"
+        );
         let Compacted::Cut { kept, whole } = compact(key.clone(), 2).await.unwrap() else {
             panic!("not cut");
         };
@@ -365,6 +383,11 @@ mod tests {
         assert_eq!(
             after,
             json!({"sessionId": "s", "updatedAt": 2, "label": "L"})
+        );
+        assert_eq!(
+            compact(key.clone(), 400).await.unwrap(),
+            short(2, 2),
+            "the head went with the cut"
         );
         let silent = sessions.key("silent");
         let made = silent.clone();

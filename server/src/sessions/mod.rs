@@ -12,6 +12,7 @@ mod entry;
 pub mod envelope;
 pub(crate) mod events;
 pub mod files;
+mod heads;
 mod history;
 pub(crate) mod injected;
 pub mod key;

@@ -103,6 +103,11 @@ pub fn remove(writer: &mut Writer<'_>, session_id: &str) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Whether messages were cut off its beginning.
+pub fn is_cut(reader: &Reader<'_>, session_id: &str) -> Result<bool, StoreError> {
+    Ok(first_index(reader, session_id)? > 0)
+}
+
 /// Number of the first message that is there; 0 if there is none.
 fn first_index(reader: &Reader<'_>, session_id: &str) -> Result<u64, StoreError> {
     let mut first = 0;

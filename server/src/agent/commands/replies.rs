@@ -206,7 +206,9 @@ pub(super) fn model(now: &Choice, others: &[String]) -> String {
 pub(super) fn compacted(outcome: &Compacted) -> String {
     match outcome {
         Compacted::NoSession | Compacted::NoTranscript => "Nothing was said here yet.".to_owned(),
-        Compacted::Short(count) => format!("Nothing to cut: there are {count} messages."),
+        Compacted::Short { messages, .. } => {
+            format!("Nothing to cut: there are {messages} messages.")
+        }
         Compacted::Cut { kept, whole } => format!(
             "Cut to the last {kept} messages. The whole is archived as {}.",
             whole.name

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::super::archive::{self, Archived};
-use super::super::{Entry, Sessions, entry, transcript};
-use super::{FilesError, INDEX, TRANSCRIPT_VERSION, folder};
+use super::super::{Entry, Sessions, entry, heads, transcript};
+use super::{FilesError, INDEX, folder};
 use crate::clock::iso_8601;
 use crate::store::Reader;
 
@@ -165,18 +165,18 @@ fn write_transcript(
     }
     let mut file = BufWriter::new(create(path)?);
     let fallback = entry.updated_at.unwrap_or(0);
-    let header = json!({
-        "type": "session", "version": TRANSCRIPT_VERSION, "id": entry.session_id, "timestamp": iso_8601(fallback)
-    });
-    let mut written = line(&mut file, &header);
+    let head = heads::records(reader, transcript, entry)?;
+    let mut written = head.iter().try_for_each(|record| line(&mut file, record));
+    // The first record has no number.
+    let before = head.len().saturating_sub(1) as u64;
     let mut count: u64 = 0;
     transcript::head(reader, transcript, |message: Box<RawValue>| {
-        let id = |number: u64| format!("{number:08x}");
-        let parent_id = (count > 0).then(|| id(count));
+        let number = before + count;
+        let parent_id = (number > 0).then(|| heads::id(number));
         count += 1;
         let line_of = MessageLine {
             r#type: "message",
-            id: id(count),
+            id: heads::id(number + 1),
             parent_id,
             timestamp: iso_8601(stamp(&message).unwrap_or(fallback)),
             message: &message,

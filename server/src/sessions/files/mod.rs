@@ -19,8 +19,6 @@ pub use import::{Imported, PassedOver};
 
 /// Name of the file that lists an agent's sessions.
 pub const INDEX: &str = "sessions.json";
-/// Version of the reference's transcript format that is written.
-const TRANSCRIPT_VERSION: u32 = 3;
 /// Longest line of a transcript that is read: a message with the largest attachments, several times over.
 const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::{Entry, Sessions, open_in};
+use super::super::{Compacted, Entry, Sessions, open_in};
 use super::*;
 
 async fn put(sessions: &Sessions, raw: &str, entry: Value, messages: &[Value]) {
@@ -186,6 +186,54 @@ async fn out_and_in_again() {
         .map(|one| one.why.as_str())
         .collect();
     assert_eq!(why, ["there is such a session already"; 3]);
+}
+
+#[tokio::test]
+async fn lines_that_a_compaction_counts_are_those_of_the_file() {
+    let answer = |text: &str| {
+        let mut answer = said("assistant", text);
+        answer["api"] = json!("a");
+        answer["provider"] = json!("p");
+        answer["model"] = json!("m");
+        answer
+    };
+    let silent = vec![said("user", "one"), said("assistant", "no model")];
+    let answered = vec![said("user", "one"), answer("two"), said("user", "three")];
+    for (messages, kept) in [(silent, 3), (answered, 7)] {
+        let (home, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let sessions = open_in(home.path());
+        let entry = json!({"sessionId": "s", "updatedAt": 7});
+        put(&sessions, "main", entry, &messages).await;
+        let main = sessions.key("main");
+        let compact = sessions.write(move |changes| changes.compact(&main, 400, 20));
+        let expected = Compacted::Short {
+            messages: messages.len() as u64,
+            lines: kept,
+        };
+        assert_eq!(compact.await.unwrap(), expected);
+        sessions.export(out.path(), None).unwrap();
+        let text = files(out.path())
+            .remove("agents/main/sessions/s.jsonl")
+            .unwrap();
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len() as u64, kept);
+        // Every record but the first names the one before it.
+        let mut before = Value::Null;
+        for line in &lines[1..] {
+            assert_eq!(line["parentId"], before, "{line}");
+            before = line["id"].clone();
+        }
+        let other = open_in(out.path());
+        let imported = import(&other, out.path()).await;
+        let heads = kept - messages.len() as u64;
+        assert_eq!(
+            (imported.messages, imported.other_lines),
+            (messages.len() as u64, heads)
+        );
+    }
 }
 
 #[tokio::test]

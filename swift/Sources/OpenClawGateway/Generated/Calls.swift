@@ -438,6 +438,9 @@ extension GatewayTransport {
     /// `sessions.compact`: Cuts a transcript to its last lines. Nothing is summarised.
     ///
     /// The whole transcript is kept beside it. Token counts are cleared, since nobody knows them any more.
+    /// Lines are those of the transcript as a file: its messages, and before them the conversation itself
+    /// and, once a model has answered, three lines about the model and its thinking level. Those go first,
+    /// but are no reason to cut: where no message has to go, nothing is cut.
     ///
     /// Needs `operator.admin`.
     public func sessionsCompact(_ params: Gateway.SessionsCompactParams) async throws -> Gateway.SessionsCompactResult {

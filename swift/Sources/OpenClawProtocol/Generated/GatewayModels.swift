@@ -5497,7 +5497,7 @@ public struct SessionsDeleteResult: Codable, Sendable {
 public struct SessionsCompactParams: Codable, Sendable {
     /// The conversation.
     public let key: String
-    /// Lines of its transcript that stay; limits.compactLinesDefault when absent.
+    /// Last lines of its transcript that stay; limits.compactLinesDefault when absent.
     public let maxlines: Int?
 
     public init(
@@ -5526,7 +5526,8 @@ public struct SessionsCompactResult: Codable, Sendable {
     public let reason: AnyCodable?
     /// Where the whole transcript is kept; only when it was cut.
     public let archived: String?
-    /// Lines that it has now; absent when there is a reason.
+    /// Lines that it has now, those before the messages included unless a cut took them; absent when there is
+    /// a reason.
     public let kept: Int?
 
     public init(

@@ -621,7 +621,7 @@ extension Gateway {
     public struct SessionsCompactParams: Codable, Sendable, Hashable {
         /// The conversation.
         public var key: String
-        /// Lines of its transcript that stay; limits.compactLinesDefault when absent.
+        /// Last lines of its transcript that stay; limits.compactLinesDefault when absent.
         public var maxLines: Int?
 
         public init(
@@ -647,7 +647,8 @@ extension Gateway {
         public var reason: Gateway.SessionsCompactReason?
         /// Where the whole transcript is kept; only when it was cut.
         public var archived: String?
-        /// Lines that it has now; absent when there is a reason.
+        /// Lines that it has now, those before the messages included unless a cut took them; absent when
+        /// there is a reason.
         public var kept: Int?
 
         public init(
