@@ -2,8 +2,8 @@
 //! with what was recorded.
 //!
 //! The way of a session: [`import`] (recording → session file) → [`file`] (read) → `deviation` (where the recorded
-//! gateway is to be improved on) → `replay` (acts the clients) → `judge` (compares) → `report`. How to use and extend it:
-//! `conformance/README.md`.
+//! gateway is to be improved on) → `race` (where it may show a value or not) → `replay` (acts the clients) → `judge`
+//! (compares) → `report`. How to use and extend it: `conformance/README.md`.
 
 pub mod binding;
 pub mod clock;
@@ -15,6 +15,7 @@ pub mod import;
 pub mod judge;
 pub mod keys;
 pub mod model;
+pub mod race;
 pub mod replay;
 pub mod report;
 pub mod rules;

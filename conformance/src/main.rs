@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use openclaw_conformance::deviation::Deviations;
 use openclaw_conformance::gateway::Command;
 use openclaw_conformance::keys::TestKeys;
+use openclaw_conformance::race::Races;
 use openclaw_conformance::rules::Rules;
 use openclaw_conformance::schema::FrameSchemas;
 use openclaw_conformance::suite::{self, Suite, Target};
@@ -93,7 +94,7 @@ struct RunArgs {
     /// Published schema that every frame must follow.
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// Folder with `sessions/`, `keys.json`, `rules.json`, `deviations.json` and `known-failing.txt`.
+    /// Folder with `sessions/`, `keys.json`, `rules.json`, `deviations.json`, `races.json` and `known-failing.txt`.
     #[arg(long, default_value_os_t = default_data())]
     data: PathBuf,
 }
@@ -149,6 +150,7 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Profile::Original => Deviations::none(),
     };
     let odds = deviations.apply(&mut sessions)?;
+    let races = Races::load(&args.data.join("races.json"), &sessions)?;
     if let Some(unknown) = args.only.iter().find(|p| {
         let only = std::slice::from_ref(*p);
         !sessions.iter().any(|s| import::selected(&s.name, only))
@@ -162,7 +164,7 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let suite = Arc::new(suite(&args, &deviations, odds)?);
+    let suite = Arc::new(suite(&args, &deviations, odds, races)?);
     let (total, begun) = (sessions.len(), Instant::now());
     let (mut ended, mut bad) = (0, 0);
     let terminal = std::io::stderr().is_terminal();
@@ -204,6 +206,7 @@ fn suite(
     args: &RunArgs,
     deviations: &Deviations,
     odds: BTreeMap<String, Vec<u32>>,
+    races: Races,
 ) -> anyhow::Result<Suite> {
     let rules = Rules::load(&args.data.join("rules.json"))?;
     let (target, rules) = match (&args.start, &args.url) {
@@ -252,6 +255,7 @@ fn suite(
         keys: TestKeys::load(&args.data.join("keys.json"))?,
         rules,
         laws: deviations.laws(),
+        races,
         odds,
         known_failing,
         schemas,

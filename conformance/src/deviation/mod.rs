@@ -436,7 +436,7 @@ fn fitting<'a>(steps: &'a mut [Step], select: &'a Select) -> impl Iterator<Item 
 }
 
 /// Sets (or, without a value, removes) the member at `pointer`. None when what should hold it is not there.
-fn put(frame: &mut Value, pointer: &str, value: Option<&Value>) -> Option<()> {
+pub(crate) fn put(frame: &mut Value, pointer: &str, value: Option<&Value>) -> Option<()> {
     let (parent, key) = pointer.rsplit_once('/')?;
     match (frame.pointer_mut(parent)?, value) {
         (Value::Object(map), Some(value)) => {

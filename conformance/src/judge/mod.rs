@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::binding::Binder;
 use crate::compare::{Difference, compare};
+use crate::race::Race;
 use crate::rules::Rules;
 use crate::session::{Action, By, Close, Session};
 use crate::track::{Requests, Sorter, Track};
@@ -86,6 +87,8 @@ pub struct Judge<'a> {
     pub shared_gateway: bool,
     /// Checks a frame against the published schema.
     pub schema: Option<&'a SchemaCheck<'a>>,
+    /// Responses of the session in which values race.
+    pub races: &'a [Race],
 }
 
 /// Takes `event <name>` or `res <method>` and a frame, gives what is wrong with it.
@@ -191,19 +194,25 @@ impl Judge<'_> {
         }
         let mut binder = Binder::with_constants(self.constants.iter().map(String::as_str));
         meetings.sort_by_key(|m| m.step);
-        for meeting in meetings {
+        for mut meeting in meetings {
             let offered = heard.conns.get(&meeting.conn).map(HeardConn::offered);
             let offered = offered.unwrap_or_default();
             if offered.unserved(&meeting.label, &meeting.actual).is_some() {
                 continue;
             }
-            let found = compare(
+            let mut found = Race::judge(
+                self.races,
+                meeting.step,
+                &mut meeting.expected,
+                &meeting.actual,
+            );
+            found.extend(compare(
                 self.rules,
                 &meeting.label,
                 &mut binder,
                 &meeting.expected,
                 &meeting.actual,
-            );
+            ));
             // All pieces of what a run says meet one recorded frame; what is wrong with each is told once.
             let step = Some(meeting.step);
             let told = |f: &Finding| f.step == step && f.problem == Problem::Differs(found.clone());

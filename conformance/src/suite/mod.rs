@@ -16,6 +16,7 @@ use crate::gateway::{Command, Home, Process, free_port, last_lines, search_path,
 use crate::judge::{Finding, Heard, Judge, Laws, SchemaCheck};
 use crate::keys::TestKeys;
 use crate::model::Model;
+use crate::race::Races;
 use crate::replay::{Endpoint, Names, Player, Stall, play};
 use crate::rules::Rules;
 use crate::schema::FrameSchemas;
@@ -70,6 +71,8 @@ pub struct Suite {
     pub rules: Rules,
     /// Improvements that hold everywhere.
     pub laws: Laws,
+    /// Values that may show or not.
+    pub races: Races,
     /// Odds of the sessions that were edited.
     pub odds: BTreeMap<String, Vec<u32>>,
     /// Sessions that are known to fail, and why.
@@ -343,6 +346,7 @@ impl Suite {
             laws: self.laws,
             shared_gateway,
             schema: schema.as_ref().map(|s| s as &SchemaCheck<'_>),
+            races: self.races.of(&session.name),
         };
         let findings = judge.findings(session, &played.heard, played.reached);
         Trial {

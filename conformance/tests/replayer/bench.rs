@@ -107,6 +107,7 @@ impl Bench {
             laws,
             shared_gateway: false,
             schema: None,
+            races: &[],
         };
         let findings = judge.findings(expected, &played.heard, played.reached);
         (played, findings)

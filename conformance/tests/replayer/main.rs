@@ -13,6 +13,7 @@ use std::time::Duration;
 use bench::{Bench, data, playable, position, session, sessions, shown};
 use openclaw_conformance::deviation::Deviations;
 use openclaw_conformance::judge::Laws;
+use openclaw_conformance::race::Races;
 use openclaw_conformance::session::{Action, Session};
 use openclaw_conformance::suite::{self, Status, Suite, Target};
 use serde_json::json;
@@ -105,6 +106,7 @@ async fn a_run_against_a_gateway_that_runs_already() {
         keys: bench.keys,
         rules: bench.rules.for_attached(),
         laws: Laws::default(),
+        races: Races::default(),
         odds: BTreeMap::new(),
         known_failing: BTreeMap::new(),
         schemas: None,
