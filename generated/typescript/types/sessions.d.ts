@@ -84,8 +84,9 @@ export type SessionPreviewItem = {
   /** Whose it is. */
   role: SessionPreviewRole;
   /**
-   * Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their names; one
-   * of other parts, their type in brackets.
+   * Its words, cut with texts.previewCut at the end. Those of a chat turn end with a line that holds only
+   * [message_id: ] with its run id inside, which chat.history leaves out. A message of tool calls reads call
+   * and their names; one of other parts, their type in brackets.
    */
   text: string;
 };

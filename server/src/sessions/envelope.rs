@@ -32,7 +32,8 @@ pub fn message_id_line(id: &str) -> String {
     format!("[message_id: {id}]")
 }
 
-fn strip_head(text: &str) -> &str {
+/// `text` without its envelope head; `[message_id: …]` lines stay.
+pub fn strip_head(text: &str) -> &str {
     let Some(rest) = text.strip_prefix('[') else {
         return text;
     };
@@ -114,5 +115,19 @@ mod tests {
         check("a\n  [message_id: 77]  \nb", "a\nb");
         check("say [message_id: 5] aloud", "say [message_id: 5] aloud");
         check("", "");
+    }
+
+    #[test]
+    fn a_head_alone_comes_off() {
+        for (text, stripped) in [
+            (
+                "[WebChat] hello\n[message_id: c-1]",
+                "hello\n[message_id: c-1]",
+            ),
+            ("[message_id: c-1]", "[message_id: c-1]"),
+            ("[todo] buy milk", "[todo] buy milk"),
+        ] {
+            assert_eq!(strip_head(text), stripped);
+        }
     }
 }

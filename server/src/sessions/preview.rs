@@ -113,13 +113,14 @@ fn item(message: &Value, chars: usize) -> Option<SessionPreviewItem> {
         _ => SessionPreviewRole::Other,
     };
     let words = text_of(message);
-    let words = match role {
-        SessionPreviewRole::User => envelope::strip(&words),
-        _ => words,
+    let said = match role {
+        // The line that names a chat turn stays, but alone it says nothing.
+        SessionPreviewRole::User if envelope::strip(&words).trim().is_empty() => "",
+        SessionPreviewRole::User => envelope::strip_head(&words).trim(),
+        _ => words.trim(),
     };
-    let words = words.trim();
-    if !words.is_empty() {
-        return Some(SessionPreviewItem::new(role, cut(words, chars)));
+    if !said.is_empty() {
+        return Some(SessionPreviewItem::new(role, cut(said, chars)));
     }
     if let Some(calls) = calls(message) {
         return Some(SessionPreviewItem::new(
@@ -182,7 +183,19 @@ mod tests {
         let call = |name: &str| json!({"type": "toolCall", "name": name});
         check(
             json!({"role": "user", "content": "[WebChat] hi\n[message_id: c-1]"}),
-            Some((User, "hi")),
+            Some((User, "hi\n[message_id: c-1]")),
+        );
+        check(
+            json!({"role": "user", "content": "four\n[message_id: c-1]"}),
+            Some((User, "four\n[message_id:...")),
+        );
+        check(
+            json!({"role": "user", "content": "just seventeen ch\n[message_id: c-1]"}),
+            Some((User, "just seventeen ch...")),
+        );
+        check(
+            json!({"role": "user", "content": [{"type": "text", "text": "\n[message_id: c-1]"}, {"type": "image", "data": "x"}]}),
+            Some((User, "[image]")),
         );
         check(
             json!({"role": "user", "content": "preview these words please"}),

@@ -4703,8 +4703,9 @@ public struct SessionsPreviewEntry: Codable, Sendable {
 public struct SessionPreviewItem: Codable, Sendable {
     /// Whose it is.
     public let role: AnyCodable
-    /// Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their names;
-    /// one of other parts, their type in brackets.
+    /// Its words, cut with texts.previewCut at the end. Those of a chat turn end with a line that holds only
+    /// [message_id: ] with its run id inside, which chat.history leaves out. A message of tool calls reads
+    /// call and their names; one of other parts, their type in brackets.
     public let text: String
 
     public init(

@@ -189,8 +189,9 @@ extension Gateway {
     public struct SessionPreviewItem: Codable, Sendable, Hashable {
         /// Whose it is.
         public var role: Gateway.SessionPreviewRole
-        /// Its words, cut with texts.previewCut at the end. A message of tool calls reads call and their
-        /// names; one of other parts, their type in brackets.
+        /// Its words, cut with texts.previewCut at the end. Those of a chat turn end with a line that holds
+        /// only [message_id: ] with its run id inside, which chat.history leaves out. A message of tool calls
+        /// reads call and their names; one of other parts, their type in brackets.
         public var text: String
 
         public init(
