@@ -390,7 +390,7 @@ pub trait GatewayCalls: Transport {
     }
     /// `sessions.list`: Conversations, newest first.
     ///
-    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes, limit.
+    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes, limit. Rows show no words of a transcript in which only agent calls have spoken.
     fn sessions_list(
         &self,
         params: &types::SessionsListParams,

@@ -354,7 +354,7 @@ pub trait UpdateMethods<C>: Send + Sync + 'static {
 pub trait SessionsMethods<C>: Send + Sync + 'static {
     /// `sessions.list`: Conversations, newest first.
     ///
-    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes, limit.
+    /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes, limit. Rows show no words of a transcript in which only agent calls have spoken.
     fn sessions_list(
         &self,
         cx: &C,

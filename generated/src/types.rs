@@ -10351,10 +10351,10 @@ pub struct SessionRow {
     /// The name to show.
     #[serde(rename = "displayName", default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<::std::string::String>,
-    /// A title made from its beginning; only when asked for.
+    /// A title made from its beginning, or from its id where no words are shown; only when asked for.
     #[serde(rename = "derivedTitle", default, skip_serializing_if = "Option::is_none")]
     pub derived_title: Option<::std::string::String>,
-    /// Its last message as text; only when asked for.
+    /// Its last message as text; only when asked for, and where words are shown.
     #[serde(
         rename = "lastMessagePreview",
         default,

@@ -531,7 +531,7 @@ export interface Methods {
    * Conversations, newest first.
    *
    * Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search, activeMinutes,
-   * limit.
+   * limit. Rows show no words of a transcript in which only agent calls have spoken.
    *
    * For role `operator`, needs `operator.read`.
    */

@@ -1,8 +1,8 @@
 //! Where a gateway is expected to do better than the recorded one: data (`deviations.json`), applied to a session before it
-//! is played. Each entry names the oddities ("odds") that ask for it: rows of section 13 of the wire contract, and those that
-//! replaying found since, which the file itself describes under the numbers behind the contract's.
+//! is played. Each entry names the oddities ("odds") that ask for it: rows of section 13 of the wire contract. Where that has
+//! no row, the recorded behaviour is what is expected.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -35,29 +35,16 @@ pub enum DeviationError {
         source: serde_json::Error,
     },
     /// An entry that names no oddity.
-    #[error("the deviation for {0} has no odd number: describe the oddity under \"found\"")]
+    #[error("the deviation for {0} has no odd number")]
     NoOdd(String),
-    /// An oddity that neither the contract nor the file describes.
-    #[error(
-        "the deviation for {session}: odd {odd} is neither in the wire contract nor under \"found\""
-    )]
+    /// An oddity that the contract does not describe.
+    #[error("the deviation for {session}: the wire contract has no odd {odd}")]
     NoSuchOdd {
         /// The session.
         session: String,
         /// The number.
         odd: u32,
     },
-    /// Numbers of found oddities must go on where the contract's end, each once and in order.
-    #[error("\"found\": odd {found} where {expected} comes next")]
-    Numbering {
-        /// The number in the file.
-        found: u32,
-        /// The one expected.
-        expected: u32,
-    },
-    /// A found oddity that no deviation is about.
-    #[error("\"found\": odd {0} is the reason of no deviation")]
-    Unused(u32),
     /// An entry for a session that is not there.
     #[error("a deviation for {0:?}, which is no session")]
     NoSuchSession(String),
@@ -86,26 +73,12 @@ pub enum DeviationError {
 #[serde(deny_unknown_fields)]
 pub struct Deviations {
     everywhere: Vec<Everywhere>,
-    #[serde(default)]
-    found: Vec<Found>,
     sessions: Vec<Deviation>,
-}
-
-/// An oddity of the recorded gateway that section 13 does not have.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Found {
-    odd: u32,
-    #[allow(dead_code, reason = "for the reader of the data")]
-    recorded: String,
-    #[allow(dead_code, reason = "for the reader of the data")]
-    better: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Everywhere {
-    #[allow(dead_code, reason = "for the reader of the data")]
     odd: u32,
     law: Law,
     #[allow(dead_code, reason = "for the reader of the data")]
@@ -245,40 +218,22 @@ impl Deviations {
         Ok(deviations)
     }
 
-    /// Every deviation has a number, and every number an oddity.
+    /// Every deviation has a number, and every number a row of the contract.
     fn check_odds(&self) -> Result<(), DeviationError> {
-        for (found, expected) in self.found.iter().map(|f| f.odd).zip(CONTRACT_ODDS + 1..) {
-            if found != expected {
-                return Err(DeviationError::Numbering { found, expected });
-            }
-        }
-        let mut unused: BTreeSet<u32> = self.found.iter().map(|f| f.odd).collect();
-        let known = 1..=CONTRACT_ODDS + u32::try_from(self.found.len()).unwrap_or(u32::MAX);
-        for deviation in &self.sessions {
-            let session = &deviation.session;
-            if deviation.odd.is_empty() {
+        for Deviation { session, odd, .. } in &self.sessions {
+            if odd.is_empty() {
                 return Err(DeviationError::NoOdd(session.clone()));
             }
-            for odd in &deviation.odd {
-                if !known.contains(odd) {
-                    return Err(DeviationError::NoSuchOdd {
-                        session: session.clone(),
-                        odd: *odd,
-                    });
-                }
-                unused.remove(odd);
-            }
+            odd.iter().try_for_each(|odd| check_odd(session, *odd))?;
         }
-        unused
-            .first()
-            .map_or(Ok(()), |odd| Err(DeviationError::Unused(*odd)))
+        let mut laws = self.everywhere.iter();
+        laws.try_for_each(|law| check_odd("every session", law.odd))
     }
 
     /// No deviation at all: what the recorded gateway does.
     pub fn none() -> Self {
         Self {
             everywhere: Vec::new(),
-            found: Vec::new(),
             sessions: Vec::new(),
         }
     }
@@ -321,6 +276,16 @@ impl Deviations {
         }
         Ok(odds)
     }
+}
+
+fn check_odd(session: &str, odd: u32) -> Result<(), DeviationError> {
+    if (1..=CONTRACT_ODDS).contains(&odd) {
+        return Ok(());
+    }
+    Err(DeviationError::NoSuchOdd {
+        session: session.to_owned(),
+        odd,
+    })
 }
 
 impl Edit {

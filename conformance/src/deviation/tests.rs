@@ -184,36 +184,36 @@ fn an_edit_that_changes_nothing_is_an_error() {
 
 #[test]
 fn every_deviation_has_the_number_of_an_oddity() {
-    let odd = |n: u32| json!({"odd": n, "recorded": "a", "better": "b"});
-    let deviation =
-        |odds: &[u32]| json!({"session": "one", "odd": odds, "reason": "r", "edits": []});
-    for (found, odds, expected) in [
-        (vec![], vec![1], None),
-        (vec![], vec![68, 3], None),
-        (vec![odd(69)], vec![69], None),
-        (vec![], vec![], Some("has no odd number")),
-        (vec![], vec![0], Some("odd 0 is neither")),
-        (vec![], vec![69], Some("odd 69 is neither")),
-        (vec![odd(69)], vec![69, 70], Some("odd 70 is neither")),
-        (
-            vec![odd(69)],
-            vec![1],
-            Some("odd 69 is the reason of no deviation"),
-        ),
-        (vec![odd(5)], vec![5], Some("odd 5 where 69 comes next")),
-        (
-            vec![odd(69), odd(69)],
-            vec![69],
-            Some("odd 69 where 70 comes next"),
-        ),
+    for (odds, expected) in [
+        (vec![1], None),
+        (vec![68, 3], None),
+        (vec![], Some("has no odd number")),
+        (vec![0], Some("the wire contract has no odd 0")),
+        (vec![69], Some("the wire contract has no odd 69")),
+        (vec![3, 70], Some("the wire contract has no odd 70")),
     ] {
-        let file = json!({"everywhere": [], "found": found, "sessions": [deviation(&odds)]});
-        let deviations: Deviations = serde_json::from_value(file.clone()).unwrap();
+        let deviation = json!({"session": "one", "odd": odds, "reason": "r", "edits": []});
+        let file = json!({"everywhere": [], "sessions": [deviation]});
+        let deviations: Deviations = serde_json::from_value(file).unwrap();
         let error = deviations.check_odds().err().map(|error| error.to_string());
         match (expected, &error) {
             (None, None) => {}
             (Some(expected), Some(error)) if error.contains(expected) => {}
-            _ => panic!("{file}: {error:?}"),
+            _ => panic!("{odds:?}: {error:?}"),
         }
     }
+    let law =
+        json!({"everywhere": [{"odd": 69, "law": "hello-first", "reason": "r"}], "sessions": []});
+    let laws: Deviations = serde_json::from_value(law).unwrap();
+    let error = laws.check_odds().unwrap_err().to_string();
+    assert!(
+        error.contains("every session: the wire contract has no odd 69"),
+        "{error}"
+    );
+    let found = json!({"everywhere": [], "sessions": [], "found": [{"odd": 69, "recorded": "a", "better": "b"}]});
+    let error = serde_json::from_value::<Deviations>(found).unwrap_err();
+    assert!(
+        error.to_string().contains("unknown field `found`"),
+        "{error}"
+    );
 }

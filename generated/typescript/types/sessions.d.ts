@@ -152,9 +152,9 @@ export type SessionRow = {
   label?: string;
   /** The name to show. */
   displayName?: string;
-  /** A title made from its beginning; only when asked for. */
+  /** A title made from its beginning, or from its id where no words are shown; only when asked for. */
   derivedTitle?: string;
-  /** Its last message as text; only when asked for. */
+  /** Its last message as text; only when asked for, and where words are shown. */
   lastMessagePreview?: string;
   /** Channel it belongs to. */
   channel?: string;

@@ -148,6 +148,7 @@ impl Runs {
             space: Space::Chat,
             id,
             session: Some((session, params.session_key)),
+            is_agent_call: false,
             on_entry,
             job,
             quiet: false,

@@ -118,6 +118,7 @@ impl Runs {
             space: Space::Agent,
             id,
             session: Some((errand.session, shown)),
+            is_agent_call: false,
             on_entry,
             job: Job {
                 text: errand.text,

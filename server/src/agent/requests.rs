@@ -25,9 +25,11 @@ use crate::text::given;
 /// What `agent` answers.
 pub(super) type AgentAnswer = Staged<AgentAccepted, AgentFinal, AgentFailure>;
 
-/// How a turn is taken that somebody else than an operator begins.
+/// How a turn is taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manner {
+    /// An operator begins it with `agent`: lists show no words of a conversation that knows no others.
+    pub is_agent_call: bool,
     /// The words are for the model, also when they begin as a command does: they may be anybody's, and commands are
     /// for operators.
     pub is_only_words: bool,
@@ -46,7 +48,11 @@ impl Runs {
     /// # Errors
     /// The refusals of contract 6.6 in their order; `UNAVAILABLE` when there is no room or the store fails.
     pub async fn agent(&self, params: AgentParams) -> Result<AgentAnswer, ErrorShape> {
-        self.agent_in(params, Manner::default()).await
+        let manner = Manner {
+            is_agent_call: true,
+            ..Manner::default()
+        };
+        self.agent_in(params, manner).await
     }
 
     /// As [`Self::agent`], for a turn that no operator begins.
@@ -189,6 +195,7 @@ impl Runs {
             space: Space::Agent,
             id: params.idempotency_key,
             session,
+            is_agent_call: manner.is_agent_call,
             on_entry,
             job,
             quiet: false,

@@ -23,6 +23,10 @@ pub struct Entry {
     /// A chat client has spoken here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_sent: Option<bool>,
+    /// Nobody but callers of `agent` has spoken in the transcript; lists then show no words of it. The gateway's own: clients
+    /// are not shown it. False in entries of before, so that what they show stays.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub agent_calls_only: bool,
     /// The last run was aborted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted_last_run: Option<bool>,
@@ -144,6 +148,13 @@ impl Entry {
     /// `updatedAt`, which never goes backwards, is now `now`.
     pub fn touch(&mut self, now: u64) {
         self.updated_at = Some(self.updated_at.map_or(now, |before| before.max(now)));
+    }
+
+    /// Somebody speaks here: a caller of `agent`, or another. `is_silent`: the transcript is empty so far. A chat client may
+    /// have spoken whose words are still on their way there.
+    pub fn spoken_by(&mut self, is_agent_call: bool, is_silent: bool) {
+        let is_first = is_silent && self.system_sent != Some(true);
+        self.agent_calls_only = is_agent_call && (self.agent_calls_only || is_first);
     }
 
     /// Where replies go; when only that is known, as after a reset, to where the last message came from.
@@ -284,6 +295,31 @@ mod tests {
         assert_eq!(entry.updated_at, Some(9));
         entry.touch(7);
         assert_eq!(entry.updated_at, Some(9));
+    }
+
+    #[test]
+    fn who_has_spoken() {
+        // What the entry says before, then: an `agent` call, an empty transcript, and what the entry says after.
+        for (only, chatted, is_agent_call, is_silent, after) in [
+            (false, None, true, true, true),
+            (false, Some(false), true, true, true),
+            (false, Some(true), true, true, false),
+            (false, None, true, false, false),
+            (true, None, true, false, true),
+            (true, Some(false), true, false, true),
+            (true, None, false, false, false),
+            (true, Some(true), false, false, false),
+            (false, None, false, true, false),
+        ] {
+            let mut entry = Entry {
+                agent_calls_only: only,
+                system_sent: chatted,
+                ..Entry::default()
+            };
+            entry.spoken_by(is_agent_call, is_silent);
+            let given = (only, chatted, is_agent_call, is_silent);
+            assert_eq!(entry.agent_calls_only, after, "{given:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) struct Listed {
     pub(super) display_name: Option<String>,
     pub(super) subject: Option<String>,
     pub(super) system_sent: Option<bool>,
+    pub(super) agent_calls_only: bool,
     pub(super) aborted_last_run: Option<bool>,
     pub(super) chat_type: Option<String>,
     pub(super) channel: Option<String>,

@@ -52,7 +52,7 @@ impl Sessions {
                     _ => None,
                 };
                 let last = match params.include_last_message {
-                    Some(true) => titles::last_words(reader, &entry.session_id)?,
+                    Some(true) => titles::last_words(reader, &entry)?,
                     _ => None,
                 };
                 let mut row = entry.row(key);

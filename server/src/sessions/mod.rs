@@ -317,6 +317,11 @@ impl<'t> Changes<'_, 't> {
         transcript::append(self.writer, session_id, message)
     }
 
+    /// Whether nothing was said in a transcript so far.
+    pub fn is_silent(&mut self, session_id: &str) -> Result<bool, StoreError> {
+        transcript::is_empty(&self.writer.reader(), session_id)
+    }
+
     /// Takes the last message of a transcript back if it has this number, and tells whether it did.
     pub fn take_back(&mut self, session_id: &str, index: u64) -> Result<bool, StoreError> {
         transcript::take_back(self.writer, session_id, index)

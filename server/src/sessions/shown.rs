@@ -10,7 +10,11 @@ impl Entry {
     #[must_use]
     pub fn shown(&self) -> SessionEntry {
         let bare = SessionEntry::new(self.session_id.clone(), self.updated_at.unwrap_or(0));
-        let Ok(Value::Object(mut members)) = serde_json::to_value(self) else {
+        let told = Self {
+            agent_calls_only: false,
+            ..self.clone()
+        };
+        let Ok(Value::Object(mut members)) = serde_json::to_value(told) else {
             return bare;
         };
         members.insert("updatedAt".to_owned(), bare.updated_at.into());
@@ -40,6 +44,10 @@ mod tests {
             (
                 json!({"sessionId": "s", "updatedAt": 5, "label": "L", "queueMode": "collect", "execAsk": "off"}),
                 json!({"sessionId": "s", "updatedAt": 5, "label": "L", "queueMode": "collect", "execAsk": "off"}),
+            ),
+            (
+                json!({"sessionId": "s", "updatedAt": 5, "agentCallsOnly": true}),
+                json!({"sessionId": "s", "updatedAt": 5}),
             ),
             (
                 json!({"sessionId": "s"}),

@@ -24,8 +24,8 @@ const PREVIEW_BYTES: usize = limits::LAST_MESSAGE_READ_BYTES as usize;
 /// How much of a session id stands for a session without words.
 const ID_CHARS: usize = 8;
 
-/// A session's title: a name set for it, its group's subject, the first words of the user, or the start of its id with
-/// the day of its last change.
+/// A session's title: a name set for it, its group's subject, the first words of the user unless only `agent` calls have
+/// spoken there, or the start of its id with the day of its last change.
 pub(super) fn title(reader: &Reader<'_>, entry: &Listed) -> Result<Option<String>, StoreError> {
     let named = entry
         .display_name
@@ -36,7 +36,7 @@ pub(super) fn title(reader: &Reader<'_>, entry: &Listed) -> Result<Option<String
     if let Some(name) = named {
         return Ok(Some(name.to_owned()));
     }
-    if let Some(words) = first_words(reader, &entry.session_id)? {
+    if let Some(words) = first_words(reader, entry)? {
         return Ok(Some(shorten(&words)));
     }
     if entry.session_id.is_empty() {
@@ -49,11 +49,14 @@ pub(super) fn title(reader: &Reader<'_>, entry: &Listed) -> Result<Option<String
     }))
 }
 
-/// The last text of user or assistant, unshortened.
+/// The last text of user or assistant, unshortened; none where only `agent` calls have spoken.
 pub(super) fn last_words(
     reader: &Reader<'_>,
-    session_id: &str,
+    entry: &Listed,
 ) -> Result<Option<String>, StoreError> {
+    if entry.agent_calls_only {
+        return Ok(None);
+    }
     let small = |text: &RawValue| {
         if text.get().len() <= PREVIEW_BYTES {
             parse(text)
@@ -61,7 +64,13 @@ pub(super) fn last_words(
             None
         }
     };
-    let tail = transcript::tail(reader, session_id, PREVIEW_MESSAGES, PREVIEW_BYTES, small)?;
+    let tail = transcript::tail(
+        reader,
+        &entry.session_id,
+        PREVIEW_MESSAGES,
+        PREVIEW_BYTES,
+        small,
+    )?;
     Ok(tail.iter().rev().find_map(|message| {
         let text = match role_of(message) {
             "user" => envelope::strip(&text_of(message)),
@@ -73,9 +82,12 @@ pub(super) fn last_words(
     }))
 }
 
-fn first_words(reader: &Reader<'_>, session_id: &str) -> Result<Option<String>, StoreError> {
+fn first_words(reader: &Reader<'_>, entry: &Listed) -> Result<Option<String>, StoreError> {
+    if entry.agent_calls_only {
+        return Ok(None);
+    }
     let (mut seen, mut bytes, mut found) = (0, 0, None);
-    transcript::head(reader, session_id, |message: Box<RawValue>| {
+    transcript::head(reader, &entry.session_id, |message: Box<RawValue>| {
         seen += 1;
         bytes += message.get().len();
         if bytes <= TITLE_BYTES {
@@ -155,12 +167,7 @@ mod tests {
             .map_err(|error: WriteError<StoreError>| error.to_string())
             .unwrap();
         let shown = store
-            .read(|reader| {
-                Ok((
-                    title(reader, &entry)?,
-                    last_words(reader, &entry.session_id)?,
-                ))
-            })
+            .read(|reader| Ok((title(reader, &entry)?, last_words(reader, &entry)?)))
             .unwrap();
         assert_eq!(
             (shown.0.as_deref(), shown.1.as_deref()),
@@ -206,6 +213,21 @@ mod tests {
             talk.clone(),
             Some("first words"),
             Some("echo: first words"),
+        )
+        .await;
+        let only = || Listed {
+            agent_calls_only: true,
+            ..entry("b23b45d8-9385")
+        };
+        check(only(), talk.clone(), Some("b23b45d8 (2026-11-23)"), None).await;
+        check(
+            Listed {
+                subject: Some("Trip".into()),
+                ..only()
+            },
+            talk.clone(),
+            Some("Trip"),
+            None,
         )
         .await;
         check(

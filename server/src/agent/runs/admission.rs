@@ -24,6 +24,8 @@ pub(in crate::agent) struct Ask {
     pub(in crate::agent) id: NonEmptyString,
     /// Conversation, and its key in the client's spelling.
     pub(in crate::agent) session: Option<(SessionKey, NonEmptyString)>,
+    /// Whether `agent` asks for it.
+    pub(in crate::agent) is_agent_call: bool,
     /// What the request changes in the session's entry.
     pub(in crate::agent) on_entry: Box<dyn FnOnce(&mut Entry) + Send>,
     pub(in crate::agent) job: Job,
@@ -177,7 +179,9 @@ impl Runs {
         let (answered, start) = oneshot::channel::<()>();
         let debt = ask.debt(&run);
         let recorded = self.inner.parts.work.spawn(async move {
-            let recorded = runs.record(&accepted, ask.on_entry, debt).await;
+            let recorded = runs
+                .record(&accepted, ask.on_entry, ask.is_agent_call, debt)
+                .await;
             if recorded.is_err() {
                 runs.table().active.remove(&accepted.key);
                 accepted.phase.send_replace(Phase::Refused);
@@ -208,6 +212,7 @@ impl Runs {
         &self,
         run: &Run,
         on_entry: Box<dyn FnOnce(&mut Entry) + Send>,
+        is_agent_call: bool,
         debt: Option<Debt>,
     ) -> Result<(), StoreError> {
         let (key, now, session) = (run.key, run.accepted_at, run.session.clone());
@@ -221,6 +226,7 @@ impl Runs {
                     let mut entry = changes.entry(session)?.unwrap_or_else(|| Entry::new(now));
                     entry.touch(now);
                     on_entry(&mut entry);
+                    entry.spoken_by(is_agent_call, changes.is_silent(&entry.session_id)?);
                     changes.put_entry(session, &entry)?;
                 }
                 accepted.put(changes.writer(), &key)

@@ -9,6 +9,7 @@ mod delivery;
 mod ends;
 mod faults;
 mod keys;
+mod listed;
 mod message;
 mod quiet;
 mod reach;

@@ -171,6 +171,7 @@ pub(super) async fn send(tools: &Toolbox, arguments: &Value) -> Output {
     };
     let shown = NonEmptyString::or(session.canonical(), "main");
     let ask = Ask {
+        is_agent_call: false,
         space: Space::Agent,
         id,
         session: Some((session, shown)),

@@ -54,6 +54,7 @@ impl HookParts {
             .unwrap_or_else(|| format!("{HOOK_SESSIONS}{run_id}"));
         let is_wanted = matches!(hook.deliver, Deliver::To(_));
         let manner = Manner {
+            is_agent_call: false,
             is_only_words: true,
             model: hook.model,
             aftermath: self.aftermath(hook.deliver, &hook.name, &run_id, &session_key),

@@ -378,7 +378,7 @@ extension GatewayTransport {
     /// `sessions.list`: Conversations, newest first.
     ///
     /// Filters apply in this order: global and unknown rows, agentId, spawnedBy, label, search,
-    /// activeMinutes, limit.
+    /// activeMinutes, limit. Rows show no words of a transcript in which only agent calls have spoken.
     ///
     /// Needs `operator.read`.
     public func sessionsList(_ params: Gateway.SessionsListParams = .init()) async throws -> Gateway.SessionsListResult {

@@ -4826,9 +4826,9 @@ public struct SessionRow: Codable, Sendable {
     public let label: String?
     /// The name to show.
     public let displayname: String?
-    /// A title made from its beginning; only when asked for.
+    /// A title made from its beginning, or from its id where no words are shown; only when asked for.
     public let derivedtitle: String?
-    /// Its last message as text; only when asked for.
+    /// Its last message as text; only when asked for, and where words are shown.
     public let lastmessagepreview: String?
     /// Channel it belongs to.
     public let channel: String?

@@ -361,9 +361,9 @@ extension Gateway {
         public var label: String?
         /// The name to show.
         public var displayName: String?
-        /// A title made from its beginning; only when asked for.
+        /// A title made from its beginning, or from its id where no words are shown; only when asked for.
         public var derivedTitle: String?
-        /// Its last message as text; only when asked for.
+        /// Its last message as text; only when asked for, and where words are shown.
         public var lastMessagePreview: String?
         /// Channel it belongs to.
         public var channel: String?
