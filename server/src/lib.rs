@@ -8,9 +8,7 @@ pub mod agent;
 pub mod approvals;
 mod child;
 pub mod cli;
-pub mod clock;
 pub mod config;
-pub mod connection;
 pub mod cron;
 mod documents;
 pub mod duration;
@@ -18,23 +16,20 @@ pub mod exec_rules;
 pub mod gateway;
 pub mod health;
 pub mod heartbeat;
-mod hex;
 pub mod http;
-pub mod hub;
-pub mod limits;
 pub mod lock;
 pub mod methods;
-pub mod net;
 pub mod node_host;
-pub mod nodes;
 pub mod outbox;
-pub mod pairing;
 pub mod paths;
-pub mod refusals;
 pub mod sessions;
 pub mod skills;
-pub mod store;
-mod text;
 pub mod usage;
 pub mod voicewake;
-pub mod ws;
+
+use openclaw_core::{
+    clock, connection, hex, hub, limits, net, nodes, pairing, refusals, store, text,
+};
+
+#[cfg(test)]
+mod testing;

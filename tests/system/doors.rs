@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use openclaw_client::{Client, ClientConfig, GatewayCalls as _};
-use openclaw_gateway::connection::limiter::{FREE_FAILURES, LONGEST_PAUSE_MS};
+use openclaw_core::connection::limiter::{FREE_FAILURES, LONGEST_PAUSE_MS};
 use openclaw_protocol::protocol::Scope;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use openclaw_client::Clock;
-use openclaw_gateway::store::{Store, StoreError, Table};
+use openclaw_core::store::{Store, StoreError, Table};
 use openclaw_tests::{Gateway, Home, Ran, free_port};
 use rustix::process::Signal;
 use serde_json::{Value, json};

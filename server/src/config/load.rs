@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::document::{self, Step, dotted, remove_all};
 use super::substitute::{apply_env_block, is_variable_name, substitute};
 use super::types::DEFAULT_MAIN_KEY;
-use super::{Config, file, guards, schema};
+use super::{Config, check, file, guards, schema};
 use crate::paths::{Environment, Paths};
 
 /// Something wrong with the configuration that the gateway works around.
@@ -263,6 +263,7 @@ fn prune(document: &mut Value, missing: Vec<(Vec<Step>, String)>, issues: &mut V
             (path, reason)
         })
         .collect();
+    let schema = schema::schema();
     loop {
         let mut members = Vec::new();
         for (path, reason) in bad {
@@ -281,7 +282,7 @@ fn prune(document: &mut Value, missing: Vec<(Vec<Step>, String)>, issues: &mut V
         }
         remove_all(document, members);
         // What is about to go as an item, or lies in one, needs no further word.
-        bad = schema::offences(document)
+        bad = check::offences(&schema, document)
             .into_iter()
             .filter(|offence| !items.iter().any(|item| offence.path.starts_with(item)))
             .map(|offence| (offence.path, offence.message))

@@ -5,6 +5,7 @@
 //! gateway open or unreachable ([`StartError`]).
 
 mod auth;
+mod check;
 mod document;
 pub mod file;
 mod guards;

@@ -1,17 +1,11 @@
-//! The JSON Schema of the configuration, derived from its types, and the check of a document against it.
+//! The JSON Schema of the configuration, derived from its types.
 
-use std::sync::LazyLock;
-
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::paths::LocationSegment;
-use jsonschema::{ValidationError, Validator};
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use serde_json::{Map, Value, json};
 
 use super::Config;
-use super::document::Step;
 
 /// The schema (draft-07), self-contained, for editors and configuration forms.
 #[must_use]
@@ -77,80 +71,6 @@ fn words_as_enum(schema: &mut Map<String, Value>) {
     }
 }
 
-/// A value that is not what the schema wants.
-#[derive(Debug)]
-pub(super) struct Offence {
-    /// Where the value is that has to go for the document to be valid.
-    pub(super) path: Vec<Step>,
-    /// What is wrong with it, without showing the value: it may be a secret.
-    pub(super) message: String,
-}
-
-/// Every offence in `document`.
-pub(super) fn offences(document: &Value) -> Vec<Offence> {
-    static VALIDATOR: LazyLock<Option<Validator>> =
-        LazyLock::new(|| match jsonschema::draft7::new(&schema()) {
-            Ok(validator) => Some(validator),
-            Err(error) => {
-                // Cannot happen: a test compiles the same schema.
-                tracing::error!(%error, "the schema of the configuration does not compile");
-                None
-            }
-        });
-    VALIDATOR.as_ref().map_or_else(Vec::new, |validator| {
-        validator
-            .iter_errors(document)
-            .map(|error| offence(document, &error))
-            .collect()
-    })
-}
-
-fn offence(document: &Value, error: &ValidationError<'_>) -> Offence {
-    let mut path = Vec::new();
-    let mut parent = Some(document);
-    for segment in error.instance_path().segments() {
-        // An object may have numbers as keys; only the document tells them from array indexes.
-        let key = match segment {
-            LocationSegment::Property(key) => key.into_owned(),
-            LocationSegment::Index(index) => index.to_string(),
-        };
-        let step = match (parent, key.parse()) {
-            (Some(Value::Array(_)), Ok(index)) => Step::Index(index),
-            _ => Step::Key(key),
-        };
-        parent = parent.and_then(|parent| match &step {
-            Step::Index(index) => parent.get(*index),
-            Step::Key(key) => parent.get(key),
-        });
-        path.push(step);
-    }
-    Offence {
-        path,
-        message: message(error),
-    }
-}
-
-fn message(error: &ValidationError<'_>) -> String {
-    match error.kind() {
-        ValidationErrorKind::Enum { options } => match options.as_array() {
-            Some(options) => {
-                let options: Vec<String> = options.iter().map(Value::to_string).collect();
-                format!("must be one of {}", options.join(", "))
-            }
-            None => "is none of the allowed values".to_owned(),
-        },
-        ValidationErrorKind::Required { property } => format!("lacks {property}"),
-        ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. } => {
-            "has none of the allowed forms".to_owned()
-        }
-        _ => {
-            let text = error.masked().to_string();
-            let text = text.strip_prefix("value ").unwrap_or(&text);
-            text.replace("is not of type ", "must be of type ")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,68 +105,5 @@ mod tests {
             (&port["type"], &port["minimum"], &port["maximum"]),
             (&json!("integer"), &json!(1), &json!(65535))
         );
-    }
-
-    #[test]
-    fn offences_name_place_and_reason_but_not_the_value() {
-        let check = |document: Value, expected: &[(&str, &str)]| {
-            let found: Vec<(String, String)> = offences(&document)
-                .into_iter()
-                .map(|offence| {
-                    (
-                        crate::config::document::dotted(&offence.path),
-                        offence.message,
-                    )
-                })
-                .collect();
-            let found: Vec<(&str, &str)> = found
-                .iter()
-                .map(|(path, message)| (path.as_str(), message.as_str()))
-                .collect();
-            assert_eq!(found, expected, "{document}");
-        };
-        check(
-            json!({"gateway": {"port": 18789, "unknown": [1]}, "channels": {}}),
-            &[],
-        );
-        check(
-            json!({"gateway": {"auth": {"token": 12345}}}),
-            &[("gateway.auth.token", "must be of type \"string\"")],
-        );
-        check(
-            json!({"gateway": {"auth": {"mode": "none"}}}),
-            &[(
-                "gateway.auth.mode",
-                "must be one of \"token\", \"password\"",
-            )],
-        );
-        check(
-            json!({"gateway": {"port": 0}}),
-            &[("gateway.port", "is less than the minimum of 1")],
-        );
-        check(
-            json!({"gateway": {"port": null}}),
-            &[("gateway.port", "must be of type \"integer\"")],
-        );
-        check(
-            json!({"gateway": {"trustedProxies": ["10.0.0.1", 7]}}),
-            &[("gateway.trustedProxies.1", "must be of type \"string\"")],
-        );
-        check(
-            json!({"agents": {"list": [{"id": "main"}, {"name": "x"}]}}),
-            &[("agents.list.1", "lacks \"id\"")],
-        );
-        check(
-            json!({"agents": {"defaults": {"model": 3}}}),
-            &[("agents.defaults.model", "has none of the allowed forms")],
-        );
-        check(
-            json!({"models": {"providers": {"7": {"models": {}}}}}),
-            &[
-                ("models.providers.7", "lacks \"baseUrl\""),
-                ("models.providers.7.models", "must be of type \"array\""),
-            ],
-        );
-        check(json!([]), &[("", "must be of type \"object\"")]);
     }
 }

@@ -6,19 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use openclaw_core::http::{Admission, Caps, Site};
 use openclaw_protocol::protocol::limits;
-use openclaw_protocol::rt::NonEmptyString;
+use openclaw_protocol::rt::{NonEmptyString, SecretString};
 use openclaw_protocol::types::SessionDefaults;
 use tokio::time::Instant;
 
 use super::domain::{Domain, Ground};
-use crate::config::{Config, Startup};
+use crate::config::{self, Config, GatewayAuth, Startup};
+use crate::connection::auth::Auth;
 use crate::connection::handshake::Policy;
 use crate::connection::limiter::Limiter;
+use crate::connection::locality::Trust;
 use crate::connection::tailscale::{self, Whois};
 use crate::connection::{Counters, Deadlines, Facts, HelloTemplate, Service, Shared};
 use crate::exec_rules::RulesFile;
-use crate::http::{Admission, Api, ApiParts, Caps, Doors, HookParts, Hooks, HooksOff, Site};
+use crate::http::{Api, ApiParts, Doors, HookParts, Hooks, HooksOff, Web};
 use crate::methods::{Methods, UNFINISHED};
 use crate::paths::Environment;
 use crate::refusals::Refusals;
@@ -48,11 +51,28 @@ impl Guard {
         let program = whois_program(startup, &ground.environment);
         let whois = Whois::new(program, ground.work.clone(), Arc::clone(clock));
         Self {
-            policy: Arc::new(Policy::new(&config.gateway, &startup.auth, addresses)),
+            policy: Arc::new(policy(&config.gateway, &startup.auth, addresses)),
             limiter: Arc::default(),
             whois: Arc::new(whois),
             refusals: Arc::new(Refusals::since(clock.now_ms())),
         }
+    }
+}
+
+/// What a configuration says about connecting. `auth` is the resolved secret, `own_addresses` are as for [`Trust::new`].
+fn policy(gateway: &config::Gateway, auth: &GatewayAuth, own_addresses: &[IpAddr]) -> Policy {
+    let control_ui = &gateway.control_ui;
+    Policy {
+        auth: Auth::new(auth.mode, auth.secret().map(SecretString::expose)),
+        trust: Trust::new(
+            &gateway.trusted_proxies,
+            own_addresses,
+            &control_ui.allowed_origins,
+        ),
+        allow_insecure_auth: control_ui.allow_insecure_auth,
+        disable_device_auth: control_ui.dangerously_disable_device_auth,
+        strict_devices: gateway.auth.strict_devices,
+        allow_tailscale: auth.allow_tailscale,
     }
 }
 
@@ -89,7 +109,8 @@ pub(super) fn site(ground: &Ground, domain: &Domain, guard: &Guard) -> Site {
         per_network: config.gateway.connections.max_per_address.get().into(),
     };
     let admission = Admission::new(caps, Arc::clone(&guard.refusals));
-    Site::new(Arc::new(admission), guard.policy.trust.clone()).with_api(api)
+    Site::new(Arc::new(admission), guard.policy.trust.clone())
+        .with_surfaces(Arc::new(Web::new(api)))
 }
 
 /// What all connections share. `version` and `host` are what hello-ok says.
@@ -185,4 +206,52 @@ fn session_defaults(config: &Config, rules: &KeyRules) -> Option<SessionDefaults
     );
     defaults.scope = config.session.scope.as_str().parse().ok();
     Some(defaults)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::AuthMode;
+    use crate::connection::auth::Credentials;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn policies_come_from_the_configuration() {
+        let gateway: config::Gateway = serde_json::from_value(json!({
+            "trustedProxies": ["10.0.0.1"],
+            "controlUi": {"allowInsecureAuth": true, "allowedOrigins": ["https://ui.example"]},
+        }))
+        .unwrap();
+        let secrets = GatewayAuth {
+            mode: AuthMode::Password,
+            token: Some(SecretString::new("tok")),
+            password: Some(SecretString::new("pw")),
+            allow_tailscale: false,
+        };
+        let policy = policy(&gateway, &secrets, &[LOOPBACK]);
+        assert!(
+            policy.allow_insecure_auth && !policy.disable_device_auth && !policy.strict_devices
+        );
+        let expected = Trust::new(
+            &["10.0.0.1".into()],
+            &[LOOPBACK],
+            &["https://ui.example".into()],
+        );
+        assert_eq!(policy.trust, expected);
+        assert_eq!(
+            policy.auth.check(&Credentials::new(None, Some("pw"))),
+            Ok(())
+        );
+        assert!(
+            policy
+                .auth
+                .check(&Credentials::new(Some("tok"), None))
+                .is_err()
+        );
+    }
 }

@@ -36,7 +36,6 @@ use crate::connection::{self, Caller, Service, Shared};
 use crate::cron::Cron;
 use crate::health::Health;
 use crate::heartbeat::Heartbeats;
-use crate::http::{self, Place, Site, TurnedAway};
 use crate::hub::{EventSink, Hub, Line};
 use crate::methods::Methods;
 use crate::net::{Ends, Stream};
@@ -44,6 +43,7 @@ use crate::nodes::NodePlace;
 use crate::pairing::Pairing;
 use crate::paths::Environment;
 use crate::store::Store;
+use openclaw_core::http::{self, Place, Site, TurnedAway};
 use socket::LocalSocket;
 
 pub(crate) use socket::path as socket_path;

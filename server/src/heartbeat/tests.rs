@@ -15,10 +15,10 @@ use crate::agent::{self, Models, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
-use crate::hub::testing::assert_conforms;
 use crate::outbox::channel::Fault;
 use crate::outbox::testing::{self, Pigeon};
 use crate::sessions::{Entry, SystemEvents};
+use crate::testing::assert_conforms;
 
 const START: u64 = 1_770_000_000_000;
 const MAIN: &str = "agent:main:main";

@@ -9,9 +9,9 @@ use openclaw_protocol::protocol::ErrorCode;
 use openclaw_protocol::types::ErrorShape;
 use serde_json::json;
 
+use super::Calls;
 use super::answer::{self, Response};
 use super::body::{self, bytes};
-use super::calls::Calls;
 use super::doors::Doors;
 use super::hooks::Hooks;
 use super::taps::Taps;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use openclaw_core::http::{Site, Upgraded, serve};
 use openclaw_protocol::events::Event;
 use openclaw_protocol::types::ChatState;
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ use crate::clock::ManualClock;
 use crate::config::{AuthMode, Config};
 use crate::connection::auth::Auth;
 use crate::connection::handshake::Policy;
+use crate::connection::locality::Trust;
 use crate::connection::tailscale::Whois;
 use crate::hub::EventSink;
 use crate::outbox::testing::Pigeon;
@@ -155,7 +157,8 @@ impl World {
                 hooks: hooks.ok(),
             },
         );
-        let site = Site::new(Arc::default(), Trust::default()).with_api(api);
+        let site =
+            Site::new(Arc::default(), Trust::default()).with_surfaces(Arc::new(Web::new(api)));
         site.set_ready();
         Self {
             site: Arc::new(site),

@@ -1,7 +1,13 @@
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
+use openclaw_core::http::{Admission, Caps, Site, TurnedAway, Upgraded, serve};
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
 use super::*;
+use crate::connection::locality::Trust;
+use crate::limits;
 use crate::refusals::Refusals;
 
 /// A site on loopback and a client socket connected to it; the server's side runs in a task.
@@ -18,7 +24,7 @@ async fn connect(site: &Arc<Site>) -> (TcpStream, tokio::task::JoinHandle<Option
 }
 
 fn site() -> Arc<Site> {
-    let site = Site::new(Arc::default(), Trust::default());
+    let site = Site::new(Arc::default(), Trust::default()).with_surfaces(Arc::new(Web::default()));
     site.set_ready();
     Arc::new(site)
 }

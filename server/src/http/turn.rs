@@ -13,7 +13,7 @@ use openclaw_protocol::types::{AgentFinal, AgentParams, Attachment, ErrorShape};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::calls::Calls;
+use super::Calls;
 use super::taps::{Tap, Taps};
 use crate::agent::Runs;
 use crate::limits::STREAM_PULSE;

@@ -36,10 +36,10 @@ use super::{Models, Parts, Runs};
 use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::hub::EventSink;
-use crate::hub::testing::assert_conforms;
 use crate::outbox::testing::Pigeon;
 use crate::sessions::Entry;
 use crate::skills::Skills;
+use crate::testing::assert_conforms;
 
 /// Longest wait for something that must happen, in real time.
 const PATIENCE: Duration = Duration::from_secs(20);

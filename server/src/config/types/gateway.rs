@@ -1,10 +1,10 @@
 //! `gateway`: where the daemon listens and whom it lets in.
 
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
-use std::str::FromStr;
 
+pub use openclaw_core::connection::auth::AuthMode;
+use openclaw_core::words;
 use openclaw_schema_runtime::SecretString;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -51,62 +51,6 @@ pub struct Gateway {
     pub http: GatewayHttp,
 }
 
-/// A word that is none of the allowed ones.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not one of {allowed}")]
-pub struct UnknownName {
-    pub(super) found: String,
-    pub(super) allowed: String,
-}
-
-/// An enum of words: the same in the file, on the command line and in messages.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-        pub enum $name {
-            $($(#[$variant_meta])* #[serde(rename = $word)] $variant),+
-        }
-
-        impl $name {
-            /// Every word, in the order of the documentation.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The word.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word),+
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = UnknownName;
-
-            fn from_str(text: &str) -> Result<Self, UnknownName> {
-                let text = text.trim();
-                Self::ALL
-                    .iter()
-                    .find(|word| word.as_str().eq_ignore_ascii_case(text))
-                    .copied()
-                    .ok_or_else(|| UnknownName {
-                        found: text.to_owned(),
-                        allowed: [$($word),+].join(", "),
-                    })
-            }
-        }
-    };
-}
-
-pub(super) use words;
-
 words! {
     /// `gateway.mode`.
     GatewayMode {
@@ -147,16 +91,6 @@ impl Bind {
             Self::Custom => (custom, &[Ipv4Addr::UNSPECIFIED]),
         };
         first.into_iter().chain(then.iter().copied()).collect()
-    }
-}
-
-words! {
-    /// `gateway.auth.mode` (contract 2.7).
-    AuthMode {
-        /// Clients show `gateway.auth.token`.
-        Token = "token",
-        /// Clients show `gateway.auth.password`.
-        Password = "password",
     }
 }
 

@@ -24,7 +24,7 @@ pub use agents::{
 pub use cli_backends::{CliBackend, CliInput, CliOutput};
 pub use gateway::{
     Auth, AuthMode, Bind, Connections, ControlUi, Gateway, GatewayMode, Nodes, Remote, Tailscale,
-    TailscaleMode, Tls, UnknownName,
+    TailscaleMode, Tls,
 };
 pub use http::{
     ChatCompletions, Endpoints, GatewayHttp, HOOK_SESSIONS, HookAction, HookMapping, HookMatch,

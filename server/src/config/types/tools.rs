@@ -1,13 +1,10 @@
 //! `tools`: what agents may do.
 
-use std::fmt;
 use std::num::NonZeroU64;
-use std::str::FromStr;
 
+use openclaw_core::words;
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-use super::gateway::{UnknownName, words};
 
 /// Longest command when nothing is configured, in seconds.
 const DEFAULT_EXEC_TIMEOUT_SECONDS: NonZeroU64 = NonZeroU64::new(1800).unwrap();

@@ -19,8 +19,8 @@ use tokio::sync::{Semaphore, watch};
 use super::{Cron, CronError, Outcome, Parts, Worker};
 use crate::clock::{Clock, ManualClock};
 use crate::hub::EventSink;
-use crate::hub::testing::assert_conforms;
 use crate::store::Store;
+use crate::testing::assert_conforms;
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);

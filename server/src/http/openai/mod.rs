@@ -12,8 +12,8 @@ use futures_util::stream::{self, StreamExt};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use super::Calls;
 use super::answer::{self, Response};
-use super::calls::Calls;
 use super::turn::{Piece, Turns};
 use super::{api, sse};
 

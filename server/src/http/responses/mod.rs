@@ -11,8 +11,8 @@ use futures_util::stream::{self, StreamExt};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use super::Calls;
 use super::answer::{self, Response};
-use super::calls::Calls;
 use super::openai::{Address, NO_WORDS, failed, now_seconds};
 use super::turn::{Piece, Turns};
 use super::{api, sse};

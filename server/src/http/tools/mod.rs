@@ -12,9 +12,9 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
+use super::Calls;
 use super::answer::{self, Response};
 use super::api;
-use super::calls::Calls;
 use crate::agent::{Runs, ToolRefusal, ToolUse};
 use crate::limits::MAX_TOOL_USES;
 

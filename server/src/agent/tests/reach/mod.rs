@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use openclaw_protocol::events::Event;
-use openclaw_protocol::protocol::{Close, Role};
+use openclaw_protocol::protocol::{self, Close, Role};
 use openclaw_protocol::rt::{BoxFuture, NonEmptyString};
-use openclaw_protocol::types::{CronJob, NodeInvokeRequestEvent};
+use openclaw_protocol::types::{
+    ClientId, ClientMode, ConnectClient, CronJob, NodeInvokeRequestEvent,
+};
 use serde_json::{Value, json};
 
 use super::super::Reached;
@@ -17,7 +19,7 @@ use super::super::backend::scripted::{Step, say};
 use super::tools::{call, results};
 use super::{START, World};
 use crate::clock::ManualClock;
-use crate::connection::Caller;
+use crate::connection::{Caller, CallerInfo};
 use crate::cron::{self, Cron, Outcome, Worker};
 use crate::hub::{Admitted, EventSink};
 use crate::nodes::{self, InvokeReply, NodeLine, NodePlace, Nodes, Offer};
@@ -149,11 +151,22 @@ impl Rest {
             answers: Arc::new(answers.into_iter().collect()),
             asked: Arc::default(),
         };
-        let caller = Caller::of_test(&device.conn_id, |info| {
-            info.role = Role::Node;
-            info.device_id = Some(id.to_owned());
-            info.client.platform = NonEmptyString::or(platform, "-");
-            info.client.display_name = NonEmptyString::new(name);
+        let mut client = ConnectClient::new(
+            ClientId::NodeHost,
+            NonEmptyString::or("1.0.0", "-"),
+            NonEmptyString::or(platform, "-"),
+            ClientMode::Node,
+        );
+        client.display_name = NonEmptyString::new(name);
+        let caller = Caller::new(CallerInfo {
+            conn_id: device.conn_id.clone(),
+            protocol: protocol::VERSION,
+            role: Role::Node,
+            scopes: Vec::new(),
+            client,
+            device_id: Some(id.to_owned()),
+            remote_ip: None,
+            is_local: true,
         });
         let commands = device.answers.keys();
         let offer = Offer {

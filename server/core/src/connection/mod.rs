@@ -33,7 +33,7 @@ pub use caller::{Caller, CallerInfo};
 pub use deadlines::Deadlines;
 pub use ending::{Counters, Ending};
 pub use hello::{Facts, HelloTemplate};
-pub(crate) use link::with_issues;
+pub use link::with_issues;
 
 use crate::clock::Clock;
 use crate::http::{Place, Upgraded};

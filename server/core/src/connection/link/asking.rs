@@ -122,7 +122,7 @@ impl Link {
 }
 
 /// Adds the violations as data.
-pub(crate) fn with_issues(mut error: ErrorShape, violations: Vec<Violation>) -> ErrorShape {
+pub fn with_issues(mut error: ErrorShape, violations: Vec<Violation>) -> ErrorShape {
     let issue = |violation: Violation| {
         let keyword = NonEmptyString::or(violation.keyword, "schema");
         InvalidParamsIssue::new(

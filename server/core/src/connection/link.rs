@@ -12,7 +12,7 @@ use openclaw_protocol::protocol::{Close, close, limits};
 use openclaw_websocket::{Incoming, ReadError};
 use tokio::time::{Instant, Sleep, sleep};
 
-pub(crate) use asking::with_issues;
+pub use asking::with_issues;
 pub(super) use stranger::Stranger;
 
 use super::Shared;

@@ -1,25 +1,25 @@
 //! Texts cut to a length, and texts that may be blank. Called wherever foreign words are kept, shown or logged.
 
 /// The text without outer blanks, or nothing where that leaves nothing.
-pub(crate) fn given(text: Option<&str>) -> Option<String> {
+pub fn given(text: Option<&str>) -> Option<String> {
     let text = text?.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The first `limit` characters.
-pub(crate) fn first_chars(text: &str, limit: usize) -> &str {
+pub fn first_chars(text: &str, limit: usize) -> &str {
     text.char_indices()
         .nth(limit)
         .map_or(text, |(end, _)| &text[..end])
 }
 
 /// The start of a text that fits `limit` bytes, without cutting a character.
-pub(crate) fn first_bytes(text: &str, limit: usize) -> &str {
+pub fn first_bytes(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
 /// The first `limit` characters, with three dots where something is missing.
-pub(crate) fn shortened(text: &str, limit: usize) -> String {
+pub fn shortened(text: &str, limit: usize) -> String {
     let start = first_chars(text, limit);
     if start.len() < text.len() {
         format!("{start}...")

@@ -26,8 +26,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::config::AuthMode;
 use crate::connection::auth::Auth;
+use crate::connection::auth::AuthMode;
 use crate::connection::locality::Trust;
 use crate::http::Admission;
 use crate::hub::{Admitted, EventSink};

@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The calls of one connection. Clones count together.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Calls(Arc<AtomicUsize>);
+pub struct Calls(Arc<AtomicUsize>);
 
 /// A call that is under way until this is dropped.
 #[derive(Debug)]
-pub(super) struct Call(Calls);
+pub struct Call(Calls);
 
 impl Calls {
     /// One more.
-    pub(super) fn begin(&self) -> Call {
+    pub fn begin(&self) -> Call {
         self.0.fetch_add(1, Ordering::Relaxed);
         Call(self.clone())
     }
 
     /// Is there any?
-    pub(super) fn are_under_way(&self) -> bool {
+    pub fn are_under_way(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 0
     }
 }

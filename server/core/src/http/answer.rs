@@ -13,10 +13,10 @@ use hyper::{Method, StatusCode};
 use serde::Serialize;
 
 /// A body that is there, or one that comes piece by piece.
-pub(super) type Body = Either<Full<Bytes>, Pieces>;
+pub type Body = Either<Full<Bytes>, Pieces>;
 
 /// A body that comes piece by piece. Dropping it ends what makes it.
-pub(super) struct Pieces(BoxStream<'static, Bytes>);
+pub struct Pieces(BoxStream<'static, Bytes>);
 
 impl hyper::body::Body for Pieces {
     type Data = Bytes;
@@ -33,14 +33,14 @@ impl hyper::body::Body for Pieces {
 }
 
 /// Every answer of this server.
-pub(super) type Response = hyper::Response<Body>;
+pub type Response = hyper::Response<Body>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json; charset=utf-8";
 const EVENTS: &str = "text/event-stream; charset=utf-8";
 
 /// The answer to a request that is no upgrade.
-pub(super) fn route(method: &Method, path: &str, is_ready: bool) -> Response {
+pub fn route(method: &Method, path: &str, is_ready: bool) -> Response {
     match path {
         "/healthz" => probe(method, true, "live"),
         "/readyz" => probe(
@@ -70,12 +70,12 @@ fn probe(method: &Method, ok: bool, status: &str) -> Response {
 }
 
 /// Does the method ask for something and nothing more?
-pub(super) fn is_read(method: &Method) -> bool {
+pub fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
 /// The answer to a request that wants to change what can only be read.
-pub(super) fn only_reads() -> Response {
+pub fn only_reads() -> Response {
     let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     response
         .headers_mut()
@@ -84,7 +84,7 @@ pub(super) fn only_reads() -> Response {
 }
 
 /// The answer to a request that is no POST where nothing else makes sense.
-pub(super) fn only_posts() -> Response {
+pub fn only_posts() -> Response {
     let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     response
         .headers_mut()
@@ -93,7 +93,7 @@ pub(super) fn only_posts() -> Response {
 }
 
 /// A value as JSON. Never kept by caches: it is somebody's conversation.
-pub(super) fn json(code: StatusCode, value: &impl Serialize) -> Response {
+pub fn json(code: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(text) => {
             let mut response = build(code, JSON, text);
@@ -110,7 +110,7 @@ pub(super) fn json(code: StatusCode, value: &impl Serialize) -> Response {
 }
 
 /// Server-sent events, each a text as it goes over the wire.
-pub(super) fn events(texts: impl Stream<Item = String> + Send + 'static) -> Response {
+pub fn events(texts: impl Stream<Item = String> + Send + 'static) -> Response {
     let pieces = Pieces(texts.map(Bytes::from).boxed());
     let mut response = headed(StatusCode::OK, EVENTS, Either::Right(pieces));
     response
@@ -120,23 +120,19 @@ pub(super) fn events(texts: impl Stream<Item = String> + Send + 'static) -> Resp
 }
 
 /// Says when to come again.
-pub(super) fn not_before(mut response: Response, wait_ms: u64) -> Response {
+pub fn not_before(mut response: Response, wait_ms: u64) -> Response {
     let seconds = HeaderValue::from(wait_ms.div_ceil(1000));
     response.headers_mut().insert(RETRY_AFTER, seconds);
     response
 }
 
 /// An error in plain text.
-pub(super) fn refuse(code: StatusCode, text: &'static str) -> Response {
+pub fn refuse(code: StatusCode, text: &'static str) -> Response {
     build(code, TEXT, text)
 }
 
 /// An answer with the headers that all have.
-pub(super) fn build(
-    code: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response {
+pub fn build(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
     headed(code, content_type, Either::Left(Full::new(body.into())))
 }
 

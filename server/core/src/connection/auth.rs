@@ -8,7 +8,17 @@ use openclaw_protocol::types::ConnectAuth;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::config::AuthMode;
+use crate::words;
+
+words! {
+    /// `gateway.auth.mode` (contract 2.7).
+    AuthMode {
+        /// Clients show `gateway.auth.token`.
+        Token = "token",
+        /// Clients show `gateway.auth.password`.
+        Password = "password",
+    }
+}
 
 /// A configured secret. Only its hash is kept, and comparison takes the same time for every guess: the hash of the
 /// guess is compared, so neither length nor content leaks (odd 5).

@@ -14,8 +14,6 @@ mod membership;
 mod older;
 mod presence;
 mod registry;
-#[cfg(test)]
-pub(crate) mod testing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -16,7 +16,7 @@ use openclaw_protocol::rt::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::AuthMode;
+use crate::connection::auth::AuthMode;
 use crate::hex::sha256_hex;
 use crate::pairing::Decision;
 
@@ -276,38 +276,5 @@ fn the_challenge_is_a_frame_without_seq() {
         format!(
             r#"{{"type":"event","event":"connect.challenge","payload":{{"nonce":"{NONCE}","ts":{NOW}}}}}"#
         )
-    );
-}
-
-#[test]
-fn policies_come_from_the_configuration() {
-    let gateway: config::Gateway = serde_json::from_value(json!({
-        "trustedProxies": ["10.0.0.1"],
-        "controlUi": {"allowInsecureAuth": true, "allowedOrigins": ["https://ui.example"]},
-    }))
-    .unwrap();
-    let secrets = GatewayAuth {
-        mode: AuthMode::Password,
-        token: Some(SecretString::new("tok")),
-        password: Some(SecretString::new("pw")),
-        allow_tailscale: false,
-    };
-    let policy = Policy::new(&gateway, &secrets, &[loopback()]);
-    assert!(policy.allow_insecure_auth && !policy.disable_device_auth && !policy.strict_devices);
-    let expected = Trust::new(
-        &["10.0.0.1".into()],
-        &[loopback()],
-        &["https://ui.example".into()],
-    );
-    assert_eq!(policy.trust, expected);
-    assert_eq!(
-        policy.auth.check(&Credentials::new(None, Some("pw"))),
-        Ok(())
-    );
-    assert!(
-        policy
-            .auth
-            .check(&Credentials::new(Some("tok"), None))
-            .is_err()
     );
 }

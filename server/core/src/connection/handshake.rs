@@ -20,7 +20,6 @@ mod client;
 mod introduced;
 mod refusal;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use openclaw_protocol::call::{self, Call, Problem};
@@ -40,11 +39,10 @@ use super::identity::{Challenge, Claim, VerifiedDevice};
 use super::limiter::Limiter;
 use super::locality::{Locality, PeerFacts, Trust};
 use super::tailscale;
-use crate::config::{self, GatewayAuth};
 use crate::pairing::{Ask, Devices, Grant, MAX_SCOPES, Outcome, PairingError, Profile};
 use introduced::Introduced;
 
-/// What the configuration says about connecting.
+/// What a configuration says about connecting.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// The shared secret.
@@ -60,26 +58,6 @@ pub struct Policy {
     pub strict_devices: bool,
     /// A proven user of the tailnet needs no secret.
     pub allow_tailscale: bool,
-}
-
-impl Policy {
-    /// What a configuration says. `auth` is the resolved secret, `own_addresses` are as for [`Trust::new`].
-    #[must_use]
-    pub fn new(gateway: &config::Gateway, auth: &GatewayAuth, own_addresses: &[IpAddr]) -> Self {
-        let control_ui = &gateway.control_ui;
-        Self {
-            auth: Auth::new(auth.mode, auth.secret().map(rt::SecretString::expose)),
-            trust: Trust::new(
-                &gateway.trusted_proxies,
-                own_addresses,
-                &control_ui.allowed_origins,
-            ),
-            allow_insecure_auth: control_ui.allow_insecure_auth,
-            disable_device_auth: control_ui.dangerously_disable_device_auth,
-            strict_devices: gateway.auth.strict_devices,
-            allow_tailscale: auth.allow_tailscale,
-        }
-    }
 }
 
 /// A connection that has not said who it is.

@@ -11,7 +11,7 @@ use openclaw_protocol::types::{
 };
 
 use super::client::ClientKind;
-use crate::config::AuthMode;
+use crate::connection::auth::AuthMode;
 use crate::connection::auth::{AuthError, AuthFault};
 use crate::connection::identity::IdentityError;
 use crate::pairing::PairingError;
