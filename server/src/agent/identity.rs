@@ -1,9 +1,8 @@
 //! `agent.identity.get`: the name and picture under which an agent appears (contract 6.6, methods.md 11).
 
-use std::collections::HashMap;
 use std::path::{Component, Path};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use moka::sync::Cache;
 use openclaw_protocol::protocol::limits;
 use openclaw_protocol::rt::NonEmptyString;
 use openclaw_protocol::types::{AgentIdentityParams, AgentIdentityResult, ErrorShape};
@@ -28,29 +27,25 @@ const MAX_TEXT_AVATAR: usize = 4;
 /// every message does not read a file for each.
 const FRESH_MS: u64 = 1_000;
 /// Identities that are remembered. More agents than people configure; names that belong to none come in session keys.
-const MAX_REMEMBERED: usize = 64;
+const MAX_REMEMBERED: u64 = 64;
 
-/// Identities that were put together a moment ago, by agent.
-#[derive(Default)]
-pub(super) struct Remembered(Mutex<HashMap<String, (u64, AgentIdentityResult)>>);
+/// Identities that were put together a moment ago, with that time (ms), by agent. Those that are asked for least go first.
+pub(super) struct Remembered(Cache<String, (u64, AgentIdentityResult)>);
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self(Cache::new(MAX_REMEMBERED))
+    }
+}
 
 impl Remembered {
     fn get(&self, agent: &str, now_ms: u64) -> Option<AgentIdentityResult> {
-        let known = self.all();
-        let (at, identity) = known.get(agent)?;
-        (now_ms.checked_sub(*at)? < FRESH_MS).then(|| identity.clone())
+        let (at, identity) = self.0.get(agent)?;
+        (now_ms.checked_sub(at)? < FRESH_MS).then_some(identity)
     }
 
     fn put(&self, agent: &str, now_ms: u64, identity: &AgentIdentityResult) {
-        let mut known = self.all();
-        if known.len() >= MAX_REMEMBERED && !known.contains_key(agent) {
-            known.clear();
-        }
-        known.insert(agent.to_owned(), (now_ms, identity.clone()));
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<String, (u64, AgentIdentityResult)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.insert(agent.to_owned(), (now_ms, identity.clone()));
     }
 }
 
@@ -250,14 +245,18 @@ mod tests {
         }
         known.put("a", 2_000, &identity("two"));
         assert_eq!(known.get("a", 2_000), Some(identity("two")));
+        let count = || {
+            known.0.run_pending_tasks();
+            known.0.entry_count()
+        };
         for other in 1..MAX_REMEMBERED {
             known.put(&other.to_string(), 2_000, &identity("x"));
         }
-        assert_eq!(known.all().len(), MAX_REMEMBERED);
+        assert_eq!(count(), MAX_REMEMBERED);
         known.put("a", 2_001, &identity("three"));
-        assert_eq!(known.all().len(), MAX_REMEMBERED, "known already");
+        assert_eq!(count(), MAX_REMEMBERED, "known already");
         known.put("one more", 2_000, &identity("x"));
-        assert_eq!(known.all().len(), 1, "begins anew when full");
+        assert_eq!(count(), MAX_REMEMBERED, "one goes");
     }
 
     #[test]
