@@ -7,6 +7,7 @@ mod floor;
 mod frames;
 mod load;
 mod machine;
+mod order;
 mod parsers;
 mod process;
 mod rows;
@@ -83,6 +84,15 @@ enum Command {
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
         rounds: u16,
     },
+    /// Write the list of functions that the linker puts beside each other, from what a gateway with symbols executes
+    Order {
+        /// The gateway's executable: `cargo rustc --release -p openclaw-gateway --bin openclaw -- -C strip=none` makes it
+        #[arg(long)]
+        gateway: PathBuf,
+        /// The list
+        #[arg(long, default_value = "server/functions.order")]
+        list: PathBuf,
+    },
     /// Be one of the servers that the gateway is compared with
     #[command(hide = true)]
     Serve {
@@ -153,6 +163,7 @@ fn main() -> Result<()> {
             };
             runtime.block_on(sessions::run(&plan))
         }
+        Command::Order { gateway, list } => runtime.block_on(order::order(&gateway, &list)),
         Command::Serve { floor, port } => runtime.block_on(floor::serve(floor, port)),
         Command::Frame {
             case,

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::floor::Floor;
 use crate::machine::{self, CpuMark};
@@ -16,6 +17,9 @@ pub(crate) const TOKEN: &str = "the-token-of-the-benchmark";
 
 /// A server that does not listen by then has failed. Debug builds on a busy machine take seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A gateway gives its clients five seconds; one that is watched by callgrind needs more.
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// After a load, servers get this long to fall idle: schedstat is exact for threads that wait.
 const SETTLE: Duration = Duration::from_millis(15);
@@ -94,6 +98,18 @@ impl Server {
     /// Process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to end and waits until it has: what it writes at its end is there then.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        let process = Pid::from_child(&self.child);
+        kill_process(process, Signal::TERM)?;
+        let until = Instant::now() + END_TIMEOUT;
+        while self.child.try_wait()?.is_none() {
+            ensure!(Instant::now() < until, "the server does not end");
+            tokio::time::sleep(SETTLE).await;
+        }
+        Ok(())
     }
 
     /// CPU time spent until now, once the server has fallen idle.
