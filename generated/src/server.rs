@@ -831,575 +831,1155 @@ where
             Call::Health(params) => {
                 Box::pin(async move {
                     let outcome = handlers.health(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::health(id, outcome)
                 })
             }
             Call::Status(params) => {
                 Box::pin(async move {
                     let outcome = handlers.status(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::status(id, outcome)
                 })
             }
             Call::LogsTail(params) => {
                 Box::pin(async move {
                     let outcome = handlers.logs_tail(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::logs_tail(id, outcome)
                 })
             }
             Call::ChannelsStatus(params) => {
                 Box::pin(async move {
                     let outcome = handlers.channels_status(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::channels_status(id, outcome)
                 })
             }
             Call::ChannelsLogout(params) => {
                 Box::pin(async move {
                     let outcome = handlers.channels_logout(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::channels_logout(id, outcome)
                 })
             }
             Call::WebLoginStart(params) => {
                 Box::pin(async move {
                     let outcome = handlers.web_login_start(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::web_login_start(id, outcome)
                 })
             }
             Call::WebLoginWait(params) => {
                 Box::pin(async move {
                     let outcome = handlers.web_login_wait(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::web_login_wait(id, outcome)
                 })
             }
             Call::UsageStatus(params) => {
                 Box::pin(async move {
                     let outcome = handlers.usage_status(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::usage_status(id, outcome)
                 })
             }
             Call::UsageCost(params) => {
                 Box::pin(async move {
                     let outcome = handlers.usage_cost(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::usage_cost(id, outcome)
                 })
             }
             Call::TtsStatus(params) => {
                 Box::pin(async move {
                     let outcome = handlers.tts_status(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::tts_status(id, outcome)
                 })
             }
             Call::TtsProviders(params) => {
                 Box::pin(async move {
                     let outcome = handlers.tts_providers(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::tts_providers(id, outcome)
                 })
             }
             Call::TtsEnable(params) => {
                 Box::pin(async move {
                     let outcome = handlers.tts_enable(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::tts_enable(id, outcome)
                 })
             }
             Call::TtsDisable(params) => {
                 Box::pin(async move {
                     let outcome = handlers.tts_disable(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::tts_disable(id, outcome)
                 })
             }
             Call::TtsSetProvider(params) => {
                 Box::pin(async move {
                     let outcome = handlers.tts_set_provider(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::tts_set_provider(id, outcome)
                 })
             }
             Call::TtsConvert(params) => {
                 Box::pin(async move {
                     let outcome = handlers.tts_convert(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::tts_convert(id, outcome)
                 })
             }
             Call::ConfigGet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.config_get(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::config_get(id, outcome)
                 })
             }
             Call::ConfigSchema(params) => {
                 Box::pin(async move {
                     let outcome = handlers.config_schema(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::config_schema(id, outcome)
                 })
             }
             Call::ConfigSet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.config_set(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::config_set(id, outcome)
                 })
             }
             Call::ConfigPatch(params) => {
                 Box::pin(async move {
                     let outcome = handlers.config_patch(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::config_patch(id, outcome)
                 })
             }
             Call::ConfigApply(params) => {
                 Box::pin(async move {
                     let outcome = handlers.config_apply(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::config_apply(id, outcome)
                 })
             }
             Call::ExecApprovalsGet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.exec_approvals_get(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::exec_approvals_get(id, outcome)
                 })
             }
             Call::ExecApprovalsSet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.exec_approvals_set(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::exec_approvals_set(id, outcome)
                 })
             }
             Call::ExecApprovalsNodeGet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.exec_approvals_node_get(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::exec_approvals_node_get(id, outcome)
                 })
             }
             Call::ExecApprovalsNodeSet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.exec_approvals_node_set(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::exec_approvals_node_set(id, outcome)
                 })
             }
             Call::ExecApprovalRequest(params) => {
                 Box::pin(async move {
                     let outcome = handlers.exec_approval_request(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::exec_approval_request(id, outcome)
                 })
             }
             Call::ExecApprovalResolve(params) => {
                 Box::pin(async move {
                     let outcome = handlers.exec_approval_resolve(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::exec_approval_resolve(id, outcome)
                 })
             }
             Call::WizardStart(params) => {
                 Box::pin(async move {
                     let outcome = handlers.wizard_start(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::wizard_start(id, outcome)
                 })
             }
             Call::WizardNext(params) => {
                 Box::pin(async move {
                     let outcome = handlers.wizard_next(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::wizard_next(id, outcome)
                 })
             }
             Call::WizardCancel(params) => {
                 Box::pin(async move {
                     let outcome = handlers.wizard_cancel(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::wizard_cancel(id, outcome)
                 })
             }
             Call::WizardStatus(params) => {
                 Box::pin(async move {
                     let outcome = handlers.wizard_status(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::wizard_status(id, outcome)
                 })
             }
             Call::TalkMode(params) => {
                 Box::pin(async move {
                     let outcome = handlers.talk_mode(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::talk_mode(id, outcome)
                 })
             }
             Call::VoicewakeGet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.voicewake_get(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::voicewake_get(id, outcome)
                 })
             }
             Call::VoicewakeSet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.voicewake_set(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::voicewake_set(id, outcome)
                 })
             }
             Call::ModelsList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.models_list(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::models_list(id, outcome)
                 })
             }
             Call::AgentsList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.agents_list(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::agents_list(id, outcome)
                 })
             }
             Call::SkillsStatus(params) => {
                 Box::pin(async move {
                     let outcome = handlers.skills_status(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::skills_status(id, outcome)
                 })
             }
             Call::SkillsBins(params) => {
                 Box::pin(async move {
                     let outcome = handlers.skills_bins(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::skills_bins(id, outcome)
                 })
             }
             Call::SkillsInstall(params) => {
                 Box::pin(async move {
                     let outcome = handlers.skills_install(&cx, *params).await;
-                    rt::answer_failing(&id, outcome)
+                    answers::skills_install(id, outcome)
                 })
             }
             Call::SkillsUpdate(params) => {
                 Box::pin(async move {
                     let outcome = handlers.skills_update(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::skills_update(id, outcome)
                 })
             }
             Call::UpdateRun(params) => {
                 Box::pin(async move {
                     let outcome = handlers.update_run(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::update_run(id, outcome)
                 })
             }
             Call::SessionsList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.sessions_list(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::sessions_list(id, outcome)
                 })
             }
             Call::SessionsPreview(params) => {
                 Box::pin(async move {
                     let outcome = handlers.sessions_preview(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::sessions_preview(id, outcome)
                 })
             }
             Call::SessionsResolve(params) => {
                 Box::pin(async move {
                     let outcome = handlers.sessions_resolve(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::sessions_resolve(id, outcome)
                 })
             }
             Call::SessionsPatch(params) => {
                 Box::pin(async move {
                     let outcome = handlers.sessions_patch(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::sessions_patch(id, outcome)
                 })
             }
             Call::SessionsReset(params) => {
                 Box::pin(async move {
                     let outcome = handlers.sessions_reset(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::sessions_reset(id, outcome)
                 })
             }
             Call::SessionsDelete(params) => {
                 Box::pin(async move {
                     let outcome = handlers.sessions_delete(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::sessions_delete(id, outcome)
                 })
             }
             Call::SessionsCompact(params) => {
                 Box::pin(async move {
                     let outcome = handlers.sessions_compact(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::sessions_compact(id, outcome)
                 })
             }
             Call::LastHeartbeat(params) => {
                 Box::pin(async move {
                     let outcome = handlers.last_heartbeat(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::last_heartbeat(id, outcome)
                 })
             }
             Call::SetHeartbeats(params) => {
                 Box::pin(async move {
                     let outcome = handlers.set_heartbeats(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::set_heartbeats(id, outcome)
                 })
             }
             Call::Wake(params) => {
                 Box::pin(async move {
                     let outcome = handlers.wake(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::wake(id, outcome)
                 })
             }
             Call::SystemPresence(params) => {
                 Box::pin(async move {
                     let outcome = handlers.system_presence(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::system_presence(id, outcome)
                 })
             }
             Call::SystemEvent(params) => {
                 Box::pin(async move {
                     let outcome = handlers.system_event(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::system_event(id, outcome)
                 })
             }
             Call::NodePairRequest(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_pair_request(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_pair_request(id, outcome)
                 })
             }
             Call::NodePairList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_pair_list(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_pair_list(id, outcome)
                 })
             }
             Call::NodePairApprove(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_pair_approve(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_pair_approve(id, outcome)
                 })
             }
             Call::NodePairReject(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_pair_reject(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_pair_reject(id, outcome)
                 })
             }
             Call::NodePairVerify(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_pair_verify(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_pair_verify(id, outcome)
                 })
             }
             Call::NodeRename(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_rename(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_rename(id, outcome)
                 })
             }
             Call::DevicePairList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.device_pair_list(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::device_pair_list(id, outcome)
                 })
             }
             Call::DevicePairApprove(params) => {
                 Box::pin(async move {
                     let outcome = handlers.device_pair_approve(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::device_pair_approve(id, outcome)
                 })
             }
             Call::DevicePairReject(params) => {
                 Box::pin(async move {
                     let outcome = handlers.device_pair_reject(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::device_pair_reject(id, outcome)
                 })
             }
             Call::DeviceTokenRotate(params) => {
                 Box::pin(async move {
                     let outcome = handlers.device_token_rotate(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::device_token_rotate(id, outcome)
                 })
             }
             Call::DeviceTokenRevoke(params) => {
                 Box::pin(async move {
                     let outcome = handlers.device_token_revoke(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::device_token_revoke(id, outcome)
                 })
             }
             Call::NodeList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_list(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_list(id, outcome)
                 })
             }
             Call::NodeDescribe(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_describe(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_describe(id, outcome)
                 })
             }
             Call::NodeInvoke(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_invoke(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_invoke(id, outcome)
                 })
             }
             Call::NodeInvokeResult(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_invoke_result(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_invoke_result(id, outcome)
                 })
             }
             Call::NodeEvent(params) => {
                 Box::pin(async move {
                     let outcome = handlers.node_event(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::node_event(id, outcome)
                 })
             }
             Call::CronList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.cron_list(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::cron_list(id, outcome)
                 })
             }
             Call::CronStatus(params) => {
                 Box::pin(async move {
                     let outcome = handlers.cron_status(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::cron_status(id, outcome)
                 })
             }
             Call::CronAdd(params) => {
                 Box::pin(async move {
                     let outcome = handlers.cron_add(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::cron_add(id, outcome)
                 })
             }
             Call::CronUpdate(params) => {
                 Box::pin(async move {
                     let outcome = handlers.cron_update(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::cron_update(id, outcome)
                 })
             }
             Call::CronRemove(params) => {
                 Box::pin(async move {
                     let outcome = handlers.cron_remove(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::cron_remove(id, outcome)
                 })
             }
             Call::CronRun(params) => {
                 Box::pin(async move {
                     let outcome = handlers.cron_run(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::cron_run(id, outcome)
                 })
             }
             Call::CronRuns(params) => {
                 Box::pin(async move {
                     let outcome = handlers.cron_runs(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::cron_runs(id, outcome)
                 })
             }
             Call::Send(params) => {
                 Box::pin(async move {
                     let outcome = handlers.send(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::send(id, outcome)
                 })
             }
             Call::Poll(params) => {
                 Box::pin(async move {
                     let outcome = handlers.poll(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::poll(id, outcome)
                 })
             }
             Call::OutboxList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.outbox_list(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::outbox_list(id, outcome)
                 })
             }
             Call::OutboxGet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.outbox_get(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::outbox_get(id, outcome)
                 })
             }
             Call::OutboxRetry(params) => {
                 Box::pin(async move {
                     let outcome = handlers.outbox_retry(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::outbox_retry(id, outcome)
                 })
             }
             Call::OutboxCancel(params) => {
                 Box::pin(async move {
                     let outcome = handlers.outbox_cancel(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::outbox_cancel(id, outcome)
                 })
             }
             Call::Agent(params) => {
                 Box::pin(async move {
                     let outcome = handlers.agent(&cx, *params).await;
-                    rt::answer_staged(id, outcome)
+                    answers::agent(id, outcome)
                 })
             }
             Call::AgentWait(params) => {
                 Box::pin(async move {
                     let outcome = handlers.agent_wait(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::agent_wait(id, outcome)
                 })
             }
             Call::AgentIdentityGet(params) => {
                 Box::pin(async move {
                     let outcome = handlers.agent_identity_get(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::agent_identity_get(id, outcome)
                 })
             }
             Call::BrowserRequest(params) => {
                 Box::pin(async move {
                     let outcome = handlers.browser_request(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::browser_request(id, outcome)
                 })
             }
             Call::ChatHistory(params) => {
                 Box::pin(async move {
                     let outcome = handlers.chat_history(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::chat_history(id, outcome)
                 })
             }
             Call::ChatAbort(params) => {
                 Box::pin(async move {
                     let outcome = handlers.chat_abort(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::chat_abort(id, outcome)
                 })
             }
             Call::ChatSend(params) => {
                 Box::pin(async move {
                     let outcome = handlers.chat_send(&cx, *params).await;
-                    rt::answer_failing(&id, outcome)
+                    answers::chat_send(id, outcome)
                 })
             }
             Call::ChatInject(params) => {
                 Box::pin(async move {
                     let outcome = handlers.chat_inject(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::chat_inject(id, outcome)
                 })
             }
             Call::VoicecallInitiate(params) => {
                 Box::pin(async move {
                     let outcome = handlers.voicecall_initiate(&cx, *params).await;
-                    rt::answer_failing(&id, outcome)
+                    answers::voicecall_initiate(id, outcome)
                 })
             }
             Call::VoicecallStart(params) => {
                 Box::pin(async move {
                     let outcome = handlers.voicecall_start(&cx, *params).await;
-                    rt::answer_failing(&id, outcome)
+                    answers::voicecall_start(id, outcome)
                 })
             }
             Call::VoicecallContinue(params) => {
                 Box::pin(async move {
                     let outcome = handlers.voicecall_continue(&cx, *params).await;
-                    rt::answer_failing(&id, outcome)
+                    answers::voicecall_continue(id, outcome)
                 })
             }
             Call::VoicecallSpeak(params) => {
                 Box::pin(async move {
                     let outcome = handlers.voicecall_speak(&cx, *params).await;
-                    rt::answer_failing(&id, outcome)
+                    answers::voicecall_speak(id, outcome)
                 })
             }
             Call::VoicecallEnd(params) => {
                 Box::pin(async move {
                     let outcome = handlers.voicecall_end(&cx, *params).await;
-                    rt::answer_failing(&id, outcome)
+                    answers::voicecall_end(id, outcome)
                 })
             }
             Call::VoicecallStatus(params) => {
                 Box::pin(async move {
                     let outcome = handlers.voicecall_status(&cx, *params).await;
-                    rt::answer_failing(&id, outcome)
+                    answers::voicecall_status(id, outcome)
                 })
             }
         },
     )
+}
+/// What each method's outcome is as frame texts. Not generic, so that it is compiled with this crate, for speed,
+/// however the crate of the handlers is.
+mod answers {
+    use crate::rt::{self, Answer};
+    use crate::types::{self, ErrorShape};
+    use super::{Failure, Staged};
+    pub(super) fn health(
+        id: String,
+        outcome: Result<types::HealthSummary, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn status(
+        id: String,
+        outcome: Result<types::StatusSummary, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn logs_tail(
+        id: String,
+        outcome: Result<types::LogsTailResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn channels_status(
+        id: String,
+        outcome: Result<types::ChannelsStatusResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn channels_logout(
+        id: String,
+        outcome: Result<types::ChannelsLogoutResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn web_login_start(
+        id: String,
+        outcome: Result<types::WebLoginStartResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn web_login_wait(
+        id: String,
+        outcome: Result<types::WebLoginWaitResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn usage_status(
+        id: String,
+        outcome: Result<types::UsageStatusResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn usage_cost(
+        id: String,
+        outcome: Result<types::UsageCostResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn tts_status(
+        id: String,
+        outcome: Result<types::TtsStatusResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn tts_providers(
+        id: String,
+        outcome: Result<types::TtsProvidersResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn tts_enable(
+        id: String,
+        outcome: Result<types::TtsSwitchResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn tts_disable(
+        id: String,
+        outcome: Result<types::TtsSwitchResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn tts_set_provider(
+        id: String,
+        outcome: Result<types::TtsSetProviderResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn tts_convert(
+        id: String,
+        outcome: Result<types::TtsConvertResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn config_get(
+        id: String,
+        outcome: Result<types::ConfigSnapshot, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn config_schema(
+        id: String,
+        outcome: Result<types::ConfigSchemaResponse, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn config_set(
+        id: String,
+        outcome: Result<types::ConfigSetResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn config_patch(
+        id: String,
+        outcome: Result<types::ConfigWriteRestart, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn config_apply(
+        id: String,
+        outcome: Result<types::ConfigWriteRestart, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn exec_approvals_get(
+        id: String,
+        outcome: Result<types::ExecApprovalsSnapshot, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn exec_approvals_set(
+        id: String,
+        outcome: Result<types::ExecApprovalsSnapshot, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn exec_approvals_node_get(
+        id: String,
+        outcome: Result<types::ExecApprovalsNodeResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn exec_approvals_node_set(
+        id: String,
+        outcome: Result<types::ExecApprovalsNodeResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn exec_approval_request(
+        id: String,
+        outcome: Result<types::ExecApprovalRequestResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn exec_approval_resolve(
+        id: String,
+        outcome: Result<types::OkResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn wizard_start(
+        id: String,
+        outcome: Result<types::WizardStartResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn wizard_next(
+        id: String,
+        outcome: Result<types::WizardNextResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn wizard_cancel(
+        id: String,
+        outcome: Result<types::WizardStatusResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn wizard_status(
+        id: String,
+        outcome: Result<types::WizardStatusResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn talk_mode(
+        id: String,
+        outcome: Result<types::TalkModeState, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn voicewake_get(
+        id: String,
+        outcome: Result<types::VoiceWakeTriggers, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn voicewake_set(
+        id: String,
+        outcome: Result<types::VoiceWakeTriggers, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn models_list(
+        id: String,
+        outcome: Result<types::ModelsListResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn agents_list(
+        id: String,
+        outcome: Result<types::AgentsListResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn skills_status(
+        id: String,
+        outcome: Result<types::SkillsStatusResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn skills_bins(
+        id: String,
+        outcome: Result<types::SkillsBinsResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn skills_install(
+        id: String,
+        outcome: Result<types::SkillsInstallResult, Failure<types::SkillsInstallResult>>,
+    ) -> Answer {
+        rt::answer_failing(&id, outcome)
+    }
+    pub(super) fn skills_update(
+        id: String,
+        outcome: Result<types::SkillsUpdateResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn update_run(
+        id: String,
+        outcome: Result<types::UpdateRunResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn sessions_list(
+        id: String,
+        outcome: Result<types::SessionsListResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn sessions_preview(
+        id: String,
+        outcome: Result<types::SessionsPreviewResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn sessions_resolve(
+        id: String,
+        outcome: Result<types::SessionsResolveResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn sessions_patch(
+        id: String,
+        outcome: Result<types::SessionsPatchResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn sessions_reset(
+        id: String,
+        outcome: Result<types::SessionsResetResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn sessions_delete(
+        id: String,
+        outcome: Result<types::SessionsDeleteResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn sessions_compact(
+        id: String,
+        outcome: Result<types::SessionsCompactResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn last_heartbeat(
+        id: String,
+        outcome: Result<Option<types::HeartbeatEvent>, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn set_heartbeats(
+        id: String,
+        outcome: Result<types::SetHeartbeatsResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn wake(
+        id: String,
+        outcome: Result<types::WakeResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn system_presence(
+        id: String,
+        outcome: Result<types::PresenceList, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn system_event(
+        id: String,
+        outcome: Result<types::OkResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_pair_request(
+        id: String,
+        outcome: Result<types::NodePairRequestResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_pair_list(
+        id: String,
+        outcome: Result<types::NodePairListResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_pair_approve(
+        id: String,
+        outcome: Result<types::NodePairApproveResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_pair_reject(
+        id: String,
+        outcome: Result<types::NodePairRejectResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_pair_verify(
+        id: String,
+        outcome: Result<types::NodePairVerifyResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_rename(
+        id: String,
+        outcome: Result<types::NodeRenameResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn device_pair_list(
+        id: String,
+        outcome: Result<types::DevicePairListResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn device_pair_approve(
+        id: String,
+        outcome: Result<types::DevicePairApproveResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn device_pair_reject(
+        id: String,
+        outcome: Result<types::DevicePairRejectResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn device_token_rotate(
+        id: String,
+        outcome: Result<types::DeviceTokenRotateResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn device_token_revoke(
+        id: String,
+        outcome: Result<types::DeviceTokenRevokeResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_list(
+        id: String,
+        outcome: Result<types::NodeListResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_describe(
+        id: String,
+        outcome: Result<types::NodeDescribeResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_invoke(
+        id: String,
+        outcome: Result<types::NodeInvokeResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_invoke_result(
+        id: String,
+        outcome: Result<types::NodeInvokeResultResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn node_event(
+        id: String,
+        outcome: Result<types::OkResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn cron_list(
+        id: String,
+        outcome: Result<types::CronListResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn cron_status(
+        id: String,
+        outcome: Result<types::CronStatusResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn cron_add(
+        id: String,
+        outcome: Result<types::CronJob, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn cron_update(
+        id: String,
+        outcome: Result<types::CronJob, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn cron_remove(
+        id: String,
+        outcome: Result<types::CronRemoveResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn cron_run(
+        id: String,
+        outcome: Result<types::CronRunResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn cron_runs(
+        id: String,
+        outcome: Result<types::CronRunsResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn send(
+        id: String,
+        outcome: Result<types::SendResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn poll(
+        id: String,
+        outcome: Result<types::PollResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn outbox_list(
+        id: String,
+        outcome: Result<types::OutboxListResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn outbox_get(
+        id: String,
+        outcome: Result<types::OutboxGetResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn outbox_retry(
+        id: String,
+        outcome: Result<types::OutboxDelivery, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn outbox_cancel(
+        id: String,
+        outcome: Result<types::OutboxDelivery, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn agent(
+        id: String,
+        outcome: Result<
+            Staged<types::AgentAccepted, types::AgentFinal, types::AgentFailure>,
+            ErrorShape,
+        >,
+    ) -> Answer {
+        rt::answer_staged(id, outcome)
+    }
+    pub(super) fn agent_wait(
+        id: String,
+        outcome: Result<types::AgentWaitResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn agent_identity_get(
+        id: String,
+        outcome: Result<types::AgentIdentityResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn browser_request(
+        id: String,
+        outcome: Result<types::BrowserRequestResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn chat_history(
+        id: String,
+        outcome: Result<types::ChatHistoryResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn chat_abort(
+        id: String,
+        outcome: Result<types::ChatAbortResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn chat_send(
+        id: String,
+        outcome: Result<types::ChatSendResult, Failure<types::ChatSendFailure>>,
+    ) -> Answer {
+        rt::answer_failing(&id, outcome)
+    }
+    pub(super) fn chat_inject(
+        id: String,
+        outcome: Result<types::ChatInjectResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn voicecall_initiate(
+        id: String,
+        outcome: Result<types::VoicecallStartResult, Failure<types::VoicecallFailure>>,
+    ) -> Answer {
+        rt::answer_failing(&id, outcome)
+    }
+    pub(super) fn voicecall_start(
+        id: String,
+        outcome: Result<types::VoicecallStartResult, Failure<types::VoicecallFailure>>,
+    ) -> Answer {
+        rt::answer_failing(&id, outcome)
+    }
+    pub(super) fn voicecall_continue(
+        id: String,
+        outcome: Result<types::VoicecallContinueResult, Failure<types::VoicecallFailure>>,
+    ) -> Answer {
+        rt::answer_failing(&id, outcome)
+    }
+    pub(super) fn voicecall_speak(
+        id: String,
+        outcome: Result<types::VoicecallSuccess, Failure<types::VoicecallFailure>>,
+    ) -> Answer {
+        rt::answer_failing(&id, outcome)
+    }
+    pub(super) fn voicecall_end(
+        id: String,
+        outcome: Result<types::VoicecallSuccess, Failure<types::VoicecallFailure>>,
+    ) -> Answer {
+        rt::answer_failing(&id, outcome)
+    }
+    pub(super) fn voicecall_status(
+        id: String,
+        outcome: Result<types::VoicecallStatusResult, Failure<types::VoicecallFailure>>,
+    ) -> Answer {
+        rt::answer_failing(&id, outcome)
+    }
 }
 /// Handlers of methods that a server does not have yet, to be written into the `impl` of their group's trait:
 /// `unfinished!(Context: cron_list, cron_run);`

@@ -58,7 +58,17 @@ pub struct MessageReader<R> {
     limit: usize,
     partial: Option<Partial>,
     grown: bool,
-    ended: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Between two messages.
+    Ready,
+    /// A message is being read; if nobody reads it any more, that was dropped half-way.
+    Reading,
+    /// Nothing follows.
+    Ended,
 }
 
 /// A frame parser, and the way to the stream that it reads.
@@ -102,7 +112,7 @@ impl<R> std::fmt::Debug for MessageReader<R> {
         f.debug_struct("MessageReader")
             .field("peer_masks", &self.peer_masks)
             .field("limit", &self.limit)
-            .field("ended", &self.ended)
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }
@@ -142,7 +152,7 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
             limit,
             partial: None,
             grown: false,
-            ended: false,
+            state: State::Ready,
         }
     }
 
@@ -155,6 +165,7 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
     }
 
     /// Gives the stream back, and the parser where it holds nothing of this stream and has buffer enough for another.
+    /// That may be in the middle of [`next`](Self::next), while nothing of a message has come.
     ///
     /// Bytes of messages that have not been returned are lost with a parser that does hold some. The stream is `None`
     /// only for a reader that panicked.
@@ -163,11 +174,11 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
         let Self {
             parser,
             partial,
-            ended,
+            state,
             ..
         } = self;
         let stream = parser.home.take();
-        let is_fresh = !ended && partial.is_none() && parser.is_empty();
+        let is_fresh = state != State::Ended && partial.is_none() && parser.is_empty();
         let spare = is_fresh && parser.consumed <= REUSE_UP_TO;
         (stream, spare.then_some(Spare(parser)))
     }
@@ -182,13 +193,15 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
     /// # Errors
     /// Any [`ReadError`] is final; [`ReadError::close_code`] says what to tell the peer.
     pub async fn next(&mut self) -> Result<Incoming, ReadError> {
-        if self.ended {
+        if self.state != State::Ready {
             return Err(ReadError::Ended);
         }
-        // Holds if this future is dropped at the await.
-        self.ended = true;
+        self.state = State::Reading;
         let outcome = self.assemble().await;
-        self.ended = matches!(outcome, Err(_) | Ok(Incoming::Close { .. }));
+        self.state = match outcome {
+            Err(_) | Ok(Incoming::Close { .. }) => State::Ended,
+            Ok(_) => State::Ready,
+        };
         outcome
     }
 

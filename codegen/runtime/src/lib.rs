@@ -19,6 +19,7 @@ mod secret_value;
 mod strings;
 mod text;
 mod tree;
+mod usual;
 mod violation;
 
 pub use accept::accepts;

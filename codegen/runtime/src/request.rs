@@ -1,8 +1,9 @@
 //! The request envelope: id, method and params in one pass over the text.
 //!
-//! Called by the generated `call::read_request`. The accepting path decodes params in place when
-//! `method` came before them, which every known client does, and allocates nothing but what the params
-//! hold. The refusing path parses once more into a [`Tree`] and lists everything that is wrong.
+//! Called by the generated `call::read_request`. The accepting path allocates nothing but what the params
+//! hold. It takes the envelope apart by hand where that is spelled as nearly every client does, and
+//! otherwise decodes params in place when `method` came before them. The refusing path parses once more
+//! into a [`Tree`] and lists everything that is wrong.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::older::leave_out_newer;
+use crate::usual;
 use crate::violation::NEWEST;
 use crate::{Node, Tree, Violation, violations, violations_at};
 
@@ -90,14 +92,50 @@ pub fn read_request<'a, P: ParamsOf>(
     frame: &'static Node,
     gate: impl Fn(&str) -> Option<P::Method>,
 ) -> Result<Request<'a, P>, Problem<P::Method>> {
+    match read_usual(text, &gate).or_else(|| read_any(text, &gate)) {
+        Some(request) => Ok(request),
+        None => diagnose(text, frame, NEWEST, &gate),
+    }
+}
+
+/// Reads a valid request that is spelled as usual and that the gate lets pass.
+fn read_usual<'a, P: ParamsOf>(
+    text: &'a str,
+    gate: &impl Fn(&str) -> Option<P::Method>,
+) -> Option<Request<'a, P>> {
+    let usual = usual::split(text)?;
+    let method = gate(usual.method)?;
+    let params = match usual.params {
+        Some(params) => P::alone(method, params).ok()?,
+        None => of_none(method).ok()?,
+    };
+    Some(Request {
+        id: Cow::Borrowed(usual.id),
+        method: Cow::Borrowed(usual.method),
+        params: Some(params),
+    })
+}
+
+/// Reads a valid request.
+fn read_any<'a, P: ParamsOf>(
+    text: &'a str,
+    gate: &impl Fn(&str) -> Option<P::Method>,
+) -> Option<Request<'a, P>> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let envelope = Envelope {
-        gate: &gate,
+        gate,
         params: PhantomData,
     };
-    match (&mut deserializer).deserialize_map(envelope) {
-        Ok(request) if deserializer.end().is_ok() => Ok(request),
-        _ => diagnose(text, frame, NEWEST, &gate),
+    let request = (&mut deserializer).deserialize_map(envelope).ok()?;
+    deserializer.end().ok()?;
+    Some(request)
+}
+
+/// The params of a request that has none.
+fn of_none<P: ParamsOf>(method: P::Method) -> Result<P, serde_json::Error> {
+    match P::absent(method) {
+        Some(params) => Ok(params),
+        None => P::alone(method, NO_PARAMS),
     }
 }
 
@@ -255,14 +293,11 @@ where
             return Err(refuse());
         }
         if let (None, Some(known)) = (&params, known) {
-            let absent = raw.is_none().then(|| P::absent(known)).flatten();
-            params = Some(match absent {
-                Some(params) => params,
-                None => {
-                    let text = raw.map_or(NO_PARAMS, RawValue::get);
-                    P::alone(known, text).map_err(de::Error::custom)?
-                }
-            });
+            let decoded = match raw {
+                Some(raw) => P::alone(known, raw.get()),
+                None => of_none(known),
+            };
+            params = Some(decoded.map_err(de::Error::custom)?);
         }
         Ok(Request { id, method, params })
     }

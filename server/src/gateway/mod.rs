@@ -43,7 +43,7 @@ use crate::nodes::NodePlace;
 use crate::pairing::Pairing;
 use crate::paths::Environment;
 use crate::store::Store;
-use openclaw_core::http::{self, Place, Site, TurnedAway};
+use openclaw_core::http::{self, Site, TurnedAway};
 use socket::LocalSocket;
 
 pub(crate) use socket::path as socket_path;
@@ -211,7 +211,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>, shared: Arc<Shared>) {
         };
         listen::send_at_once(&stream);
         let ends = Ends::Tcp { peer, local };
-        serve_one(stream.into(), ends, place, &site, &shared);
+        connection::begin(stream.into(), ends, place, &site, &shared);
     }
 }
 
@@ -240,20 +240,12 @@ async fn accept_local(
             continue;
         }
         match site.admission.enter(None) {
-            Ok(place) => serve_one(Stream::Unix(stream), Ends::Unix, place, &site, &shared),
+            Ok(place) => {
+                connection::begin(Stream::Unix(stream), Ends::Unix, place, &site, &shared);
+            }
             Err(_) => drop(tokio::spawn(http::turn_away(Stream::Unix(stream)))),
         }
     }
-}
-
-fn serve_one(stream: Stream, ends: Ends, place: Place, site: &Arc<Site>, shared: &Arc<Shared>) {
-    let (site, shared) = (Arc::clone(site), Arc::clone(shared));
-    tokio::spawn(async move {
-        if let Some(upgraded) = http::serve(stream, ends, site).await {
-            // A task of its own: this one is as large as the HTTP machinery and would stay so.
-            tokio::spawn(connection::serve(shared, upgraded, place));
-        }
-    });
 }
 
 /// Tells everybody every `tickIntervalMs` that the gateway lives.

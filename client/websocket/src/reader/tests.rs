@@ -473,13 +473,19 @@ fn a_large_message_does_not_leave_a_large_buffer() {
     assert!(idle_buffer_after(1 << 20, &[0x81]) > 0);
 }
 
-/// Whether a reader that has had `sent` leaves its parser, after as many messages as `calls`.
-fn leaves_parser(sent: &[u8], calls: usize) -> bool {
+/// Whether a reader that has had `sent` leaves its parser, after as many messages as `calls`, and if `is_waiting` in
+/// the middle of waiting for another.
+fn leaves_parser(sent: &[u8], calls: usize, is_waiting: bool) -> bool {
     let pieces = Pieces::new([sent.to_vec()]);
     run(async {
         let mut reader = MessageReader::server(pieces, 1 << 20);
         for _ in 0..calls {
             let _ = reader.next().await;
+        }
+        if is_waiting {
+            let mut next = std::pin::pin!(reader.next());
+            let mut is_pending = |cx: &mut Context<'_>| next.as_mut().poll(cx).is_pending();
+            assert!(std::future::poll_fn(|cx| Poll::Ready(is_pending(cx))).await);
         }
         let (stream, spare) = reader.into_parts();
         assert!(stream.is_some());
@@ -527,12 +533,20 @@ fn a_parser_is_left_only_empty_and_with_room() {
     for (name, sent, calls, expected) in [
         ("a message", whole.clone(), 1, true),
         ("nothing", whole.clone(), 0, true),
-        ("more than was read", begun, 1, false),
-        ("the end", whole, 2, false),
-        ("a fragment", with_ping, 1, false),
+        ("more than was read", begun.clone(), 1, false),
+        ("the end", whole.clone(), 2, false),
+        ("a fragment", with_ping.clone(), 1, false),
         ("as much as is reused", of_size(REUSE_UP_TO), 1, true),
         ("one byte more", of_size(REUSE_UP_TO + 1), 1, false),
     ] {
-        assert_eq!(leaves_parser(&sent, calls), expected, "{name}");
+        assert_eq!(leaves_parser(&sent, calls, false), expected, "{name}");
+    }
+    for (name, sent, calls, expected) in [
+        ("before the first message", Vec::new(), 0, true),
+        ("behind a message", whole, 1, true),
+        ("within a frame", begun, 1, false),
+        ("within a message", with_ping, 1, false),
+    ] {
+        assert_eq!(leaves_parser(&sent, calls, true), expected, "{name}");
     }
 }

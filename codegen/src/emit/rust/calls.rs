@@ -161,6 +161,16 @@ pub(super) fn server(model: &Model) -> TokenStream {
             return quote!(Call::#variant(_) => return Err(HandshakeOnly));
         }
         let function = ident(&snake(&method.name));
+        quote! {
+            Call::#variant(params) => Box::pin(async move {
+                let outcome = handlers.#function(&cx, *params).await;
+                answers::#function(id, outcome)
+            })
+        }
+    });
+    let answers = model.methods().filter(|m| !m.handshake).map(|method| {
+        let function = ident(&snake(&method.name));
+        let output = output(method);
         let encode = match &method.result {
             Outcome::Single { .. } if method.failure.is_some() => {
                 quote!(rt::answer_failing(&id, outcome))
@@ -169,10 +179,7 @@ pub(super) fn server(model: &Model) -> TokenStream {
             Outcome::Staged { .. } => quote!(rt::answer_staged(id, outcome)),
         };
         quote! {
-            Call::#variant(params) => Box::pin(async move {
-                let outcome = handlers.#function(&cx, *params).await;
-                #encode
-            })
+            pub(super) fn #function(id: String, outcome: #output) -> Answer { #encode }
         }
     });
     let bounds = traits.iter().map(|name| quote!(#name<C>));
@@ -213,6 +220,17 @@ pub(super) fn server(model: &Model) -> TokenStream {
             C: Send + Sync + 'static,
         {
             Ok(match call { #(#arms),* })
+        }
+
+        /// What each method's outcome is as frame texts. Not generic, so that it is compiled with this crate, for speed,
+        /// however the crate of the handlers is.
+        mod answers {
+            use crate::rt::{self, Answer};
+            use crate::types::{self, ErrorShape};
+
+            use super::{Failure, Staged};
+
+            #(#answers)*
         }
 
         #unfinished

@@ -1,9 +1,9 @@
 //! One WebSocket connection, from its handshake to its close.
 //!
-//! [`serve`] runs a connection as one task that reads, handles and writes: `reader` feeds messages to the `link`, which
-//! holds all state; the handshake decides about the first message, then `requests` hold what is being handled, and
-//! everything to be written gathers in the connection's outbox. A turn of the task is one read, the handling of
-//! whatever had come, and one write.
+//! [`begin`] takes an accepted socket from `gateway` and runs a connection, once it is one, as one task that reads,
+//! handles and writes: `reader` feeds messages to the `link`, which holds all state; the handshake decides about the
+//! first message, then `requests` hold what is being handled, and everything to be written gathers in the connection's
+//! outbox. A turn of the task is one read, the handling of whatever had come, and one write.
 
 pub mod auth;
 mod caller;
@@ -36,8 +36,9 @@ pub use hello::{Facts, HelloTemplate};
 pub use link::with_issues;
 
 use crate::clock::Clock;
-use crate::http::{Place, Upgraded};
+use crate::http::{self, Place, Site, Upgraded};
 use crate::hub::{Hub, Line};
+use crate::net::{Ends, Stream};
 use crate::nodes::{NodePlace, Nodes};
 use crate::pairing::Pairing;
 use crate::refusals::Refusals;
@@ -98,15 +99,23 @@ pub struct Shared {
     pub whois: Arc<Whois>,
 }
 
+/// Serves a socket that was accepted: over HTTP, and as a connection when it upgrades. `place` is given back when it is
+/// closed.
+pub fn begin(stream: Stream, ends: Ends, place: Place, site: &Arc<Site>, shared: &Arc<Shared>) {
+    let (site, shared) = (Arc::clone(site), Arc::clone(shared));
+    tokio::spawn(async move {
+        if let Some(upgraded) = http::serve(stream, ends, site).await {
+            // A task of its own: this one is as large as the HTTP machinery and would stay so.
+            tokio::spawn(serve(shared, upgraded, place));
+        }
+    });
+}
+
 /// Serves a connection until it is over. `place` is given back then.
 ///
 /// What is needed for the handshake alone is let go with it; the future is small because it lives as long as the
 /// connection.
-pub fn serve(
-    shared: Arc<Shared>,
-    upgraded: Upgraded,
-    place: Place,
-) -> impl Future<Output = ()> + Send {
+fn serve(shared: Arc<Shared>, upgraded: Upgraded, place: Place) -> impl Future<Output = ()> + Send {
     let Upgraded {
         stream,
         response,

@@ -1,7 +1,7 @@
 //! The one port: WebSocket upgrades are handed on, probes are answered, and whatever else HTTP is asked goes to the
 //! [`Surfaces`].
 //!
-//! `gateway` calls [`serve`] for each accepted socket. It speaks HTTP/1.1 until the client leaves or upgrades, and
+//! `connection` calls [`serve`] for each accepted socket. It speaks HTTP/1.1 until the client leaves or upgrades, and
 //! then gives the bare socket to the caller, so that nothing of the HTTP stack stays with a WebSocket connection.
 
 mod admission;
@@ -109,21 +109,21 @@ impl Site {
 
 /// A socket that speaks WebSocket from here on.
 #[derive(Debug)]
-pub struct Upgraded {
+pub(crate) struct Upgraded {
     /// The socket.
-    pub stream: Stream,
+    pub(crate) stream: Stream,
     /// The response that switches protocols, not sent yet: it goes in front of the first frame.
-    pub response: Vec<u8>,
+    pub(crate) response: Vec<u8>,
     /// What the client sent behind its upgrade request.
-    pub early: Bytes,
+    pub(crate) early: Bytes,
     /// The headers of the upgrade request.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Both ends.
-    pub ends: Ends,
+    pub(crate) ends: Ends,
     /// The place among those who are not accepted yet.
-    pub handshake: HandshakePlace,
+    pub(crate) handshake: HandshakePlace,
     /// The place in the client's network, when a trusted proxy stands between.
-    pub behind_proxy: Option<NetworkPlace>,
+    pub(crate) behind_proxy: Option<NetworkPlace>,
 }
 
 /// What an upgrade request leaves behind for when its response is out.
@@ -134,7 +134,7 @@ struct Ticket {
 }
 
 /// Serves one socket until it closes (`None`) or upgrades.
-pub async fn serve(stream: Stream, ends: Ends, site: Arc<Site>) -> Option<Upgraded> {
+pub(crate) async fn serve(stream: Stream, ends: Ends, site: Arc<Site>) -> Option<Upgraded> {
     let ticket: Arc<Mutex<Option<Ticket>>> = Arc::default();
     let (issue, issued) = (Arc::clone(&ticket), Arc::clone(&ticket));
     let stream = Held::new(stream, move || is_issued(&issued));

@@ -22,8 +22,8 @@ use crate::ws::EventFrame;
 pub struct Presence {
     /// The gateway itself; heard of whenever somebody asks.
     own: PresenceEntry,
-    /// Its JSON text; made anew when its time changes, which many connects within one millisecond share.
-    own_json: String,
+    /// Its JSON text before and behind the time, which is all of it that changes.
+    own_json: [String; 2],
     entries: HashMap<String, Record>,
     /// Keys by age of the last change; a later change has a larger stamp.
     order: BTreeMap<u64, String>,
@@ -60,7 +60,7 @@ impl Presence {
     #[must_use]
     pub fn new(own: PresenceEntry) -> Self {
         Self {
-            own_json: json_of(&own),
+            own_json: around_time(&own),
             own,
             entries: HashMap::new(),
             order: BTreeMap::new(),
@@ -171,11 +171,14 @@ impl Presence {
     /// [`Self::list`] as JSON text.
     pub fn list_json(&mut self, now_ms: u64) -> String {
         self.refresh(now_ms);
+        let mut digits = itoa::Buffer::new();
+        let [before, behind] = &self.own_json;
+        let own = [before, digits.format(self.own.ts), behind];
         let others = self.newest().map(|record| record.json.len() + 1);
-        let len = self.own_json.len() + others.sum::<usize>() + "[]".len();
+        let len = own.map(str::len).iter().sum::<usize>() + others.sum::<usize>() + "[]".len();
         let mut text = String::with_capacity(len);
         text.push('[');
-        text.push_str(&self.own_json);
+        text.extend(own);
         for record in self.newest() {
             text.push(',');
             text.push_str(&record.json);
@@ -195,10 +198,7 @@ impl Presence {
 
     /// Drops who has been gone for too long, and hears of the gateway itself.
     fn refresh(&mut self, now_ms: u64) {
-        if self.own.ts != now_ms {
-            self.own.ts = now_ms;
-            self.own_json = json_of(&self.own);
-        }
+        self.own.ts = now_ms;
         while let Some((_, key)) = self.gone.first_key_value() {
             let heard_of = self.entries.get(key).map_or(0, |record| record.entry.ts);
             if now_ms.saturating_sub(heard_of) <= limits::PRESENCE_TTL_MS {
@@ -290,6 +290,16 @@ fn merged<'a>(
         }
     }
     (!all.is_empty()).then_some(all)
+}
+
+/// The JSON text of an entry before and behind the number that is its time.
+fn around_time(entry: &PresenceEntry) -> [String; 2] {
+    let mut entry = entry.clone();
+    entry.ts = 0;
+    let text = json_of(&entry);
+    // Within a string the quotes would have backslashes in front.
+    let (before, behind) = text.split_once(r#""ts":0"#).unwrap_or((&text, ""));
+    [format!(r#"{before}"ts":"#), behind.to_owned()]
 }
 
 /// Entries hold nothing that cannot be written as JSON.
