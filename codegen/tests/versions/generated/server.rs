@@ -64,29 +64,63 @@ where
             Call::ShopList(params) => {
                 Box::pin(async move {
                     let outcome = handlers.shop_list(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::shop_list(id, outcome)
                 })
             }
             Call::ShopOrder(params) => {
                 Box::pin(async move {
                     let outcome = handlers.shop_order(&cx, *params).await;
-                    rt::answer_staged(id, outcome)
+                    answers::shop_order(id, outcome)
                 })
             }
             Call::ShopRate(params) => {
                 Box::pin(async move {
                     let outcome = handlers.shop_rate(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::shop_rate(id, outcome)
                 })
             }
             Call::ShopPoke(params) => {
                 Box::pin(async move {
                     let outcome = handlers.shop_poke(&cx, *params).await;
-                    rt::answer(&id, outcome)
+                    answers::shop_poke(id, outcome)
                 })
             }
         },
     )
+}
+/// What each method's outcome is as frame texts. Not generic, so that it is compiled with this crate, for speed,
+/// however the crate of the handlers is.
+mod answers {
+    use super::rt::{self, Answer};
+    use super::types::{self, ErrorShape};
+    use super::{Failure, Staged};
+    pub(super) fn shop_list(
+        id: String,
+        outcome: Result<types::ListResult, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn shop_order(
+        id: String,
+        outcome: Result<
+            Staged<types::OrderAccepted, types::Receipt, types::OrderAccepted>,
+            ErrorShape,
+        >,
+    ) -> Answer {
+        rt::answer_staged(id, outcome)
+    }
+    pub(super) fn shop_rate(
+        id: String,
+        outcome: Result<Option<types::Item>, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
+    pub(super) fn shop_poke(
+        id: String,
+        outcome: Result<types::Choice, ErrorShape>,
+    ) -> Answer {
+        rt::answer(&id, outcome)
+    }
 }
 /// Handlers of methods that a server does not have yet, to be written into the `impl` of their group's trait:
 /// `unfinished!(Context: cron_list, cron_run);`

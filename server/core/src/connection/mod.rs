@@ -104,9 +104,10 @@ pub struct Shared {
 pub fn begin(stream: Stream, ends: Ends, place: Place, site: &Arc<Site>, shared: &Arc<Shared>) {
     let (site, shared) = (Arc::clone(site), Arc::clone(shared));
     tokio::spawn(async move {
-        if let Some(upgraded) = http::serve(stream, ends, site).await {
-            // A task of its own: this one is as large as the HTTP machinery and would stay so.
-            tokio::spawn(serve(shared, upgraded, place));
+        // Boxed: the connection would stay as large as the HTTP machinery otherwise.
+        let upgraded = Box::pin(http::serve(stream, ends, site)).await;
+        if let Some(upgraded) = upgraded {
+            serve(shared, upgraded, place).await;
         }
     });
 }

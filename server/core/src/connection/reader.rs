@@ -90,7 +90,7 @@ fn poll_may_read(link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<(), Endin
     Poll::Pending
 }
 
-/// Reads messages until there are none, or the connection is over.
+/// Reads messages until there are none in the parser, or the connection is over.
 async fn read(link: &mut Link, reader: &mut MessageReader<Prefixed<ReadSide>>) -> Option<Ending> {
     let meter = reader.meter();
     // Counted with the shortest heads that the messages can have had. Equal to what the reader has taken only when that
@@ -116,6 +116,10 @@ async fn read(link: &mut Link, reader: &mut MessageReader<Prefixed<ReadSide>>) -
                 used += shortest(&message);
                 if let Some(ending) = link.handle(message) {
                     return Some(ending);
+                }
+                // Whether the socket has more is cheaper to ask of the socket than of the parser.
+                if meter.taken() == used {
+                    return None;
                 }
             }
             Step::Message(Err(error)) => return Some(link.unreadable(&error)),
