@@ -155,7 +155,7 @@ impl Handshake {
     ) -> Verdict {
         let judged = read_connect(text).and_then(|(id, params)| {
             let introduced = self
-                .introduce(&id, params, now_ms)
+                .introduce(&id, params, now_ms, devices)
                 .map_err(|cause| Box::new(Refusal::answering(&id, cause)))?;
             Ok(introduced.judge(now_ms, devices, limiter))
         });
@@ -168,6 +168,7 @@ impl Handshake {
         id: &str,
         mut params: Box<ConnectParams>,
         now_ms: u64,
+        devices: &impl Devices,
     ) -> Result<Introduced, Cause> {
         let Some(protocol) = protocol::negotiate(params.min_protocol, params.max_protocol) else {
             return Err(Cause::ProtocolMismatch);
@@ -195,7 +196,11 @@ impl Handshake {
         let optional = bypass && credentials.any();
         let device = match device {
             Some(device) => {
-                Some(self.verify(&device, &params.client, role, &sent, auth.as_ref(), now_ms)?)
+                let challenge = self.challenge_at(now_ms);
+                let (client, auth) = (&params.client, auth.as_ref());
+                Some(verify(
+                    &challenge, &device, client, role, &sent, auth, devices,
+                )?)
             }
             None if control_ui && !bypass => return Err(Cause::ControlUiInsecure),
             None => {
@@ -237,37 +242,13 @@ impl Handshake {
         })
     }
 
-    /// Checks 7a to 7f.
-    fn verify(
-        &self,
-        device: &types::ConnectDevice,
-        client: &types::ConnectClient,
-        role: Role,
-        scopes: &[String],
-        auth: Option<&types::ConnectAuth>,
-        now_ms: u64,
-    ) -> Result<VerifiedDevice, Cause> {
-        let claim = Claim {
-            device_id: &device.id,
-            public_key: &device.public_key,
-            signature: &device.signature,
-            signed_at: device.signed_at,
-            nonce: device.nonce.as_deref(),
-            client_id: &client.id.to_string(),
-            client_mode: &client.mode.to_string(),
-            role: role.as_str(),
-            scopes,
-            token: auth
-                .and_then(|auth| auth.token.as_ref())
-                .map(rt::SecretString::expose),
-        };
-        let challenge = Challenge {
+    fn challenge_at(&self, now_ms: u64) -> Challenge<'_> {
+        Challenge {
             nonce: &self.nonce,
             nonce_required: self.policy.strict_devices || !self.locality.local,
             now_ms,
             max_skew_ms: limits::SIGNATURE_SKEW_MS,
-        };
-        claim.verify(&challenge).map_err(Cause::Identity)
+        }
     }
 }
 
@@ -325,6 +306,35 @@ impl NeedPairing {
             cause,
         )))
     }
+}
+
+/// Checks 7a to 7f.
+fn verify(
+    challenge: &Challenge<'_>,
+    device: &types::ConnectDevice,
+    client: &types::ConnectClient,
+    role: Role,
+    scopes: &[String],
+    auth: Option<&types::ConnectAuth>,
+    devices: &impl Devices,
+) -> Result<VerifiedDevice, Cause> {
+    let claim = Claim {
+        device_id: &device.id,
+        public_key: &device.public_key,
+        signature: &device.signature,
+        signed_at: device.signed_at,
+        nonce: device.nonce.as_deref(),
+        client_id: &client.id.to_string(),
+        client_mode: &client.mode.to_string(),
+        role: role.as_str(),
+        scopes,
+        token: auth
+            .and_then(|auth| auth.token.as_ref())
+            .map(rt::SecretString::expose),
+    };
+    claim
+        .verify(challenge, |id| devices.key(id))
+        .map_err(Cause::Identity)
 }
 
 /// Checks 1a to 1c: the id and params of a `connect`.

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use ed25519_dalek::VerifyingKey;
 use openclaw_protocol::protocol::Role;
 use openclaw_protocol::rt::SecretString;
 use openclaw_protocol::types::PairDecision;
@@ -21,6 +22,8 @@ use crate::store::{StoreError, Table, Writer};
 #[derive(Debug, Default)]
 pub(super) struct Book {
     devices: HashMap<String, Device>,
+    /// Keys of paired devices that have connected since the start, by device id.
+    keys: HashMap<String, VerifyingKey>,
     pending: HashMap<String, PendingPairing>,
     /// Ids of devices whose profile or time of use is newer than on disk.
     touched: HashSet<String>,
@@ -151,6 +154,10 @@ impl Book {
         token.is_some_and(|token| {
             token.opens(scopes) && key.matches(shown, device.id(), role, token.salt)
         })
+    }
+
+    pub(super) fn key(&self, device_id: &str) -> Option<VerifyingKey> {
+        self.keys.get(device_id).copied()
     }
 
     pub(super) fn step(&self, ask: &Ask, now_ms: u64) -> Step {
@@ -309,6 +316,10 @@ impl Book {
         };
         if changed {
             self.touched.insert(ask.device.id().to_owned());
+        }
+        if !self.keys.contains_key(ask.device.id()) {
+            let id = ask.device.id().to_owned();
+            self.keys.insert(id, *ask.device.key());
         }
         Some(grant)
     }

@@ -25,6 +25,7 @@ mod wire;
 
 use std::time::Duration;
 
+use ed25519_dalek::VerifyingKey;
 use openclaw_protocol::protocol::{Role, limits};
 
 pub use actor::Actor;
@@ -131,6 +132,9 @@ impl From<WriteError<StoreError>> for PairingError {
 
 /// What a handshake asks about devices; answered from memory.
 pub trait Devices {
+    /// The key of a paired device that was here before, if it is kept ready.
+    fn key(&self, device_id: &str) -> Option<VerifyingKey>;
+
     /// Is `token` the unrevoked token of `device` for `role`, with all of `scopes` among its own (contract 2.7, step 3)?
     fn accepts(&self, device: &VerifiedDevice, role: Role, scopes: &[String], token: &str) -> bool;
 

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ed25519_dalek::VerifyingKey;
 use openclaw_protocol::events::Event;
 use openclaw_protocol::protocol::Role;
 use openclaw_protocol::types::PairDecision;
@@ -313,6 +314,10 @@ impl Pairing {
 }
 
 impl Devices for Pairing {
+    fn key(&self, device_id: &str) -> Option<VerifyingKey> {
+        self.inner.book().key(device_id)
+    }
+
     fn accepts(&self, device: &VerifiedDevice, role: Role, scopes: &[String], token: &str) -> bool {
         self.inner
             .book()

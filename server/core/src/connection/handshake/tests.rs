@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use openclaw_protocol::rt::SecretString;
 use serde_json::{Value, json};
 
@@ -114,6 +114,10 @@ struct Fake {
 }
 
 impl Devices for Fake {
+    fn key(&self, _: &str) -> Option<VerifyingKey> {
+        None
+    }
+
     fn accepts(&self, _: &VerifiedDevice, role: Role, scopes: &[String], token: &str) -> bool {
         role == Role::Operator
             && token == DEVICE_TOKEN

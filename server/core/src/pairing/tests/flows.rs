@@ -9,7 +9,10 @@ async fn a_local_device_is_paired_silently_and_keeps_its_token() {
     let bench = Bench::new();
     let ask = local(1, &["operator.write", "operator.read"]);
     assert_eq!(bench.pairing.decide(&ask), Decision::Undecided);
+    let key = |bench: &Bench| bench.pairing.key(ask.device.id());
+    assert_eq!(key(&bench), None);
     let outcome = bench.pairing.commit(ask.clone()).await.unwrap();
+    assert_eq!(key(&bench), Some(*ask.device.key()));
     let Outcome::Granted { grant, resolved } = outcome else {
         panic!("{outcome:?}")
     };
@@ -55,7 +58,9 @@ async fn a_local_device_is_paired_silently_and_keeps_its_token() {
     assert_eq!(bench.store.stats().writes, writes);
 
     let bench = bench.restart();
+    assert_eq!(key(&bench), None, "kept in memory alone");
     assert_eq!(bench.pairing.decide(&ask), Decision::Granted(grant.clone()));
+    assert_eq!(key(&bench), Some(*ask.device.key()));
     assert!(bench.accepts(&ask, &grant.token));
 }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use serde_json::json;
 
 use super::super::super::book::Book;
@@ -44,6 +44,10 @@ pub(super) struct Door<'k> {
 }
 
 impl Devices for Door<'_> {
+    fn key(&self, device_id: &str) -> Option<VerifyingKey> {
+        self.book.borrow().key(device_id)
+    }
+
     fn accepts(&self, device: &VerifiedDevice, role: Role, scopes: &[String], token: &str) -> bool {
         let book = self.book.borrow();
         book.accepts(self.key, device, role, scopes, token)
