@@ -1,8 +1,9 @@
 //! The one port: WebSocket upgrades are handed on, probes are answered, and whatever else HTTP is asked goes to the
 //! [`Surfaces`].
 //!
-//! `connection` calls [`serve`] for each accepted socket. It speaks HTTP/1.1 until the client leaves or upgrades, and
-//! then gives the bare socket to the caller, so that nothing of the HTTP stack stays with a WebSocket connection.
+//! `connection` calls [`serve`] for each accepted socket, and so do tests of surfaces. It speaks HTTP/1.1 until the
+//! client leaves or upgrades, and then gives the bare socket to the caller, so that nothing of the HTTP stack stays with a
+//! WebSocket connection.
 
 mod admission;
 pub mod answer;
@@ -109,21 +110,21 @@ impl Site {
 
 /// A socket that speaks WebSocket from here on.
 #[derive(Debug)]
-pub(crate) struct Upgraded {
+pub struct Upgraded {
     /// The socket.
-    pub(crate) stream: Stream,
+    pub stream: Stream,
     /// The response that switches protocols, not sent yet: it goes in front of the first frame.
-    pub(crate) response: Vec<u8>,
+    pub response: Vec<u8>,
     /// What the client sent behind its upgrade request.
-    pub(crate) early: Bytes,
+    pub early: Bytes,
     /// The headers of the upgrade request.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
     /// Both ends.
-    pub(crate) ends: Ends,
+    pub ends: Ends,
     /// The place among those who are not accepted yet.
-    pub(crate) handshake: HandshakePlace,
+    pub handshake: HandshakePlace,
     /// The place in the client's network, when a trusted proxy stands between.
-    pub(crate) behind_proxy: Option<NetworkPlace>,
+    pub behind_proxy: Option<NetworkPlace>,
 }
 
 /// What an upgrade request leaves behind for when its response is out.
@@ -134,7 +135,7 @@ struct Ticket {
 }
 
 /// Serves one socket until it closes (`None`) or upgrades.
-pub(crate) async fn serve(stream: Stream, ends: Ends, site: Arc<Site>) -> Option<Upgraded> {
+pub async fn serve(stream: Stream, ends: Ends, site: Arc<Site>) -> Option<Upgraded> {
     let ticket: Arc<Mutex<Option<Ticket>>> = Arc::default();
     let (issue, issued) = (Arc::clone(&ticket), Arc::clone(&ticket));
     let stream = Held::new(stream, move || is_issued(&issued));
