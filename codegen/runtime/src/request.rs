@@ -13,7 +13,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::older::leave_out_newer;
-use crate::usual;
+use crate::usual::{self, Usual};
 use crate::violation::NEWEST;
 use crate::{Node, Tree, Violation, violations, violations_at};
 
@@ -92,27 +92,28 @@ pub fn read_request<'a, P: ParamsOf>(
     frame: &'static Node,
     gate: impl Fn(&str) -> Option<P::Method>,
 ) -> Result<Request<'a, P>, Problem<P::Method>> {
-    match read_usual(text, &gate).or_else(|| read_any(text, &gate)) {
+    let usual = usual::split(text).and_then(|usual| Some((gate(usual.method)?, usual)));
+    let request = match usual {
+        // If its params do not fit, another parser would say the same.
+        Some((method, usual)) => read_usual(method, &usual),
+        None => read_any(text, &gate),
+    };
+    match request {
         Some(request) => Ok(request),
         None => diagnose(text, frame, NEWEST, &gate),
     }
 }
 
-/// Reads a valid request that is spelled as usual and that the gate lets pass.
-fn read_usual<'a, P: ParamsOf>(
-    text: &'a str,
-    gate: &impl Fn(&str) -> Option<P::Method>,
-) -> Option<Request<'a, P>> {
-    let usual = usual::split(text)?;
-    let method = gate(usual.method)?;
+/// Reads a valid request that is spelled as usual, of a method that the gate lets pass.
+fn read_usual<'a, P: ParamsOf>(method: P::Method, usual: &Usual<'a>) -> Option<Request<'a, P>> {
     let params = match usual.params {
-        Some(params) => P::alone(method, params).ok()?,
-        None => of_none(method).ok()?,
+        Some(params) => P::alone(method, params),
+        None => of_none(method),
     };
     Some(Request {
         id: Cow::Borrowed(usual.id),
         method: Cow::Borrowed(usual.method),
-        params: Some(params),
+        params: Some(params.ok()?),
     })
 }
 
