@@ -67,8 +67,10 @@ enum State {
     Ready,
     /// A message is being read; if nobody reads it any more, that was dropped half-way.
     Reading,
-    /// Nothing follows.
-    Ended,
+    /// The peer has closed; nothing follows.
+    Closed,
+    /// What came was no message; what is in the parser cannot be told.
+    Failed,
 }
 
 /// A frame parser, and the way to the stream that it reads.
@@ -178,7 +180,7 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
             ..
         } = self;
         let stream = parser.home.take();
-        let is_fresh = state != State::Ended && partial.is_none() && parser.is_empty();
+        let is_fresh = state != State::Failed && partial.is_none() && parser.is_empty();
         let spare = is_fresh && parser.consumed <= REUSE_UP_TO;
         (stream, spare.then_some(Spare(parser)))
     }
@@ -199,7 +201,8 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
         self.state = State::Reading;
         let outcome = self.assemble().await;
         self.state = match outcome {
-            Err(_) | Ok(Incoming::Close { .. }) => State::Ended,
+            Err(_) => State::Failed,
+            Ok(Incoming::Close { .. }) => State::Closed,
             Ok(_) => State::Ready,
         };
         outcome

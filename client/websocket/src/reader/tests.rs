@@ -523,6 +523,10 @@ fn a_parser_is_left_only_empty_and_with_room() {
     put_frame(&mut fragment, false, OpCode::Text, b"begun", Some(MASK));
     let mut with_ping = fragment.clone();
     put_frame(&mut with_ping, true, OpCode::Ping, b"", Some(MASK));
+    let mut close = Vec::new();
+    put_frame(&mut close, true, OpCode::Close, b"", Some(MASK));
+    let mut bad_close = Vec::new();
+    put_frame(&mut bad_close, true, OpCode::Close, b"x", Some(MASK));
     let of_size = |size: u64| {
         let mut frame = Vec::new();
         let head = 4 + MASK.len();
@@ -536,6 +540,14 @@ fn a_parser_is_left_only_empty_and_with_room() {
         ("more than was read", begun.clone(), 1, false),
         ("the end", whole.clone(), 2, false),
         ("a fragment", with_ping.clone(), 1, false),
+        ("a close", close.clone(), 1, true),
+        (
+            "more behind a close",
+            [close, begun.clone()].concat(),
+            1,
+            false,
+        ),
+        ("a close that is none", bad_close, 1, false),
         ("as much as is reused", of_size(REUSE_UP_TO), 1, true),
         ("one byte more", of_size(REUSE_UP_TO + 1), 1, false),
     ] {
