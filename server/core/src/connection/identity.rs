@@ -26,6 +26,9 @@ const SPKI_PREFIX: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
+/// Bytes that are enough for what nearly every device signs.
+const USUAL_PAYLOAD: usize = 384;
+
 /// A device whose signature over this very connection's request was verified.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VerifiedDevice {
@@ -132,21 +135,32 @@ impl Claim<'_> {
     pub fn payload(&self) -> String {
         let nonce = self.effective_nonce();
         let version = if nonce.is_some() { "v2" } else { "v1" };
-        let scopes = self.scopes.join(",");
-        let signed_at = self.signed_at.to_string();
-        let token = self.token.unwrap_or_default();
-        let mut fields = vec![
+        let mut text = String::with_capacity(USUAL_PAYLOAD);
+        for field in [
             version,
             self.device_id,
             self.client_id,
             self.client_mode,
             self.role,
-            &scopes,
-            &signed_at,
-            token,
-        ];
-        fields.extend(nonce);
-        fields.join("|")
+        ] {
+            text.push_str(field);
+            text.push('|');
+        }
+        for (index, scope) in self.scopes.iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            text.push_str(scope);
+        }
+        text.push('|');
+        text.push_str(itoa::Buffer::new().format(self.signed_at));
+        text.push('|');
+        text.push_str(self.token.unwrap_or_default());
+        if let Some(nonce) = nonce {
+            text.push('|');
+            text.push_str(nonce);
+        }
+        text
     }
 
     /// Checks 7a to 7f. `kept` may have the key of the device with an id from before, which saves reading it anew: a
@@ -234,16 +248,16 @@ fn decode_key(text: &str) -> Option<Vec<u8>> {
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
-    let text: String = text
-        .chars()
-        .filter(|c| !c.is_ascii_whitespace())
-        .map(|c| match c {
-            '+' => '-',
-            '/' => '_',
+    let mut symbols = Vec::with_capacity(text.len());
+    symbols.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    for symbol in &mut symbols {
+        *symbol = match *symbol {
+            b'+' => b'-',
+            b'/' => b'_',
             other => other,
-        })
-        .collect();
-    BASE64.decode(text).ok()
+        };
+    }
+    BASE64.decode(symbols).ok()
 }
 
 #[cfg(test)]
