@@ -4,6 +4,7 @@
 //! a paired device takes. A change is made in three moves: [`Book::plan`] says what is to be written, the store writes
 //! it, [`Book::apply`] shows it to everybody; so memory never knows a grant that the disk does not.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use ed25519_dalek::VerifyingKey;
@@ -21,14 +22,20 @@ use crate::store::{StoreError, Table, Writer};
 /// Devices, requests, and what still has to be written behind.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    devices: HashMap<String, Device>,
-    /// Keys of paired devices that have connected since the start, by device id.
-    keys: HashMap<String, VerifyingKey>,
+    devices: HashMap<String, Box<Known>>,
     pending: HashMap<String, PendingPairing>,
     /// Ids of devices whose profile or time of use is newer than on disk.
     touched: HashSet<String>,
     /// Ids of requests that were asked for again since they were written.
     repeated: HashSet<String>,
+}
+
+/// A paired device. Boxed, so that the index stays small enough to be at hand when one of thousands connects.
+#[derive(Debug)]
+struct Known {
+    device: Device,
+    /// Its key, ready to check signatures with, once it has connected since the start.
+    key: Option<VerifyingKey>,
 }
 
 /// A device's way in: what hello-ok returns in `auth` (contract 3.4).
@@ -127,11 +134,12 @@ impl Touch {
 
 impl Book {
     pub(super) fn new(devices: Vec<Device>, pending: Vec<PendingPairing>) -> Self {
+        let known = |device: Device| {
+            let id = device.device_id.clone();
+            (id, Box::new(Known { device, key: None }))
+        };
         Self {
-            devices: devices
-                .into_iter()
-                .map(|device| (device.device_id.clone(), device))
-                .collect(),
+            devices: devices.into_iter().map(known).collect(),
             pending: pending
                 .into_iter()
                 .map(|request| (request.request_id.clone(), request))
@@ -149,7 +157,7 @@ impl Book {
         scopes: &[String],
         shown: &str,
     ) -> bool {
-        let record = rules::paired(self.devices.get(device.id()), device.public_key());
+        let record = rules::paired(self.device(device.id()), device.public_key());
         let token = record.and_then(|record| record.token(role));
         token.is_some_and(|token| {
             token.opens(scopes) && key.matches(shown, device.id(), role, token.salt)
@@ -157,12 +165,12 @@ impl Book {
     }
 
     pub(super) fn key(&self, device_id: &str) -> Option<VerifyingKey> {
-        self.keys.get(device_id).copied()
+        self.devices.get(device_id)?.key
     }
 
     pub(super) fn step(&self, ask: &Ask, now_ms: u64) -> Step {
         let id = ask.device.id();
-        rules::next_step(self.devices.get(id), self.pending_of(id), ask, now_ms)
+        rules::next_step(self.device(id), self.pending_of(id), ask, now_ms)
     }
 
     fn pending_of(&self, device_id: &str) -> impl Iterator<Item = &PendingPairing> {
@@ -181,8 +189,7 @@ impl Book {
     ) -> Result<Change, PairingError> {
         match step {
             Step::Mint => Ok(self
-                .devices
-                .get(ask.device.id())
+                .device(ask.device.id())
                 .map(|device| rules::mint(device, ask.role, &ask.scopes, fresh.salt, now_ms))
                 .map_or_else(Change::default, |device| self.replacement(device))),
             Step::Approve => self.plan_approval(ask.terms(), fresh.salt, now_ms),
@@ -198,7 +205,7 @@ impl Book {
         salt: Salt,
         now_ms: u64,
     ) -> Result<Change, PairingError> {
-        let old = self.devices.get(terms.device_id);
+        let old = self.device(terms.device_id);
         if old.is_none() && self.devices.len() >= MAX_DEVICES {
             return Err(PairingError::TooManyDevices);
         }
@@ -292,12 +299,20 @@ impl Book {
             // Whatever was written behind in the meantime may have come before or after the change.
             self.touched.insert(device.device_id.clone());
         }
-        self.devices.insert(device.device_id.clone(), device);
+        match self.devices.entry(device.device_id.clone()) {
+            Entry::Occupied(known) => known.into_mut().device = device,
+            Entry::Vacant(place) => {
+                place.insert(Box::new(Known { device, key: None }));
+            }
+        }
     }
 
     /// The way in of a device that the step before admitted, noting that it was used.
     pub(super) fn admit(&mut self, key: &TokenKey, ask: &Ask, now_ms: u64) -> Option<Grant> {
-        let device = self.devices.get_mut(ask.device.id())?;
+        let Known {
+            device,
+            key: kept_key,
+        } = &mut **self.devices.get_mut(ask.device.id())?;
         let mut changed = device.profile.update(&ask.profile);
         changed |= std::mem::replace(&mut device.role, ask.role) != ask.role;
         let token = device
@@ -317,9 +332,8 @@ impl Book {
         if changed {
             self.touched.insert(ask.device.id().to_owned());
         }
-        if !self.keys.contains_key(ask.device.id()) {
-            let id = ask.device.id().to_owned();
-            self.keys.insert(id, *ask.device.key());
+        if kept_key.as_ref() != Some(ask.device.key()) {
+            *kept_key = Some(*ask.device.key());
         }
         Some(grant)
     }
@@ -334,11 +348,11 @@ impl Book {
     }
 
     pub(super) fn device(&self, device_id: &str) -> Option<&Device> {
-        self.devices.get(device_id)
+        self.devices.get(device_id).map(|known| &known.device)
     }
 
     pub(super) fn devices(&self) -> impl Iterator<Item = &Device> {
-        self.devices.values()
+        self.devices.values().map(|known| &known.device)
     }
 
     /// The request, if it is still alive.
@@ -355,7 +369,7 @@ impl Book {
     }
 
     fn touch_of(&self, device_id: &str) -> Option<Touch> {
-        let device = self.devices.get(device_id)?;
+        let device = self.device(device_id)?;
         Some(Touch {
             device_id: device_id.to_owned(),
             profile: device.profile.clone(),

@@ -53,6 +53,7 @@ impl Gate {
             devices: Fake {
                 decision: Decision::Granted(grant()),
                 asked: RefCell::default(),
+                keys_asked: RefCell::default(),
             },
             limiter: Arc::default(),
         }
@@ -111,10 +112,13 @@ fn grant() -> Grant {
 struct Fake {
     decision: Decision,
     asked: RefCell<Vec<Ask>>,
+    /// Device ids of the keys that were asked for.
+    keys_asked: RefCell<Vec<String>>,
 }
 
 impl Devices for Fake {
-    fn key(&self, _: &str) -> Option<VerifyingKey> {
+    fn key(&self, device_id: &str) -> Option<VerifyingKey> {
+        self.keys_asked.borrow_mut().push(device_id.to_owned());
         None
     }
 

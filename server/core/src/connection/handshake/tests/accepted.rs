@@ -2,6 +2,19 @@
 
 use super::*;
 
+/// A kept key saves work only where it is asked for.
+#[test]
+fn the_key_of_a_device_is_asked_for_once() {
+    let id = VerifiedDevice::of_key(key().verifying_key().to_bytes())
+        .id()
+        .to_owned();
+    for (frame, expected) in [(signed(|_| {}), vec![id]), (connect(|_| {}), vec![])] {
+        let gate = Gate::local();
+        gate.accept(&frame);
+        assert_eq!(*gate.devices.keys_asked.borrow(), expected);
+    }
+}
+
 #[test]
 fn roles_and_scopes() {
     // role, scopes as sent, effective role, effective scopes
