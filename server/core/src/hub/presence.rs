@@ -22,8 +22,8 @@ use crate::ws::EventFrame;
 pub struct Presence {
     /// The gateway itself; heard of whenever somebody asks.
     own: PresenceEntry,
-    /// Its JSON text before and behind the time, which is all of it that changes.
-    own_json: [String; 2],
+    /// Its JSON text before and behind the time, which is all of it that changes; `None` where the time was not found.
+    own_json: Option<[String; 2]>,
     entries: HashMap<String, Record>,
     /// Keys by age of the last change; a later change has a larger stamp.
     order: BTreeMap<u64, String>,
@@ -172,8 +172,14 @@ impl Presence {
     pub fn list_json(&mut self, now_ms: u64) -> String {
         self.refresh(now_ms);
         let mut digits = itoa::Buffer::new();
-        let [before, behind] = &self.own_json;
-        let own = [before, digits.format(self.own.ts), behind];
+        let anew;
+        let own = match &self.own_json {
+            Some([before, behind]) => [before, digits.format(self.own.ts), behind],
+            None => {
+                anew = json_of(&self.own);
+                [anew.as_str(), "", ""]
+            }
+        };
         let others = self.newest().map(|record| record.json.len() + 1);
         let len = own.map(str::len).iter().sum::<usize>() + others.sum::<usize>() + "[]".len();
         let mut text = String::with_capacity(len);
@@ -293,13 +299,13 @@ fn merged<'a>(
 }
 
 /// The JSON text of an entry before and behind the number that is its time.
-fn around_time(entry: &PresenceEntry) -> [String; 2] {
+fn around_time(entry: &PresenceEntry) -> Option<[String; 2]> {
     let mut entry = entry.clone();
     entry.ts = 0;
     let text = json_of(&entry);
     // Within a string the quotes would have backslashes in front.
-    let (before, behind) = text.split_once(r#""ts":0"#).unwrap_or((&text, ""));
-    [format!(r#"{before}"ts":"#), behind.to_owned()]
+    let (before, behind) = text.split_once(r#""ts":0"#)?;
+    Some([format!(r#"{before}"ts":"#), behind.to_owned()])
 }
 
 /// Entries hold nothing that cannot be written as JSON.
