@@ -24,23 +24,30 @@ pub(crate) enum Work {
     Identity,
     /// Handshakes with the token.
     Token,
-    /// Handshakes of one device.
+    /// Handshakes of paired devices, one after the other.
     Device,
 }
 
-/// Keeps a fresh gateway busy and says what it cost. `depth` counts for requests only.
-pub(crate) async fn drive(bench: &Bench, work: Work, depth: usize, time: Duration) -> Result<()> {
+/// Keeps a fresh gateway busy and says what it cost. `depth` counts for requests only, `devices` for handshakes of
+/// devices.
+pub(crate) async fn drive(
+    bench: &Bench,
+    work: Work,
+    depth: usize,
+    devices: u16,
+    time: Duration,
+) -> Result<()> {
     let (gateway, _home) = bench.fresh_gateway()?;
+    let paired = match work {
+        Work::Device => rows::handshake::paired(&gateway, devices.into()).await?,
+        _ => Vec::new(),
+    };
     writeln!(io::stderr(), "process {}", gateway.pid())?;
     let before = gateway.cpu().await?;
     let done = match work {
         Work::Heartbeat => requests(&gateway, rows::requests::METHODS[0], depth, time).await?,
         Work::Identity => requests(&gateway, rows::requests::METHODS[1], depth, time).await?,
-        Work::Token => handshakes(&gateway, None, time).await?,
-        Work::Device => {
-            let identity = DeviceIdentity::from_seed(&[7; 32]);
-            handshakes(&gateway, Some(identity), time).await?
-        }
+        Work::Token | Work::Device => handshakes(&gateway, &paired, time).await?,
     };
     let spent = gateway.cpu().await?.since(&before);
     writeln!(
@@ -57,17 +64,14 @@ async fn requests(gateway: &Server, method: &str, depth: usize, time: Duration) 
     Ok(load::run(&mut conns, &burst, time).await?.requests)
 }
 
-async fn handshakes(
-    gateway: &Server,
-    device: Option<DeviceIdentity>,
-    time: Duration,
-) -> Result<u64> {
+async fn handshakes(gateway: &Server, devices: &[DeviceIdentity], time: Duration) -> Result<u64> {
     let clock = Clock::system();
+    let mut turns = devices.iter().cycle();
     let until = Instant::now() + time;
     let mut done = 0;
     while Instant::now() < until {
         let mut conn = Conn::open(gateway.address).await?;
-        conn.shake_hands(device.as_ref().map(|device| (device, &clock)))
+        conn.shake_hands(turns.next().map(|device| (device, &clock)))
             .await?;
         conn.close().await?;
         done += 1;

@@ -62,6 +62,9 @@ enum Command {
         /// Requests that each of eight connections sends at once
         #[arg(long, default_value_t = 1)]
         depth: usize,
+        /// Paired devices that take turns with handshakes
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+        devices: u16,
         /// How long
         #[arg(long, default_value_t = 10)]
         seconds: u64,
@@ -139,12 +142,13 @@ fn main() -> Result<()> {
             gateway,
             work,
             depth,
+            devices,
             seconds,
         } => {
             machine::cores();
             let bench = Bench { gateway, rounds: 1 };
             let time = Duration::from_secs(seconds);
-            runtime.block_on(drive::drive(&bench, work, depth, time))
+            runtime.block_on(drive::drive(&bench, work, depth, devices, time))
         }
         Command::Sessions {
             gateway,

@@ -19,7 +19,11 @@ use crate::table::Row;
 const NUMBER: u8 = 3;
 
 /// Handshakes of one round and kind.
-const HANDSHAKES: usize = 400;
+const HANDSHAKES: usize = 200;
+
+/// Rounds for each round of the other numbers. What a device adds is the difference of two figures that the host moves by
+/// as much as that; the median of few differences would be a matter of luck.
+const ROUNDS: usize = 5;
 
 /// Under way at a time.
 const AT_ONCE: usize = 8;
@@ -60,14 +64,8 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
     let echo = Server::floor(Floor::Echo)?;
     let (small, _small_home) = bench.fresh_gateway()?;
     let (large, _large_home) = bench.fresh_gateway()?;
-    let few = devices(FEW)?;
-    let many = devices(MANY)?;
-    for (server, devices) in [(&small, &few), (&large, &many)] {
-        let all = devices.iter().map(Some);
-        shake(server, all.collect(), true, PAIRING_AT_ONCE)
-            .await
-            .context("cannot pair the devices")?;
-    }
+    let few = paired(&small, FEW).await?;
+    let many = paired(&large, MANY).await?;
     let mut subjects = Vec::new();
     for (kind, server, devices) in [
         (Kind::Upgrade, &echo, Vec::new()),
@@ -82,7 +80,7 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
         });
     }
     let mut samples = Samples::new();
-    for round in 0..=bench.rounds {
+    for round in 0..=bench.rounds * ROUNDS {
         // Every round connects each device at most once after this pause.
         tokio::time::sleep(if round == 0 {
             WRITE_BEHIND
@@ -187,6 +185,16 @@ async fn shake(
             }
         })
         .await
+}
+
+/// As many new devices, paired with `server`.
+pub(crate) async fn paired(server: &Server, count: usize) -> Result<Vec<DeviceIdentity>> {
+    let devices = devices(count)?;
+    let all = devices.iter().map(Some);
+    shake(server, all.collect(), true, PAIRING_AT_ONCE)
+        .await
+        .context("cannot pair the devices")?;
+    Ok(devices)
 }
 
 fn devices(count: usize) -> Result<Vec<DeviceIdentity>> {
