@@ -9,15 +9,13 @@ use std::collections::{HashMap, HashSet};
 
 use ed25519_dalek::VerifyingKey;
 use openclaw_protocol::protocol::Role;
-use openclaw_protocol::rt::SecretString;
-use openclaw_protocol::types::PairDecision;
 
+use super::change::{Change, Fresh, Grant, Touch};
 use super::record::{Device, PendingPairing, Profile};
 use super::rules::{self, Ask, Step, Terms};
 use super::token::{Salt, TokenKey};
 use super::{MAX_DEVICES, MAX_PENDING, MAX_PENDING_PER_DEVICE, PairingError};
 use crate::connection::identity::VerifiedDevice;
-use crate::store::{StoreError, Table, Writer};
 
 /// Devices, requests, and what still has to be written behind.
 #[derive(Debug, Default)]
@@ -36,100 +34,6 @@ struct Known {
     device: Device,
     /// Its key, ready to check signatures with, once it has connected since the start.
     key: Option<VerifyingKey>,
-}
-
-/// A device's way in: what hello-ok returns in `auth` (contract 3.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// The clear token.
-    pub token: SecretString,
-    /// The role it opens.
-    pub role: Role,
-    /// Its scopes, sorted; possibly more than the connection has.
-    pub scopes: Vec<String>,
-    /// When it was made, ms.
-    pub issued_at_ms: u64,
-}
-
-/// A request that was settled, as the event `device.pair.resolved` says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
-    /// The request, or a fresh id where a device was paired without one.
-    pub request_id: String,
-    /// Whose it was.
-    pub device_id: String,
-    /// How it was decided.
-    pub decision: PairDecision,
-    /// When, ms.
-    pub ts: u64,
-}
-
-/// Random values for one change.
-#[derive(Debug, Clone)]
-pub(super) struct Fresh {
-    pub(super) request_id: String,
-    pub(super) salt: Salt,
-}
-
-/// What a change writes and removes.
-#[derive(Debug, Default)]
-pub(super) struct Change {
-    pub(super) device: Option<Device>,
-    /// What connects of the device had changed by the time of the plan.
-    pub(super) basis: Option<Touch>,
-    pub(super) pending: Option<PendingPairing>,
-    pub(super) settled: Vec<String>,
-}
-
-impl Change {
-    /// Writes it to the store.
-    pub(super) fn store(&self, writer: &mut Writer<'_>) -> Result<(), StoreError> {
-        if let Some(device) = &self.device {
-            writer.put(Table::Devices, device.device_id.as_bytes(), device)?;
-        }
-        if let Some(pending) = &self.pending {
-            writer.put(
-                Table::PendingPairings,
-                pending.request_id.as_bytes(),
-                pending,
-            )?;
-        }
-        for id in &self.settled {
-            writer.delete(Table::PendingPairings, id.as_bytes())?;
-        }
-        Ok(())
-    }
-}
-
-/// What connects of a device changed that may be written later.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Touch {
-    pub(super) device_id: String,
-    profile: Profile,
-    role: Role,
-    /// By salt: the next token of a role has not been used yet.
-    last_used: Vec<(Salt, u64)>,
-}
-
-impl Touch {
-    /// Puts it into the stored record, leaving what it grants alone.
-    pub(super) fn merge_into(&self, stored: &mut Device) {
-        self.merge_since(None, stored);
-    }
-
-    /// Puts into a planned record what has changed since its plan, which was made of `basis`.
-    fn merge_since(&self, basis: Option<&Self>, stored: &mut Device) {
-        if basis.is_none_or(|basis| basis.profile != self.profile) {
-            stored.profile.update(&self.profile);
-        }
-        if basis.is_none_or(|basis| basis.role != self.role) {
-            stored.role = self.role;
-        }
-        for token in &mut stored.tokens {
-            let used = self.last_used.iter().find(|(salt, _)| *salt == token.salt);
-            token.last_used_at_ms = token.last_used_at_ms.max(used.map(|(_, at)| *at));
-        }
-    }
 }
 
 impl Book {
@@ -369,17 +273,7 @@ impl Book {
     }
 
     fn touch_of(&self, device_id: &str) -> Option<Touch> {
-        let device = self.device(device_id)?;
-        Some(Touch {
-            device_id: device_id.to_owned(),
-            profile: device.profile.clone(),
-            role: device.role,
-            last_used: device
-                .tokens
-                .iter()
-                .filter_map(|token| Some((token.salt, token.last_used_at_ms?)))
-                .collect(),
-        })
+        self.device(device_id).map(Touch::of)
     }
 
     /// Is anything to be written behind?

@@ -1,7 +1,7 @@
 //! Pairing: which devices may connect, in which roles, with which scopes, and the tokens they hold
 //! (contract 3.1 to 3.4; field pains P9 and P14).
 //!
-//! `record` is what is stored, `rules` what is allowed, `book` all of it in memory, `token` how tokens are made.
+//! `record` is what is stored, `rules` what is allowed, `book` all of it in memory, `change` what comes of it, `token` how tokens are made.
 //! [`Pairing`] joins them with the store. The handshake asks it through [`Devices`], which touches no disk, and, when
 //! something has to be granted or asked for, the connection awaits [`Pairing::commit`]. `device.*` methods are thin over
 //! the rest, and `wire` turns records into what clients see. `nodes` is the older pairing of nodes, which admits nobody.
@@ -16,6 +16,7 @@
 mod actor;
 mod behind;
 mod book;
+mod change;
 pub mod nodes;
 mod record;
 mod rules;
@@ -29,7 +30,7 @@ use ed25519_dalek::VerifyingKey;
 use openclaw_protocol::protocol::{Role, limits};
 
 pub use actor::Actor;
-pub use book::{Grant, Resolved};
+pub use change::{Grant, Resolved};
 pub use record::{
     Device, DeviceToken, MAX_PROFILE_CHARS, MAX_SCOPE_BYTES, MAX_SCOPES, PendingPairing, Profile,
 };

@@ -11,10 +11,11 @@ use openclaw_protocol::types::PairDecision;
 use tokio::sync::Notify;
 
 use super::actor::Actor;
-use super::book::{Book, Change, Fresh};
+use super::book::Book;
+use super::change::{Change, Fresh};
 use super::rules::{self, Step, Terms};
 use super::{
-    Ask, Decision, Device, Devices, Grant, Outcome, PairingError, PendingPairing, Resolved, Salt,
+    Ask, Decision, Device, Devices, Grant, Outcome, PairingError, PendingPairing, Resolved,
     TokenKey,
 };
 use crate::clock::Clock;
@@ -128,7 +129,7 @@ impl Pairing {
                 });
             }
             let resolved = match step {
-                Step::Approve => resolved(&change, ask.device.id(), Some(fresh.request_id), now_ms),
+                Step::Approve => change.resolved(ask.device.id(), Some(fresh.request_id), now_ms),
                 _ => Vec::new(),
             };
             inner.show(change);
@@ -184,7 +185,7 @@ impl Pairing {
                 book.plan_approval(Terms::from(request), salt, now_ms)?
             };
             let change = inner.store(change).await?;
-            let resolved = resolved(&change, &device_id, None, now_ms);
+            let resolved = change.resolved(&device_id, None, now_ms);
             let device = inner.show_device(change)?;
             inner.tell(&resolved);
             Ok((device, resolved))
@@ -449,33 +450,4 @@ impl Inner {
             self.dirty.notify_one();
         }
     }
-}
-
-impl Fresh {
-    fn draw() -> Result<Self, getrandom::Error> {
-        let (mut id, mut salt) = ([0; 16], [0; 16]);
-        getrandom::fill(&mut id)?;
-        getrandom::fill(&mut salt)?;
-        Ok(Self {
-            request_id: uuid::Builder::from_random_bytes(id).into_uuid().to_string(),
-            salt: Salt::from_bytes(salt),
-        })
-    }
-}
-
-/// What a change settled; `or` stands for a request that never was.
-fn resolved(change: &Change, device_id: &str, or: Option<String>, ts: u64) -> Vec<Resolved> {
-    let ids = if change.settled.is_empty() {
-        or.into_iter().collect()
-    } else {
-        change.settled.clone()
-    };
-    ids.into_iter()
-        .map(|request_id| Resolved {
-            request_id,
-            device_id: device_id.to_owned(),
-            decision: PairDecision::Approved,
-            ts,
-        })
-        .collect()
 }

@@ -1,6 +1,7 @@
 //! Writing behind.
 
-use super::super::book::{Book, Fresh};
+use super::super::book::Book;
+use super::super::change::Fresh;
 use super::super::rules::{self, Step};
 use super::*;
 

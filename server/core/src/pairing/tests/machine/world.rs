@@ -5,7 +5,8 @@ mod connects;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::super::book::{Book, Change, Fresh, Touch};
+use super::super::super::book::Book;
+use super::super::super::change::{Change, Fresh, Touch};
 use super::super::super::rules::{self, Step, Terms};
 use super::super::*;
 use super::Dice;
