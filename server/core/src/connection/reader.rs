@@ -1,8 +1,9 @@
 //! The loop of a connection's task: reads messages and gives them to the [`Link`].
 //!
 //! A connection has a frame parser and its buffer only while there is something to parse: an idle connection waits for
-//! its socket alone, and the next one to read takes the parser over. Reading a message cannot be interrupted without losing bytes, so the future that does it is never
-//! dropped half-way; everything else the task does is polled beside it, by [`Link::poll_rest`].
+//! its socket alone, and the next one to read takes the parser over. Reading a message cannot be interrupted without
+//! losing bytes, so the future that does it is never dropped half-way; everything else the task does is polled beside it,
+//! by [`Link::poll_rest`].
 
 use std::cell::Cell;
 use std::future::poll_fn;

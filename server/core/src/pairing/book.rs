@@ -213,10 +213,8 @@ impl Book {
 
     /// The way in of a device that the step before admitted, noting that it was used.
     pub(super) fn admit(&mut self, key: &TokenKey, ask: &Ask, now_ms: u64) -> Option<Grant> {
-        let Known {
-            device,
-            key: kept_key,
-        } = &mut **self.devices.get_mut(ask.device.id())?;
+        let known = &mut **self.devices.get_mut(ask.device.id())?;
+        let device = &mut known.device;
         let mut changed = device.profile.update(&ask.profile);
         changed |= std::mem::replace(&mut device.role, ask.role) != ask.role;
         let token = device
@@ -236,9 +234,8 @@ impl Book {
         if changed {
             self.touched.insert(ask.device.id().to_owned());
         }
-        if kept_key.as_ref() != Some(ask.device.key()) {
-            *kept_key = Some(*ask.device.key());
-        }
+        // The id is the hash of the key: it is always the same one.
+        known.key.get_or_insert_with(|| *ask.device.key());
         Some(grant)
     }
 

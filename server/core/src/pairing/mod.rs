@@ -1,10 +1,11 @@
 //! Pairing: which devices may connect, in which roles, with which scopes, and the tokens they hold
 //! (contract 3.1 to 3.4; field pains P9 and P14).
 //!
-//! `record` is what is stored, `rules` what is allowed, `book` all of it in memory, `change` what comes of it, `token` how tokens are made.
-//! [`Pairing`] joins them with the store. The handshake asks it through [`Devices`], which touches no disk, and, when
-//! something has to be granted or asked for, the connection awaits [`Pairing::commit`]. `device.*` methods are thin over
-//! the rest, and `wire` turns records into what clients see. `nodes` is the older pairing of nodes, which admits nobody.
+//! `record` is what is stored, `rules` what is allowed, `book` all of it in memory, `change` what comes of it, `token`
+//! how tokens are made. [`Pairing`] joins them with the store. The handshake asks it through [`Devices`], which touches
+//! no disk, and, when something has to be granted or asked for, the connection awaits [`Pairing::commit`]. `device.*`
+//! methods are thin over the rest, and `wire` turns records into what clients see. `nodes` is the older pairing of nodes,
+//! which admits nobody.
 //!
 //! What is decided is told here and not by who asked for it: events go out, and the connections of a token that died are
 //! closed, also when the operator who wanted it is gone by then.
