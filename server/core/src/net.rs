@@ -10,6 +10,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use rustix::net::Shutdown;
+#[cfg(target_os = "linux")]
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
@@ -142,6 +146,27 @@ impl WriteSide {
         }
     }
 
+    /// As [`Self::try_write`] when the end follows at once: Linux keeps the bytes for it, a fifth of a second at most.
+    ///
+    /// # Errors
+    /// As for [`Self::try_write`].
+    pub fn try_write_last(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
+        #[cfg(target_os = "linux")]
+        if let Self::Tcp(half) = self {
+            let (socket, flags) = (half.as_ref(), SendFlags::MORE | SendFlags::NOSIGNAL);
+            let send = || {
+                Ok(sendmsg(
+                    socket,
+                    slices,
+                    &mut SendAncillaryBuffer::default(),
+                    flags,
+                )?)
+            };
+            return socket.try_io(Interest::WRITABLE, send);
+        }
+        self.try_write(slices)
+    }
+
     /// Waits until something may fit. Only one task can wait.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         each!(self, half => half.as_ref().poll_write_ready(cx))
@@ -207,7 +232,78 @@ impl AsyncWrite for Stream {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Both ends of a socket: ours, and the peer's, which does not wait.
+    async fn tcp() -> (Stream, std::net::TcpStream) {
+        let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ours, theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        (ours.unwrap().0.into(), theirs.unwrap().into_std().unwrap())
+    }
+
+    fn unix() -> (Stream, std::os::unix::net::UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Stream::Unix(ours), theirs.into_std().unwrap())
+    }
+
+    fn last_words(stream: Stream) -> (ReadSide, WriteSide) {
+        let (read, write) = stream.into_split();
+        let slices = [IoSlice::new(b"good"), IoSlice::new(b"bye")];
+        assert_eq!(write.try_write_last(&slices).unwrap(), 7);
+        (read, write)
+    }
+
+    #[tokio::test]
+    async fn the_last_words_come_before_the_end() {
+        for is_closed in [false, true] {
+            let ((ours_tcp, tcp), (ours_unix, unix)) = (tcp().await, unix());
+            for (ours, theirs) in [
+                (ours_tcp, Box::new(tcp) as Box<dyn Read>),
+                (ours_unix, Box::new(unix)),
+            ] {
+                let (read, write) = last_words(ours);
+                let _held = if is_closed {
+                    drop((read, write));
+                    None
+                } else {
+                    write.end();
+                    Some((read, write))
+                };
+                assert_eq!(read_to_end(theirs), b"goodbye", "closed: {is_closed}");
+            }
+        }
+    }
+
+    /// Loopback delivers while it sends, so nothing that was sent is ever waited for.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_last_words_wait_for_the_end() {
+        // Several tries: the kernel sends them without an end when that takes a fifth of a second.
+        let mut waited = false;
+        for _ in 0..20 {
+            let (ours, theirs) = tcp().await;
+            let sides = last_words(ours);
+            waited |= theirs.peek(&mut [0; 8]).is_err();
+            drop(sides);
+        }
+        assert!(waited);
+    }
+
+    fn read_to_end(mut from: Box<dyn Read>) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            match from.read_to_end(&mut all) {
+                Ok(_) => return all,
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn networks() {

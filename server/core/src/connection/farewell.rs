@@ -22,7 +22,7 @@ const SCRAP: usize = 4 * 1024;
 pub(super) fn is_said(ending: Ending, outbox: &Outbox) -> bool {
     match ending {
         Ending::Lost => true,
-        Ending::ClosedByPeer => outbox.flush() == Flush::Done,
+        Ending::ClosedByPeer => outbox.flush_last() == Flush::Done,
         _ => false,
     }
 }
@@ -33,7 +33,7 @@ pub(super) async fn say(mut read: ReadSide, outbox: &Outbox) {
         let flushed = poll_fn(|cx| {
             outbox.register(cx.waker());
             loop {
-                match outbox.flush() {
+                match outbox.flush_last() {
                     Flush::Done => return Poll::Ready(true),
                     Flush::Failed(_) => return Poll::Ready(false),
                     Flush::Blocked => std::task::ready!(outbox.poll_writable(cx)),

@@ -7,7 +7,7 @@
 //! what is owed stays within the budget whatever a client sends (odd 54).
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -287,11 +287,21 @@ impl Outbox {
     /// Writes as much as the socket takes. Wakes the connection's task when the socket begins to block, or fails,
     /// because only that task waits for it.
     pub fn flush(&self) -> Flush {
+        self.flush_by(|slices| self.wire.try_write(slices))
+    }
+
+    /// As [`Self::flush`] when the caller closes the socket next, or calls [`Self::end`]: the peer may get the last bytes
+    /// only then, since a packet for both costs half as much as two.
+    pub fn flush_last(&self) -> Flush {
+        self.flush_by(|slices| self.wire.try_write_last(slices))
+    }
+
+    fn flush_by(&self, write: impl Fn(&[IoSlice<'_>]) -> io::Result<usize>) -> Flush {
         if self.pending() == 0 && !self.is_over() {
             return Flush::Done;
         }
         let mut state = self.lock();
-        let outcome = self.write_out(&mut state);
+        let outcome = self.write_out(&mut state, write);
         let news = match outcome {
             Flush::Done => {
                 state.is_blocked = false;
@@ -318,7 +328,11 @@ impl Outbox {
         self.wire.end();
     }
 
-    fn write_out(&self, state: &mut State) -> Flush {
+    fn write_out(
+        &self,
+        state: &mut State,
+        write: impl Fn(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Flush {
         if let Some(kind) = state.failure {
             return Flush::Failed(kind);
         }
@@ -326,7 +340,7 @@ impl Outbox {
             let written = {
                 let mut slices = [IoSlice::new(&[]); MAX_SLICES];
                 let count = state.slices(&mut slices);
-                self.wire.try_write(&slices[..count])
+                write(&slices[..count])
             };
             match written {
                 Ok(0) => return self.fail(state, ErrorKind::WriteZero),

@@ -13,6 +13,13 @@ pub trait Wire: Send + Sync + 'static {
     /// `WouldBlock` when nothing fits at the moment; anything else means that the connection is lost.
     fn try_write(&self, slices: &[IoSlice<'_>]) -> Result<usize>;
 
+    /// As [`Self::try_write`] when the end of the connection follows at once. The bytes may wait for that, so that both
+    /// leave in one packet.
+    ///
+    /// # Errors
+    /// As for [`Self::try_write`].
+    fn try_write_last(&self, slices: &[IoSlice<'_>]) -> Result<usize>;
+
     /// Waits until something may fit again. Only one task can wait.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<Result<()>>;
 
@@ -51,6 +58,10 @@ impl Wire for Socket {
         self.half()?.try_write(slices)
     }
 
+    fn try_write_last(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
+        self.half()?.try_write_last(slices)
+    }
+
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.half()?.poll_write_ready(cx)
     }
@@ -81,6 +92,8 @@ pub(crate) mod fake {
         pub(crate) room: usize,
         /// Calls that wrote something.
         pub(crate) writes: usize,
+        /// Of these, calls that said that the end follows.
+        pub(crate) last_writes: usize,
         /// Fails every write from now on.
         pub(crate) broken: bool,
     }
@@ -133,6 +146,12 @@ pub(crate) mod fake {
                     Ok(n)
                 }
             }
+        }
+
+        fn try_write_last(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
+            let written = self.try_write(slices)?;
+            self.0.lock().unwrap().last_writes += 1;
+            Ok(written)
         }
 
         fn poll_writable(&self, _: &mut Context<'_>) -> Poll<Result<()>> {

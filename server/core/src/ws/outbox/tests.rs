@@ -179,6 +179,24 @@ fn close_replies_echo_the_code_or_its_absence() {
 }
 
 #[test]
+fn the_socket_is_told_when_the_end_follows() {
+    for (is_end, last_writes) in [(false, 0), (true, 1)] {
+        let (outbox, wire) = outbox(usize::MAX);
+        outbox.send(b"before".to_vec());
+        outbox.close_reply(Some(1000));
+        let flushed = if is_end {
+            outbox.flush_last()
+        } else {
+            outbox.flush()
+        };
+        assert_eq!(flushed, Flush::Done);
+        assert_eq!(wire.take_texts(), ["before", "close 1000 "]);
+        let socket = wire.0.lock().unwrap();
+        assert_eq!((socket.writes, socket.last_writes), (1, last_writes));
+    }
+}
+
+#[test]
 fn the_task_is_woken_once_for_each_time_the_socket_blocks() {
     let (outbox, wire) = outbox(5);
     let wakes = wakes_of(&outbox);
