@@ -89,7 +89,7 @@ pub struct Accepted {
     /// Id of the request, to be answered by hello-ok.
     pub request_id: String,
     /// The params without `auth` and `device`, of which only what follows is of use.
-    pub params: ConnectParams,
+    pub params: Box<ConnectParams>,
     /// The negotiated protocol version.
     pub protocol: u64,
     /// The effective role.
@@ -114,7 +114,7 @@ pub struct NeedPairing {
 impl Handshake {
     /// A connection from `peer`, with a `nonce` that no other connection has.
     #[must_use]
-    pub fn new(policy: Arc<Policy>, peer: &PeerFacts, nonce: uuid::Uuid) -> Self {
+    pub fn new(policy: Arc<Policy>, peer: &PeerFacts, nonce: String) -> Self {
         let locality = policy.trust.judge(peer);
         let may_claim = policy.allow_tailscale && !locality.local && !locality.is_foreign_page;
         Self {
@@ -124,7 +124,7 @@ impl Handshake {
                 .map(Box::new),
             locality,
             policy,
-            nonce: nonce.to_string(),
+            nonce,
         }
     }
 
@@ -231,7 +231,7 @@ impl Handshake {
             device,
             grant: None,
             locality: self.locality,
-            params: *params,
+            params,
         });
         Ok(Introduced {
             policy: self.policy,

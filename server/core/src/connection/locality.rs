@@ -8,13 +8,16 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, ORIGIN};
+use hyper::header::{FORWARDED, HOST, HeaderName, HeaderValue, ORIGIN};
 
 use super::limiter::Guesser;
 use crate::net::{Ends, Network};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const TAILSCALE_USER_LOGIN: HeaderName = HeaderName::from_static("tailscale-user-login");
 
 /// What the socket and the headers of the upgrade request say about the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,22 +79,27 @@ impl PeerFacts {
     /// Facts of an upgrade request.
     #[must_use]
     pub fn of_request(ends: Ends, headers: &HeaderMap) -> Self {
-        let text = |name: &HeaderName| joined(headers, name);
-        let base = match ends {
+        let mut facts = match ends {
             Ends::Tcp { peer, local } => Self::direct(peer.ip(), local.ip()),
             Ends::Unix => Self::by_socket(),
         };
-        Self {
-            host: text(&hyper::header::HOST),
-            origin: text(&ORIGIN),
-            forwarded_for: text(&X_FORWARDED_FOR),
-            real_ip: text(&X_REAL_IP),
-            forwarded_host: text(&HeaderName::from_static("x-forwarded-host")),
-            forwarded: headers.contains_key(hyper::header::FORWARDED),
-            forwarded_proto: headers.contains_key("x-forwarded-proto"),
-            tailscale_login: text(&HeaderName::from_static("tailscale-user-login")),
-            ..base
+        let mut texts = [
+            (HOST, &mut facts.host),
+            (ORIGIN, &mut facts.origin),
+            (X_FORWARDED_FOR, &mut facts.forwarded_for),
+            (X_REAL_IP, &mut facts.real_ip),
+            (X_FORWARDED_HOST, &mut facts.forwarded_host),
+            (TAILSCALE_USER_LOGIN, &mut facts.tailscale_login),
+        ];
+        // Few headers come and fewer are asked for, so comparing costs less than looking each of them up.
+        for (name, value) in headers {
+            if let Some((_, text)) = texts.iter_mut().find(|(wanted, _)| wanted == name) {
+                join(text, value);
+            }
+            facts.forwarded |= name == FORWARDED;
+            facts.forwarded_proto |= name == X_FORWARDED_PROTO;
         }
+        facts
     }
 
     fn proxied(&self) -> bool {
@@ -103,16 +111,27 @@ impl PeerFacts {
     }
 }
 
-/// A header that comes twice is joined by commas as for `X-Forwarded-For`; two `Host`s or `Origin`s thereby become a
-/// text that no rule accepts. Bytes that are not UTF-8 stay visible as U+FFFD, with the same effect.
+/// The text of a header.
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let mut values = headers.get_all(name).iter();
-    let mut text = String::from_utf8_lossy(values.next()?.as_bytes()).into_owned();
-    for value in values {
-        text.push_str(", ");
-        text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+    let mut text = None;
+    for value in headers.get_all(name) {
+        join(&mut text, value);
     }
-    Some(text)
+    text
+}
+
+/// Adds a value to the text of a header. One that comes twice is joined by commas as for `X-Forwarded-For`; two `Host`s or
+/// `Origin`s thereby become a text that no rule accepts. Bytes that are not UTF-8 stay visible as U+FFFD, with the same
+/// effect.
+fn join(text: &mut Option<String>, value: &HeaderValue) {
+    let value = String::from_utf8_lossy(value.as_bytes());
+    match text {
+        Some(text) => {
+            text.push_str(", ");
+            text.push_str(&value);
+        }
+        None => *text = Some(value.into_owned()),
+    }
 }
 
 /// Whose word about addresses and origins counts.

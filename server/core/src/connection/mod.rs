@@ -103,13 +103,14 @@ pub struct Shared {
 /// closed.
 pub fn begin(stream: Stream, ends: Ends, place: Place, site: &Arc<Site>, shared: &Arc<Shared>) {
     let (site, shared) = (Arc::clone(site), Arc::clone(shared));
-    tokio::spawn(async move {
+    // Boxed: the runtime moves a task about while it is made and when it ends.
+    tokio::spawn(Box::pin(async move {
         // Boxed: the connection would stay as large as the HTTP machinery otherwise.
         let upgraded = Box::pin(http::serve(stream, ends, site)).await;
         if let Some(upgraded) = upgraded {
             serve(shared, upgraded, place).await;
         }
-    });
+    }));
 }
 
 /// Serves a connection until it is over. `place` is given back then.

@@ -1,5 +1,7 @@
 //! The last health summary, serialised once for everybody it goes to. Made by [`super::Hub`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use openclaw_protocol::events::Event;
 use openclaw_protocol::types::{HealthSummary, StateVersion};
@@ -10,14 +12,24 @@ use crate::ws::EventFrame;
 #[derive(Clone)]
 pub(super) struct Health {
     start: Bytes,
+    /// The summary alone.
+    payload: Arc<str>,
     droppable: bool,
 }
 
 impl Health {
     pub(super) fn new(summary: HealthSummary) -> Self {
+        const MEMBER: &str = r#""payload":"#;
         let event = Event::Health(summary);
+        let start = event.frame_start();
+        let text = String::from_utf8_lossy(&start);
+        let payload = text
+            .split_once(MEMBER)
+            .map_or("", |(_, payload)| payload)
+            .into();
         Self {
-            start: event.frame_start().into(),
+            start: start.into(),
+            payload,
             droppable: event.droppable(),
         }
     }
@@ -34,12 +46,6 @@ impl Health {
 
     /// The summary alone.
     pub(super) fn payload(&self) -> &str {
-        const MEMBER: &[u8] = br#""payload":"#;
-        let start = self
-            .start
-            .windows(MEMBER.len())
-            .position(|window| window == MEMBER);
-        let payload = start.map_or(&[][..], |start| &self.start[start + MEMBER.len()..]);
-        std::str::from_utf8(payload).unwrap_or_default()
+        &self.payload
     }
 }

@@ -15,6 +15,7 @@ pub struct Membership {
     pub(super) hub: Arc<Hub>,
     pub(super) key: Key,
     pub(super) presence: Option<PresenceKey>,
+    pub(super) is_retired: bool,
 }
 
 impl Hub {
@@ -32,6 +33,7 @@ impl Hub {
             hub: Arc::clone(self),
             key,
             presence: None,
+            is_retired: false,
         }
     }
 }
@@ -51,6 +53,7 @@ impl Membership {
         outbox: &Outbox,
         hello: impl FnOnce(Snapshot<'_>) -> Vec<u8>,
     ) {
+        self.is_retired = false;
         let now_ms = self.hub.clock.now_ms();
         let mut state = self.hub.state();
         let state = &mut *state;
@@ -93,14 +96,16 @@ impl Membership {
     /// Takes the connection out of broadcasts and presence. Its place is kept until this is dropped, so that a stopping
     /// gateway waits for its farewell.
     pub fn retire(&mut self) {
-        let now_ms = self.hub.clock.now_ms();
+        if std::mem::replace(&mut self.is_retired, true) {
+            return;
+        }
         let mut state = self.hub.state();
         state.registry.retire(self.key);
         state.copies.leave(self.key);
-        let has_left = self
-            .presence
-            .take()
-            .is_some_and(|key| state.presence.disconnect(&key, now_ms));
+        let has_left = self.presence.take().is_some_and(|key| {
+            let now_ms = self.hub.clock.now_ms();
+            state.presence.disconnect(&key, now_ms)
+        });
         if has_left {
             state.version.presence += 1;
         }

@@ -281,6 +281,7 @@ fn leaving_frees_the_place_for_another_one() {
         hub: Arc::clone(&fixture.hub),
         key: first.membership.key,
         presence: None,
+        is_retired: false,
     };
     drop(first);
     let second = fixture.connect("b");

@@ -31,9 +31,20 @@ impl EventFrame {
     /// Adds `stateVersion` (contract 7.3).
     #[must_use]
     pub fn with_state_version(mut self, presence: u64, health: u64) -> Self {
-        self.end = Bytes::from(format!(
-            r#","stateVersion":{{"presence":{presence},"health":{health}}}}}"#
-        ));
+        /// The names and two numbers of the longest.
+        const LONGEST: usize = 80;
+        let (mut digits, mut more) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let mut end = String::with_capacity(LONGEST);
+        for piece in [
+            r#","stateVersion":{"presence":"#,
+            digits.format(presence),
+            r#","health":"#,
+            more.format(health),
+            "}}",
+        ] {
+            end.push_str(piece);
+        }
+        self.end = end.into();
         self
     }
 

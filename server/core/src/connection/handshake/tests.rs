@@ -82,7 +82,7 @@ impl Gate {
 
     fn receive(&self, text: &str) -> Verdict {
         let policy = Arc::new(self.policy.clone());
-        let handshake = Handshake::new(policy, &self.peer, NONCE.parse().unwrap());
+        let handshake = Handshake::new(policy, &self.peer, NONCE.to_owned());
         handshake.receive(text, NOW, &self.devices, &self.limiter)
     }
 
@@ -275,7 +275,7 @@ fn the_challenge_is_a_frame_without_seq() {
     let handshake = Handshake::new(
         Arc::new(Gate::local().policy),
         &Gate::local().peer,
-        NONCE.parse().unwrap(),
+        NONCE.to_owned(),
     );
     assert!(handshake.locality().local);
     let text = String::from_utf8(handshake.challenge(NOW)).unwrap();

@@ -73,7 +73,7 @@ impl Link {
         }
         match verdict {
             Verdict::Accept(accepted) => {
-                self.open(*accepted);
+                self.open(accepted);
                 None
             }
             Verdict::Refuse(refusal) => Some(self.refuse(&refusal)),
@@ -107,10 +107,10 @@ impl Link {
         }
     }
 
-    fn open(&mut self, mut accepted: Accepted) {
+    fn open(&mut self, mut accepted: Box<Accepted>) {
         let offer = Offer::take(&mut accepted.params);
         let caller = Caller::new(CallerInfo {
-            conn_id: ids::fresh().to_string(),
+            conn_id: ids::fresh(),
             protocol: accepted.protocol,
             role: accepted.role,
             scopes: accepted.scopes,

@@ -173,11 +173,7 @@ fn walk(cell: Cell, text: &str) {
     let devices = Known {
         is_paired: matches!(cell.device, Device::Paired | Device::PairedWithoutNonce),
     };
-    let handshake = Handshake::new(
-        Arc::new(policy(cell)),
-        &facts(cell.place),
-        NONCE.parse().unwrap(),
-    );
+    let handshake = Handshake::new(Arc::new(policy(cell)), &facts(cell.place), NONCE.to_owned());
     let mut verdict = handshake.receive(text, NOW, &devices, &limiter);
     if let Verdict::NeedWhois(need) = verdict {
         assert!(
@@ -272,11 +268,8 @@ fn only_the_shared_secret_wipes_the_slate() {
         for _ in 0..FREE_FAILURES {
             limiter.failed(key, NOW);
         }
-        let handshake = Handshake::new(
-            Arc::new(policy(cell)),
-            &facts(cell.place),
-            NONCE.parse().unwrap(),
-        );
+        let handshake =
+            Handshake::new(Arc::new(policy(cell)), &facts(cell.place), NONCE.to_owned());
         let devices = Known { is_paired: true };
         let verdict = handshake.receive(&frame(cell).to_string(), NOW, &devices, &limiter);
         assert_eq!(end(&verdict, cell.place), End::In { paired: true });

@@ -103,6 +103,6 @@ pub(super) fn knock(door: &Door<'_>, ask: &Ask, token: &str, is_forged: bool) ->
         },
     }});
     // Guessing is another test's matter: each of these connects is the first of its address.
-    let handshake = Handshake::new(policy.into(), &peer, NONCE.parse().unwrap());
+    let handshake = Handshake::new(policy.into(), &peer, NONCE.to_owned());
     handshake.receive(&frame.to_string(), now_ms, door, &Limiter::default())
 }
