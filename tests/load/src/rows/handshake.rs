@@ -2,14 +2,15 @@
 //! verification.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::iter::repeat_n;
 
 use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use futures_util::stream::{self, TryStreamExt as _};
 use openclaw_client::{Clock, DeviceIdentity};
+use tempfile::TempDir;
 
-use super::{Bench, Samples};
+use super::{Bench, ROUNDS_OF_A_PROCESS, Samples};
 use crate::conn::Conn;
 use crate::floor::Floor;
 use crate::machine;
@@ -37,9 +38,6 @@ const MANY: usize = 10_000;
 /// Verifications of one round.
 const VERIFICATIONS: u32 = 300;
 
-/// The gateway writes behind what devices said of themselves; that must not fall into a round.
-const WRITE_BEHIND: Duration = Duration::from_secs(6);
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Upgrade,
@@ -52,61 +50,72 @@ enum Kind {
     Verification,
 }
 
+/// A state directory and the devices that are paired in it.
+struct Home {
+    directory: TempDir,
+    devices: Vec<DeviceIdentity>,
+}
+
 /// A kind of handshake with a server.
 struct Subject<'a> {
     kind: Kind,
     server: &'a Server,
-    devices: Vec<DeviceIdentity>,
+    devices: &'a [DeviceIdentity],
 }
 
 /// Measures.
 pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
-    let echo = Server::floor(Floor::Echo)?;
-    let (small, _small_home) = bench.fresh_gateway()?;
-    let (large, _large_home) = bench.fresh_gateway()?;
-    let few = paired(&small, FEW).await?;
-    let many = paired(&large, MANY).await?;
-    let mut subjects = Vec::new();
-    for (kind, server, devices) in [
-        (Kind::Upgrade, &echo, Vec::new()),
-        (Kind::Token, &small, Vec::new()),
-        (Kind::Few, &small, few),
-        (Kind::Many, &large, many),
-    ] {
-        subjects.push(Subject {
+    let few = Home::with_devices(bench, FEW).await?;
+    let many = Home::with_devices(bench, MANY).await?;
+    let mut samples = Samples::new();
+    let rounds = bench.rounds * ROUNDS;
+    for first in (0..rounds).step_by(ROUNDS_OF_A_PROCESS * ROUNDS) {
+        let echo = Server::floor(Floor::Echo)?;
+        let small = Server::gateway(&bench.gateway, few.directory.path())?;
+        let large = Server::gateway(&bench.gateway, many.directory.path())?;
+        let subject = |kind, server, devices| Subject {
             kind,
             server,
             devices,
-        });
-    }
-    let mut samples = Samples::new();
-    for round in 0..=bench.rounds * ROUNDS {
-        // Every round connects each device at most once after this pause.
-        tokio::time::sleep(if round == 0 {
-            WRITE_BEHIND
-        } else {
-            Duration::ZERO
-        })
-        .await;
-        let mut scratch = Samples::new();
-        // The first round only warms up.
-        let into = if round == 0 {
-            &mut scratch
-        } else {
-            &mut samples
         };
+        let subjects = [
+            subject(Kind::Upgrade, &echo, &[]),
+            subject(Kind::Token, &small, &[]),
+            subject(Kind::Few, &small, &few.devices),
+            subject(Kind::Many, &large, &many.devices),
+        ];
         for subject in &subjects {
-            let cpu = measure(subject, round).await?;
-            into.add(subject.kind, cpu);
+            warm_up(subject).await?;
         }
-        into.add(Kind::Verification, verification()?);
-        for (added, kind) in [(Kind::AddedFew, Kind::Few), (Kind::AddedMany, Kind::Many)] {
-            let last = |kind| into.of(&kind).last().copied().unwrap_or(f64::NAN);
-            let difference = last(kind) - last(Kind::Token);
-            into.add(added, difference);
+        for number in first..rounds.min(first + ROUNDS_OF_A_PROCESS * ROUNDS) {
+            round(&subjects, number, &mut samples).await?;
         }
     }
     Ok(lines(&samples))
+}
+
+/// One round; other numbers take other devices.
+async fn round(subjects: &[Subject<'_>], number: usize, into: &mut Samples<Kind>) -> Result<()> {
+    for subject in subjects {
+        into.add(subject.kind, measure(subject, number).await?);
+    }
+    into.add(Kind::Verification, verification()?);
+    for (added, kind) in [(Kind::AddedFew, Kind::Few), (Kind::AddedMany, Kind::Many)] {
+        let last = |kind| into.of(&kind).last().copied().unwrap_or(f64::NAN);
+        let difference = last(kind) - last(Kind::Token);
+        into.add(added, difference);
+    }
+    Ok(())
+}
+
+impl Home {
+    async fn with_devices(bench: &Bench, count: usize) -> Result<Self> {
+        let (server, directory) = bench.fresh_gateway()?;
+        let devices = paired(&server, count).await?;
+        // With what it writes behind, which would otherwise fall into a round.
+        server.end().await?;
+        Ok(Self { directory, devices })
+    }
 }
 
 fn lines(samples: &Samples<Kind>) -> Vec<Row> {
@@ -149,9 +158,19 @@ fn lines(samples: &Samples<Kind>) -> Vec<Row> {
     rows
 }
 
+/// A round that does not count, in which every device comes at least once: the first time costs the gateway the reading of
+/// its key, which it keeps.
+async fn warm_up(subject: &Subject<'_>) -> Result<()> {
+    let devices = subject.devices.iter().map(Some);
+    let others = HANDSHAKES.saturating_sub(subject.devices.len());
+    let all = devices.chain(repeat_n(subject.devices.first(), others));
+    let is_gateway = subject.kind != Kind::Upgrade;
+    shake(subject.server, all.collect(), is_gateway, AT_ONCE).await
+}
+
 /// CPU of one handshake, µs.
 async fn measure(subject: &Subject<'_>, round: usize) -> Result<f64> {
-    let devices = &subject.devices;
+    let devices = subject.devices;
     let chosen = (0..HANDSHAKES).map(|i| {
         // Other devices in each round, so that no cache makes many look like few.
         let index = (round * HANDSHAKES + i).checked_rem(devices.len())?;

@@ -17,6 +17,11 @@ use tempfile::TempDir;
 use crate::process::Server;
 use crate::stats::{median, median_ratio};
 
+/// Rounds after which servers are started anew, where figures are compared that differ by little. Where a process's memory
+/// lies costs or saves it some percent for as long as it lives, so one process of each kind would make every median a
+/// matter of luck.
+pub(crate) const ROUNDS_OF_A_PROCESS: usize = 3;
+
 /// What every measurement needs.
 #[derive(Debug)]
 pub(crate) struct Bench {

@@ -6,11 +6,11 @@ use anyhow::Result;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Bench, Samples};
+use super::{Bench, ROUNDS_OF_A_PROCESS, Samples};
 use crate::conn::Conn;
 use crate::floor::Floor;
 use crate::frames;
-use crate::load::{self, Burst};
+use crate::load::{self, Burst, Outcome};
 use crate::process::Server;
 use crate::stats::Percentiles;
 use crate::table::Row;
@@ -19,8 +19,12 @@ const NUMBER: u8 = 2;
 const CONNECTIONS: usize = 8;
 const DEPTHS: [usize; 2] = [1, 16];
 
-/// Length of one load; 10,000 requests at depth 1 on a slow machine.
+/// Length of the loads of one round and depth; 10,000 requests at depth 1 on a slow machine.
 const TIME: Duration = Duration::from_millis(400);
+
+/// Turns in which they are given to each subject. What else the host does comes and goes within a second and costs up to
+/// half, so those that are compared must not be further apart than a fraction of that.
+const TURNS: u32 = 8;
 
 /// Load before the first round, for buffers to grow and caches to fill.
 const WARM_UP: Duration = Duration::from_millis(200);
@@ -55,7 +59,7 @@ struct Target {
     subject: Subject,
     server: usize,
     conns: Vec<Conn>,
-    bursts: Vec<(usize, Burst)>,
+    bursts: [Burst; DEPTHS.len()],
 }
 
 struct Servers {
@@ -65,17 +69,19 @@ struct Servers {
 
 /// Measures.
 pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
-    let (servers, mut targets) = start(bench).await?;
     let mut samples = Samples::new();
-    for target in &mut targets {
-        for (_, burst) in target.bursts.clone() {
-            load::run(&mut target.conns, &burst, WARM_UP).await?;
-        }
-    }
-    for _ in 0..bench.rounds {
-        for target in &mut targets {
-            let server = &servers.running[target.server];
-            measure(target, server, &mut samples).await?;
+    let mut left = bench.rounds;
+    while left > 0 {
+        let rounds = left.min(ROUNDS_OF_A_PROCESS);
+        left -= rounds;
+        let (servers, mut targets) = start(bench).await?;
+        for _ in 0..rounds {
+            for (index, depth) in DEPTHS.into_iter().enumerate() {
+                let loads = round(&mut targets, index, &servers.running).await?;
+                for (target, load) in targets.iter().zip(loads) {
+                    load.into_samples(target.subject, depth, &mut samples);
+                }
+            }
         }
     }
     Ok(METHODS
@@ -84,6 +90,7 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
         .collect())
 }
 
+/// Servers and connections to them, warm.
 async fn start(bench: &Bench) -> Result<(Servers, Vec<Target>)> {
     let (gateway, home) = bench.fresh_gateway()?;
     let running = vec![
@@ -105,13 +112,18 @@ async fn start(bench: &Bench) -> Result<(Servers, Vec<Target>)> {
             // As long as the shorter one.
             Subject::Echo | Subject::Gathered => text(METHODS[0]),
         };
-        let bursts = DEPTHS.map(|depth| (depth, Burst::of(&request, depth)));
+        let bursts = DEPTHS.map(|depth| Burst::of(&request, depth));
         targets.push(Target {
             subject,
             server,
             conns,
-            bursts: bursts.to_vec(),
+            bursts,
         });
+    }
+    for target in &mut targets {
+        for burst in &target.bursts {
+            load::run(&mut target.conns, burst, WARM_UP).await?;
+        }
     }
     let servers = Servers {
         running,
@@ -128,24 +140,43 @@ pub(crate) fn text(method: &str) -> String {
     }
 }
 
-async fn measure(target: &mut Target, server: &Server, samples: &mut All) -> Result<()> {
-    for (depth, burst) in target.bursts.clone() {
-        let before = server.cpu().await?;
-        let outcome = load::run(&mut target.conns, &burst, TIME).await?;
-        let spent = server.cpu().await?.since(&before);
-        let requests = outcome.requests as f64;
-        let latency = Percentiles::of(outcome.latencies);
+/// What a target took in one round.
+#[derive(Default)]
+struct Load {
+    cpu_nanos: u64,
+    outcome: Outcome,
+}
+
+/// One round of the burst at `index`: what each target took.
+async fn round(targets: &mut [Target], index: usize, servers: &[Server]) -> Result<Vec<Load>> {
+    let mut loads: Vec<Load> = targets.iter().map(|_| Load::default()).collect();
+    for _ in 0..TURNS {
+        for (target, load) in targets.iter_mut().zip(&mut loads) {
+            let server = &servers[target.server];
+            let burst = &target.bursts[index];
+            let before = server.cpu().await?;
+            let outcome = load::run(&mut target.conns, burst, TIME / TURNS).await?;
+            load.cpu_nanos += server.cpu().await?.since(&before);
+            load.outcome += outcome;
+        }
+    }
+    Ok(loads)
+}
+
+impl Load {
+    fn into_samples(self, subject: Subject, depth: usize, samples: &mut All) {
+        let requests = self.outcome.requests as f64;
+        let latency = Percentiles::of(self.outcome.latencies);
         for (figure, value) in [
-            (Figure::Cpu, spent as f64 / requests / 1000.0),
+            (Figure::Cpu, self.cpu_nanos as f64 / requests / 1000.0),
             (Figure::Rate, requests / TIME.as_secs_f64()),
             (Figure::P50, latency.p50),
             (Figure::P999, latency.p999),
             (Figure::Tail, latency.p999 / latency.p50),
         ] {
-            samples.add((target.subject, depth, figure), value);
+            samples.add((subject, depth, figure), value);
         }
     }
-    Ok(())
 }
 
 fn lines(samples: &All, method: &'static str) -> Vec<Row> {
