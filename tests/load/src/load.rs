@@ -1,7 +1,6 @@
 //! The closed loop: each connection sends a burst of requests, waits for all replies, and begins again.
 
 use std::net::SocketAddr;
-use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,13 +39,6 @@ pub(crate) struct Outcome {
     pub(crate) latencies: Vec<u32>,
 }
 
-impl AddAssign for Outcome {
-    fn add_assign(&mut self, more: Self) {
-        self.requests += more.requests;
-        self.latencies.extend(more.latencies);
-    }
-}
-
 /// Connections that the gateway has accepted, or to an echo server, ready for loads.
 pub(crate) async fn connect(server: &Server, count: usize, accepted: bool) -> Result<Vec<Conn>> {
     let mut conns = Vec::with_capacity(count);
@@ -74,7 +66,8 @@ pub(crate) async fn run(conns: &mut Vec<Conn>, burst: &Burst, time: Duration) ->
     let mut all = Outcome::default();
     while let Some(done) = tasks.join_next().await {
         let (conn, outcome) = done??;
-        all += outcome;
+        all.requests += outcome.requests;
+        all.latencies.extend(outcome.latencies);
         conns.push(conn);
     }
     Ok(all)

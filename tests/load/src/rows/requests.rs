@@ -10,7 +10,7 @@ use super::{Bench, ROUNDS_OF_A_PROCESS, Samples};
 use crate::conn::Conn;
 use crate::floor::Floor;
 use crate::frames;
-use crate::load::{self, Burst, Outcome};
+use crate::load::{self, Burst};
 use crate::process::Server;
 use crate::stats::Percentiles;
 use crate::table::Row;
@@ -19,12 +19,13 @@ const NUMBER: u8 = 2;
 const CONNECTIONS: usize = 8;
 const DEPTHS: [usize; 2] = [1, 16];
 
-/// Length of the loads of one round and depth; 10,000 requests at depth 1 on a slow machine.
-const TIME: Duration = Duration::from_millis(400);
+/// Rounds for each round of the other numbers, and as much shorter. What else the host does comes and goes within a second and
+/// costs up to half, so those that are compared must not be further apart than a fraction of that; and what stops a core for
+/// a millisecond a few times a second must not make the tail of most rounds.
+const ROUNDS: usize = 8;
 
-/// Turns in which they are given to each subject. What else the host does comes and goes within a second and costs up to
-/// half, so those that are compared must not be further apart than a fraction of that.
-const TURNS: u32 = 8;
+/// Length of one load; 2,000 bursts at depth 16, of which p99.9 is the second worst.
+const TIME: Duration = Duration::from_millis(50);
 
 /// Load before the first round, for buffers to grow and caches to fill.
 const WARM_UP: Duration = Duration::from_millis(200);
@@ -70,16 +71,15 @@ struct Servers {
 /// Measures.
 pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
     let mut samples = Samples::new();
-    let mut left = bench.rounds;
-    while left > 0 {
-        let rounds = left.min(ROUNDS_OF_A_PROCESS);
-        left -= rounds;
+    let rounds = bench.rounds * ROUNDS;
+    let of_a_process = ROUNDS_OF_A_PROCESS * ROUNDS;
+    for first in (0..rounds).step_by(of_a_process) {
         let (servers, mut targets) = start(bench).await?;
-        for _ in 0..rounds {
-            for (index, depth) in DEPTHS.into_iter().enumerate() {
-                let loads = round(&mut targets, index, &servers.running).await?;
-                for (target, load) in targets.iter().zip(loads) {
-                    load.into_samples(target.subject, depth, &mut samples);
+        for _ in first..rounds.min(first + of_a_process) {
+            for index in 0..DEPTHS.len() {
+                for target in &mut targets {
+                    let server = &servers.running[target.server];
+                    measure(target, index, server, &mut samples).await?;
                 }
             }
         }
@@ -140,43 +140,28 @@ pub(crate) fn text(method: &str) -> String {
     }
 }
 
-/// What a target took in one round.
-#[derive(Default)]
-struct Load {
-    cpu_nanos: u64,
-    outcome: Outcome,
-}
-
-/// One round of the burst at `index`: what each target took.
-async fn round(targets: &mut [Target], index: usize, servers: &[Server]) -> Result<Vec<Load>> {
-    let mut loads: Vec<Load> = targets.iter().map(|_| Load::default()).collect();
-    for _ in 0..TURNS {
-        for (target, load) in targets.iter_mut().zip(&mut loads) {
-            let server = &servers[target.server];
-            let burst = &target.bursts[index];
-            let before = server.cpu().await?;
-            let outcome = load::run(&mut target.conns, burst, TIME / TURNS).await?;
-            load.cpu_nanos += server.cpu().await?.since(&before);
-            load.outcome += outcome;
-        }
+/// One load of the burst at `index`.
+async fn measure(
+    target: &mut Target,
+    index: usize,
+    server: &Server,
+    samples: &mut All,
+) -> Result<()> {
+    let before = server.cpu().await?;
+    let outcome = load::run(&mut target.conns, &target.bursts[index], TIME).await?;
+    let spent = server.cpu().await?.since(&before);
+    let requests = outcome.requests as f64;
+    let latency = Percentiles::of(outcome.latencies);
+    for (figure, value) in [
+        (Figure::Cpu, spent as f64 / requests / 1000.0),
+        (Figure::Rate, requests / TIME.as_secs_f64()),
+        (Figure::P50, latency.p50),
+        (Figure::P999, latency.p999),
+        (Figure::Tail, latency.p999 / latency.p50),
+    ] {
+        samples.add((target.subject, DEPTHS[index], figure), value);
     }
-    Ok(loads)
-}
-
-impl Load {
-    fn into_samples(self, subject: Subject, depth: usize, samples: &mut All) {
-        let requests = self.outcome.requests as f64;
-        let latency = Percentiles::of(self.outcome.latencies);
-        for (figure, value) in [
-            (Figure::Cpu, self.cpu_nanos as f64 / requests / 1000.0),
-            (Figure::Rate, requests / TIME.as_secs_f64()),
-            (Figure::P50, latency.p50),
-            (Figure::P999, latency.p999),
-            (Figure::Tail, latency.p999 / latency.p50),
-        ] {
-            samples.add((subject, depth, figure), value);
-        }
-    }
+    Ok(())
 }
 
 fn lines(samples: &All, method: &'static str) -> Vec<Row> {
