@@ -18,7 +18,7 @@ use crate::ws::{Flush, Outbox};
 /// Bytes thrown away at a time.
 const SCRAP: usize = 4 * 1024;
 
-/// Is there nothing left to say? Writes what is queued if the peer closed.
+/// Is there nothing left to say? Writes what is queued if the peer closed, to leave with the end of the socket.
 pub(super) fn is_said(ending: Ending, outbox: &Outbox) -> bool {
     match ending {
         Ending::Lost => true,

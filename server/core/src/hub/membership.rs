@@ -15,6 +15,7 @@ pub struct Membership {
     pub(super) hub: Arc<Hub>,
     pub(super) key: Key,
     pub(super) presence: Option<PresenceKey>,
+    /// It takes part in nothing any more, or not again yet.
     pub(super) is_retired: bool,
 }
 

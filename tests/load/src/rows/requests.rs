@@ -1,5 +1,6 @@
 //! Number 2: CPU a request, beside echo servers; latency.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -53,7 +54,12 @@ enum Figure {
     Tail,
 }
 
-type All = Samples<(Subject, usize, Figure)>;
+/// What all loads came to.
+struct All {
+    samples: Samples<(Subject, usize, Figure)>,
+    /// Of all loads together, in nanoseconds.
+    latencies: BTreeMap<(Subject, usize), Vec<u32>>,
+}
 
 /// A server, what it is asked and the connections to it.
 struct Target {
@@ -70,7 +76,10 @@ struct Servers {
 
 /// Measures.
 pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
-    let mut samples = Samples::new();
+    let mut all = All {
+        samples: Samples::new(),
+        latencies: BTreeMap::new(),
+    };
     let rounds = bench.rounds * ROUNDS;
     let of_a_process = ROUNDS_OF_A_PROCESS * ROUNDS;
     for first in (0..rounds).step_by(of_a_process) {
@@ -79,14 +88,14 @@ pub(crate) async fn rows(bench: &Bench) -> Result<Vec<Row>> {
             for index in 0..DEPTHS.len() {
                 for target in &mut targets {
                     let server = &servers.running[target.server];
-                    measure(target, index, server, &mut samples).await?;
+                    measure(target, index, server, &mut all).await?;
                 }
             }
         }
     }
     Ok(METHODS
         .iter()
-        .flat_map(|method| lines(&samples, method))
+        .flat_map(|method| lines(&all, method))
         .collect())
 }
 
@@ -141,16 +150,14 @@ pub(crate) fn text(method: &str) -> String {
 }
 
 /// One load of the burst at `index`.
-async fn measure(
-    target: &mut Target,
-    index: usize,
-    server: &Server,
-    samples: &mut All,
-) -> Result<()> {
+async fn measure(target: &mut Target, index: usize, server: &Server, all: &mut All) -> Result<()> {
     let before = server.cpu().await?;
     let outcome = load::run(&mut target.conns, &target.bursts[index], TIME).await?;
     let spent = server.cpu().await?.since(&before);
     let requests = outcome.requests as f64;
+    let key = (target.subject, DEPTHS[index]);
+    let together = all.latencies.entry(key).or_default();
+    together.extend_from_slice(&outcome.latencies);
     let latency = Percentiles::of(outcome.latencies);
     for (figure, value) in [
         (Figure::Cpu, spent as f64 / requests / 1000.0),
@@ -159,12 +166,13 @@ async fn measure(
         (Figure::P999, latency.p999),
         (Figure::Tail, latency.p999 / latency.p50),
     ] {
-        samples.add((target.subject, DEPTHS[index], figure), value);
+        all.samples.add((key.0, key.1, figure), value);
     }
     Ok(())
 }
 
-fn lines(samples: &All, method: &'static str) -> Vec<Row> {
+fn lines(all: &All, method: &'static str) -> Vec<Row> {
+    let samples = &all.samples;
     let here = Subject::Method(method);
     let is_like_echo = method == METHODS[0];
     let mut rows = Vec::new();
@@ -194,16 +202,18 @@ fn lines(samples: &All, method: &'static str) -> Vec<Row> {
             row
         });
         let percentiles = |subject| {
+            let together = all.latencies.get(&(subject, depth)).cloned();
             format!(
-                "{:.0} / {:.0} µs",
+                "{:.0} / {:.0} / {:.0} µs",
                 samples.median(&at(subject, Figure::P50)),
-                samples.median(&at(subject, Figure::P999))
+                samples.median(&at(subject, Figure::P999)),
+                Percentiles::of(together.unwrap_or_default()).p999
             )
         };
         let tail = samples.median(&at(here, Figure::Tail));
         let row = Row::info(
             NUMBER,
-            format!("p50 / p99.9, 8 × {depth}, `{method}`"),
+            format!("p50 / p99.9 / of all loads, 8 × {depth}, `{method}`"),
             percentiles(here),
             format!("{name} {}", percentiles(floor)),
             Some(tail),
